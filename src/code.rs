@@ -1,0 +1,117 @@
+//! The stable names of what can go wrong.
+
+/// The kebab-case name of an error, as `--json` shows it.
+///
+/// Each has one exit status, which only the command line knows (design, section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    /// A check that `bus demo` makes of the promises failed.
+    PromiseBroken,
+    /// The command line makes no sense.
+    Usage,
+    /// An id breaks the rules for ids.
+    BadId,
+    /// A write without an agent id.
+    NoIdentity,
+    /// Somebody else owns the task.
+    ClaimHeld,
+    /// The same agent id owns the task from another worktree or clone.
+    ClaimHeldElsewhere,
+    /// Somebody else has finished the task.
+    TaskFinished,
+    /// This worktree's claim file says what the ref does not know.
+    ClaimDiverged,
+    /// A manager meant the task for somebody else.
+    AssignedElsewhere,
+    /// The policy wants an assignment and there is none.
+    NotAssigned,
+    /// The claim shows signs of life, so it cannot be taken over.
+    ClaimAlive,
+    /// The event speaks for a task that is not the caller's.
+    GuardRefused,
+    /// Live claims stand in the way of `deinit`.
+    BusInUse,
+    /// The ref was changed by something that does not take the lock, again and again.
+    RefContended,
+    /// Not inside a git repository with a work tree.
+    NoRepository,
+    /// A repository in a form that cannot be read safely.
+    UnsupportedRepository,
+    /// A git repository without a bus.
+    NoBus,
+    /// Nobody holds the task.
+    ClaimNotHeld,
+    /// A record on disk breaks its format.
+    MalformedRecord,
+    /// `config.toml` cannot be read.
+    MalformedConfig,
+    /// A symlink, a folder or a device where a record should be.
+    NotARegularFile,
+    /// The lock was not free in time.
+    LockTimeout,
+    /// The caller held the task and no longer does.
+    ClaimLost,
+    /// The operating system refused.
+    System,
+}
+
+impl Code {
+    /// Every code, in the order of the exit statuses.
+    pub const ALL: [Self; 24] = [
+        Self::PromiseBroken,
+        Self::Usage,
+        Self::BadId,
+        Self::NoIdentity,
+        Self::ClaimHeld,
+        Self::ClaimHeldElsewhere,
+        Self::TaskFinished,
+        Self::ClaimDiverged,
+        Self::AssignedElsewhere,
+        Self::NotAssigned,
+        Self::ClaimAlive,
+        Self::GuardRefused,
+        Self::BusInUse,
+        Self::RefContended,
+        Self::NoRepository,
+        Self::UnsupportedRepository,
+        Self::NoBus,
+        Self::ClaimNotHeld,
+        Self::MalformedRecord,
+        Self::MalformedConfig,
+        Self::NotARegularFile,
+        Self::LockTimeout,
+        Self::ClaimLost,
+        Self::System,
+    ];
+
+    /// The name that `--json` shows.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PromiseBroken => "promise-broken",
+            Self::Usage => "usage",
+            Self::BadId => "bad-id",
+            Self::NoIdentity => "no-identity",
+            Self::ClaimHeld => "claim-held",
+            Self::ClaimHeldElsewhere => "claim-held-elsewhere",
+            Self::TaskFinished => "task-finished",
+            Self::ClaimDiverged => "claim-diverged",
+            Self::AssignedElsewhere => "assigned-elsewhere",
+            Self::NotAssigned => "not-assigned",
+            Self::ClaimAlive => "claim-alive",
+            Self::GuardRefused => "guard-refused",
+            Self::BusInUse => "bus-in-use",
+            Self::RefContended => "ref-contended",
+            Self::NoRepository => "no-repository",
+            Self::UnsupportedRepository => "unsupported-repository",
+            Self::NoBus => "no-bus",
+            Self::ClaimNotHeld => "claim-not-held",
+            Self::MalformedRecord => "malformed-record",
+            Self::MalformedConfig => "malformed-config",
+            Self::NotARegularFile => "not-a-regular-file",
+            Self::LockTimeout => "lock-timeout",
+            Self::ClaimLost => "claim-lost",
+            Self::System => "system",
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The repository: where it is, its worktrees, and refs that change only by compare-and-swap.
+
+mod chain;
+mod child;
+mod error;
+mod repository;
+
+pub use chain::{Link, RefName, Tip};
+pub use error::Error;
+pub use repository::{Repository, Worktree};
+
+/// The name of a git object.
+pub type ObjectId = gix::ObjectId;

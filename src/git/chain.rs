@@ -1,0 +1,287 @@
+//! Chains of commits on the empty tree, each the state of one record, under refs that change only by
+//! compare-and-swap (design, section 3).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gix::actor::Signature;
+use gix::lock::acquire::Fail;
+use gix::objs::Commit;
+use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
+use gix::refs::{FullName, Target};
+
+use super::error::story;
+use super::{Error, ObjectId, Repository};
+use crate::record::{AgentId, TaskId, Timestamp};
+
+/// How long a ref that a foreign git has locked is waited for: what git itself waits (`core.filesRefLockTimeout`).
+const REF_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long `packed-refs` is waited for: what git itself waits (`core.packedRefsTimeout`).
+const PACKED_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where the refs of claims are.
+const CLAIMS: &str = "refs/bus/claims/";
+
+/// The name of a ref of the bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefName(FullName);
+
+impl RefName {
+    /// The ref that says who owns `task`.
+    #[must_use]
+    pub fn claim(task: &TaskId) -> Self {
+        let name = format!("{CLAIMS}{}", task.as_str().to_ascii_uppercase());
+        Self(FullName::try_from(name).expect("the rules for ids are stricter than those for refs"))
+    }
+
+    /// The full name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.0.as_bstr()).unwrap_or_default()
+    }
+}
+
+/// One state in a chain.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The commit.
+    pub id: ObjectId,
+    /// The state before; none at the root.
+    pub parent: Option<ObjectId>,
+    /// Who wrote it.
+    pub author: String,
+    /// When, by the writer's clock.
+    pub time: Timestamp,
+    /// The first line: `claim QUEUE-001 by codex-1`.
+    pub subject: String,
+    /// The bytes of the record.
+    pub body: Vec<u8>,
+}
+
+impl Link {
+    /// The first word of the subject: what was done.
+    #[must_use]
+    pub fn verb(&self) -> &str {
+        self.subject.split(' ').next().unwrap_or_default()
+    }
+}
+
+/// What a ref says.
+#[derive(Clone, Debug)]
+pub enum Tip {
+    /// There is no such ref.
+    Missing,
+    /// The ref or its object is damaged, as a power loss leaves it.
+    Unreadable {
+        /// What is wrong.
+        what: String,
+    },
+    /// The newest state.
+    At(Link),
+}
+
+impl Repository {
+    /// Reads the newest state of a chain.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the system refuses: that is not taken for damage.
+    pub fn tip(&self, name: &RefName) -> Result<Tip, Error> {
+        let id = match self.inner.refs.try_find(name.0.as_ref()) {
+            Ok(None) => return Ok(Tip::Missing),
+            Ok(Some(reference)) => reference.target.try_into_id(),
+            Err(error) => {
+                // gix says only that it failed; the system says why.
+                match fs::read(self.ref_path(name)) {
+                    Err(refused) if refused.kind() == io::ErrorKind::PermissionDenied => {
+                        return Err(store("read", name.as_str(), refused.to_string()));
+                    }
+                    _ => return Ok(Tip::Unreadable { what: story(&error) }),
+                }
+            }
+        };
+        match id {
+            Ok(id) => self.link(id).map(|link| link.map_or_else(|what| Tip::Unreadable { what }, Tip::At)),
+            Err(_) => Ok(Tip::Unreadable { what: "it is a symbolic ref".to_owned() }),
+        }
+    }
+
+    /// Reads one state of a chain; the inner error says how its object is damaged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the system refuses to read.
+    pub fn link(&self, id: ObjectId) -> Result<Result<Link, String>, Error> {
+        let object = match self.inner.try_find_object(id) {
+            Ok(Some(object)) => object,
+            Ok(None) => return Ok(Err(format!("the object {id} is missing"))),
+            Err(error) => {
+                let refused = self.loose_object(id).and_then(|path| fs::File::open(path).err());
+                return match refused.filter(|refused| refused.kind() == io::ErrorKind::PermissionDenied) {
+                    Some(refused) => Err(store("read", &id.to_string(), refused.to_string())),
+                    None => Ok(Err(story(&error))),
+                };
+            }
+        };
+        let Ok(commit) = object.try_into_commit() else {
+            return Ok(Err(format!("the object {id} is no commit")));
+        };
+        Ok(read(id, &commit).ok_or_else(|| format!("the commit {id} is damaged")))
+    }
+
+    /// Writes a state that follows `parent`; no ref points to it yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the object cannot be written.
+    pub fn write_link(
+        &self,
+        parent: Option<ObjectId>,
+        author: &AgentId,
+        time: Timestamp,
+        subject: &str,
+        body: &[u8],
+    ) -> Result<Link, Error> {
+        let signature = Signature {
+            name: author.as_str().into(),
+            email: format!("{author}@bus.invalid").into(),
+            time: gix::date::Time { seconds: time.unix().max(0), offset: 0 },
+        };
+        let message = [subject.as_bytes(), b"\n\n", body].concat();
+        let commit = Commit {
+            tree: ObjectId::empty_tree(gix::hash::Kind::Sha1),
+            parents: parent.into_iter().collect(),
+            author: signature.clone(),
+            committer: signature,
+            encoding: None,
+            message: message.into(),
+            extra_headers: Vec::new(),
+        };
+        let id = self.inner.write_object(&commit).map_err(|error| store("write an object for", subject, story(&error)))?.detach();
+        Ok(Link { id, parent, author: author.to_string(), time, subject: subject.to_owned(), body: body.to_vec() })
+    }
+
+    /// Moves `name` from `expected` to `new`, and says whether it did: `false` means that the ref was not at `expected`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the ref cannot be written, or another program keeps it locked.
+    pub fn swap(&self, name: &RefName, expected: Option<ObjectId>, new: ObjectId) -> Result<bool, Error> {
+        let expected_value =
+            expected.map_or(PreviousValue::MustNotExist, |id| PreviousValue::MustExistAndMatch(Target::Object(id)));
+        let log = LogChange { mode: RefLog::AndReference, force_create_reflog: false, message: "".into() };
+        let change = Change::Update { log, expected: expected_value, new: Target::Object(new) };
+        match self.transact(RefEdit { change, name: name.0.clone(), deref: false }) {
+            Ok(()) => Ok(true),
+            // What the ref says now decides what the refusal meant.
+            Err(what) => match self.tip_id(name) {
+                now if now != expected => Ok(false),
+                _ => Err(store("write", name.as_str(), what)),
+            },
+        }
+    }
+
+    /// Takes an unreadable ref away: its file moves to `keep`, an entry in `packed-refs` is removed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where it cannot be moved.
+    pub fn take_away(&self, name: &RefName, keep: &std::path::Path) -> Result<(), Error> {
+        let loose = self.ref_path(name);
+        if loose.exists() {
+            return fs::rename(&loose, keep).map_err(|error| store("move away", name.as_str(), error.to_string()));
+        }
+        let change = Change::Delete { expected: PreviousValue::Any, log: RefLog::AndReference };
+        let edit = RefEdit { change, name: name.0.clone(), deref: false };
+        self.transact(edit).map_err(|what| store("remove", name.as_str(), what))
+    }
+
+    /// Removes the lock that a killed process left beside the ref called `name`.
+    ///
+    /// The caller holds the clone's lock and knows that the process is dead.
+    pub fn remove_ref_lock(&self, name: &str) {
+        let ours = name.starts_with("refs/bus/") && gix::validate::reference::name(name.into()).is_ok();
+        if ours {
+            // Where there is none, or it cannot be removed, the write that follows says so.
+            let _ = fs::remove_file(self.common_dir().join(format!("{name}.lock")));
+        }
+    }
+
+    /// The tasks that have a ref, as their refs spell them, in upper case.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where `packed-refs` cannot be read.
+    pub fn claimed_tasks(&self) -> Result<BTreeSet<String>, Error> {
+        let mut names = BTreeSet::new();
+        for entry in walkdir::WalkDir::new(self.common_dir().join(CLAIMS)).min_depth(1).max_depth(1).into_iter().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if entry.file_type().is_file() && !name.ends_with(".lock") {
+                names.insert(name);
+            }
+        }
+        let unreadable = |what| store("read", "packed-refs", what);
+        if let Some(packed) = self.inner.refs.cached_packed_buffer().map_err(|error| unreadable(story(&error)))? {
+            let prefixed = packed.iter_prefixed(CLAIMS.into()).map_err(|error| unreadable(story(&error)))?;
+            for reference in prefixed.flatten() {
+                let name = reference.name.as_bstr().to_string();
+                names.insert(name[CLAIMS.len()..].to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Whether the clone has any ref of a bus.
+    #[must_use]
+    pub fn has_bus_refs(&self) -> bool {
+        self.claimed_tasks().is_ok_and(|tasks| !tasks.is_empty())
+    }
+
+    fn transact(&self, edit: RefEdit) -> Result<(), String> {
+        let ref_lock = Fail::AfterDurationWithBackoff(REF_PATIENCE);
+        let packed_lock = Fail::AfterDurationWithBackoff(PACKED_PATIENCE);
+        let prepared = self.inner.refs.transaction().prepare(Some(edit), ref_lock, packed_lock);
+        prepared.and_then(|ready| ready.commit(None)).map(drop).map_err(|error| story(&error))
+    }
+
+    fn tip_id(&self, name: &RefName) -> Option<ObjectId> {
+        self.inner.refs.try_find(name.0.as_ref()).ok().flatten()?.target.try_into_id().ok()
+    }
+
+    fn ref_path(&self, name: &RefName) -> PathBuf {
+        self.common_dir().join(name.as_str())
+    }
+
+    fn loose_object(&self, id: ObjectId) -> Option<PathBuf> {
+        let name = id.to_string();
+        let (folder, file) = name.split_at_checked(2)?;
+        Some(self.common_dir().join("objects").join(folder).join(file))
+    }
+}
+
+fn read(id: ObjectId, commit: &gix::Commit<'_>) -> Option<Link> {
+    let parts = commit.decode().ok()?;
+    let author = parts.author().ok()?;
+    let (subject, body) = split_once(parts.message, b"\n\n").unwrap_or((parts.message, b""));
+    Some(Link {
+        id,
+        parent: parts.parents().next(),
+        author: author.name.to_string(),
+        time: Timestamp::from_unix(author.time().ok()?.seconds),
+        subject: String::from_utf8_lossy(subject).into_owned(),
+        body: body.to_vec(),
+    })
+}
+
+fn split_once<'a>(bytes: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let place = memchr::memmem::find(bytes, separator)?;
+    Some((&bytes[..place], &bytes[place + separator.len()..]))
+}
+
+fn store(verb: &'static str, name: &str, what: String) -> Error {
+    Error::Store { verb, name: name.to_owned(), what }
+}

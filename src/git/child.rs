@@ -1,0 +1,35 @@
+//! The door to the user's `git`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::Error;
+
+/// Variables by which git's hooks point a child at a repository; ours is found by folder alone.
+const REPOSITORY_VARIABLES: [&str; 7] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+];
+
+/// Whether the user's git is willing to read the repository around `folder`: its own rule on ownership.
+pub(super) fn git_trusts(folder: &Path) -> Result<bool, Error> {
+    let status = git(folder).args(["rev-parse", "--git-dir"]).status();
+    status.map(|status| status.success()).map_err(|source| Error::NoGit { source })
+}
+
+/// A silent `git` that works in `folder` and takes no locks that it does not need.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+fn git(folder: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(folder).env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0");
+    for variable in REPOSITORY_VARIABLES {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}

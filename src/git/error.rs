@@ -1,0 +1,101 @@
+//! What a git repository can refuse.
+
+use std::path::PathBuf;
+
+use crate::Code;
+
+/// An error of the git layer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Neither the folder nor one above it is a repository.
+    #[error("`{}` is in no git repository", path.display())]
+    NotARepository {
+        /// Where the search began.
+        path: PathBuf,
+    },
+    /// A repository without a work tree.
+    #[error("`{}` is a bare repository: it has no work tree to keep a bus in", path.display())]
+    Bare {
+        /// The repository.
+        path: PathBuf,
+    },
+    /// A `.git` file that points nowhere.
+    #[error("`{}` points to a repository that is not there", path.display())]
+    BrokenGitDir {
+        /// The `.git` file.
+        path: PathBuf,
+    },
+    /// The repository belongs to another user, and git has not been told to trust it.
+    #[error("`{}` belongs to another user", path.display())]
+    OtherOwner {
+        /// The repository.
+        path: PathBuf,
+    },
+    /// A repository format that cannot be read.
+    #[error("`{}` cannot be read: {what}", path.display())]
+    Unsupported {
+        /// The repository.
+        path: PathBuf,
+        /// Which part of the format it is.
+        what: String,
+    },
+    /// A ref or an object could not be read or written.
+    #[error("cannot {verb} `{name}`: {what}")]
+    Store {
+        /// What was being done.
+        verb: &'static str,
+        /// The ref or object.
+        name: String,
+        /// What the store said.
+        what: String,
+    },
+    /// The user's git could not be started.
+    #[error("cannot run `git`")]
+    NoGit {
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// The stable name of the error.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::NotARepository { .. } | Self::Bare { .. } | Self::BrokenGitDir { .. } => Code::NoRepository,
+            Self::OtherOwner { .. } | Self::Unsupported { .. } => Code::UnsupportedRepository,
+            Self::Store { .. } | Self::NoGit { .. } => Code::System,
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotARepository { .. } => "go to a repository, name one with `bus -C DIR`, or make one with `git init`".to_owned(),
+            Self::Bare { .. } => "run `bus` in a worktree of it: `git worktree add ../work`".to_owned(),
+            Self::BrokenGitDir { .. } => "run `git worktree repair` in the main worktree, or `git worktree prune` there".to_owned(),
+            Self::OtherOwner { path } => {
+                format!("if you trust it, say so to git: `git config --global --add safe.directory {}`", path.display())
+            }
+            Self::Unsupported { .. } => "use a repository with SHA-1 objects and refs in files, as `git init` makes them".to_owned(),
+            Self::Store { .. } => "look at the repository with `git fsck`, then run the same command again".to_owned(),
+            Self::NoGit { .. } => "install git, or put it on the PATH".to_owned(),
+        }
+    }
+}
+
+/// The whole story of a `gix` error in one line.
+pub(super) fn story(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,21 @@
+//! What is on disk: the records of a bus and the types that carry their rules. Pure, no I/O.
+
+mod assignment;
+mod claim;
+mod config;
+mod event;
+mod fault;
+mod fields;
+mod id;
+pub mod json;
+mod manifest;
+mod time;
+
+pub use assignment::Assignment;
+pub use claim::{Claim, ClaimId, Ended, LINEAGE_LIMIT, MAX_REVISION, Origin, PastClaim, Status};
+pub use config::{Config, ConfigFault, EventLayout};
+pub use event::{CORE_FIELDS, Event, Severity};
+pub use fault::Fault;
+pub use id::{Agent, AgentId, Id, IdFault, IdKind, Kind, EventKind, Plan, PlanId, Task, TaskId};
+pub use manifest::Manifest;
+pub use time::{Span, SpanFault, Timestamp, TimestampFault};

@@ -1,0 +1,141 @@
+//! `config.toml`: the policy of a bus.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::Span;
+
+/// How long a claim may go without a sign of life, where nothing else is said (design, section 3).
+const STALE_AFTER: Span = Span::new(Duration::from_secs(6 * 3600));
+
+/// Which file of the log an event goes to (design, section 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventLayout {
+    /// All events in `events.jsonl`.
+    #[default]
+    Single,
+    /// Each agent's in `<agent_id>.jsonl`.
+    PerAgent,
+}
+
+/// The policy; what is not said has its default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Whether a task without an assignment may not be claimed.
+    pub require_assignment: bool,
+    /// How long a claim lives without a sign of life; for ever where none is set.
+    pub ttl: Option<Span>,
+    /// How long a claim may go without a sign of life before it counts as stale.
+    pub stale_after: Span,
+    /// Which file of the log an event goes to.
+    pub layout: EventLayout,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { require_assignment: false, ttl: None, stale_after: STALE_AFTER, layout: EventLayout::default() }
+    }
+}
+
+/// Why a text is no `config.toml`; `line` counts from 1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct ConfigFault {
+    /// What is wrong, in one line.
+    pub what: String,
+    /// Line, from 1.
+    pub line: usize,
+}
+
+// An unknown key is refused: a policy that is misspelled would else silently not hold.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    require_assignment: bool,
+    #[serde(default)]
+    claims: Claims,
+    #[serde(default)]
+    events: Events,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claims {
+    ttl: Option<Length>,
+    stale_after: Option<Length>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Events {
+    #[serde(default)]
+    layout: EventLayout,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Length(Span);
+
+impl TryFrom<String> for Length {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let span: Span = text.parse().map_err(|fault: super::SpanFault| fault.to_string())?;
+        if span.get() < Duration::from_secs(1) {
+            return Err(format!("`{text}` is too short: times have whole seconds"));
+        }
+        Ok(Self(span))
+    }
+}
+
+impl Config {
+    /// Reads the text of a `config.toml`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigFault`] where the text is no TOML, or has a key or a value that means nothing.
+    pub fn parse(text: &str) -> Result<Self, ConfigFault> {
+        let document: Document = toml::from_str(text).map_err(|error| ConfigFault {
+            what: error.message().lines().collect::<Vec<_>>().join("; "),
+            line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
+        })?;
+        Ok(Self {
+            require_assignment: document.require_assignment,
+            ttl: document.claims.ttl.map(|length| length.0),
+            stale_after: document.claims.stale_after.map_or(STALE_AFTER, |length| length.0),
+            layout: document.events.layout,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_optional() {
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+        let config = Config::parse("require_assignment = true\n[claims]\nttl = \"4h\"\n[events]\nlayout = \"per-agent\"\n").unwrap();
+        assert_eq!((config.require_assignment, config.layout), (true, EventLayout::PerAgent));
+        assert_eq!(config.ttl, Some("4h".parse().unwrap()));
+        assert_eq!(config.stale_after, STALE_AFTER);
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused_with_its_line() {
+        for (text, line, word) in [
+            ("require_asignment = true", 1, "require_asignment"),
+            ("\n[claims]\nttl = \"soon\"", 3, "soon"),
+            ("[claims]\nttl = \"1ms\"", 2, "too short"),
+            ("[events]\nlayout = \"both\"", 2, "both"),
+            ("\n\n[claims", 3, ""),
+        ] {
+            let fault = Config::parse(text).unwrap_err();
+            assert_eq!(fault.line, line, "{fault:?}");
+            assert!(fault.what.contains(word), "{fault:?}");
+        }
+    }
+}

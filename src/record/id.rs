@@ -1,0 +1,245 @@
+//! Ids that are safe as file names, ref names and words on a screen: an id that exists is valid.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+/// The longest id, in bytes (design, section 7).
+const MAX_LENGTH: usize = 100;
+
+/// What sort of thing an [`Id`] names.
+pub trait IdKind {
+    /// The word for it in messages: `task id`.
+    const NOUN: &'static str;
+
+    /// Whether ids of this sort may begin with `agent-`.
+    const MAY_BEGIN_WITH_AGENT: bool = true;
+}
+
+/// Marks the id of a task.
+#[derive(Clone, Copy, Debug)]
+pub enum Task {}
+
+/// Marks the id of an agent.
+#[derive(Clone, Copy, Debug)]
+pub enum Agent {}
+
+/// Marks the id of a plan.
+#[derive(Clone, Copy, Debug)]
+pub enum Plan {}
+
+/// Marks the name of a sort of event, such as `claim` or `note`.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {}
+
+impl IdKind for Task {
+    const NOUN: &'static str = "task id";
+    // `messages/agent-<id>.jsonl` is an inbox, so no task's channel may have that name.
+    const MAY_BEGIN_WITH_AGENT: bool = false;
+}
+
+impl IdKind for Agent {
+    const NOUN: &'static str = "agent id";
+}
+
+impl IdKind for Plan {
+    const NOUN: &'static str = "plan id";
+}
+
+impl IdKind for Kind {
+    const NOUN: &'static str = "event name";
+}
+
+/// The id of a task: `QUEUE-001`.
+pub type TaskId = Id<Task>;
+
+/// The id of an agent: `codex-1`.
+pub type AgentId = Id<Agent>;
+
+/// The id of a plan: `2025-09-19-queue-001`.
+pub type PlanId = Id<Plan>;
+
+/// What sort of event a line of the log is: `claim`, `note`.
+pub type EventKind = Id<Kind>;
+
+/// An id that obeys the rules of the design, section 7. Two ids that differ only by case are equal.
+pub struct Id<K> {
+    text: String,
+    kind: PhantomData<K>,
+}
+
+impl<K: IdKind> Id<K> {
+    /// Checks `text` and makes an id of it.
+    ///
+    /// # Errors
+    ///
+    /// [`IdFault`], which says which rule is broken.
+    pub fn new(text: impl Into<String>) -> Result<Self, IdFault> {
+        let text = text.into();
+        match broken_rule(&text, K::MAY_BEGIN_WITH_AGENT) {
+            None => Ok(Self { text, kind: PhantomData }),
+            Some(rule) => Err(IdFault { noun: K::NOUN, text, rule }),
+        }
+    }
+}
+
+impl<K> Id<K> {
+    /// The id as it is spelled.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether `other` has the very same spelling, letter case included.
+    #[must_use]
+    pub fn same_spelling(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// The rule that `text` breaks, as the end of a sentence that begins with "it must".
+fn broken_rule(text: &str, may_begin_with_agent: bool) -> Option<&'static str> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let lower = text.to_ascii_lowercase();
+    if text.is_empty() || text.len() > MAX_LENGTH {
+        Some("have 1 to 100 characters")
+    } else if !text.bytes().all(allowed) {
+        Some("have only the characters `A-Z a-z 0-9 . _ -`")
+    } else if !text.as_bytes()[0].is_ascii_alphanumeric() {
+        Some("begin with a letter or a digit")
+    } else if text.contains("..") {
+        Some("not have `..`")
+    } else if text.ends_with('.') || lower.ends_with(".lock") {
+        Some("not end in `.` or `.lock`")
+    } else if is_device_name(&lower) {
+        Some("not be the name of a Windows device")
+    } else if !may_begin_with_agent && lower.starts_with("agent-") {
+        Some("not begin with `agent-`, which names an inbox")
+    } else {
+        None
+    }
+}
+
+/// Whether Windows takes a file of this name, with or without an extension, for a device
+/// (Microsoft, "Naming Files, Paths, and Namespaces").
+fn is_device_name(lower: &str) -> bool {
+    let stem = lower.split('.').next().unwrap_or_default();
+    let numbered = |prefix: &str| {
+        stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']))
+    };
+    matches!(stem, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
+}
+
+/// A text that is no id, and the rule that it breaks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no {noun}: it must {rule}")]
+pub struct IdFault {
+    noun: &'static str,
+    text: String,
+    rule: &'static str,
+}
+
+impl<K: IdKind> FromStr for Id<K> {
+    type Err = IdFault;
+
+    fn from_str(text: &str) -> Result<Self, IdFault> {
+        Self::new(text)
+    }
+}
+
+// By hand, because a derive would ask the same of the marker type.
+impl<K> Clone for Id<K> {
+    fn clone(&self) -> Self {
+        Self { text: self.text.clone(), kind: PhantomData }
+    }
+}
+
+impl<K> fmt::Debug for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl<K> fmt::Display for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl<K> PartialEq for Id<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text.eq_ignore_ascii_case(&other.text)
+    }
+}
+
+impl<K> Eq for Id<K> {}
+
+impl<K> Ord for Id<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let fold = |id: &Self| id.text.to_ascii_uppercase();
+        fold(self).cmp(&fold(other))
+    }
+}
+
+impl<K> PartialOrd for Id<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K> Hash for Id<K> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.to_ascii_uppercase().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ids_of_real_buses_are_ids() {
+        for text in ["QUEUE-001", "codex-1", "a", "7", "PLAN-2025-09-19-heartbeat-auto-codex2", "v1.2_x", "console", "com10"] {
+            assert!(TaskId::new(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_rule_is_no_id() {
+        let long = "a".repeat(101);
+        let bad = [
+            "", &long, "-a", ".a", "_a", "a b", "a/b", "../a", "a..b", "a.", "a.lock", "a.LOCK", "é", "a\n", "a\0", "con", "NUL",
+            "Com1.txt", "lpt9", "a:b", "a~1",
+        ];
+        for text in bad {
+            assert!(AgentId::new(text).is_err(), "{text:?}");
+        }
+        assert!(TaskId::new("Agent-1").is_err(), "an inbox is no task");
+        assert!(AgentId::new("agent-1").is_ok());
+    }
+
+    #[test]
+    fn letter_case_does_not_make_two_ids() {
+        let upper = TaskId::new("QUEUE-001").unwrap();
+        let lower = TaskId::new("queue-001").unwrap();
+        assert_eq!(upper, lower);
+        assert_eq!(upper.cmp(&lower), Ordering::Equal);
+        assert!(!upper.same_spelling(&lower));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn an_id_is_always_safe_as_a_file_name_and_in_a_ref(text in "[A-Za-z0-9._/ -]{0,12}") {
+            if let Ok(id) = TaskId::new(text.clone()) {
+                prop_assert!(!text.contains('/') && !text.contains("..") && !text.starts_with('.'));
+                let name = format!("refs/bus/claims/{}", id.as_str().to_uppercase());
+                prop_assert!(gix::validate::reference::name(name.as_str().into()).is_ok());
+            }
+        }
+    }
+}

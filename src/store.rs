@@ -1,0 +1,29 @@
+//! How bytes get to disk and back: the lock, atomic replacement, the append-only log, and where
+//! each file of a bus stands.
+
+mod append;
+mod backward;
+mod clock;
+mod crash;
+mod error;
+mod forward;
+mod layout;
+mod lock;
+mod mark;
+mod place;
+mod replace;
+mod union;
+
+pub use append::{Journal, append, put_back};
+pub use clock::Clock;
+pub use crash::crash_point;
+pub use error::{Error, Verb};
+pub use layout::{Layout, PrivateLayout};
+pub use lock::{Abandoned, Lock};
+pub use mark::{first_seen, last_touched, touch};
+pub use place::Place;
+pub use replace::{create, replace};
+pub use union::{BadLine, Direction, Entry, Union};
+
+/// How much of a file's end is searched for what may have been written lately (design, sections 3 and 8).
+pub const RECENT: u64 = 1024 * 1024;

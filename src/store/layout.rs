@@ -1,0 +1,170 @@
+//! Where each file of a bus stands (design, section 2).
+
+use std::path::{Path, PathBuf};
+
+use super::Place;
+use crate::record::{AgentId, EventLayout, TaskId};
+
+/// The paths of a bus in one worktree.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The paths below the worktree `root`.
+    #[must_use]
+    pub const fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The worktree's root.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether the worktree has a bus.
+    #[must_use]
+    pub fn has_bus(&self) -> bool {
+        self.root.join("_bus").is_dir()
+    }
+
+    /// The file called `relative` in the worktree.
+    #[must_use]
+    pub fn place(&self, relative: impl Into<PathBuf>) -> Place {
+        Place::new(&self.root, relative)
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn config(&self) -> Place {
+        self.place("_bus/config.toml")
+    }
+
+    /// Who works in this worktree.
+    #[must_use]
+    pub fn manifest(&self) -> Place {
+        self.place("AGENT_MANIFEST.json")
+    }
+
+    /// The folder of claim files.
+    #[must_use]
+    pub fn claims(&self) -> PathBuf {
+        self.root.join("_bus/claims")
+    }
+
+    /// The claim file of `task`.
+    #[must_use]
+    pub fn claim(&self, task: &TaskId) -> Place {
+        self.place(format!("_bus/claims/{task}.json"))
+    }
+
+    /// The folder of assignment files.
+    #[must_use]
+    pub fn assignments(&self) -> PathBuf {
+        self.root.join("_bus/assignments")
+    }
+
+    /// The assignment file of `task`.
+    #[must_use]
+    pub fn assignment(&self, task: &TaskId) -> Place {
+        self.place(format!("_bus/assignments/{task}.json"))
+    }
+
+    /// The folder of log files.
+    #[must_use]
+    pub fn events(&self) -> PathBuf {
+        self.root.join("_bus/events")
+    }
+
+    /// The log file that `agent` writes under `layout`.
+    #[must_use]
+    pub fn log(&self, layout: EventLayout, agent: &AgentId) -> Place {
+        match layout {
+            EventLayout::Single => self.place("_bus/events/events.jsonl"),
+            EventLayout::PerAgent => self.place(format!("_bus/events/{agent}.jsonl")),
+        }
+    }
+
+    /// Where refused actions of `agent` are recorded.
+    #[must_use]
+    pub fn errors(&self, agent: &AgentId) -> Place {
+        self.place(format!("_report/agent/{agent}/errors.jsonl"))
+    }
+}
+
+/// The paths of what is this clone's alone, below `<git common dir>/bus`.
+#[derive(Clone, Debug)]
+pub struct PrivateLayout {
+    common: PathBuf,
+}
+
+impl PrivateLayout {
+    /// The paths below the git common dir `common`.
+    #[must_use]
+    pub const fn new(common: PathBuf) -> Self {
+        Self { common }
+    }
+
+    /// The git common dir.
+    #[must_use]
+    pub fn common(&self) -> &Path {
+        &self.common
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.common.join("bus")
+    }
+
+    /// The only lock there is.
+    #[must_use]
+    pub fn lock(&self) -> Place {
+        self.place("bus/lock")
+    }
+
+    /// The clone's random id, and where it holds.
+    #[must_use]
+    pub fn clone_id(&self) -> Place {
+        self.place("bus/clone-id")
+    }
+
+    /// Touched by each command that `agent` runs.
+    #[must_use]
+    pub fn presence(&self, agent: &AgentId) -> Place {
+        self.place(format!("bus/presence/{}", agent.as_str().to_ascii_lowercase()))
+    }
+
+    /// Which state of another clone's claim this clone has seen, and since when.
+    #[must_use]
+    pub fn seen(&self, task: &TaskId) -> Place {
+        self.place(format!("bus/seen/{}", task.as_str().to_ascii_uppercase()))
+    }
+
+    /// The folder of all worktrees' journals.
+    #[must_use]
+    pub fn journals(&self) -> PathBuf {
+        self.common.join("bus/journal")
+    }
+
+    /// The journal of the linked worktree `name`, or of the main one.
+    #[must_use]
+    pub fn journal(&self, name: Option<&str>) -> Place {
+        match name {
+            None => self.place("bus/journal/main.jsonl"),
+            Some(name) => self.place(format!("bus/journal/worktrees/{name}.jsonl")),
+        }
+    }
+
+    /// Where an unreadable ref of `task` is kept.
+    #[must_use]
+    pub fn broken(&self, task: &TaskId, stamp: &str) -> Place {
+        self.place(format!("bus/broken/{}-{stamp}", task.as_str().to_ascii_uppercase()))
+    }
+
+    fn place(&self, relative: impl Into<PathBuf>) -> Place {
+        Place::new(&self.common, relative)
+    }
+}

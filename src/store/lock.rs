@@ -1,0 +1,186 @@
+//! The one advisory lock of a clone (design, section 3).
+//!
+//! The file is never deleted. Its holder keeps a note in it: who it is and which ref it is about to
+//! write. The note is emptied when the lock is given back, so a note that a new holder finds was
+//! left by a process that was killed.
+
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::{Error, Place, Verb};
+
+/// The longest note that is read back, in bytes.
+const MAX_NOTE: u64 = 512;
+
+/// The shortest and the longest pause between two tries.
+const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(2));
+
+/// What a process that was killed while it held the lock was about to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Abandoned {
+    /// The ref whose own lock file it may have left.
+    pub reference: String,
+}
+
+/// The lock, held until this is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+    command: &'static str,
+}
+
+impl Lock {
+    /// Takes the lock at `place` for `command`, and says what a killed holder left behind.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LockTimeout`] when another process holds it for longer than `patience`; [`Error::Io`] or
+    /// [`Error::WrongKind`] when the file cannot be made or locked.
+    pub fn acquire(place: &Place, command: &'static str, patience: Duration) -> Result<(Self, Option<Abandoned>), Error> {
+        let path = place.path();
+        let mut file = open(place, &path)?;
+        wait(&file, &path, patience)?;
+        let abandoned = read_note(&mut file).and_then(|note| note.abandoned());
+        let mut lock = Self { file, path, command };
+        lock.write_note("-")?;
+        Ok((lock, abandoned))
+    }
+
+    /// Notes that `reference` is about to be written, so that the next holder can clean up after a kill.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the note cannot be written.
+    pub fn about_to_write(&mut self, reference: &str) -> Result<(), Error> {
+        self.write_note(reference)
+    }
+
+    fn write_note(&mut self, reference: &str) -> Result<(), Error> {
+        let note = format!("{} {} {reference}\n", std::process::id(), self.command);
+        self.file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| self.file.write_all(note.as_bytes()))
+            .map_err(Error::io(Verb::Write, &self.path))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A note that stays costs the next holder one look for a ref lock, no more. The unlock is
+        // explicit: a child that another thread starts may hold the file open for longer.
+        let _ = self.file.set_len(0);
+        let _ = fs2::FileExt::unlock(&self.file);
+    }
+}
+
+fn open(place: &Place, path: &Path) -> Result<File, Error> {
+    let options = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    match options() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            place.make_folders()?;
+            options()
+        }
+        opened => opened,
+    }
+    .map_err(Error::io(Verb::Lock, path))
+}
+
+fn wait(file: &File, path: &Path, patience: Duration) -> Result<(), Error> {
+    let deadline = Instant::now() + patience;
+    let mut pause = PAUSES.0;
+    let random = RandomState::new();
+    loop {
+        match fs2::FileExt::try_lock_exclusive(file) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::io(Verb::Lock, path)(error)),
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::LockTimeout { path: path.to_owned(), patience, holder: living_holder(path) });
+        }
+        // Half to whole of the pause, at random, so that many waiters do not come all at once.
+        let part = u32::try_from(random.hash_one(left) % 512).unwrap_or(0) + 512;
+        std::thread::sleep((pause * part / 1024).min(left));
+        pause = (pause * 3 / 2).min(PAUSES.1);
+    }
+}
+
+/// The line that a holder keeps in the lock file.
+struct Note {
+    pid: i32,
+    command: String,
+    reference: String,
+}
+
+impl Note {
+    fn abandoned(self) -> Option<Abandoned> {
+        (self.reference != "-").then_some(Abandoned { reference: self.reference })
+    }
+}
+
+fn read_note(file: &mut File) -> Option<Note> {
+    let mut text = String::new();
+    file.seek(SeekFrom::Start(0)).ok()?;
+    file.take(MAX_NOTE).read_to_string(&mut text).ok()?;
+    let mut words = text.lines().next()?.split(' ');
+    Some(Note { pid: words.next()?.parse().ok()?, command: words.next()?.to_owned(), reference: words.next()?.to_owned() })
+}
+
+fn living_holder(path: &Path) -> Option<String> {
+    let note = read_note(&mut File::open(path).ok()?)?;
+    lives(note.pid).then(|| format!("`bus {}` (process {})", note.command, note.pid))
+}
+
+#[cfg(unix)]
+fn lives(pid: i32) -> bool {
+    use rustix::io::Errno;
+    let Some(pid) = rustix::process::Pid::from_raw(pid) else { return false };
+    // A process of another user lives, too.
+    matches!(rustix::process::test_kill_process(pid), Ok(()) | Err(Errno::PERM))
+}
+
+#[cfg(not(unix))]
+const fn lives(_pid: i32) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, Place) {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::new(folder.path(), "bus/lock");
+        (folder, place)
+    }
+
+    #[test]
+    fn a_held_lock_times_out_and_names_its_holder() {
+        let (_folder, place) = place();
+        let (lock, abandoned) = Lock::acquire(&place, "claim", Duration::ZERO).unwrap();
+        assert_eq!(abandoned, None);
+        let error = Lock::acquire(&place, "release", Duration::from_millis(5)).unwrap_err();
+        assert!(error.to_string().contains(&format!("`bus claim` (process {})", std::process::id())), "{error}");
+        drop(lock);
+        assert!(Lock::acquire(&place, "release", Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn the_next_holder_learns_what_a_killed_one_was_about_to_write() {
+        let (_folder, place) = place();
+        let (mut lock, _) = Lock::acquire(&place, "claim", Duration::ZERO).unwrap();
+        lock.about_to_write("refs/bus/claims/A").unwrap();
+        let note = std::fs::read(place.path()).unwrap();
+        drop(lock);
+        let mut file = OpenOptions::new().write(true).open(place.path()).unwrap();
+        file.write_all(&note).unwrap();
+        let (_lock, abandoned) = Lock::acquire(&place, "release", Duration::ZERO).unwrap();
+        assert_eq!(abandoned, Some(Abandoned { reference: "refs/bus/claims/A".to_owned() }));
+    }
+}

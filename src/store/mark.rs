@@ -1,0 +1,45 @@
+//! Small marks in the clone's private folder whose time is what matters. They are hints: where one cannot be
+//! written, a sign of life is missed and nothing else.
+
+use std::fs::{self, File};
+use std::io;
+
+use super::clock::from_system;
+use super::{Clock, Place, replace};
+use crate::record::Timestamp;
+
+/// The longest mark that is read, in bytes.
+const MAX_MARK: usize = 200;
+
+/// Sets the time of the mark at `place` to now, and makes it where it is missing.
+pub fn touch(place: &Place, clock: Clock) {
+    let path = place.path();
+    let open = || File::options().write(true).create(true).truncate(false).open(&path);
+    let file = match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => place.make_folders().ok().and_then(|()| open().ok()),
+        opened => opened.ok(),
+    };
+    if let Some(file) = file {
+        let _ = file.set_modified(clock.system());
+    }
+}
+
+/// When the mark at `place` was last touched.
+#[must_use]
+pub fn last_touched(place: &Place) -> Option<Timestamp> {
+    let metadata = fs::symlink_metadata(place.path()).ok()?;
+    metadata.modified().ok().map(from_system)
+}
+
+/// Since when `state` is what is seen at `place`: now, where something else was seen before.
+#[must_use]
+pub fn first_seen(place: &Place, state: &str, clock: Clock) -> Timestamp {
+    let known = place.read(MAX_MARK).ok().flatten();
+    if let (true, Some(since)) = (known.as_deref() == Some(state.as_bytes()), last_touched(place)) {
+        return since;
+    }
+    if replace(place, state.as_bytes()).is_ok() {
+        touch(place, clock);
+    }
+    clock.now()
+}

@@ -1,0 +1,70 @@
+//! Replaces a whole file so that every reader sees the old bytes or the new ones.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::{Error, Place, Verb, crash_point};
+
+/// Puts `bytes` where `place` is, and returns once they are on disk: beside it, synced, renamed, folder synced.
+///
+/// The name beside it is fixed, so that a crash leaves at most one file, which the next write removes. The
+/// caller holds the lock.
+///
+/// # Errors
+///
+/// [`Error::WrongKind`] where a link or a folder is in the way; [`Error::Io`] where the disk refuses: the old file
+/// is then still there, whole.
+pub fn replace(place: &Place, bytes: &[u8]) -> Result<(), Error> {
+    place.make_folders()?;
+    place.inspect()?;
+    let path = place.path();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = place.sibling(&format!(".{name}.tmp")).path();
+    write_aside(&temporary, bytes).inspect_err(|_| {
+        // Nobody reads it, and the next write removes it: failing to remove it now loses nothing.
+        let _ = fs::remove_file(&temporary);
+    })?;
+    crash_point("file-written-aside");
+    fs::rename(&temporary, &path).map_err(Error::io(Verb::Rename, &path))?;
+    sync_folder(&path)
+}
+
+/// Puts `bytes` into a new file at `place`; where one stands already, it stays as it is and `false` is returned.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub fn create(place: &Place, bytes: &[u8]) -> Result<bool, Error> {
+    if place.inspect()?.is_some() {
+        return Ok(false);
+    }
+    replace(place, bytes).map(|()| true)
+}
+
+fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let options = || OpenOptions::new().write(true).create_new(true).open(path);
+    let mut file = match options() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path).map_err(Error::io(Verb::Remove, path))?;
+            options()
+        }
+        opened => opened,
+    }
+    .map_err(Error::io(Verb::Create, path))?;
+    file.write_all(bytes).map_err(Error::io(Verb::Write, path))?;
+    file.sync_all().map_err(Error::io(Verb::Sync, path))
+}
+
+/// Makes the name of `path` as durable as its bytes.
+#[cfg(unix)]
+pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(path);
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(Verb::Sync, folder))
+}
+
+/// Windows has no call for it: the file system's journal keeps names.
+#[cfg(not(unix))]
+pub(super) fn sync_folder(_path: &Path) -> Result<(), Error> {
+    Ok(())
+}
