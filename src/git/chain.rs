@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gix::actor::Signature;
@@ -185,19 +185,44 @@ impl Repository {
         }
     }
 
-    /// Takes an unreadable ref away: its file moves to `keep`, an entry in `packed-refs` is removed.
+    /// The state that `packed-refs` holds for a ref, which its own file hides.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where it cannot be moved.
-    pub fn take_away(&self, name: &RefName, keep: &std::path::Path) -> Result<(), Error> {
+    /// As [`Repository::tip`].
+    pub fn packed_tip(&self, name: &RefName) -> Result<Option<Link>, Error> {
+        let packed = self.inner.refs.cached_packed_buffer().ok().flatten();
+        let found = packed.and_then(|packed| packed.try_find(name.0.as_ref()).ok().flatten().map(|entry| entry.target()));
+        found.map_or(Ok(None), |id| Ok(self.link(id)?.ok()))
+    }
+
+    /// Takes an unreadable ref out of the way: keeps a copy of its file at `keep`, then puts `instead` in its place, or
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the system refuses.
+    pub fn set_aside(&self, name: &RefName, keep: &Path, instead: Option<ObjectId>) -> Result<(), Error> {
+        let refused = |error: io::Error| store("set aside", name.as_str(), error.to_string());
         let loose = self.ref_path(name);
         if loose.exists() {
-            return fs::rename(&loose, keep).map_err(|error| store("move away", name.as_str(), error.to_string()));
+            fs::copy(&loose, keep).map_err(refused)?;
         }
-        let change = Change::Delete { expected: PreviousValue::Any, log: RefLog::AndReference };
-        let edit = RefEdit { change, name: name.0.clone(), deref: false };
-        self.transact(edit).map_err(|what| store("remove", name.as_str(), what))
+        match instead {
+            // As git itself does it: the new value goes into the ref's lock, which becomes the ref.
+            Some(id) => {
+                let lock = self.common_dir().join(format!("{}.lock", name.as_str()));
+                loose.parent().map_or(Ok(()), fs::create_dir_all).map_err(refused)?;
+                let written = fs::File::create_new(&lock).and_then(|mut file| writeln!(file, "{id}"));
+                written.and_then(|()| fs::rename(&lock, &loose)).map_err(refused)
+            }
+            None if loose.exists() => fs::remove_file(&loose).map_err(refused),
+            None => {
+                let change = Change::Delete { expected: PreviousValue::Any, log: RefLog::AndReference };
+                let edit = RefEdit { change, name: name.0.clone(), deref: false };
+                self.transact(edit).map_err(|what| store("remove", name.as_str(), what))
+            }
+        }
     }
 
     /// Removes the lock that a killed process left beside the ref called `name`.

@@ -218,6 +218,8 @@ pub struct Claim {
     pub released_at: Option<Timestamp>,
     /// Who ended it, where that was not the owner.
     pub released_by: Option<AgentId>,
+    /// Why, in the words of whoever ended it in the owner's place.
+    pub release_note: Option<String>,
     /// When the claim dies without a sign of life.
     pub expires_at: Option<Timestamp>,
     /// The commit that HEAD was at when the task was claimed.
@@ -256,6 +258,7 @@ impl Claim {
             notes: fields.optional_text("notes")?,
             released_at: fields.optional_time("released_at")?,
             released_by: fields.optional_id("released_by")?,
+            release_note: fields.optional_text("release_note")?,
             expires_at: fields.optional_time("expires_at")?,
             base: fields.optional_text("base")?,
             session_id: fields.optional_text("session_id")?,
@@ -281,6 +284,7 @@ impl Claim {
         put(&mut object, "notes", self.notes.as_ref());
         put(&mut object, "released_at", self.released_at);
         put(&mut object, "released_by", self.released_by.as_ref());
+        put(&mut object, "release_note", self.release_note.as_ref());
         put(&mut object, "expires_at", self.expires_at);
         put(&mut object, "base", self.base.as_ref());
         put(&mut object, "session_id", self.session_id.as_ref());

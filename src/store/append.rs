@@ -92,7 +92,7 @@ pub fn put_back(held: &Lock, journal: &Journal, target: impl Fn(&str) -> Option<
 /// # Errors
 ///
 /// As [`Place::inspect`].
-pub(crate) fn recently_has(place: &Place, needle: &[u8]) -> Result<bool, Error> {
+pub fn recently_has(place: &Place, needle: &[u8]) -> Result<bool, Error> {
     if place.inspect()?.is_none() {
         return Ok(false);
     }

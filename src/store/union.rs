@@ -114,8 +114,8 @@ impl Union {
 
     /// The lines that were no events, so far.
     #[must_use]
-    pub fn bad_lines(&self) -> &[BadLine] {
-        &self.bad
+    pub fn into_bad_lines(self) -> Vec<BadLine> {
+        self.bad
     }
 
     /// The source whose head comes next.

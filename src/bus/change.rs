@@ -1,0 +1,186 @@
+//! How a claim comes to a new state: read, decide, write a commit, move the ref, settle; all under the lock.
+
+use super::settle::{Written, is_in_line};
+use super::view::{State, View, state};
+use super::{Bus, Error, Who};
+use crate::record::{AgentId, Claim, TaskId};
+use crate::store::{Lock, crash_point};
+
+/// How often a change is tried while something that does not take the lock moves the ref.
+const MAX_TRIES: usize = 5;
+
+/// What a command did to a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A free task was claimed.
+    Claimed,
+    /// A finished task was taken up again.
+    Reopened,
+    /// The claim moved here from another place.
+    Moved,
+    /// What was given was written into the caller's claim.
+    Updated,
+    /// There was nothing to do.
+    Unchanged,
+    /// The claim ended.
+    Released,
+    /// The claim was put aside.
+    Paused,
+    /// A sign of life was given.
+    Renewed,
+    /// The claim was taken over.
+    Reclaimed,
+}
+
+impl Outcome {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Reopened => "reopened",
+            Self::Moved => "moved",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Released => "released",
+            Self::Paused => "paused",
+            Self::Renewed => "renewed",
+            Self::Reclaimed => "reclaimed",
+        }
+    }
+}
+
+/// What came of a command on a claim.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// What was done.
+    pub outcome: Outcome,
+    /// The claim now.
+    pub claim: Claim,
+    /// The claim before, where there was one.
+    pub previous: Option<Claim>,
+}
+
+/// What a decision asks for.
+pub(super) enum Next {
+    /// Write this state.
+    Write { verb: &'static str, claim: Box<Claim>, outcome: Outcome },
+    /// Everything is as it should be; only a crash may have left something undone.
+    Settle,
+}
+
+impl Bus {
+    /// Changes the claim of the task that is asked for, as `decide` says.
+    ///
+    /// # Errors
+    ///
+    /// What `decide` refuses; [`Error::RefContended`] where the ref is moved again and again by something that does not
+    /// take the lock; [`Error::Store`] and [`Error::Git`] where the system refuses.
+    pub(super) fn change(
+        &self,
+        agent: &AgentId,
+        asked: &TaskId,
+        decide: impl Fn(&View, &Who) -> Result<Next, Error>,
+    ) -> Result<Changed, Error> {
+        self.config()?;
+        let mut lock = self.lock()?;
+        let who = self.who(agent.clone())?;
+        let mut name = String::new();
+        for _ in 0..MAX_TRIES {
+            let view = self.mended_view(asked)?;
+            let previous = view.claim().cloned();
+            match (decide(&view, &who)?, previous) {
+                (Next::Settle, Some(claim)) => {
+                    if let Some(tip) = &view.tip {
+                        self.settle(&lock, tip, Written::Earlier)?;
+                    }
+                    return Ok(Changed { outcome: Outcome::Unchanged, previous: Some(claim.clone()), claim });
+                }
+                (Next::Settle, None) => return Err(Error::NotHeld { task: view.task, ended: None }),
+                (Next::Write { verb, claim, outcome }, previous) => {
+                    if let Some(state) = self.write_state(&mut lock, &view, &who, verb, &claim)? {
+                        if verb != "heartbeat" {
+                            self.settle(&lock, &state, Written::Now)?;
+                        }
+                        return Ok(Changed { outcome, claim: state.claim, previous });
+                    }
+                    name = view.name.as_str().to_owned();
+                }
+            }
+        }
+        Err(Error::RefContended { reference: name, tries: MAX_TRIES })
+    }
+
+    /// Writes the next state of a claim; nothing where the ref was moved meanwhile.
+    pub(super) fn write_state(
+        &self,
+        lock: &mut Lock,
+        view: &View,
+        who: &Who,
+        verb: &str,
+        claim: &Claim,
+    ) -> Result<Option<State>, Error> {
+        // What would stop the event later must stop the claim now.
+        self.log_place(&who.agent)?.inspect()?;
+        self.settle_own_past(lock, view, who)?;
+        let now = self.clock.now();
+        let parent = match (&view.tip, &view.stand_in) {
+            (Some(tip), _) => Some(tip.link.id),
+            (None, Some(file)) => {
+                let subject = format!("import {} by {}", view.task, who.agent);
+                Some(self.repo.write_link(None, &who.agent, now, &subject, &file.bytes)?.id)
+            }
+            (None, None) => None,
+        };
+        let next = Claim { revision: view.next_revision()?, ..claim.clone() };
+        let subject = format!("{verb} {} by {}", view.task, who.agent);
+        let link = self.repo.write_link(parent, &who.agent, now, &subject, &next.to_bytes())?;
+        crash_point("object-written");
+        lock.about_to_write(view.name.as_str())?;
+        let moved = self.repo.swap(&view.name, view.tip_id(), link.id)?;
+        crash_point("ref-written");
+        Ok(moved.then_some(State { link, claim: next }))
+    }
+
+    /// Before the caller's own state is left behind: does what a crash left undone of its event.
+    fn settle_own_past(&self, lock: &Lock, view: &View, who: &Who) -> Result<(), Error> {
+        match &view.tip {
+            Some(tip) if tip.link.author == who.agent.as_str() && who.owns(&tip.claim) && !is_in_line(view.file.as_ref(), tip) => {
+                self.settle_event(lock, tip, Written::Earlier)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The view of a task; a ref that cannot be read is first set aside, and what the files know takes its place.
+    pub(super) fn mended_view(&self, asked: &TaskId) -> Result<View, Error> {
+        let view = self.view(asked)?;
+        if view.unreadable.is_none() {
+            return Ok(view);
+        }
+        let keep = self.private.broken(&view.task, &self.clock.now().unix().to_string());
+        keep.make_folders()?;
+        // An older state may hide in `packed-refs`; it must not come to light where a file knows better.
+        let hidden = self.repo.packed_tip(&view.name)?.and_then(|link| state(link, &view.name, asked).ok());
+        let older = hidden.filter(|hidden| view.claim().is_none_or(|claim| hidden.claim.revision <= claim.revision));
+        let instead = match &view.stand_in {
+            Some(file) => {
+                let agent = &file.claim.agent_id;
+                let subject = format!("import {} by {agent}", view.task);
+                let parent = older.map(|older| older.link.id);
+                Some(self.repo.write_link(parent, agent, self.clock.now(), &subject, &file.bytes)?.id)
+            }
+            None => older.map(|older| older.link.id),
+        };
+        self.repo.set_aside(&view.name, &keep.path(), instead)?;
+        let mended = self.view(asked)?;
+        match mended.unreadable {
+            None => Ok(mended),
+            // The file is gone; what is left is a damaged entry in `packed-refs`.
+            Some(_) => {
+                self.repo.set_aside(&view.name, &keep.path(), None)?;
+                self.view(asked)
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Claim, release, heartbeat, reclaim: what agents do with tasks (design, section 3).
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::change::{Changed, Next, Outcome};
+use super::decide::{self, Grant, Reclaim, Refusal, Release, Wish};
+use super::liveness::LastEvents;
+use super::view::View;
+use super::{Bus, Error, Liveness, Who};
+use crate::git::Repository;
+use crate::record::{AgentId, Claim, ClaimId, Ended, LINEAGE_LIMIT, PastClaim, PlanId, Span, Status, TaskId, Timestamp};
+
+/// What `bus claim` asks for.
+#[derive(Clone, Debug, Default)]
+pub struct ClaimRequest {
+    /// The plan of the work.
+    pub plan: Option<PlanId>,
+    /// The branch it is on.
+    pub branch: Option<String>,
+    /// Notes.
+    pub notes: Option<String>,
+    /// Drop the notes that stand.
+    pub clear_notes: bool,
+    /// Active or paused.
+    pub status: Option<Status>,
+    /// How long the claim lives without a sign of life.
+    pub ttl: Option<Span>,
+    /// Claim it whatever the assignment says.
+    pub allow_unassigned: bool,
+    /// Take up a task that somebody else has finished.
+    pub reopen: bool,
+    /// Move the claim here from another place.
+    pub here: bool,
+}
+
+/// What `bus release` asks for.
+#[derive(Clone, Debug)]
+pub struct ReleaseRequest {
+    /// Done, released or paused.
+    pub status: Status,
+    /// Notes.
+    pub notes: Option<String>,
+    /// Why a manager ends somebody else's claim; only then it may be done.
+    pub force: Option<String>,
+}
+
+/// What `bus reclaim` asks for.
+#[derive(Clone, Debug)]
+pub struct ReclaimRequest {
+    /// Why.
+    pub note: String,
+    /// Take over a claim that shows signs of life.
+    pub force: bool,
+}
+
+impl Bus {
+    /// Claims a task for `agent`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClaimHeld`], [`Error::HeldElsewhere`], [`Error::TaskFinished`], [`Error::AssignedElsewhere`],
+    /// [`Error::NotAssigned`] or [`Error::Diverged`] where it is not the agent's to claim; [`Error::Malformed`] where what
+    /// stands cannot be read; else as the system refuses.
+    pub fn claim(&self, agent: &AgentId, task: &TaskId, request: &ClaimRequest) -> Result<Changed, Error> {
+        request.branch.as_ref().map_or(Ok(()), |branch| check_branch(branch, agent))?;
+        self.change(agent, task, |view, who| {
+            if let Some(file) = self.contradiction(view, who)? {
+                return Err(self.diverged(view, file));
+            }
+            let assignment = if request.allow_unassigned { None } else { self.assignment(&view.task)? };
+            let verdict = match request.allow_unassigned {
+                true => None,
+                false => self.assignment_verdict(assignment.as_ref(), &who.agent)?,
+            };
+            let wish = Wish { reopen: request.reopen, here: request.here, assignment: verdict };
+            let (verb, ended, outcome) = match decide::claim(view.claim(), who, wish) {
+                Ok(Grant::Keep) => return self.keep(view, request),
+                Ok(Grant::Take) => ("claim", None, Outcome::Claimed),
+                Ok(Grant::Reopen) => ("reopen", None, Outcome::Reopened),
+                Ok(Grant::Move) => ("move", Some((Ended::Moved, None)), Outcome::Moved),
+                Err(Refusal::Assigned) => return Err(assigned(view, assignment)),
+                Err(refusal) => return Err(self.refused(view, who, refusal)?),
+            };
+            let claim = Box::new(self.successor(view, who, request, ended)?);
+            Ok(Next::Write { verb, claim, outcome })
+        })
+    }
+
+    /// Ends or pauses `agent`'s claim.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClaimLost`] where somebody else has ended it; [`Error::ClaimHeld`], [`Error::HeldElsewhere`] or
+    /// [`Error::NotHeld`] where it is not the agent's; else as [`Bus::claim`].
+    pub fn release(&self, agent: &AgentId, task: &TaskId, request: &ReleaseRequest) -> Result<Changed, Error> {
+        self.change(agent, task, |view, who| {
+            let decision = decide::release(view.claim(), who, request.status, request.force.is_some());
+            let Some(claim) = view.claim() else { return Err(self.refused_or_lost(view, who, Refusal::NotHeld)?) };
+            let new_notes = request.notes.is_some() && request.notes != claim.notes;
+            match decision {
+                Err(refusal) => Err(self.refused_or_lost(view, who, refusal)?),
+                Ok(Release::Already) if !(claim.status.is_live() && new_notes) => Ok(Next::Settle),
+                Ok(_) => Ok(self.ending(view, claim, who, request)),
+            }
+        })
+    }
+
+    /// Gives a sign of life of `agent`'s claim: it renews the ref, and no file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::release`].
+    pub fn heartbeat(&self, agent: &AgentId, task: &TaskId) -> Result<Changed, Error> {
+        self.change(agent, task, |view, who| match (decide::heartbeat(view.claim(), who), view.claim()) {
+            (Ok(()), Some(claim)) => Ok(self.pulse(view, claim)),
+            (Err(refusal), _) => Err(self.refused_or_lost(view, who, refusal)?),
+            (Ok(()), None) => Err(self.refused_or_lost(view, who, Refusal::NotHeld)?),
+        })
+    }
+
+    /// Takes over a claim that is paused, expired or stale.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClaimAlive`] where it is alive; [`Error::NotHeld`] where there is nothing to take over; else as
+    /// [`Bus::claim`].
+    pub fn reclaim(&self, agent: &AgentId, task: &TaskId, request: &ReclaimRequest) -> Result<Changed, Error> {
+        self.change(agent, task, |view, who| {
+            if let Some(file) = self.contradiction(view, who)? {
+                return Err(self.diverged(view, file));
+            }
+            let stale_after = self.config()?.stale_after.get();
+            let (liveness, signs) = self.liveness(view, stale_after, &mut LastEvents::default())?;
+            match decide::reclaim(view.claim(), who, liveness, request.force) {
+                Ok(Reclaim::Already) => Ok(Next::Settle),
+                Ok(Reclaim::Take) => {
+                    let ended = Some((Ended::Reclaimed, Some(request.note.clone())));
+                    let claim = Box::new(self.successor(view, who, &ClaimRequest::default(), ended)?);
+                    Ok(Next::Write { verb: "reclaim", claim, outcome: Outcome::Reclaimed })
+                }
+                Err(Refusal::Alive) => {
+                    let owner = view.claim().map_or_else(|| who.agent.clone(), |claim| claim.agent_id.clone());
+                    Err(Error::ClaimAlive { task: view.task.clone(), owner, last_seen: signs.last(self.clock.now()) })
+                }
+                Err(refusal) => Err(self.refused(view, who, refusal)?),
+            }
+        })
+    }
+
+    /// The caller's own claim, with what was given.
+    fn keep(&self, view: &View, request: &ClaimRequest) -> Result<Next, Error> {
+        let Some(claim) = view.claim() else { return Ok(Next::Settle) };
+        let mut next = claim.clone();
+        next.plan_id = request.plan.clone().or(next.plan_id);
+        next.branch = request.branch.clone().unwrap_or(next.branch);
+        next.notes = if request.clear_notes { None } else { request.notes.clone().or(next.notes) };
+        next.status = request.status.unwrap_or(next.status);
+        let ttl = self.ttl(view, claim);
+        let new_ttl = request.ttl.map(Span::get).filter(|wanted| ttl != Some(*wanted));
+        if next == *claim && new_ttl.is_none() {
+            return Ok(if self.heartbeat_is_due(view, claim)? { self.pulse(view, claim) } else { Next::Settle });
+        }
+        next.expires_at = new_ttl.or(ttl).map(|ttl| self.clock.now().after(ttl));
+        let outcome = if next.status == Status::Paused && claim.status != Status::Paused { Outcome::Paused } else { Outcome::Updated };
+        Ok(Next::Write { verb: "update", claim: Box::new(next), outcome })
+    }
+
+    /// The claim that follows what stands: a new owner, or a new time.
+    fn successor(
+        &self,
+        view: &View,
+        who: &Who,
+        request: &ClaimRequest,
+        ended: Option<(Ended, Option<String>)>,
+    ) -> Result<Claim, Error> {
+        let now = self.clock.now();
+        let before = view.claim();
+        let ttl = request.ttl.or(self.config()?.ttl);
+        Ok(Claim {
+            task_id: view.task.clone(),
+            agent_id: who.agent.clone(),
+            branch: request.branch.clone().unwrap_or_else(|| self.branch_for(view, &who.agent)),
+            status: request.status.unwrap_or(Status::Active),
+            claimed_at: now,
+            plan_id: request.plan.clone().or_else(|| before?.plan_id.clone()),
+            notes: if request.clear_notes { None } else { request.notes.clone().or_else(|| before?.notes.clone()) },
+            released_at: None,
+            released_by: None,
+            release_note: None,
+            expires_at: ttl.map(|ttl| now.after(ttl.get())),
+            base: self.repo.head().map(|head| head.to_string()),
+            session_id: None,
+            lineage: before.map_or_else(Vec::new, |before| lineage(before, ended, now)),
+            confirmed: None,
+            claim_id: Some(ClaimId::unique()),
+            origin: Some(who.origin.clone()),
+            revision: 0,
+            extra: before.map_or_else(Default::default, |before| before.extra.clone()),
+        })
+    }
+
+    /// The branch of a new claim: the agent's own last one, the one that is checked out, or a name for a new one.
+    fn branch_for(&self, view: &View, agent: &AgentId) -> String {
+        let prefix = format!("agent/{agent}/");
+        let last = view.claim().filter(|claim| claim.agent_id == *agent).map(|claim| claim.branch.clone());
+        last.or_else(|| self.repo.branch())
+            .filter(|branch| branch.starts_with(&prefix))
+            .unwrap_or_else(|| format!("{prefix}{}", view.task.as_str().to_ascii_lowercase()))
+    }
+
+    /// The end, or the pause, of a claim.
+    fn ending(&self, view: &View, claim: &Claim, who: &Who, request: &ReleaseRequest) -> Next {
+        let now = self.clock.now();
+        let mut next = claim.clone();
+        next.status = request.status;
+        next.notes = request.notes.clone().or(next.notes);
+        if request.status.is_live() {
+            next.expires_at = self.ttl(view, claim).map(|ttl| now.after(ttl));
+            return Next::Write { verb: "pause", claim: Box::new(next), outcome: Outcome::Paused };
+        }
+        next.released_at = Some(now);
+        next.expires_at = None;
+        if !who.owns(claim) {
+            next.released_by = Some(who.agent.clone());
+            next.release_note.clone_from(&request.force);
+        }
+        Next::Write { verb: "release", claim: Box::new(next), outcome: Outcome::Released }
+    }
+
+    /// A sign of life.
+    pub(super) fn pulse(&self, view: &View, claim: &Claim) -> Next {
+        let expires_at = self.ttl(view, claim).map(|ttl| self.clock.now().after(ttl));
+        Next::Write { verb: "heartbeat", claim: Box::new(Claim { expires_at, ..claim.clone() }), outcome: Outcome::Renewed }
+    }
+
+    /// Whether the claim's last write is older than a quarter of its ttl or of `stale_after`.
+    pub(super) fn heartbeat_is_due(&self, view: &View, claim: &Claim) -> Result<bool, Error> {
+        let stale_after = self.config()?.stale_after.get();
+        let patience = self.ttl(view, claim).map_or(stale_after, |ttl| ttl.min(stale_after)) / 4;
+        Ok(claim.status.is_live() && self.clock.now().since(written(view, claim)) > patience)
+    }
+
+    /// How long the claim lives without a sign of life: each of its owner's writes sets `expires_at` anew.
+    fn ttl(&self, view: &View, claim: &Claim) -> Option<Duration> {
+        let expires_at = claim.expires_at?;
+        let ttl = expires_at.since(written(view, claim));
+        let configured = || self.config().ok().and_then(|config| config.ttl).map(Span::get);
+        Some(ttl).filter(|ttl| !ttl.is_zero()).or_else(configured)
+    }
+
+    /// The error for a refusal; a loss comes before it.
+    pub(super) fn refused_or_lost(&self, view: &View, who: &Who, refusal: Refusal) -> Result<Error, Error> {
+        match self.loss(view, who)? {
+            Some(loss) => {
+                let owner = view.claim().filter(|claim| claim.status.is_live()).map(|claim| claim.agent_id.clone());
+                Ok(Error::ClaimLost { task: view.task.clone(), loss, owner })
+            }
+            None => self.refused(view, who, refusal),
+        }
+    }
+
+    /// The error for a refusal, with the facts.
+    fn refused(&self, view: &View, who: &Who, refusal: Refusal) -> Result<Error, Error> {
+        let task = view.task.clone();
+        let Some(claim) = view.claim() else {
+            return Ok(match refusal {
+                Refusal::NotAssigned => Error::NotAssigned { task },
+                _ => Error::NotHeld { task, ended: None },
+            });
+        };
+        let owner = claim.agent_id.clone();
+        Ok(match refusal {
+            Refusal::Held | Refusal::Alive | Refusal::Assigned => {
+                let stale_after = self.config()?.stale_after.get();
+                let (liveness, signs) = self.liveness(view, stale_after, &mut LastEvents::default())?;
+                let reclaimable = match (claim.status, liveness) {
+                    (_, Liveness::Expired) => Some("expired"),
+                    (_, Liveness::Stale) => Some("stale"),
+                    (Status::Paused, Liveness::Alive) => Some("paused"),
+                    _ => None,
+                };
+                let (branch, status, since) = (claim.branch.clone(), claim.status, claim.claimed_at);
+                Error::ClaimHeld { task, owner, branch, status, since, last_seen: signs.last(self.clock.now()), reclaimable }
+            }
+            Refusal::HeldElsewhere => {
+                let origin = claim.origin.clone();
+                Error::HeldElsewhere { task, owner, place: place_name(claim, who), origin, since: claim.claimed_at }
+            }
+            Refusal::Finished => {
+                let at = claim.released_at.unwrap_or(claim.claimed_at);
+                Error::TaskFinished { task, owner, branch: claim.branch.clone(), at }
+            }
+            Refusal::NotAssigned => Error::NotAssigned { task },
+            Refusal::NotHeld => Error::NotHeld { task, ended: Some(claim.status) },
+        })
+    }
+
+    fn diverged(&self, view: &View, file: &super::view::FileClaim) -> Error {
+        Error::Diverged {
+            task: view.task.clone(),
+            place: self.show(&file.place),
+            owner: file.claim.agent_id.clone(),
+            revision: file.claim.revision,
+            against: view.name.as_str().to_owned(),
+        }
+    }
+}
+
+/// When the claim was last written.
+fn written(view: &View, claim: &Claim) -> Timestamp {
+    view.tip.as_ref().map_or(claim.claimed_at, |state| state.link.time)
+}
+
+fn assigned(view: &View, assignment: Option<crate::record::Assignment>) -> Error {
+    let task = view.task.clone();
+    match assignment.and_then(|assignment| Some((assignment.engineer?, assignment.manager))) {
+        Some((engineer, manager)) => Error::AssignedElsewhere { task, engineer, manager },
+        None => Error::NotAssigned { task },
+    }
+}
+
+/// The earlier claims, with the one that stands among them.
+fn lineage(before: &Claim, ended: Option<(Ended, Option<String>)>, now: Timestamp) -> Vec<PastClaim> {
+    let (how, at, note) = match (ended, before.status) {
+        (Some((how, note)), _) => (how, now, note),
+        (None, Status::Done) => (Ended::Done, before.released_at.unwrap_or(now), before.release_note.clone()),
+        (None, _) => (Ended::Released, before.released_at.unwrap_or(now), before.release_note.clone()),
+    };
+    let mut extra = crate::record::json::Object::new();
+    // A claim without a name is known by its agent and its time (design, section 5).
+    if before.claim_id.is_none() {
+        extra.insert("claimed_at".to_owned(), Value::from(before.claimed_at.to_string()));
+    }
+    let past = PastClaim { claim_id: before.claim_id.clone(), agent_id: before.agent_id.clone(), ended: how, at, note, extra };
+    let skipped = (before.lineage.len() + 1).saturating_sub(LINEAGE_LIMIT);
+    before.lineage.iter().skip(skipped).cloned().chain([past]).collect()
+}
+
+/// The place of a claim, as its own agent would call it.
+fn place_name(claim: &Claim, who: &Who) -> String {
+    match &claim.origin {
+        Some(origin) if origin.clone_id() != who.origin.clone_id() => "another clone".to_owned(),
+        Some(origin) => origin.worktree().map_or_else(|| "the main worktree".to_owned(), |name| format!("the worktree `{name}`")),
+        None => "an unknown place".to_owned(),
+    }
+}
+
+/// A branch that a claim may name: one of git's names, under the agent's own prefix.
+fn check_branch(branch: &str, agent: &AgentId) -> Result<(), Error> {
+    let prefix = format!("agent/{agent}/");
+    if branch.starts_with(&prefix) && Repository::is_branch_name(branch) {
+        return Ok(());
+    }
+    let what = format!("`{branch}` is no branch of {agent}'s");
+    Err(Error::Usage { what, hint: format!("a claim's branch begins with `{prefix}`; leave `--branch` out to get one") })
+}

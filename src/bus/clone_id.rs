@@ -1,0 +1,85 @@
+//! The clone's random id (design, section 3): what tells two clones of one repository apart.
+//!
+//! A line of `<common dir>/bus/clone-id` says which id holds at which host, path and inode. A copy of the
+//! folder is another place, so it gets an id, and a line, of its own.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::{Bus, Error};
+use crate::record::json::{self, MAX_RECORD, Object};
+use crate::store::replace;
+
+/// How many places a folder that is copied about remembers.
+const MAX_PLACES: usize = 64;
+
+impl Bus {
+    /// This clone's id: the one that was minted for this place, else a new one.
+    ///
+    /// The caller holds the clone's lock.
+    pub(super) fn clone_id(&self) -> Result<String, Error> {
+        let known = self.known_places()?;
+        let here = self.here();
+        if let Some(id) = id_of(&known, &here) {
+            return Ok(id);
+        }
+        // The random end of a UUID.
+        let id = uuid::Uuid::now_v7().simple().to_string().split_off(20);
+        let mut entry = here;
+        entry.insert("clone_id".to_owned(), Value::from(id.clone()));
+        let places = known.iter().skip((known.len() + 1).saturating_sub(MAX_PLACES)).chain([&entry]);
+        let text: String = places.map(|entry| json::compact(entry) + "\n").collect();
+        replace(&self.private.clone_id(), text.as_bytes())?;
+        Ok(id)
+    }
+
+    /// This clone's id, where it has one: a clone without one has made no claims.
+    pub(super) fn known_clone_id(&self) -> Result<Option<String>, Error> {
+        Ok(id_of(&self.known_places()?, &self.here()))
+    }
+
+    fn known_places(&self) -> Result<Vec<Object>, Error> {
+        let bytes = self.private.clone_id().read(MAX_RECORD)?.unwrap_or_default();
+        Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| json::parse_line(line).ok()).collect())
+    }
+
+    /// Host, path and inode of the common dir.
+    fn here(&self) -> Object {
+        let common = self.private.common();
+        let facts = [
+            ("host", Value::from(host())),
+            ("inode", Value::from(inode(common))),
+            ("path", Value::from(common.display().to_string())),
+        ];
+        facts.map(|(field, value)| (field.to_owned(), value)).into_iter().collect()
+    }
+}
+
+/// The id that was minted for the place `here`.
+fn id_of(known: &[Object], here: &Object) -> Option<String> {
+    let matches = |entry: &&Object| here.iter().all(|(field, value)| entry.get(field) == Some(value));
+    Some(known.iter().find(matches)?.get("clone_id")?.as_str()?.to_owned())
+}
+
+#[cfg(unix)]
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default()
+}
+
+#[cfg(unix)]
+fn inode(path: &std::path::Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).map_or(0, |metadata| metadata.ino())
+}
+
+/// Windows has no stable call for it: host and path decide alone.
+#[cfg(not(unix))]
+fn inode(path: &std::path::Path) -> u64 {
+    u64::from(fs::metadata(path).is_err())
+}

@@ -1,0 +1,76 @@
+//! Takes a bus out of a worktree again: exactly what `bus init` put there.
+
+use std::fs;
+use std::path::Path;
+
+use super::init::without_lines;
+use super::{Bus, Error};
+use crate::store::{Error as StoreError, Verb, replace};
+
+/// The longest file that is compared with what `bus init` writes, in bytes.
+const MAX_OWN: usize = 16 * 1024 * 1024;
+
+/// What `bus deinit` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// What was removed, or had lines taken out, below the worktree's root.
+    pub removed: Vec<String>,
+    /// What stays because it was made or changed since.
+    pub kept: Vec<String>,
+}
+
+impl Bus {
+    /// Takes the bus out of this worktree. Records, refs and files that were changed since stay, and are listed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] while a claim is live; [`Error::Store`] where the disk refuses; else as [`Bus::status`].
+    pub fn deinit(&self) -> Result<Taken, Error> {
+        let _lock = self.lock()?;
+        let tasks = self.held_tasks()?;
+        if !tasks.is_empty() {
+            return Err(Error::InUse { tasks });
+        }
+        let mut taken = Taken::default();
+        for own in self.own_files() {
+            let bytes = own.place.read(MAX_OWN)?;
+            if bytes.as_deref() == Some(own.text.as_bytes()) {
+                remove(&own.place.path())?;
+                taken.removed.push(own.place.relative().display().to_string());
+            }
+        }
+        for place in self.lined_files() {
+            let Some(text) = place.read(MAX_OWN)? else { continue };
+            match without_lines(&text) {
+                None => continue,
+                Some(None) => remove(&place.path())?,
+                Some(Some(left)) => replace(&place, &left)?,
+            }
+            taken.removed.push(place.relative().display().to_string());
+        }
+        for folder in ["_bus", "_plans", "queue", "_report"] {
+            self.leave(folder, &mut taken);
+        }
+        let refs = self.repo.claimed_tasks()?;
+        taken.kept.extend(refs.into_iter().map(|name| format!("refs/bus/claims/{name}")));
+        Ok(taken)
+    }
+
+    /// Removes the folders below `folder` that are empty, and lists the files that stay.
+    fn leave(&self, folder: &str, taken: &mut Taken) {
+        let entries = walkdir::WalkDir::new(self.layout.root().join(folder)).contents_first(true).sort_by_file_name();
+        for entry in entries.into_iter().flatten() {
+            let shown = entry.path().strip_prefix(self.layout.root()).unwrap_or(entry.path()).display().to_string();
+            if !entry.file_type().is_dir() {
+                taken.kept.push(shown);
+            } else if taken.removed.iter().any(|file| Path::new(file).starts_with(&shown)) {
+                // It refuses, and rightly, where something is left inside.
+                let _ = fs::remove_dir(entry.path());
+            }
+        }
+    }
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    Ok(fs::remove_file(path).map_err(StoreError::io(Verb::Remove, path))?)
+}

@@ -1,0 +1,341 @@
+//! What a bus can refuse, with the facts inside.
+
+use std::path::PathBuf;
+
+use crate::Code;
+use crate::git;
+use crate::record::{AgentId, ConfigFault, Fault, IdFault, MAX_REVISION, Origin, Status, TaskId, Timestamp};
+use crate::store;
+
+use super::Loss;
+
+/// An error of the bus.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk refused.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The repository refused.
+    #[error(transparent)]
+    Git(#[from] git::Error),
+    /// A text is no id.
+    #[error(transparent)]
+    Id(#[from] IdFault),
+    /// The request makes no sense.
+    #[error("{what}")]
+    Usage {
+        /// Why not.
+        what: String,
+        /// What would.
+        hint: String,
+    },
+    /// The repository has no bus.
+    #[error("`{}` has no bus", root.display())]
+    NoBus {
+        /// The worktree.
+        root: PathBuf,
+    },
+    /// A write without an agent id.
+    #[error("this needs an agent id, and there is none")]
+    NoIdentity,
+    /// A record on disk breaks its format.
+    #[error("`{place}` line {}: {fault}", fault.line())]
+    Malformed {
+        /// The file or ref.
+        place: String,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// `config.toml` cannot be read.
+    #[error("`{}` line {}: {fault}", path.display(), fault.line)]
+    MalformedConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        fault: ConfigFault,
+    },
+    /// Somebody else owns the task.
+    #[error("`{task}` is claimed by {owner} on `{branch}`, {status} since {since}")]
+    ClaimHeld {
+        /// The task.
+        task: TaskId,
+        /// Its owner.
+        owner: AgentId,
+        /// The owner's branch.
+        branch: String,
+        /// Active or paused.
+        status: Status,
+        /// When it was claimed.
+        since: Timestamp,
+        /// The last sign of life.
+        last_seen: Option<Timestamp>,
+        /// Whether it may be taken over, and why: `paused`, `stale`, `expired`.
+        reclaimable: Option<&'static str>,
+    },
+    /// The same agent id owns the task from somewhere else.
+    #[error("`{task}` is claimed by {owner} in another place ({place}), since {since}")]
+    HeldElsewhere {
+        /// The task.
+        task: TaskId,
+        /// The agent, who is also the caller.
+        owner: AgentId,
+        /// Which place that is, in words.
+        place: String,
+        /// The place.
+        origin: Option<Origin>,
+        /// When it was claimed.
+        since: Timestamp,
+    },
+    /// Somebody else has finished the task.
+    #[error("`{task}` is finished: {owner} did it on `{branch}`, {at}")]
+    TaskFinished {
+        /// The task.
+        task: TaskId,
+        /// Who finished it.
+        owner: AgentId,
+        /// On which branch.
+        branch: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// The records of a task contradict each other.
+    #[error("`{task}`: `{place}` names {owner} at revision {revision}, which {against} does not know")]
+    Diverged {
+        /// The task.
+        task: TaskId,
+        /// The file that is ahead.
+        place: String,
+        /// Whom it names.
+        owner: AgentId,
+        /// Its revision.
+        revision: u64,
+        /// What it contradicts.
+        against: String,
+    },
+    /// A manager meant the task for somebody else.
+    #[error("`{task}` is assigned to {engineer} by {manager}")]
+    AssignedElsewhere {
+        /// The task.
+        task: TaskId,
+        /// Whom it is meant for.
+        engineer: AgentId,
+        /// Who said so.
+        manager: AgentId,
+    },
+    /// The policy wants an assignment.
+    #[error("`{task}` is assigned to nobody, and this bus wants an assignment first")]
+    NotAssigned {
+        /// The task.
+        task: TaskId,
+    },
+    /// The claim is alive.
+    #[error("`{task}` is alive: {owner} works on it (last seen {})", last_seen.map_or_else(|| "never".to_owned(), |seen| seen.to_string()))]
+    ClaimAlive {
+        /// The task.
+        task: TaskId,
+        /// Its owner.
+        owner: AgentId,
+        /// The last sign of life.
+        last_seen: Option<Timestamp>,
+    },
+    /// The event speaks for a task that is not the caller's.
+    #[error("{}", guard_text(task, event, owner.as_ref()))]
+    Guarded {
+        /// The task.
+        task: TaskId,
+        /// The sort of event.
+        event: String,
+        /// Who owns the task; nobody where it was never claimed.
+        owner: Option<AgentId>,
+        /// The owner's status.
+        status: Option<Status>,
+        /// Whether the owner is the caller's own id in another place.
+        elsewhere: bool,
+    },
+    /// The caller held the task and no longer does.
+    #[error("`{task}` is no longer yours: {loss}")]
+    ClaimLost {
+        /// The task.
+        task: TaskId,
+        /// How it was lost.
+        loss: Loss,
+        /// Who has it now.
+        owner: Option<AgentId>,
+    },
+    /// Nobody holds the task.
+    #[error("`{task}` is held by nobody{}", ended.map_or_else(String::new, |status| format!(": its last claim is {status}")))]
+    NotHeld {
+        /// The task.
+        task: TaskId,
+        /// How its last claim ended.
+        ended: Option<Status>,
+    },
+    /// The ref was changed by something that does not take the lock, again and again.
+    #[error("`{reference}` changed under each of {tries} tries")]
+    RefContended {
+        /// The ref.
+        reference: String,
+        /// How often it was tried.
+        tries: usize,
+    },
+    /// Live claims stand in the way.
+    #[error("live claims stand in the way: {}", tasks.join(", "))]
+    InUse {
+        /// Their tasks.
+        tasks: Vec<String>,
+    },
+}
+
+fn guard_text(task: &TaskId, event: &str, owner: Option<&AgentId>) -> String {
+    match owner {
+        Some(owner) => format!("`{event}` on `{task}` is for its owner, {owner}"),
+        None => format!("`{event}` on `{task}` is for its owner, and it has none"),
+    }
+}
+
+impl Error {
+    /// The stable name of the error.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Git(error) => error.code(),
+            Self::Id(_) => Code::BadId,
+            Self::Usage { .. } => Code::Usage,
+            Self::NoBus { .. } => Code::NoBus,
+            Self::NoIdentity => Code::NoIdentity,
+            Self::Malformed { .. } => Code::MalformedRecord,
+            Self::MalformedConfig { .. } => Code::MalformedConfig,
+            Self::ClaimHeld { .. } => Code::ClaimHeld,
+            Self::HeldElsewhere { .. } => Code::ClaimHeldElsewhere,
+            Self::TaskFinished { .. } => Code::TaskFinished,
+            Self::Diverged { .. } => Code::ClaimDiverged,
+            Self::AssignedElsewhere { .. } => Code::AssignedElsewhere,
+            Self::NotAssigned { .. } => Code::NotAssigned,
+            Self::ClaimAlive { .. } => Code::ClaimAlive,
+            Self::Guarded { .. } => Code::GuardRefused,
+            Self::ClaimLost { .. } => Code::ClaimLost,
+            Self::NotHeld { .. } => Code::ClaimNotHeld,
+            Self::RefContended { .. } => Code::RefContended,
+            Self::InUse { .. } => Code::BusInUse,
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Git(error) => error.hint(),
+            Self::Id(_) => "an id is 1 to 100 of `A-Z a-z 0-9 . _ -` and begins with a letter or a digit".to_owned(),
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::NoBus { .. } => "make one with `bus init`".to_owned(),
+            Self::NoIdentity => {
+                "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json".to_owned()
+            }
+            Self::Malformed { .. } | Self::MalformedConfig { .. } => {
+                "mend it by hand, or take back the last good version with git; nothing was changed".to_owned()
+            }
+            Self::ClaimHeld { task, reclaimable: Some(why), .. } => {
+                format!("it is {why}: take it over with `bus reclaim {task} --note WHY`")
+            }
+            Self::ClaimHeld { task, .. } => format!("take another task, or look again later: `bus status`; history: `git log refs/bus/claims/{}`", task.as_str().to_ascii_uppercase()),
+            Self::HeldElsewhere { task, .. } => {
+                format!("the same name in two places is two workers; if that one has stopped, move the claim: `bus claim {task} --here`")
+            }
+            Self::TaskFinished { task, branch, .. } => {
+                format!("look at `{branch}` first; to do it again: `bus claim {task} --reopen`")
+            }
+            Self::Diverged { place, .. } => {
+                format!("find out who is right; if the file is wrong, take back its last good version: `git checkout HEAD -- {place}`")
+            }
+            Self::AssignedElsewhere { task, .. } | Self::NotAssigned { task } => {
+                format!("ask the manager, or claim it all the same: `bus claim {task} --allow-unassigned`")
+            }
+            Self::ClaimAlive { task, .. } => {
+                format!("wait until it is stale, or ask its owner to release it; a manager may add `--force` to `bus reclaim {task} --note WHY`")
+            }
+            Self::Guarded { task, owner: None, .. } => format!("claim it first: `bus claim {task}`; or log a `note`, which is open to all"),
+            Self::Guarded { task, elsewhere: true, .. } => {
+                format!("move your claim to this place with `bus claim {task} --here`, or log a `note`, which is open to all")
+            }
+            Self::Guarded { .. } => "log a `note`, which is open to all".to_owned(),
+            Self::ClaimLost { task, .. } => format!(
+                "stop work on it and keep what you have on a branch; see `git log refs/bus/claims/{}`",
+                task.as_str().to_ascii_uppercase()
+            ),
+            Self::NotHeld { task, ended: Some(Status::Done) } => format!("to do it again: `bus claim {task} --reopen`"),
+            Self::NotHeld { task, .. } => format!("claim it with `bus claim {task}`"),
+            Self::RefContended { .. } => "run the same command again".to_owned(),
+            Self::InUse { .. } => "release them first; see `bus status --active-only`".to_owned(),
+        }
+    }
+
+    /// The facts of the error that `--json` shows beside code, message and hint.
+    #[must_use]
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::ClaimHeld { task, owner, branch, status, since, last_seen, reclaimable } => {
+                let mut facts = vec![
+                    ("task_id", task.to_string()),
+                    ("owner", owner.to_string()),
+                    ("branch", branch.clone()),
+                    ("status", status.to_string()),
+                    ("claimed_at", since.to_string()),
+                ];
+                facts.extend(last_seen.map(|seen| ("last_seen", seen.to_string())));
+                facts.extend(reclaimable.map(|why| ("reclaimable", why.to_owned())));
+                facts
+            }
+            Self::HeldElsewhere { task, owner, origin, since, .. } => {
+                let mut facts = vec![("task_id", task.to_string()), ("owner", owner.to_string()), ("claimed_at", since.to_string())];
+                facts.extend(origin.as_ref().map(|origin| ("origin", origin.to_string())));
+                facts
+            }
+            Self::TaskFinished { task, owner, branch, at } => vec![
+                ("task_id", task.to_string()),
+                ("owner", owner.to_string()),
+                ("branch", branch.clone()),
+                ("released_at", at.to_string()),
+            ],
+            Self::Diverged { task, owner, place, .. } => {
+                vec![("task_id", task.to_string()), ("owner", owner.to_string()), ("file", place.clone())]
+            }
+            Self::AssignedElsewhere { task, engineer, manager } => {
+                vec![("task_id", task.to_string()), ("engineer", engineer.to_string()), ("manager", manager.to_string())]
+            }
+            Self::ClaimAlive { task, owner, .. } => vec![("task_id", task.to_string()), ("owner", owner.to_string())],
+            Self::Guarded { task, owner, .. } => {
+                let mut facts = vec![("task_id", task.to_string())];
+                facts.extend(owner.as_ref().map(|owner| ("owner", owner.to_string())));
+                facts
+            }
+            Self::ClaimLost { task, loss, owner } => {
+                let mut facts = vec![("task_id", task.to_string()), ("lost_at", loss.at.to_string())];
+                facts.extend(loss.by.as_ref().map(|by| ("lost_to", by.to_string())));
+                facts.extend(loss.note.as_ref().map(|note| ("note", note.clone())));
+                facts.extend(owner.as_ref().map(|owner| ("owner", owner.to_string())));
+                facts
+            }
+            Self::NotAssigned { task } | Self::NotHeld { task, .. } => vec![("task_id", task.to_string())],
+            Self::Malformed { place, fault } => vec![("file", place.clone()), ("line", fault.line().to_string())],
+            Self::MalformedConfig { path, fault } => {
+                vec![("file", path.display().to_string()), ("line", fault.line.to_string())]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A record that breaks its format.
+    pub(super) fn malformed(place: impl ToString) -> impl FnOnce(Fault) -> Self {
+        let place = place.to_string();
+        move |fault| Self::Malformed { place, fault }
+    }
+
+    /// A revision that cannot go up any further.
+    pub(super) fn worn_out(place: impl ToString) -> Self {
+        let fault = Fault::Mistyped { field: "revision", expected: "below its highest value, so it cannot go up" };
+        debug_assert!(MAX_REVISION > 0);
+        Self::Malformed { place: place.to_string(), fault }
+    }
+}

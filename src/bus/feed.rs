@@ -1,0 +1,105 @@
+//! Reading the log of all worktrees as one.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use super::{Bus, Error};
+use crate::record::{AgentId, Event, EventKind, TaskId, Timestamp};
+use crate::store::{BadLine, Direction, Layout, Union};
+
+/// Which events are wanted; an empty list wants all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// By these agents.
+    pub agents: Vec<AgentId>,
+    /// Of these sorts.
+    pub events: Vec<EventKind>,
+    /// About these tasks.
+    pub tasks: Vec<TaskId>,
+    /// Not before this time.
+    pub since: Option<Timestamp>,
+    /// Not after this time.
+    pub until: Option<Timestamp>,
+}
+
+impl Filter {
+    /// Whether `event` is wanted.
+    #[must_use]
+    pub fn wants(&self, event: &Event) -> bool {
+        let task = event.task_id.as_ref();
+        (self.agents.is_empty() || self.agents.contains(&event.agent_id))
+            && (self.events.is_empty() || self.events.contains(&event.event))
+            && (self.tasks.is_empty() || task.is_some_and(|task| self.tasks.contains(task)))
+            && self.since.is_none_or(|since| event.ts >= since)
+            && self.until.is_none_or(|until| event.ts <= until)
+    }
+}
+
+/// The wanted events of a bus, in order.
+pub struct Feed {
+    log: Union,
+    filter: Filter,
+    /// What was read ahead, so that the last events come out oldest first.
+    ready: Option<VecDeque<Event>>,
+    left: usize,
+}
+
+impl Bus {
+    /// The last `limit` events that `filter` wants, oldest first, or newest first where `reverse` is set.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where a log file cannot be read.
+    pub fn feed(&self, filter: Filter, limit: Option<usize>, reverse: bool) -> Result<Feed, Error> {
+        let direction = if reverse || limit.is_some() { Direction::Backward } else { Direction::Forward };
+        let log = Union::open(self.log_files(), direction)?;
+        let mut feed = Feed { log, filter, ready: None, left: limit.unwrap_or(usize::MAX) };
+        if direction == Direction::Backward && !reverse {
+            let mut ready = VecDeque::new();
+            while let Some(event) = feed.next_event()? {
+                ready.push_front(event);
+            }
+            feed.left = usize::MAX;
+            feed.ready = Some(ready);
+        }
+        Ok(feed)
+    }
+
+    /// All files of the log, of all worktrees and journals. Links are no log files.
+    pub(super) fn log_files(&self) -> Vec<PathBuf> {
+        let logs = self.layouts().map(Layout::events).map(|folder| (folder, 1));
+        let journals = (self.private.journals(), 2);
+        let entries = logs.chain([journals]).flat_map(|(folder, depth)| {
+            walkdir::WalkDir::new(folder).min_depth(1).max_depth(depth).sort_by_file_name().into_iter().flatten()
+        });
+        let files = entries.filter(|entry| entry.file_type().is_file() && entry.path().extension().is_some_and(|end| end == "jsonl"));
+        files.map(walkdir::DirEntry::into_path).collect()
+    }
+}
+
+impl Feed {
+    /// The next event.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where a log file cannot be read.
+    pub fn next_event(&mut self) -> Result<Option<Event>, Error> {
+        if let Some(ready) = &mut self.ready {
+            return Ok(ready.pop_front());
+        }
+        while self.left > 0 {
+            let Some(entry) = self.log.next_event()? else { return Ok(None) };
+            if self.filter.wants(&entry.event) {
+                self.left -= 1;
+                return Ok(Some(entry.event));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The lines that were no events, so far.
+    #[must_use]
+    pub fn into_bad_lines(self) -> Vec<BadLine> {
+        self.log.into_bad_lines()
+    }
+}

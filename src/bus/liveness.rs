@@ -1,0 +1,173 @@
+//! Whether a claim's owner still lives (design, section 3): computed when read, there is no sweeper.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::view::View;
+use super::{Bus, Error};
+use crate::record::{AgentId, Claim, Timestamp};
+use crate::store::{Direction, RECENT, Union, first_seen, last_touched};
+
+/// How a live claim stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It shows signs of life.
+    Alive,
+    /// It has shown none for too long.
+    Stale,
+    /// Its time is over.
+    Expired,
+}
+
+/// What is known of an owner's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signs {
+    /// The claim's last write.
+    pub written: Option<Timestamp>,
+    /// The owner's last command in this clone.
+    pub presence: Option<Timestamp>,
+    /// The owner's last event in the log's end.
+    pub event: Option<Timestamp>,
+    /// For a claim of another clone: since when this clone has seen this very state of it.
+    pub seen_since: Option<Timestamp>,
+}
+
+impl Signs {
+    /// The last sign of life that is not in the future of `now`.
+    #[must_use]
+    pub fn last(&self, now: Timestamp) -> Option<Timestamp> {
+        let signs = [self.written, self.presence, self.event];
+        signs.into_iter().flatten().filter(|sign| *sign <= now).max()
+    }
+}
+
+/// Judges a live claim by the signs of its owner's life.
+pub(super) fn judge(claim: &Claim, signs: &Signs, now: Timestamp, stale_after: Duration) -> Liveness {
+    // Another clone's clock is not ours: this clone, too, must have waited.
+    let waited = |span: Duration| signs.seen_since.is_none_or(|since| now.since(since) >= span);
+    if let Some(expires_at) = claim.expires_at {
+        let ttl = expires_at.since(signs.written.unwrap_or(claim.claimed_at));
+        if now > expires_at && waited(ttl) {
+            return Liveness::Expired;
+        }
+    }
+    let quiet = signs.last(now).is_none_or(|last| now.since(last) > stale_after);
+    if quiet && waited(stale_after) { Liveness::Stale } else { Liveness::Alive }
+}
+
+/// The owners' last events, read from the log's end once, and only when somebody asks.
+#[derive(Default)]
+pub(super) struct LastEvents(Option<HashMap<AgentId, Timestamp>>);
+
+impl LastEvents {
+    /// When `agent` last logged an event that is not in the future, within the log's last MiB.
+    fn of(&mut self, bus: &Bus, agent: &AgentId) -> Result<Option<Timestamp>, Error> {
+        if self.0.is_none() {
+            self.0 = Some(read(bus)?);
+        }
+        Ok(self.0.as_ref().and_then(|events| events.get(agent).copied()))
+    }
+}
+
+fn read(bus: &Bus) -> Result<HashMap<AgentId, Timestamp>, Error> {
+    let now = bus.clock.now();
+    let mut events = HashMap::new();
+    let mut log = Union::open(bus.log_files(), Direction::Backward)?;
+    let mut read = 0;
+    while let Some(entry) = log.next_event()? {
+        read += entry.line.len() as u64;
+        if read > RECENT {
+            break;
+        }
+        if entry.event.ts <= now {
+            let last = events.entry(entry.event.agent_id).or_insert(entry.event.ts);
+            *last = entry.event.ts.max(*last);
+        }
+    }
+    Ok(events)
+}
+
+impl Bus {
+    /// How the live claim of `view` stands, and the signs that say so.
+    pub(super) fn liveness(
+        &self,
+        view: &View,
+        stale_after: Duration,
+        events: &mut LastEvents,
+    ) -> Result<(Liveness, Signs), Error> {
+        let Some(claim) = view.claim() else { return Ok((Liveness::Alive, Signs::default())) };
+        let now = self.clock.now();
+        let written = view.tip.as_ref().map_or(claim.claimed_at, |state| state.link.time);
+        let mut signs = Signs { written: Some(written), ..Signs::default() };
+        let foreign = match &claim.origin {
+            Some(origin) => self.known_clone_id()?.is_none_or(|ours| origin.clone_id() != ours),
+            None => false,
+        };
+        if foreign {
+            let state = view.tip_id().map_or_else(|| format!("revision {}", claim.revision), |id| id.to_string());
+            signs.seen_since = Some(first_seen(&self.private.seen(&view.task), &state, self.clock));
+        } else {
+            signs.presence = last_touched(&self.private.presence(&claim.agent_id));
+        }
+        // The log is read only where everything else is silent.
+        if judge(claim, &signs, now, stale_after) == Liveness::Stale {
+            signs.event = events.of(self, &claim.agent_id)?;
+        }
+        Ok((judge(claim, &signs, now, stale_after), signs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALE_AFTER: Duration = Duration::from_secs(100);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix(1_000_000 + seconds)
+    }
+
+    fn claim(expires: Option<i64>) -> Claim {
+        let text = r#"{"task_id":"T-1","agent_id":"x","branch":"agent/x/t-1","status":"active","claimed_at":"1970-01-12T13:46:40Z"}"#;
+        let mut claim = Claim::parse(text.as_bytes()).unwrap();
+        claim.expires_at = expires.map(at);
+        claim
+    }
+
+    #[test]
+    fn any_sign_of_life_keeps_a_claim_alive_until_it_is_too_old() {
+        let none = Signs::default();
+        for signs in [
+            Signs { written: Some(at(0)), ..none },
+            Signs { written: Some(at(-500)), presence: Some(at(0)), ..none },
+            Signs { written: Some(at(-500)), event: Some(at(0)), ..none },
+        ] {
+            assert_eq!(judge(&claim(None), &signs, at(100), STALE_AFTER), Liveness::Alive);
+            assert_eq!(judge(&claim(None), &signs, at(101), STALE_AFTER), Liveness::Stale);
+        }
+    }
+
+    #[test]
+    fn what_comes_from_the_future_is_no_sign_of_life() {
+        let signs = Signs { written: Some(at(0)), event: Some(at(900)), presence: Some(at(900)), seen_since: None };
+        assert_eq!(judge(&claim(None), &signs, at(101), STALE_AFTER), Liveness::Stale);
+        assert_eq!(signs.last(at(101)), Some(at(0)));
+    }
+
+    #[test]
+    fn a_claim_expires_after_its_last_second() {
+        let signs = Signs { written: Some(at(0)), presence: Some(at(10)), ..Signs::default() };
+        assert_eq!(judge(&claim(Some(10)), &signs, at(10), STALE_AFTER), Liveness::Alive);
+        assert_eq!(judge(&claim(Some(10)), &signs, at(11), STALE_AFTER), Liveness::Expired);
+    }
+
+    #[test]
+    fn another_clones_claim_is_given_up_only_after_this_clone_has_waited_as_long() {
+        let fresh = Signs { written: Some(at(-9000)), seen_since: Some(at(0)), ..Signs::default() };
+        assert_eq!(judge(&claim(None), &fresh, at(99), STALE_AFTER), Liveness::Alive);
+        assert_eq!(judge(&claim(None), &fresh, at(100), STALE_AFTER), Liveness::Stale);
+        let short = Signs { written: Some(at(-9000)), ..fresh };
+        assert_eq!(judge(&claim(Some(-8990)), &short, at(9), STALE_AFTER), Liveness::Alive);
+        assert_eq!(judge(&claim(Some(-8990)), &short, at(10), STALE_AFTER), Liveness::Expired);
+    }
+}

@@ -1,0 +1,151 @@
+//! A bus, opened from one worktree.
+
+use std::cell::OnceCell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Error;
+use crate::git::{Repository, Worktree};
+use crate::record::{AgentId, Config, ConfigFault};
+use crate::store::{Clock, Layout, Lock, Place, PrivateLayout, touch};
+
+/// The longest `config.toml` that is read, in bytes.
+const MAX_CONFIG: usize = 64 * 1024;
+
+/// How a bus is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A folder in the repository.
+    pub start: PathBuf,
+    /// The time.
+    pub clock: Clock,
+    /// How long the lock is waited for.
+    pub patience: Duration,
+    /// The command, as the lock's note names it.
+    pub command: &'static str,
+}
+
+/// The bus of a repository, as one worktree sees it.
+#[derive(Debug)]
+pub struct Bus {
+    pub(super) repo: Repository,
+    pub(super) layout: Layout,
+    pub(super) private: PrivateLayout,
+    pub(super) clock: Clock,
+    pub(super) command: &'static str,
+    patience: Duration,
+    worktrees: OnceCell<Vec<(Worktree, Layout)>>,
+    config: OnceCell<Config>,
+}
+
+impl Bus {
+    /// Opens the repository around `options.start`, whether it has a bus or not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Git`] where there is no repository that can be used.
+    pub fn of_repository(options: Options) -> Result<Self, Error> {
+        let repo = Repository::discover(&options.start)?;
+        Ok(Self {
+            layout: Layout::new(repo.root().to_owned()),
+            private: PrivateLayout::new(repo.common_dir().to_owned()),
+            clock: options.clock,
+            command: options.command,
+            patience: options.patience,
+            worktrees: OnceCell::new(),
+            config: OnceCell::new(),
+            repo,
+        })
+    }
+
+    /// Opens the bus of the repository around `options.start`: this worktree, another one of the clone or
+    /// `refs/bus/` has one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoBus`] where there is none; [`Error::Git`] where there is no repository that can be used.
+    pub fn open(options: Options) -> Result<Self, Error> {
+        let bus = Self::of_repository(options)?;
+        let anywhere = || bus.layouts().any(Layout::has_bus) || bus.repo.has_bus_refs();
+        if bus.layout.has_bus() || anywhere() {
+            return Ok(bus);
+        }
+        Err(Error::NoBus { root: bus.layout.root().to_owned() })
+    }
+
+    /// The policy: this worktree's `config.toml`, else the main worktree's, else the defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MalformedConfig`] where the file means nothing.
+    pub fn config(&self) -> Result<&Config, Error> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config = self.read_config()?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    fn read_config(&self) -> Result<Config, Error> {
+        let mut places = vec![self.layout.config()];
+        let bytes = match places[0].read(MAX_CONFIG)? {
+            Some(bytes) => Some(bytes),
+            None => {
+                let main = self.worktrees().iter().find(|(worktree, _)| worktree.name.is_none());
+                places.extend(main.map(|(_, layout)| layout.config()));
+                places[places.len() - 1].read(MAX_CONFIG)?
+            }
+        };
+        let Some(bytes) = bytes else { return Ok(Config::default()) };
+        let fault = |what: &str| ConfigFault { what: what.to_owned(), line: 1 };
+        let text = std::str::from_utf8(&bytes).map_err(|_| fault("it is no UTF-8"));
+        let text = text.and_then(|text| if bytes.len() > MAX_CONFIG { Err(fault("it is too long")) } else { Ok(text) });
+        let path = places[places.len() - 1].path();
+        text.and_then(Config::parse).map_err(|fault| Error::MalformedConfig { path, fault })
+    }
+
+    /// The root of this worktree.
+    #[must_use]
+    pub fn root(&self) -> &std::path::Path {
+        self.layout.root()
+    }
+
+    /// The time.
+    #[must_use]
+    pub const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Notes that `agent` is at work: a sign of life (design, section 3).
+    pub fn note_presence(&self, agent: &AgentId) {
+        touch(&self.private.presence(agent), self.clock);
+    }
+
+    /// All worktrees of the clone, this one first.
+    pub(super) fn worktrees(&self) -> &[(Worktree, Layout)] {
+        self.worktrees.get_or_init(|| {
+            let all = self.repo.worktrees().into_iter();
+            all.map(|worktree| (worktree.clone(), Layout::new(worktree.root))).collect()
+        })
+    }
+
+    /// The layouts of all worktrees of the clone, this one first.
+    pub(super) fn layouts(&self) -> impl Iterator<Item = &Layout> {
+        self.worktrees().iter().map(|(_, layout)| layout)
+    }
+
+    /// Takes the clone's lock, and clears away what a process that was killed under it left.
+    pub(super) fn lock(&self) -> Result<Lock, Error> {
+        let (lock, abandoned) = Lock::acquire(&self.private.lock(), self.command, self.patience)?;
+        if let Some(abandoned) = abandoned {
+            self.repo.remove_ref_lock(&abandoned.reference);
+        }
+        Ok(lock)
+    }
+
+    /// How `place` is called in messages: its path below the root of the worktree that has it, else in full.
+    pub(super) fn show(&self, place: &Place) -> String {
+        let path = place.path();
+        path.strip_prefix(self.layout.root()).unwrap_or(&path).display().to_string()
+    }
+}

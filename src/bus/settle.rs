@@ -1,0 +1,129 @@
+//! The one step that brings this worktree's file and log in line with a claim's ref (design, section 3).
+
+use serde_json::Value;
+
+use super::view::{FileClaim, State};
+use super::{Bus, Error};
+use crate::record::{Claim, Ended, Event, EventKind, Status};
+use crate::store::{Lock, crash_point, recently_has, replace};
+
+/// How many characters of a note an event repeats.
+const MAX_QUOTE: usize = 1000;
+
+/// Whether the state was written just now, under the lock that is still held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// By this process: its event cannot be in the log yet.
+    Now,
+    /// At some earlier time: a crash may have left its event or its file undone.
+    Earlier,
+}
+
+impl Bus {
+    /// Does what is missing of `state` in this worktree: its event, then its file. Done twice, it changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the disk refuses; running it again finishes the work.
+    pub(super) fn settle(&self, lock: &Lock, state: &State, written: Written) -> Result<(), Error> {
+        self.settle_event(lock, state, written)?;
+        crash_point("event-settled");
+        let task = &state.claim.task_id;
+        let file = self.file_claim(&self.layout, task)?;
+        // A file that is ahead is not ours to judge here, and must not be lost.
+        let ahead = file.as_ref().is_some_and(|file| file.claim.revision > state.claim.revision);
+        if !ahead && !is_in_line(file.as_ref(), state) {
+            replace(&self.layout.claim(task), &state.link.body)?;
+        }
+        crash_point("file-settled");
+        Ok(())
+    }
+
+    /// Appends the event of `state`, unless the log has it.
+    pub(super) fn settle_event(&self, lock: &Lock, state: &State, written: Written) -> Result<(), Error> {
+        let Some(event) = event_of(state) else { return Ok(()) };
+        if written == Written::Earlier {
+            let id = event.id.as_deref().unwrap_or_default().as_bytes();
+            if recently_has(&self.log_place(&event.agent_id)?, id)? || recently_has(&self.journal().place, id)? {
+                return Ok(());
+            }
+        }
+        self.append_event(lock, &event)
+    }
+}
+
+/// Whether a claim file says what `state` says. A heartbeat moves the ref alone.
+pub(super) fn is_in_line(file: Option<&FileClaim>, state: &State) -> bool {
+    let Some(file) = file else { return false };
+    if file.bytes == state.link.body {
+        return true;
+    }
+    let without_pulse = |claim: &Claim| Claim { revision: 0, expires_at: None, ..claim.clone() };
+    state.link.verb() == "heartbeat" && without_pulse(&file.claim) == without_pulse(&state.claim)
+}
+
+/// The event of a state, wholly derived from its commit, so that it has the same bytes whoever writes it.
+fn event_of(state: &State) -> Option<Event> {
+    let claim = &state.claim;
+    let kind = match state.link.verb() {
+        "claim" | "reopen" | "move" => "claim",
+        "release" | "pause" => "release",
+        word @ ("reclaim" | "update") => word,
+        _ => return None,
+    };
+    let bytes: [u8; 16] = state.link.id.as_slice().get(..16)?.try_into().ok()?;
+    let id = uuid::Builder::from_custom_bytes(bytes).into_uuid();
+    let mut extra = crate::record::json::Object::new();
+    extra.extend(claim.claim_id.as_ref().map(|id| ("claim_id".to_owned(), Value::from(id.as_str()))));
+    Some(Event {
+        ts: state.link.time,
+        agent_id: state.link.author.parse().ok()?,
+        event: EventKind::new(kind).ok()?,
+        summary: summary(state),
+        id: Some(id.to_string()),
+        task_id: Some(claim.task_id.clone()),
+        plan_id: claim.plan_id.clone(),
+        branch: Some(claim.branch.clone()),
+        pr: None,
+        receipts: Vec::new(),
+        severity: None,
+        session_id: claim.session_id.clone(),
+        extra,
+    })
+}
+
+fn summary(state: &State) -> String {
+    let claim = &state.claim;
+    let before = claim.lineage.last();
+    let from = |ended: Ended| {
+        let past = before.filter(|past| past.ended == ended);
+        past.map_or_else(|| "somebody".to_owned(), |past| past.agent_id.to_string())
+    };
+    let (what, why) = match state.link.verb() {
+        "claim" => ("claimed".to_owned(), &claim.notes),
+        "reopen" => (format!("reopened, after {}", from(Ended::Done)), &claim.notes),
+        "move" => ("moved to another worktree".to_owned(), &claim.notes),
+        "update" if claim.status == Status::Paused => ("paused".to_owned(), &claim.notes),
+        "update" => ("updated".to_owned(), &claim.notes),
+        "pause" => ("paused".to_owned(), &claim.notes),
+        "reclaim" => match before {
+            Some(past) => (format!("taken over from {}", past.agent_id), &past.note),
+            None => ("taken over".to_owned(), &None),
+        },
+        _ => match &claim.released_by {
+            Some(_) => (format!("{} in the place of {}", claim.status, claim.agent_id), &claim.release_note),
+            None => (claim.status.to_string(), &claim.notes),
+        },
+    };
+    match why.as_deref().filter(|why| !why.is_empty()) {
+        Some(why) => format!("{what}: {}", quote(why)),
+        None => what,
+    }
+}
+
+fn quote(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTE) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_owned(),
+    }
+}

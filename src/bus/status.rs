@@ -1,0 +1,177 @@
+//! Who does what: all claims, the same from every worktree, and the latest events.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::liveness::LastEvents;
+use super::view::{ClaimFiles, View};
+use super::{Bus, Error, Filter, Liveness};
+use crate::record::{AgentId, Claim, Config, Event, Status, TaskId, Timestamp};
+use crate::store::BadLine;
+
+/// What `bus status` asks for.
+#[derive(Clone, Debug, Default)]
+pub struct StatusQuery {
+    /// Only these agents; all where there are none.
+    pub agents: Vec<AgentId>,
+    /// Only live claims.
+    pub active_only: bool,
+    /// How many events; all where there is no limit.
+    pub limit: Option<usize>,
+    /// Only events since then.
+    pub since: Option<Timestamp>,
+    /// How long a claim may be silent, in the place of what the policy says.
+    pub stale_after: Option<Duration>,
+}
+
+/// How a claim stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClaimState {
+    /// Its owner works on it.
+    Active,
+    /// Its owner has put it aside.
+    Paused,
+    /// Its owner has been silent for too long.
+    Stale,
+    /// Its time is over.
+    Expired,
+    /// It was given back.
+    Released,
+    /// The task is finished.
+    Done,
+}
+
+impl ClaimState {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+            Self::Released => "released",
+            Self::Done => "done",
+        }
+    }
+
+    const fn of(status: Status, liveness: Liveness) -> Self {
+        match (status, liveness) {
+            (Status::Released, _) => Self::Released,
+            (Status::Done, _) => Self::Done,
+            (_, Liveness::Expired) => Self::Expired,
+            (_, Liveness::Stale) => Self::Stale,
+            (Status::Paused, Liveness::Alive) => Self::Paused,
+            (Status::Active, Liveness::Alive) => Self::Active,
+        }
+    }
+}
+
+/// A claim, and how it stands.
+#[derive(Clone, Debug)]
+pub struct ClaimStatus {
+    /// The claim.
+    pub claim: Claim,
+    /// How it stands.
+    pub state: ClaimState,
+    /// The last sign of its owner's life.
+    pub last_seen: Option<Timestamp>,
+}
+
+/// What `bus status` shows.
+#[derive(Debug)]
+pub struct StatusReport {
+    /// The claims: live ones first, the youngest first among each.
+    pub claims: Vec<ClaimStatus>,
+    /// The latest events, oldest first.
+    pub events: Vec<Event>,
+    /// What could not be read: a task and why.
+    pub unreadable: Vec<(TaskId, Error)>,
+    /// Lines of the log that are no events.
+    pub bad_lines: Vec<BadLine>,
+    /// What is wrong with the policy, for which the defaults stand in.
+    pub config_fault: Option<Error>,
+    /// When this was so.
+    pub generated_at: Timestamp,
+}
+
+impl Bus {
+    /// Looks at all claims and at the latest events. One bad file or line hides nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
+    pub fn status(&self, query: &StatusQuery) -> Result<StatusReport, Error> {
+        let (stale_after, config_fault) = match self.config() {
+            Ok(config) => (config.stale_after.get(), None),
+            Err(error) => (Config::default().stale_after.get(), Some(error)),
+        };
+        let stale_after = query.stale_after.unwrap_or(stale_after);
+        let mut claims = Vec::new();
+        let mut unreadable = Vec::new();
+        let mut events = LastEvents::default();
+        let files = self.claim_files();
+        for task in self.tasks(&files)? {
+            match self.view_by(&task, Some(&files)) {
+                Ok(view) => claims.extend(self.claim_status(&view, query, stale_after, &mut events)?),
+                Err(error) => unreadable.push((task, error)),
+            }
+        }
+        claims.sort_by(|a, b| {
+            let key = |status: &ClaimStatus| (!status.claim.status.is_live(), std::cmp::Reverse(last_change(&status.claim)));
+            key(a).cmp(&key(b)).then_with(|| a.claim.task_id.cmp(&b.claim.task_id))
+        });
+        let filter = Filter { agents: query.agents.clone(), since: query.since, ..Filter::default() };
+        let mut feed = self.feed(filter, query.limit, false)?;
+        let mut latest = Vec::new();
+        while let Some(event) = feed.next_event()? {
+            latest.push(event);
+        }
+        let bad_lines = feed.into_bad_lines();
+        Ok(StatusReport { claims, events: latest, unreadable, bad_lines, config_fault, generated_at: self.clock.now() })
+    }
+
+    fn claim_status(
+        &self,
+        view: &View,
+        query: &StatusQuery,
+        stale_after: Duration,
+        events: &mut LastEvents,
+    ) -> Result<Option<ClaimStatus>, Error> {
+        let wanted = |claim: &&Claim| {
+            (query.agents.is_empty() || query.agents.contains(&claim.agent_id)) && (!query.active_only || claim.status.is_live())
+        };
+        let Some(claim) = view.claim().filter(wanted) else { return Ok(None) };
+        let (liveness, signs) = match claim.status.is_live() {
+            true => self.liveness(view, stale_after, events)?,
+            false => (Liveness::Alive, super::Signs::default()),
+        };
+        let state = ClaimState::of(claim.status, liveness);
+        Ok(Some(ClaimStatus { claim: claim.clone(), state, last_seen: signs.last(self.clock.now()) }))
+    }
+
+    /// All tasks that have a ref, or a file in any worktree.
+    fn tasks(&self, files: &ClaimFiles) -> Result<BTreeSet<TaskId>, Error> {
+        let with_refs = self.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok());
+        Ok(with_refs.chain(files.tasks().cloned()).collect())
+    }
+
+    /// The tasks that somebody holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::status`].
+    pub(super) fn held_tasks(&self) -> Result<Vec<String>, Error> {
+        let mut held = Vec::new();
+        let files = self.claim_files();
+        for task in self.tasks(&files)? {
+            let view = self.view_by(&task, Some(&files))?;
+            held.extend(view.claim().filter(|claim| claim.status.is_live()).map(|claim| claim.task_id.to_string()));
+        }
+        Ok(held)
+    }
+}
+
+fn last_change(claim: &Claim) -> Timestamp {
+    claim.released_at.unwrap_or(claim.claimed_at)
+}

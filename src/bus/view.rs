@@ -1,0 +1,208 @@
+//! What stands about one task: the ref, this worktree's file, and which of them decides (design, section 3).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::{Bus, Error, Who};
+use crate::git::{Link, ObjectId, RefName, Tip};
+use crate::record::json::MAX_RECORD;
+use crate::record::{Claim, Fault, MAX_REVISION, TaskId};
+use crate::store::{Layout, Place};
+
+/// The state of a claim, and the commit that holds it.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    pub(super) link: Link,
+    pub(super) claim: Claim,
+}
+
+/// A claim file, read.
+#[derive(Clone, Debug)]
+pub(super) struct FileClaim {
+    pub(super) place: Place,
+    pub(super) bytes: Vec<u8>,
+    pub(super) claim: Claim,
+}
+
+/// All that stands about one task.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    /// The task, in the spelling that stands.
+    pub(super) task: TaskId,
+    pub(super) name: RefName,
+    /// The ref's state, where there is a ref.
+    pub(super) tip: Option<State>,
+    /// Why the ref cannot be read, where it cannot.
+    pub(super) unreadable: Option<String>,
+    /// The file that decides in the place of a ref: the one of the highest revision in any worktree.
+    pub(super) stand_in: Option<FileClaim>,
+    /// This worktree's file.
+    pub(super) file: Option<FileClaim>,
+}
+
+impl View {
+    /// The claim that decides.
+    pub(super) fn claim(&self) -> Option<&Claim> {
+        let from_ref = self.tip.as_ref().map(|state| &state.claim);
+        from_ref.or_else(|| self.stand_in.as_ref().map(|file| &file.claim))
+    }
+
+    /// The object id that a write must find in the ref.
+    pub(super) fn tip_id(&self) -> Option<ObjectId> {
+        self.tip.as_ref().map(|state| state.link.id)
+    }
+
+    /// One more than the highest revision of ref and file.
+    pub(super) fn next_revision(&self) -> Result<u64, Error> {
+        let decides = self.claim().map_or(0, |claim| claim.revision);
+        let highest = self.file.as_ref().map_or(decides, |file| file.claim.revision.max(decides));
+        if highest >= MAX_REVISION { Err(Error::worn_out(self.name.as_str())) } else { Ok(highest + 1) }
+    }
+}
+
+impl Bus {
+    /// Reads all that stands about the task that is asked for, in whatever letter case.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] where ref or file is no claim; [`Error::Diverged`] where there is no ref, and
+    /// files of equal revision disagree.
+    pub(super) fn view(&self, asked: &TaskId) -> Result<View, Error> {
+        self.view_by(asked, None)
+    }
+
+    /// As [`Bus::view`]; `files` saves a look at the folders for each of many tasks.
+    pub(super) fn view_by(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
+        let name = RefName::claim(asked);
+        let (tip, unreadable) = match self.repo.tip(&name)? {
+            Tip::At(link) => (Some(state(link, &name, asked)?), None),
+            Tip::Missing => (None, None),
+            Tip::Unreadable { what } => (None, Some(what)),
+        };
+        let (task, stand_in) = match &tip {
+            Some(state) => (state.claim.task_id.clone(), None),
+            None => self.stand_in(asked, files)?,
+        };
+        let file = self.file_claim(&self.layout, &task)?;
+        Ok(View { task, name, tip, unreadable, stand_in, file })
+    }
+
+    /// This worktree's file, where it contradicts the ref: it is ahead, the chain does not know it, and it names a
+    /// live owner who is not `who`.
+    pub(super) fn contradiction<'a>(&self, view: &'a View, who: &Who) -> Result<Option<&'a FileClaim>, Error> {
+        let (Some(file), Some(tip)) = (&view.file, &view.tip) else { return Ok(None) };
+        let claim = &file.claim;
+        let ahead = claim.revision > tip.claim.revision && claim.confirmed != Some(false);
+        if !ahead || !claim.status.is_live() || who.owns(claim) {
+            return Ok(None);
+        }
+        let mut link = tip.link.clone();
+        loop {
+            if Claim::parse(&link.body).is_ok_and(|past| past.same_claim(claim)) {
+                return Ok(None);
+            }
+            let Some(parent) = self.before(&link)? else { return Ok(Some(file)) };
+            link = parent;
+        }
+    }
+
+    /// The state before `link`; none at the root, or where the chain is cut.
+    pub(super) fn before(&self, link: &Link) -> Result<Option<Link>, Error> {
+        let Some(parent) = link.parent else { return Ok(None) };
+        Ok(self.repo.link(parent)?.ok())
+    }
+
+    /// Without a ref: the spelling that stands, and the file of the highest revision among all worktrees.
+    fn stand_in(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<(TaskId, Option<FileClaim>), Error> {
+        let mut best: Option<FileClaim> = None;
+        for (index, layout) in self.layouts().enumerate() {
+            let tasks = match files {
+                Some(files) => files.spellings(index, asked),
+                None => spellings(layout.claims(), asked),
+            };
+            for task in tasks {
+                let Some(file) = self.file_claim(layout, &task)? else { continue };
+                best = Some(match best {
+                    Some(best) => higher(self, best, file)?,
+                    None => file,
+                });
+            }
+        }
+        let assigned = || self.layouts().find_map(|layout| spellings(layout.assignments(), asked).pop());
+        let task = best.as_ref().map(|file| file.claim.task_id.clone()).or_else(assigned);
+        Ok((task.unwrap_or_else(|| asked.clone()), best))
+    }
+
+    /// The names of all claim files in all worktrees.
+    pub(super) fn claim_files(&self) -> ClaimFiles {
+        let mut files = ClaimFiles::default();
+        for (index, layout) in self.layouts().enumerate() {
+            for task in ids(layout.claims()) {
+                files.0.entry(task.clone()).or_default().push((index, task));
+            }
+        }
+        files
+    }
+
+    /// The claim file of `task` in a worktree.
+    pub(super) fn file_claim(&self, layout: &Layout, task: &TaskId) -> Result<Option<FileClaim>, Error> {
+        let place = layout.claim(task);
+        let Some(bytes) = place.read(MAX_RECORD)? else { return Ok(None) };
+        let claim = parse(&bytes, task).map_err(Error::malformed(self.show(&place)))?;
+        Ok(Some(FileClaim { place, bytes, claim }))
+    }
+}
+
+/// The claim that a commit holds.
+pub(super) fn state(link: Link, name: &RefName, task: &TaskId) -> Result<State, Error> {
+    let claim = parse(&link.body, task).map_err(Error::malformed(name.as_str()))?;
+    Ok(State { link, claim })
+}
+
+fn parse(bytes: &[u8], task: &TaskId) -> Result<Claim, Fault> {
+    let claim = Claim::parse(bytes)?;
+    if claim.task_id == *task { Ok(claim) } else { Err(Fault::WrongTask { found: claim.task_id.to_string() }) }
+}
+
+/// Which tasks have claim files: in which worktree, under which spelling.
+#[derive(Default)]
+pub(super) struct ClaimFiles(HashMap<TaskId, Vec<(usize, TaskId)>>);
+
+impl ClaimFiles {
+    /// The tasks that have a file anywhere.
+    pub(super) fn tasks(&self) -> impl Iterator<Item = &TaskId> {
+        self.0.keys()
+    }
+
+    fn spellings(&self, worktree: usize, asked: &TaskId) -> Vec<TaskId> {
+        let files = self.0.get(asked).into_iter().flatten();
+        files.filter(|(index, _)| *index == worktree).map(|(_, task)| task.clone()).collect()
+    }
+}
+
+/// The ids, equal to `asked` but for case, that have a record in `folder`.
+fn spellings(folder: PathBuf, asked: &TaskId) -> Vec<TaskId> {
+    ids(folder).filter(|task| task == asked).collect()
+}
+
+/// The ids that have a record in `folder`.
+fn ids(folder: PathBuf) -> impl Iterator<Item = TaskId> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| TaskId::new(entry.file_name().to_str()?.strip_suffix(".json")?).ok())
+}
+
+/// The file of the higher revision; where they are equal, they must agree.
+fn higher(bus: &Bus, one: FileClaim, other: FileClaim) -> Result<FileClaim, Error> {
+    match one.claim.revision.cmp(&other.claim.revision) {
+        std::cmp::Ordering::Greater => Ok(one),
+        std::cmp::Ordering::Less => Ok(other),
+        std::cmp::Ordering::Equal if one.claim == other.claim => Ok(one),
+        std::cmp::Ordering::Equal => Err(Error::Diverged {
+            task: other.claim.task_id,
+            place: bus.show(&other.place),
+            owner: other.claim.agent_id,
+            revision: other.claim.revision,
+            against: bus.show(&one.place),
+        }),
+    }
+}

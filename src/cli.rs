@@ -1,0 +1,66 @@
+//! The command line: one file a command, with its arguments, its run and its rendering. No rules of the domain.
+
+mod args;
+mod claim;
+mod context;
+mod deinit;
+mod demo;
+mod escape;
+mod event;
+mod exit;
+mod heartbeat;
+mod init;
+mod output;
+mod reclaim;
+mod release;
+mod status;
+mod words;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use context::Context;
+use exit::Failure;
+use output::Output;
+
+/// Parses `arguments`, runs one command, and picks the exit status.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let outcome = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => {
+            let mut output = Output::new(cli.global.json, cli.global.quiet, cli.global.color);
+            let done = dispatch(cli, &mut output);
+            (output, done)
+        }
+        Err(error) => {
+            let json = arguments.iter().any(|argument| argument == "--json");
+            let mut output = Output::new(json, false, clap::ColorChoice::Auto);
+            let done = exit::usage(&error, &mut output);
+            (output, done)
+        }
+    };
+    let (mut output, done) = outcome;
+    let status = match done {
+        Ok(status) => status,
+        Err(failure) => exit::report(&failure, &mut output),
+    };
+    output.finish(status)
+}
+
+fn dispatch(cli: Cli, output: &mut Output) -> Result<u8, Failure> {
+    let context = Context::new(cli.global)?;
+    match cli.command {
+        Command::Init(args) => init::run(&context, &args, output),
+        Command::Deinit(args) => deinit::run(&context, &args, output),
+        Command::Claim(args) => claim::run(&context, &args, output),
+        Command::Release(args) => release::run(&context, &args, output),
+        Command::Heartbeat(args) => heartbeat::run(&context, &args, output),
+        Command::Reclaim(args) => reclaim::run(&context, &args, output),
+        Command::Event(args) => event::run(&context, &args, output),
+        Command::Status(args) => status::run(&context, &args, output),
+        Command::Demo(args) => demo::run(&args, output),
+    }
+}

@@ -1,0 +1,138 @@
+//! What the command line takes.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::record::{AgentId, Span, TaskId, Timestamp};
+
+const LONG_ABOUT: &str = "\
+Lets many coding agents work in one git repository: one owner a task, one log, nothing but git.
+
+State is files in the repository (_bus/) and git refs (refs/bus/). There is no daemon, no database and no server.";
+
+const AFTER: &str = "\
+Examples:
+  bus init                                    lay out a bus in this repository
+  bus claim QUEUE-001 --agent codex-1         take a task; exit 3 if it is somebody else's
+  bus event log --event status --task QUEUE-001 --summary 'tests pass'
+  bus release QUEUE-001                       give it back, done
+  bus status                                  who does what
+
+Exit status: 0 done, 1 the answer is no, 2 usage, 3 conflict, 4 not found, 5 malformed, 6 timed out, 7 remote, 8 lost, 9 system.
+Environment: BUS_AGENT (who you are), BUS_NOW (a fixed clock, for reproducible runs), NO_COLOR.";
+
+/// The command line of `bus`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bus",
+    version = concat!("(agent-bus) ", env!("CARGO_PKG_VERSION")),
+    about = "Lets many coding agents work in one git repository",
+    long_about = LONG_ABOUT,
+    after_help = AFTER,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// The options that every command takes.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Global {
+    /// The repository, or a folder in it [default: the current folder]
+    #[arg(short = 'C', long, global = true, value_name = "DIR", help_heading = "Global options")]
+    pub(super) repo: Option<PathBuf>,
+    /// Who you are [default: $BUS_AGENT, else AGENT_MANIFEST.json]; on `status` and `event list`, whom to show (repeatable)
+    #[arg(long, global = true, value_name = "ID", help_heading = "Global options")]
+    pub(super) agent: Vec<AgentId>,
+    /// Print one JSON document to stdout, on failure, too
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(super) json: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
+    pub(super) color: clap::ColorChoice,
+    /// How long to wait for the lock
+    #[arg(long, global = true, value_name = "TIME", default_value = "10s", help_heading = "Global options")]
+    pub(super) lock_timeout: Span,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
+    pub(super) quiet: bool,
+    /// Say more on stderr: where things are
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub(super) verbose: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Lay out a bus in this repository
+    Init(super::init::InitArgs),
+    /// Take out what `bus init` laid out
+    Deinit(super::deinit::DeinitArgs),
+    /// Claim a task: exactly one agent owns it
+    Claim(super::claim::ClaimArgs),
+    /// Give a task back: done, released or paused
+    Release(super::release::ReleaseArgs),
+    /// Give a sign of life for a task
+    Heartbeat(super::heartbeat::HeartbeatArgs),
+    /// Take over a task whose owner is gone
+    Reclaim(super::reclaim::ReclaimArgs),
+    /// Write or read the log
+    Event(super::event::EventArgs),
+    /// Show who does what, and the latest events
+    Status(super::status::StatusArgs),
+    /// Show what bus does, in a throwaway repository, in a few seconds
+    Demo(super::demo::DemoArgs),
+}
+
+/// A task, as an argument or as `--task`.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct TaskArg {
+    /// The task
+    #[arg(value_name = "TASK")]
+    task: Option<TaskId>,
+    /// The task, as an option
+    #[arg(long = "task", value_name = "TASK")]
+    task_option: Option<TaskId>,
+}
+
+impl TaskArg {
+    /// The task that was named: clap sees to it that there is exactly one.
+    pub(super) fn get(&self) -> &TaskId {
+        self.task.as_ref().or(self.task_option.as_ref()).expect("the group is required")
+    }
+}
+
+/// A point in time: `2025-09-19T17:45:00Z`, or so long ago: `2h`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum When {
+    At(Timestamp),
+    Ago(Span),
+}
+
+impl When {
+    /// The time that is meant, seen from `now`.
+    pub(super) fn resolve(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(span) => now.before(span.get()),
+        }
+    }
+}
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let at = text.parse().map(Self::At);
+        at.or_else(|_| text.parse().map(Self::Ago)).map_err(|_| {
+            format!("`{text}` is no time: write `2025-09-19T17:45:00Z`, or `30s`, `10m`, `4h`, `2d` for so long ago")
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! `bus claim`
+
+use clap::{Args, ValueEnum};
+
+use super::args::TaskArg;
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
+use super::words;
+use crate::bus::{ClaimRequest, Outcome};
+use crate::record::{Claim, PlanId, Span, Status};
+
+const EXAMPLES: &str = "\
+Examples:
+  bus claim QUEUE-001 --notes 'reading the parser'   take it, or find it yours already
+  bus claim QUEUE-001 --ttl 4h                       it expires four hours after the last sign of life
+  bus claim QUEUE-001 --status active                go on with what you had paused
+  bus claim QUEUE-001 --reopen                       take up what somebody else has finished
+  bus claim QUEUE-001 --here                         move your claim from another worktree to this one
+
+Exit status: 0 it is yours; 3 it is somebody else's, or meant for somebody else; 5 its record cannot be read.";
+
+/// Claim a task. Run again, it changes only what is given: it is safe to repeat after a crash.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ClaimArgs {
+    #[command(flatten)]
+    task: TaskArg,
+    /// The plan of the work
+    #[arg(long, value_name = "ID")]
+    plan: Option<PlanId>,
+    /// The branch of the work, under agent/<your id>/ [default: yours from before, the current one, or agent/<your id>/<task>]
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
+    /// Notes, for everybody to read
+    #[arg(long, value_name = "TEXT", conflicts_with = "clear_notes")]
+    notes: Option<String>,
+    /// Drop the notes that stand
+    #[arg(long)]
+    clear_notes: bool,
+    /// Whether you work on it now
+    #[arg(long, value_enum, value_name = "STATUS")]
+    status: Option<LiveStatus>,
+    /// How long the claim lives without a sign of life [default: the policy's]
+    #[arg(long, value_name = "TIME", value_parser = ttl)]
+    ttl: Option<Span>,
+    /// Claim it whatever its assignment says
+    #[arg(long)]
+    allow_unassigned: bool,
+    /// Take up a task that somebody else has finished
+    #[arg(long)]
+    reopen: bool,
+    /// Move your own claim here from another worktree or clone
+    #[arg(long)]
+    here: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LiveStatus {
+    Active,
+    Paused,
+}
+
+fn ttl(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|fault: crate::record::SpanFault| fault.to_string())?;
+    if span.get().as_secs() == 0 { Err("it must be a second or more".to_owned()) } else { Ok(span) }
+}
+
+pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> Result<u8, Failure> {
+    words::check_length("--notes", args.notes.as_deref())?;
+    let bus = context.open("claim")?;
+    let agent = context.writer(&bus)?;
+    let request = ClaimRequest {
+        plan: args.plan.clone(),
+        branch: args.branch.clone(),
+        notes: args.notes.clone(),
+        clear_notes: args.clear_notes,
+        status: args.status.map(|status| match status {
+            LiveStatus::Active => Status::Active,
+            LiveStatus::Paused => Status::Paused,
+        }),
+        ttl: args.ttl,
+        allow_unassigned: args.allow_unassigned,
+        reopen: args.reopen,
+        here: args.here,
+    };
+    let changed = bus.claim(&agent, args.task.get(), &request)?;
+    Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
+    if matches!(changed.outcome, Outcome::Claimed | Outcome::Reopened | Outcome::Moved) {
+        words::note_earlier_work(changed.previous.as_ref(), &changed.claim, output);
+    }
+    output.document(&words::changed_json(&changed));
+    output.line(&sentence(changed.outcome, &changed.claim));
+    Ok(0)
+}
+
+fn sentence(outcome: Outcome, claim: &Claim) -> String {
+    let Claim { task_id, agent_id, branch, status, .. } = claim;
+    let expires = claim.expires_at.map_or_else(String::new, |time| format!(", expires {time}"));
+    match outcome {
+        Outcome::Unchanged | Outcome::Renewed => {
+            format!("{task_id} is already claimed by you, {agent_id}, on {branch} ({status}{expires}); nothing to do")
+        }
+        outcome => format!("{} {task_id} as {agent_id} on {branch} ({status}{expires})", outcome.as_str()),
+    }
+}

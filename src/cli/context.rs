@@ -1,0 +1,70 @@
+//! What every command starts from: the folder, the clock, the patience, the identity.
+
+use std::path::PathBuf;
+
+use super::args::Global;
+use super::exit::Failure;
+use super::output::Output;
+use crate::bus::{Bus, IdentitySource, Options};
+use crate::record::{AgentId, TaskId, Timestamp};
+use crate::store::Clock;
+
+/// The common options of a command, understood.
+pub(super) struct Context {
+    pub(super) global: Global,
+    pub(super) clock: Clock,
+    environment: Option<AgentId>,
+}
+
+impl Context {
+    pub(super) fn new(global: Global) -> Result<Self, Failure> {
+        let usage = |what: String| Failure::Usage { what, hint: "see `bus --help`, under Environment".to_owned() };
+        let read = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let environment = read("BUS_AGENT").map(AgentId::new).transpose();
+        let environment = environment.map_err(|fault| usage(format!("BUS_AGENT: {fault}")))?;
+        let fixed = read("BUS_NOW").map(|text| text.parse::<Timestamp>()).transpose();
+        let clock = Clock::new(fixed.map_err(|fault| usage(format!("BUS_NOW: {fault}")))?);
+        Ok(Self { global, clock, environment })
+    }
+
+    /// Opens the bus for `command`.
+    pub(super) fn open(&self, command: &'static str) -> Result<Bus, Failure> {
+        Ok(Bus::open(self.options(command))?)
+    }
+
+    /// How a repository is opened for `command`.
+    pub(super) fn options(&self, command: &'static str) -> Options {
+        Options {
+            start: self.global.repo.clone().unwrap_or_else(|| PathBuf::from(".")),
+            clock: self.clock,
+            patience: self.global.lock_timeout.get(),
+            command,
+        }
+    }
+
+    /// Who writes.
+    pub(super) fn writer(&self, bus: &Bus) -> Result<AgentId, Failure> {
+        if self.global.agent.len() > 1 {
+            let what = "`--agent` is given more than once, and one command has one writer".to_owned();
+            return Err(Failure::Usage { what, hint: "give it once".to_owned() });
+        }
+        let argument = self.global.agent.first().cloned();
+        Ok(bus.writer(&IdentitySource { argument, environment: self.environment.clone() })?)
+    }
+
+    /// A sign of life of whoever reads, where environment or manifest say who that is.
+    pub(super) fn note_reader(&self, bus: &Bus) {
+        let source = IdentitySource { argument: None, environment: self.environment.clone() };
+        // A manifest that cannot be read is no reason not to show what was asked for.
+        if let Ok(Some(agent)) = bus.agent(&source) {
+            bus.note_presence(&agent);
+        }
+    }
+
+    /// Says so where the task that was asked for is spelled otherwise.
+    pub(super) fn note_spelling(asked: &TaskId, stands: &TaskId, output: &mut Output) {
+        if !asked.same_spelling(stands) {
+            output.note(&format!("the task is spelled `{stands}`"));
+        }
+    }
+}

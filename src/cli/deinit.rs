@@ -1,0 +1,34 @@
+//! `bus deinit`
+
+use clap::Args;
+use serde_json::Value;
+
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
+use super::words;
+use crate::bus::Bus;
+
+const EXAMPLES: &str = "\
+Examples:
+  bus deinit      take out what `bus init` laid out, and list what stays
+
+Exit status: 0 done; 3 a claim is live.";
+
+/// Take out what `bus init` laid out. Records, refs and files that were changed since stay, and are listed.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct DeinitArgs {}
+
+pub(super) fn run(context: &Context, _args: &DeinitArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = Bus::of_repository(context.options("deinit"))?;
+    let taken = bus.deinit()?;
+    let list = |items: &[String]| Value::Array(items.iter().map(|item| Value::from(item.as_str())).collect());
+    output.document(&words::object([("removed", list(&taken.removed)), ("kept", list(&taken.kept))]));
+    taken.removed.iter().for_each(|item| output.line(&format!("took out {item}")));
+    taken.kept.iter().for_each(|item| output.line(&format!("kept {item}")));
+    if taken.removed.is_empty() && taken.kept.is_empty() {
+        output.line("nothing to do: there is no bus here");
+    }
+    Ok(0)
+}

@@ -1,0 +1,63 @@
+//! Makes text that came from a bus harmless on a terminal (design, section 7).
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// Shows control characters, escape sequences and invisible or bidirectional controls escaped.
+pub(super) fn terminal(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_dangerous) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match character {
+            '\n' => safe.push_str("\\n"),
+            '\r' => safe.push_str("\\r"),
+            '\t' => safe.push_str("\\t"),
+            character if is_dangerous(character) => {
+                // Writing to a string cannot fail.
+                let _ = write!(safe, "\\u{{{:x}}}", u32::from(character));
+            }
+            character => safe.push(character),
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// Escapes, inside JSON text, what is valid JSON but no safe line of a terminal.
+pub(super) fn json(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|character| character != '\n' && is_dangerous(character)) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if character != '\n' && is_dangerous(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
+        } else {
+            safe.push(character);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// Control characters, line separators, and the marks that reorder or hide text (Unicode TR36, TR9).
+fn is_dangerous(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_move_the_cursor_or_turn_the_text_around_is_shown() {
+        assert_eq!(terminal("a\x1b[31mb\r\n\u{202e}c\u{9b}"), "a\\u{1b}[31mb\\r\\n\\u{202e}c\\u{9b}");
+        assert_eq!(terminal("größer 日本 🚌"), "größer 日本 🚌");
+        assert_eq!(json("{\"a\":\"\u{2028}\u{e0041}\"}\n"), "{\"a\":\"\\u2028\\udb40\\udc41\"}\n");
+    }
+}

@@ -1,0 +1,160 @@
+//! `bus event log` and `bus event list`
+
+use clap::{Args, Subcommand};
+
+use super::args::When;
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
+use super::words;
+use crate::bus::{EventRequest, Filter};
+use crate::record::{EventKind, PlanId, Severity, TaskId};
+
+const LOG_EXAMPLES: &str = "\
+Examples:
+  bus event log --event note --summary 'the parser is slow'
+  bus event log --event status --task QUEUE-001 --summary 'tests pass' --receipt _report/agent/codex-1/tests.txt
+  bus event log --event pr_opened --task QUEUE-001 --pr 17 --summary 'ready' --extra ci=green --extra size=small
+
+`status`, `complete`, `proposal`, `pr_opened` and `release` on a task are for its owner, or for after its end.
+Exit status: 0 it is on disk; 3 it is not yours to say; 8 you had lost the task.";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  bus event list --limit 20                         the latest, oldest first
+  bus event list --task QUEUE-001 --since 2d        what became of a task
+  bus event list --agent codex-1 --agent codex-2 --event complete --json
+
+With --json, one event a line (NDJSON).";
+
+/// Write or read the log
+#[derive(Debug, Args)]
+pub(super) struct EventArgs {
+    #[command(subcommand)]
+    command: EventCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum EventCommand {
+    /// Append an event; it is on disk when the command returns
+    #[command(after_help = LOG_EXAMPLES)]
+    Log(LogArgs),
+    /// Show events of all worktrees, each once
+    #[command(after_help = LIST_EXAMPLES)]
+    List(ListArgs),
+}
+
+#[derive(Debug, Args)]
+struct LogArgs {
+    /// What sort of event: note, status, complete, review, …
+    #[arg(long, value_name = "NAME")]
+    event: EventKind,
+    /// What happened
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    summary: String,
+    /// The task
+    #[arg(long, value_name = "TASK")]
+    task: Option<TaskId>,
+    /// The plan
+    #[arg(long, value_name = "ID")]
+    plan: Option<PlanId>,
+    /// The branch
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
+    /// The pull request: a number or an address
+    #[arg(long, value_name = "PR")]
+    pr: Option<String>,
+    /// A file that proves it (repeatable)
+    #[arg(long = "receipt", value_name = "PATH")]
+    receipts: Vec<String>,
+    /// How serious it is: low, medium or high
+    #[arg(long, value_name = "LEVEL")]
+    severity: Option<Severity>,
+    /// A further field (repeatable); no core field may be set
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    extra: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// Only the last N; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    limit: usize,
+    /// Only events of this sort (repeatable)
+    #[arg(long = "event", value_name = "NAME")]
+    events: Vec<EventKind>,
+    /// Only events on this task (repeatable)
+    #[arg(long = "task", value_name = "TASK")]
+    tasks: Vec<TaskId>,
+    /// Only events since then: a time, or 30s, 10m, 4h, 2d ago
+    #[arg(long, value_name = "WHEN")]
+    since: Option<When>,
+    /// Only events until then
+    #[arg(long, value_name = "WHEN")]
+    until: Option<When>,
+    /// Newest first
+    #[arg(long)]
+    reverse: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".to_owned()),
+    }
+}
+
+pub(super) fn run(context: &Context, args: &EventArgs, output: &mut Output) -> Result<u8, Failure> {
+    match &args.command {
+        EventCommand::Log(args) => log(context, args, output),
+        EventCommand::List(args) => list(context, args, output),
+    }
+}
+
+fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open("event log")?;
+    let agent = context.writer(&bus)?;
+    let request = EventRequest {
+        event: args.event.clone(),
+        summary: args.summary.clone(),
+        task: args.task.clone(),
+        plan: args.plan.clone(),
+        branch: args.branch.clone(),
+        pr: args.pr.clone(),
+        receipts: args.receipts.clone(),
+        severity: args.severity,
+        extra: args.extra.clone(),
+    };
+    let event = bus.log_event(&agent, &request)?;
+    if let (Some(asked), Some(stands)) = (&args.task, &event.task_id) {
+        Context::note_spelling(asked, stands, output);
+    }
+    let now = context.clock.now();
+    output.document(&words::object([("event", words::event_json(&event, now))]));
+    output.line(&words::feed_line(&event, now));
+    Ok(0)
+}
+
+fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open("event list")?;
+    context.note_reader(&bus);
+    let now = context.clock.now();
+    let filter = Filter {
+        agents: context.global.agent.clone(),
+        events: args.events.clone(),
+        tasks: args.tasks.clone(),
+        since: args.since.map(|when| when.resolve(now)),
+        until: args.until.map(|when| when.resolve(now)),
+    };
+    let limit = Some(args.limit).filter(|limit| *limit > 0);
+    let mut feed = bus.feed(filter, limit, args.reverse)?;
+    while let Some(event) = feed.next_event()? {
+        output.ndjson(&words::event_json(&event, now));
+        output.line(&words::feed_line(&event, now));
+        if output.is_closed() {
+            break;
+        }
+    }
+    words::warn_of_bad_lines(&feed.into_bad_lines(), bus.root(), output);
+    Ok(0)
+}

@@ -1,0 +1,112 @@
+//! The one place where an error becomes words and an exit status.
+
+use clap::error::ErrorKind;
+use serde_json::{Map, Value};
+
+use super::output::Output;
+use crate::Code;
+use crate::bus::Error as BusError;
+
+/// The system refused.
+pub(super) const SYSTEM: u8 = 9;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The bus refused.
+    Bus(BusError),
+    /// The command line makes no sense, beyond what clap checks.
+    Usage { what: String, hint: String },
+    /// A promise that `bus demo` checks does not hold.
+    PromiseBroken(String),
+}
+
+impl From<BusError> for Failure {
+    fn from(error: BusError) -> Self {
+        Self::Bus(error)
+    }
+}
+
+/// The exit status of each code (design, section 6).
+pub(super) const fn status(code: Code) -> u8 {
+    match code {
+        Code::PromiseBroken => 1,
+        Code::Usage | Code::BadId | Code::NoIdentity => 2,
+        Code::ClaimHeld
+        | Code::ClaimHeldElsewhere
+        | Code::TaskFinished
+        | Code::ClaimDiverged
+        | Code::AssignedElsewhere
+        | Code::NotAssigned
+        | Code::ClaimAlive
+        | Code::GuardRefused
+        | Code::BusInUse
+        | Code::RefContended => 3,
+        Code::NoRepository | Code::UnsupportedRepository | Code::NoBus | Code::ClaimNotHeld => 4,
+        Code::MalformedRecord | Code::MalformedConfig | Code::NotARegularFile => 5,
+        Code::LockTimeout => 6,
+        Code::ClaimLost => 8,
+        Code::System => SYSTEM,
+    }
+}
+
+/// Shows a failure, and returns its exit status.
+pub(super) fn report(failure: &Failure, output: &mut Output) -> u8 {
+    let (code, message, hint, facts) = match failure {
+        Failure::Bus(error) => (error.code(), story(error), error.hint(), error.facts()),
+        Failure::Usage { what, hint } => (Code::Usage, what.clone(), hint.clone(), Vec::new()),
+        Failure::PromiseBroken(what) => {
+            (Code::PromiseBroken, what.clone(), "please report this: it must not happen".to_owned(), Vec::new())
+        }
+    };
+    if output.is_json() {
+        let mut error = Map::new();
+        facts.into_iter().for_each(|(name, fact)| drop(error.insert(name.to_owned(), Value::from(fact))));
+        error.insert("code".to_owned(), Value::from(code.as_str()));
+        error.insert("message".to_owned(), Value::from(message));
+        error.insert("hint".to_owned(), Value::from(hint));
+        output.document(&Value::Object([("error".to_owned(), Value::Object(error))].into_iter().collect()));
+    } else {
+        output.flush();
+        output.error(&message);
+        output.hint(&hint);
+    }
+    status(code)
+}
+
+/// Shows what clap has to say: help, the version, or what is wrong with the command line.
+pub(super) fn usage(error: &clap::Error, output: &mut Output) -> Result<u8, Failure> {
+    let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if output.is_json() && !asked_for {
+        let text = error.render().to_string();
+        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        return Err(Failure::Usage { what, hint: "see `bus --help`".to_owned() });
+    }
+    output.help(&error.render(), asked_for);
+    Ok(if asked_for { 0 } else { status(Code::Usage) })
+}
+
+/// The error and what the system said, in one line.
+fn story(error: &BusError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_the_order_of_their_statuses() {
+        let statuses: Vec<u8> = Code::ALL.iter().map(|code| status(*code)).collect();
+        assert!(statuses.is_sorted(), "{statuses:?}");
+        let names: std::collections::BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+}

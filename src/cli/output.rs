@@ -1,0 +1,167 @@
+//! The one door to stdout and stderr. Text from the bus is escaped here, once.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use clap::ColorChoice;
+use serde_json::Value;
+
+use super::{escape, exit};
+
+/// Where a command's words go.
+pub(super) struct Output {
+    stdout: Vec<u8>,
+    json: bool,
+    quiet: bool,
+    colour: bool,
+    colour_err: bool,
+    /// The first write to stdout that failed.
+    failed: Option<io::Error>,
+    closed: bool,
+}
+
+impl Output {
+    /// How much is gathered before it is written, in bytes.
+    const BUFFER: usize = 64 * 1024;
+
+    pub(super) fn new(json: bool, quiet: bool, colour: ColorChoice) -> Self {
+        let wanted = |terminal: bool| match colour {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        let (colour, colour_err) = (wanted(io::stdout().is_terminal()), wanted(io::stderr().is_terminal()));
+        Self { stdout: Vec::new(), json, quiet, colour, colour_err, failed: None, closed: false }
+    }
+
+    /// Whether stdout is JSON.
+    pub(super) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether nobody can read what is still to come.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed || self.failed.is_some()
+    }
+
+    /// A line of text on stdout; nothing where stdout is JSON.
+    pub(super) fn line(&mut self, text: &str) {
+        if !self.json {
+            let safe = escape::terminal(text).into_owned();
+            self.write(safe.as_bytes());
+            self.write(b"\n");
+        }
+    }
+
+    /// A line in a colour.
+    pub(super) fn styled(&mut self, colour: AnsiColor, text: &str) {
+        if !self.colour {
+            return self.line(text);
+        }
+        if !self.json {
+            let style = Style::new().fg_color(Some(colour.into()));
+            let line = format!("{style}{}{style:#}\n", escape::terminal(text));
+            self.write(line.as_bytes());
+        }
+    }
+
+    /// Text of our own that goes out as it is.
+    pub(super) fn text(&mut self, text: &str) {
+        if !self.json {
+            self.write(text.as_bytes());
+        }
+    }
+
+    /// A JSON document on stdout; nothing where stdout is text.
+    pub(super) fn document(&mut self, value: &Value) {
+        if self.json {
+            let text = format!("{value:#}\n");
+            self.write(escape::json(&text).into_owned().as_bytes());
+        }
+    }
+
+    /// A line of NDJSON on stdout; nothing where stdout is text.
+    pub(super) fn ndjson(&mut self, value: &Value) {
+        if self.json {
+            let text = format!("{value}\n");
+            self.write(escape::json(&text).into_owned().as_bytes());
+        }
+    }
+
+    /// A note on stderr.
+    pub(super) fn note(&mut self, text: &str) {
+        if !self.quiet {
+            self.complain("note", AnsiColor::Cyan, text);
+        }
+    }
+
+    /// A warning on stderr.
+    pub(super) fn warn(&mut self, text: &str) {
+        if !self.quiet {
+            self.complain("warning", AnsiColor::Yellow, text);
+        }
+    }
+
+    /// A hint below an error on stderr.
+    pub(super) fn hint(&mut self, text: &str) {
+        self.complain("  hint", AnsiColor::Cyan, text);
+    }
+
+    /// An error on stderr.
+    pub(super) fn error(&mut self, text: &str) {
+        self.complain("error", AnsiColor::Red, text);
+    }
+
+    /// Help or usage, as clap has laid it out: to stdout where it was asked for.
+    pub(super) fn help(&mut self, text: &clap::builder::StyledStr, asked_for: bool) {
+        let (colour, out) = if asked_for { (self.colour, true) } else { (self.colour_err, false) };
+        let text = if colour { text.ansi().to_string() } else { text.to_string() };
+        if out {
+            self.write(text.as_bytes());
+        } else {
+            // Where stderr is gone, the exit status still tells.
+            let _ = io::stderr().write_all(text.as_bytes());
+        }
+    }
+
+    /// Writes out what is gathered, and turns `status` into the process's: a closed pipe is no failure, a full disk is.
+    pub(super) fn finish(mut self, status: u8) -> ExitCode {
+        self.flush();
+        match self.failed.take() {
+            None => ExitCode::from(status),
+            Some(error) => {
+                self.error(&format!("cannot write to stdout: {error}"));
+                ExitCode::from(if status == 0 { exit::SYSTEM } else { status })
+            }
+        }
+    }
+
+    /// Writes out what is gathered.
+    pub(super) fn flush(&mut self) {
+        let gathered = std::mem::take(&mut self.stdout);
+        if self.is_closed() || gathered.is_empty() {
+            return;
+        }
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(&gathered).and_then(|()| stdout.flush()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.stdout.extend_from_slice(bytes);
+        if self.stdout.len() >= Self::BUFFER {
+            self.flush();
+        }
+    }
+
+    fn complain(&mut self, word: &str, colour: AnsiColor, text: &str) {
+        let style = if self.colour_err { Style::new().bold().fg_color(Some(colour.into())) } else { Style::new() };
+        let line = format!("{style}{word}{style:#}: {}\n", escape::terminal(text));
+        // Where stderr is gone, the exit status still tells.
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+}

@@ -1,0 +1,51 @@
+//! `bus reclaim`
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+
+use super::args::TaskArg;
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
+use super::words;
+use crate::bus::{Outcome, ReclaimRequest};
+
+const EXAMPLES: &str = "\
+Examples:
+  bus reclaim QUEUE-001 --note 'codex-2 crashed, silent since noon'
+
+It fails when the owner gives a sign of life in between. The owner who comes back is told: exit status 8.
+Exit status: 0 it is yours; 3 its owner is alive; 4 there is nothing to take over.";
+
+/// Take over a task that is paused, expired or stale.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ReclaimArgs {
+    #[command(flatten)]
+    task: TaskArg,
+    /// Why you take it over
+    #[arg(long, value_name = "TEXT", required = true, value_parser = NonEmptyStringValueParser::new())]
+    note: String,
+    /// Take it over although its owner is alive
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(context: &Context, args: &ReclaimArgs, output: &mut Output) -> Result<u8, Failure> {
+    words::check_length("--note", Some(&args.note))?;
+    let bus = context.open("reclaim")?;
+    let agent = context.writer(&bus)?;
+    let request = ReclaimRequest { note: args.note.clone(), force: args.force };
+    let changed = bus.reclaim(&agent, args.task.get(), &request)?;
+    Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
+    output.document(&words::changed_json(&changed));
+    let claim = &changed.claim;
+    if changed.outcome == Outcome::Unchanged {
+        output.line(&format!("{} is already claimed by you, {}; nothing to do", claim.task_id, claim.agent_id));
+    } else {
+        words::note_earlier_work(changed.previous.as_ref(), claim, output);
+        let from = changed.previous.as_ref().map_or_else(String::new, |before| format!(" from {}", before.agent_id));
+        output.line(&format!("reclaimed {}{from} as {} on {}", claim.task_id, claim.agent_id, claim.branch));
+    }
+    Ok(0)
+}

@@ -1,0 +1,78 @@
+//! `bus release`
+
+use clap::{Args, ValueEnum};
+
+use super::args::TaskArg;
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
+use super::words;
+use crate::bus::{Outcome, ReleaseRequest};
+use crate::record::Status;
+
+const EXAMPLES: &str = "\
+Examples:
+  bus release QUEUE-001                                      it is done
+  bus release QUEUE-001 --status released --notes 'stuck'    others may take it
+  bus release QUEUE-001 --status paused                      you will come back to it
+  bus release QUEUE-001 --agent boss --force --note 'gone'   a manager ends somebody else's claim
+
+Exit status: 0 it has ended; 3 it is somebody else's; 4 nobody holds it; 8 you had lost it.";
+
+/// Give a task back. Releasing what you do not hold is never a success.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ReleaseArgs {
+    #[command(flatten)]
+    task: TaskArg,
+    /// What becomes of it
+    #[arg(long, value_enum, value_name = "STATUS", default_value = "done")]
+    status: EndStatus,
+    /// Notes, for everybody to read
+    #[arg(long, value_name = "TEXT")]
+    notes: Option<String>,
+    /// End a claim that is not yours, as a manager
+    #[arg(long, requires = "note")]
+    force: bool,
+    /// Why you end somebody else's claim
+    #[arg(long, value_name = "TEXT", requires = "force", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    note: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum EndStatus {
+    /// Finished
+    Done,
+    /// Not finished, and free for others
+    Released,
+    /// Not finished, and still yours
+    Paused,
+}
+
+pub(super) fn run(context: &Context, args: &ReleaseArgs, output: &mut Output) -> Result<u8, Failure> {
+    words::check_length("--notes", args.notes.as_deref())?;
+    words::check_length("--note", args.note.as_deref())?;
+    let bus = context.open("release")?;
+    let agent = context.writer(&bus)?;
+    let status = match args.status {
+        EndStatus::Done => Status::Done,
+        EndStatus::Released => Status::Released,
+        EndStatus::Paused => Status::Paused,
+    };
+    let request = ReleaseRequest { status, notes: args.notes.clone(), force: args.note.clone() };
+    let changed = bus.release(&agent, args.task.get(), &request)?;
+    Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
+    output.document(&words::changed_json(&changed));
+    let (task, status) = (&changed.claim.task_id, changed.claim.status);
+    if changed.outcome == Outcome::Unchanged {
+        if args.notes.is_some() && args.notes != changed.claim.notes {
+            output.warn("the claim had ended before, so its notes stay as they are");
+        }
+        output.line(&format!("{task} is already {status}; nothing to do"));
+    } else if status == Status::Paused {
+        output.line(&format!("paused {task}; it is still claimed by {}", changed.claim.agent_id));
+    } else {
+        output.line(&format!("released {task} as {status}, claimed by {} since {}", changed.claim.agent_id, changed.claim.claimed_at));
+    }
+    Ok(0)
+}

@@ -1,0 +1,177 @@
+//! `bus status`
+
+use anstyle::AnsiColor;
+use clap::Args;
+use serde_json::Value;
+
+use super::args::When;
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
+use super::words;
+use crate::bus::{ClaimState, ClaimStatus, StatusQuery, StatusReport};
+use crate::record::{Span, Timestamp};
+
+const EXAMPLES: &str = "\
+Examples:
+  bus status                                  all claims, and the last 20 events
+  bus status --active-only --limit 5          only who works now
+  bus status --agent codex-1 --since 2h       one agent's claims, and its events of two hours
+  bus status --json | jq '.claims[] | select(.state == \"stale\") | .task_id'
+
+It shows the same from every worktree of the clone. States: active, paused, stale (silent for too long), expired,
+released, done. A stale, expired or paused claim may be taken over with `bus reclaim`.";
+
+/// Show all claims and the latest events, of all worktrees.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct StatusArgs {
+    /// How many events, and how many ended claims as text; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// Only live claims
+    #[arg(long)]
+    active_only: bool,
+    /// Only events since then: a time, or 30s, 10m, 4h, 2d ago
+    #[arg(long, value_name = "WHEN")]
+    since: Option<When>,
+    /// How long an owner may be silent [default: the policy's]
+    #[arg(long, value_name = "TIME")]
+    stale_after: Option<Span>,
+}
+
+pub(super) fn run(context: &Context, args: &StatusArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open("status")?;
+    context.note_reader(&bus);
+    let query = StatusQuery {
+        agents: context.global.agent.clone(),
+        active_only: args.active_only,
+        limit: Some(args.limit).filter(|limit| *limit > 0),
+        since: args.since.map(|when| when.resolve(context.clock.now())),
+        stale_after: args.stale_after.map(Span::get),
+    };
+    let report = bus.status(&query)?;
+    output.document(&document(&report, &query));
+    table(&report, &query, output);
+    for (task, error) in &report.unreadable {
+        output.warn(&format!("the claim of `{task}` cannot be read, so it is not free: {error}"));
+    }
+    if let Some(error) = &report.config_fault {
+        output.warn(&format!("{error}; the defaults stand in"));
+    }
+    words::warn_of_bad_lines(&report.bad_lines, bus.root(), output);
+    Ok(0)
+}
+
+fn document(report: &StatusReport, query: &StatusQuery) -> Value {
+    let text = |text: &dyn ToString| Value::from(text.to_string());
+    let or_null = |time: Option<Timestamp>| time.map_or(Value::Null, |time| text(&time));
+    let claims = report.claims.iter().map(|status| {
+        words::merge(
+            status.claim.to_object(),
+            [("state", Value::from(status.state.as_str())), ("last_seen", or_null(status.last_seen))],
+        )
+    });
+    let unreadable = report.unreadable.iter().map(|(task, error)| {
+        words::object([
+            ("task_id", text(task)),
+            ("state", Value::from("unreadable")),
+            ("code", Value::from(error.code().as_str())),
+            ("message", text(error)),
+        ])
+    });
+    let filters = words::object([
+        ("agents", Value::Array(query.agents.iter().map(|agent| text(agent)).collect())),
+        ("active_only", Value::from(query.active_only)),
+        ("limit", Value::from(query.limit.unwrap_or(0))),
+        ("since", or_null(query.since)),
+    ]);
+    let events = report.events.iter().map(|event| words::event_json(event, report.generated_at));
+    words::object([
+        ("claims", Value::Array(claims.collect())),
+        ("unreadable", Value::Array(unreadable.collect())),
+        ("events", Value::Array(events.collect())),
+        ("skipped_lines", Value::from(report.bad_lines.len())),
+        ("filters", filters),
+        ("generated_at", text(&report.generated_at)),
+    ])
+}
+
+/// For people: a summary, the claims in columns, the events as in the feed.
+fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
+    output.line(&summary(report));
+    let live = report.claims.iter().filter(|status| status.claim.status.is_live()).count();
+    let ended = query.limit.map_or(usize::MAX, |limit| limit.saturating_add(live));
+    let rows: Vec<Row> = report.claims.iter().take(ended).map(|status| row(status, report.generated_at)).collect();
+    if !rows.is_empty() {
+        output.line("");
+        let header = ["TASK", "STATE", "AGENT", "SINCE", "SEEN", "BRANCH"].map(str::to_owned);
+        print_columns(&[Row { state: None, cells: header }], &rows, output);
+    }
+    let hidden = report.claims.len().saturating_sub(ended);
+    if hidden > 0 {
+        output.line(&format!("… and {hidden} more that have ended; `--limit 0` shows them"));
+    }
+    if !report.events.is_empty() {
+        output.line("");
+    }
+    report.events.iter().for_each(|event| output.line(&words::feed_line(event, report.generated_at)));
+}
+
+fn summary(report: &StatusReport) -> String {
+    let states = [
+        ClaimState::Active,
+        ClaimState::Paused,
+        ClaimState::Stale,
+        ClaimState::Expired,
+        ClaimState::Released,
+        ClaimState::Done,
+    ];
+    let count = |state: ClaimState| report.claims.iter().filter(|status| status.state == state).count();
+    let mut parts: Vec<String> =
+        states.map(|state| (count(state), state.as_str())).iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    if !report.unreadable.is_empty() {
+        parts.push(format!("{} unreadable", report.unreadable.len()));
+    }
+    let claims = report.claims.len() + report.unreadable.len();
+    let states = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    format!("{claims} {}{states}", if claims == 1 { "claim" } else { "claims" })
+}
+
+/// A line of the table.
+struct Row {
+    state: Option<ClaimState>,
+    cells: [String; 6],
+}
+
+fn row(status: &ClaimStatus, now: Timestamp) -> Row {
+    let claim = &status.claim;
+    let since = claim.released_at.unwrap_or(claim.claimed_at);
+    let seen = status.last_seen.map_or_else(|| "-".to_owned(), |seen| words::ago(seen, now));
+    let cells = [
+        claim.task_id.to_string(),
+        status.state.as_str().to_owned(),
+        claim.agent_id.to_string(),
+        format!("{} ({since})", words::ago(since, now)),
+        seen,
+        claim.branch.clone(),
+    ];
+    Row { state: Some(status.state), cells }
+}
+
+fn print_columns(header: &[Row], rows: &[Row], output: &mut Output) {
+    let all = || header.iter().chain(rows);
+    let widths: [usize; 6] = std::array::from_fn(|column| {
+        all().map(|row| super::escape::terminal(&row.cells[column]).chars().count()).max().unwrap_or(0)
+    });
+    for row in all() {
+        let cells: Vec<String> = row.cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let line = cells.join("  ");
+        let line = line.trim_end();
+        match row.state {
+            Some(ClaimState::Active) => output.styled(AnsiColor::Green, line),
+            Some(ClaimState::Stale | ClaimState::Expired) => output.styled(AnsiColor::Yellow, line),
+            _ => output.line(line),
+        }
+    }
+}
