@@ -61,6 +61,6 @@ fn dispatch(cli: Cli, output: &mut Output) -> Result<u8, Failure> {
         Command::Reclaim(args) => reclaim::run(&context, &args, output),
         Command::Event(args) => event::run(&context, &args, output),
         Command::Status(args) => status::run(&context, &args, output),
-        Command::Demo(args) => demo::run(&args, output),
+        Command::Demo(args) => demo::run(&context, &args, output),
     }
 }

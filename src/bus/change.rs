@@ -145,7 +145,9 @@ impl Bus {
     /// Before the caller's own state is left behind: does what a crash left undone of its event.
     fn settle_own_past(&self, lock: &Lock, view: &View, who: &Who) -> Result<(), Error> {
         match &view.tip {
-            Some(tip) if tip.link.author == who.agent.as_str() && who.owns(&tip.claim) && !is_in_line(view.file.as_ref(), tip) => {
+            Some(tip)
+                if tip.link.author == who.agent.as_str() && who.owns(&tip.claim) && !is_in_line(view.file.as_ref(), tip) =>
+            {
                 self.settle_event(lock, tip, Written::Earlier)
             }
             _ => Ok(()),

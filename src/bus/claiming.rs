@@ -142,7 +142,12 @@ impl Bus {
                 }
                 Err(Refusal::Alive) => {
                     let owner = view.claim().map_or_else(|| who.agent.clone(), |claim| claim.agent_id.clone());
-                    Err(Error::ClaimAlive { task: view.task.clone(), owner, last_seen: signs.last(self.clock.now()) })
+                    Err(Error::ClaimAlive {
+                        task: view.task.clone(),
+                        owner,
+                        last_seen: signs.last(self.clock.now()),
+                        now: self.clock.now(),
+                    })
                 }
                 Err(refusal) => Err(self.refused(view, who, refusal)?),
             }
@@ -163,7 +168,8 @@ impl Bus {
             return Ok(if self.heartbeat_is_due(view, claim)? { self.pulse(view, claim) } else { Next::Settle });
         }
         next.expires_at = new_ttl.or(ttl).map(|ttl| self.clock.now().after(ttl));
-        let outcome = if next.status == Status::Paused && claim.status != Status::Paused { Outcome::Paused } else { Outcome::Updated };
+        let outcome =
+            if next.status == Status::Paused && claim.status != Status::Paused { Outcome::Paused } else { Outcome::Updated };
         Ok(Next::Write { verb: "update", claim: Box::new(next), outcome })
     }
 
@@ -271,6 +277,7 @@ impl Bus {
             });
         };
         let owner = claim.agent_id.clone();
+        let now = self.clock.now();
         Ok(match refusal {
             Refusal::Held | Refusal::Alive | Refusal::Assigned => {
                 let stale_after = self.config()?.stale_after.get();
@@ -282,15 +289,15 @@ impl Bus {
                     _ => None,
                 };
                 let (branch, status, since) = (claim.branch.clone(), claim.status, claim.claimed_at);
-                Error::ClaimHeld { task, owner, branch, status, since, last_seen: signs.last(self.clock.now()), reclaimable }
+                Error::ClaimHeld { task, owner, branch, status, since, last_seen: signs.last(now), reclaimable, now }
             }
             Refusal::HeldElsewhere => {
                 let origin = claim.origin.clone();
-                Error::HeldElsewhere { task, owner, place: place_name(claim, who), origin, since: claim.claimed_at }
+                Error::HeldElsewhere { task, owner, place: place_name(claim, who), origin, since: claim.claimed_at, now }
             }
             Refusal::Finished => {
                 let at = claim.released_at.unwrap_or(claim.claimed_at);
-                Error::TaskFinished { task, owner, branch: claim.branch.clone(), at }
+                Error::TaskFinished { task, owner, branch: claim.branch.clone(), at, now }
             }
             Refusal::NotAssigned => Error::NotAssigned { task },
             Refusal::NotHeld => Error::NotHeld { task, ended: Some(claim.status) },

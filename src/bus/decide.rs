@@ -162,7 +162,8 @@ mod tests {
     type Origin2 = (&'static str, Option<&'static str>);
 
     fn claimed(status: Status, (agent, origin): (&str, Option<Origin2>)) -> Claim {
-        let text = r#"{"task_id":"T-1","agent_id":"x","branch":"agent/x/t-1","status":"active","claimed_at":"2025-09-19T17:45:00Z"}"#;
+        let text =
+            r#"{"task_id":"T-1","agent_id":"x","branch":"agent/x/t-1","status":"active","claimed_at":"2025-09-19T17:45:00Z"}"#;
         let mut claim = Claim::parse(text.as_bytes()).unwrap();
         claim.status = status;
         claim.agent_id = AgentId::new(agent).unwrap();
@@ -259,7 +260,11 @@ mod tests {
                             _ => Ok(Reclaim::Take),
                         };
                         let stands = claimed(status, owner);
-                        assert_eq!(reclaim(Some(&stands), &me(), liveness, force), expected, "{status} {owner:?} {liveness:?} {force}");
+                        assert_eq!(
+                            reclaim(Some(&stands), &me(), liveness, force),
+                            expected,
+                            "{status} {owner:?} {liveness:?} {force}"
+                        );
                     }
                 }
             }

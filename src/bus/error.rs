@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::Code;
 use crate::git;
-use crate::record::{AgentId, ConfigFault, Fault, IdFault, MAX_REVISION, Origin, Status, TaskId, Timestamp};
+use crate::record::{AgentId, ConfigFault, Fault, IdFault, Origin, Span, Status, TaskId, Timestamp};
 use crate::store;
 
 use super::Loss;
@@ -55,7 +55,8 @@ pub enum Error {
         fault: ConfigFault,
     },
     /// Somebody else owns the task.
-    #[error("`{task}` is claimed by {owner} on `{branch}`, {status} since {since}")]
+    #[error("`{task}` is claimed by {owner} on `{branch}`, {status} since {} ({since}), last seen {}", ago(*since, *now),
+        last_seen.map_or_else(|| "never".to_owned(), |seen| ago(seen, *now)))]
     ClaimHeld {
         /// The task.
         task: TaskId,
@@ -71,9 +72,11 @@ pub enum Error {
         last_seen: Option<Timestamp>,
         /// Whether it may be taken over, and why: `paused`, `stale`, `expired`.
         reclaimable: Option<&'static str>,
+        /// The time of the look.
+        now: Timestamp,
     },
     /// The same agent id owns the task from somewhere else.
-    #[error("`{task}` is claimed by {owner} in another place ({place}), since {since}")]
+    #[error("`{task}` is claimed by {owner} in another place ({place}), since {} ({since})", ago(*since, *now))]
     HeldElsewhere {
         /// The task.
         task: TaskId,
@@ -85,9 +88,11 @@ pub enum Error {
         origin: Option<Origin>,
         /// When it was claimed.
         since: Timestamp,
+        /// The time of the look.
+        now: Timestamp,
     },
     /// Somebody else has finished the task.
-    #[error("`{task}` is finished: {owner} did it on `{branch}`, {at}")]
+    #[error("`{task}` is finished: {owner} did it on `{branch}`, {} ({at})", ago(*at, *now))]
     TaskFinished {
         /// The task.
         task: TaskId,
@@ -97,6 +102,8 @@ pub enum Error {
         branch: String,
         /// When.
         at: Timestamp,
+        /// The time of the look.
+        now: Timestamp,
     },
     /// The records of a task contradict each other.
     #[error("`{task}`: `{place}` names {owner} at revision {revision}, which {against} does not know")]
@@ -129,7 +136,7 @@ pub enum Error {
         task: TaskId,
     },
     /// The claim is alive.
-    #[error("`{task}` is alive: {owner} works on it (last seen {})", last_seen.map_or_else(|| "never".to_owned(), |seen| seen.to_string()))]
+    #[error("`{task}` is alive: {owner} works on it (last seen {})", last_seen.map_or_else(|| "never".to_owned(), |seen| ago(seen, *now)))]
     ClaimAlive {
         /// The task.
         task: TaskId,
@@ -137,6 +144,8 @@ pub enum Error {
         owner: AgentId,
         /// The last sign of life.
         last_seen: Option<Timestamp>,
+        /// The time of the look.
+        now: Timestamp,
     },
     /// The event speaks for a task that is not the caller's.
     #[error("{}", guard_text(task, event, owner.as_ref()))]
@@ -186,6 +195,11 @@ pub enum Error {
     },
 }
 
+/// A time as people read it: `3 h ago`.
+fn ago(time: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", Span::new(now.since(time)))
+}
+
 fn guard_text(task: &TaskId, event: &str, owner: Option<&AgentId>) -> String {
     match owner {
         Some(owner) => format!("`{event}` on `{task}` is for its owner, {owner}"),
@@ -231,7 +245,8 @@ impl Error {
             Self::Usage { hint, .. } => hint.clone(),
             Self::NoBus { .. } => "make one with `bus init`".to_owned(),
             Self::NoIdentity => {
-                "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json".to_owned()
+                "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json"
+                    .to_owned()
             }
             Self::Malformed { .. } | Self::MalformedConfig { .. } => {
                 "mend it by hand, or take back the last good version with git; nothing was changed".to_owned()
@@ -239,23 +254,34 @@ impl Error {
             Self::ClaimHeld { task, reclaimable: Some(why), .. } => {
                 format!("it is {why}: take it over with `bus reclaim {task} --note WHY`")
             }
-            Self::ClaimHeld { task, .. } => format!("take another task, or look again later: `bus status`; history: `git log refs/bus/claims/{}`", task.as_str().to_ascii_uppercase()),
+            Self::ClaimHeld { task, .. } => format!(
+                "take another task, or look again later: `bus status`; history: `git log refs/bus/claims/{}`",
+                task.as_str().to_ascii_uppercase()
+            ),
             Self::HeldElsewhere { task, .. } => {
-                format!("the same name in two places is two workers; if that one has stopped, move the claim: `bus claim {task} --here`")
+                format!(
+                    "the same name in two places is two workers; if that one has stopped, move the claim: `bus claim {task} --here`"
+                )
             }
             Self::TaskFinished { task, branch, .. } => {
                 format!("look at `{branch}` first; to do it again: `bus claim {task} --reopen`")
             }
             Self::Diverged { place, .. } => {
-                format!("find out who is right; if the file is wrong, take back its last good version: `git checkout HEAD -- {place}`")
+                format!(
+                    "find out who is right; if the file is wrong, take back its last good version: `git checkout HEAD -- {place}`"
+                )
             }
             Self::AssignedElsewhere { task, .. } | Self::NotAssigned { task } => {
                 format!("ask the manager, or claim it all the same: `bus claim {task} --allow-unassigned`")
             }
             Self::ClaimAlive { task, .. } => {
-                format!("wait until it is stale, or ask its owner to release it; a manager may add `--force` to `bus reclaim {task} --note WHY`")
+                format!(
+                    "wait until it is stale, or ask its owner to release it; a manager may add `--force` to `bus reclaim {task} --note WHY`"
+                )
             }
-            Self::Guarded { task, owner: None, .. } => format!("claim it first: `bus claim {task}`; or log a `note`, which is open to all"),
+            Self::Guarded { task, owner: None, .. } => {
+                format!("claim it first: `bus claim {task}`; or log a `note`, which is open to all")
+            }
             Self::Guarded { task, elsewhere: true, .. } => {
                 format!("move your claim to this place with `bus claim {task} --here`, or log a `note`, which is open to all")
             }
@@ -275,7 +301,7 @@ impl Error {
     #[must_use]
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::ClaimHeld { task, owner, branch, status, since, last_seen, reclaimable } => {
+            Self::ClaimHeld { task, owner, branch, status, since, last_seen, reclaimable, .. } => {
                 let mut facts = vec![
                     ("task_id", task.to_string()),
                     ("owner", owner.to_string()),
@@ -288,11 +314,12 @@ impl Error {
                 facts
             }
             Self::HeldElsewhere { task, owner, origin, since, .. } => {
-                let mut facts = vec![("task_id", task.to_string()), ("owner", owner.to_string()), ("claimed_at", since.to_string())];
+                let mut facts =
+                    vec![("task_id", task.to_string()), ("owner", owner.to_string()), ("claimed_at", since.to_string())];
                 facts.extend(origin.as_ref().map(|origin| ("origin", origin.to_string())));
                 facts
             }
-            Self::TaskFinished { task, owner, branch, at } => vec![
+            Self::TaskFinished { task, owner, branch, at, .. } => vec![
                 ("task_id", task.to_string()),
                 ("owner", owner.to_string()),
                 ("branch", branch.clone()),
@@ -334,8 +361,8 @@ impl Error {
 
     /// A revision that cannot go up any further.
     pub(super) fn worn_out(place: impl ToString) -> Self {
-        let fault = Fault::Mistyped { field: "revision", expected: "below its highest value, so it cannot go up" };
-        debug_assert!(MAX_REVISION > 0);
+        let fault =
+            Fault::Mistyped { field: "revision", expected: "below its highest value, 9007199254740991, so it cannot go up" };
         Self::Malformed { place: place.to_string(), fault }
     }
 }

@@ -72,7 +72,8 @@ impl Bus {
         let entries = logs.chain([journals]).flat_map(|(folder, depth)| {
             walkdir::WalkDir::new(folder).min_depth(1).max_depth(depth).sort_by_file_name().into_iter().flatten()
         });
-        let files = entries.filter(|entry| entry.file_type().is_file() && entry.path().extension().is_some_and(|end| end == "jsonl"));
+        let files =
+            entries.filter(|entry| entry.file_type().is_file() && entry.path().extension().is_some_and(|end| end == "jsonl"));
         files.map(walkdir::DirEntry::into_path).collect()
     }
 }

@@ -119,17 +119,17 @@ fn with_lines(text: Option<&[u8]>, lines: &[&str]) -> Option<(Vec<u8>, Vec<Strin
 /// where the whole file was made by it.
 pub(super) fn without_lines(text: &[u8]) -> Option<Option<Vec<u8>>> {
     let find = |needle: &str, from: usize| memchr::memmem::find(&text[from..], needle.as_bytes()).map(|place| from + place);
-    let (mut start, made) = match (find(BEGIN, 0), find(BEGIN_NEW, 0)) {
+    let (start, made) = match (find(BEGIN, 0), find(BEGIN_NEW, 0)) {
         (Some(start), _) => (start, false),
         (None, Some(start)) => (start, true),
         (None, None) => return None,
     };
-    let mut end = find(END, start)? + END.len();
-    if text.get(end) == Some(&b'\n') {
-        end += 1;
-    } else if start > 0 {
-        start -= 1;
-    }
+    let end = find(END, start)? + END.len();
+    let (start, end) = match text.get(end) {
+        Some(b'\n') => (start, end + 1),
+        // The newline before the block is ours, too.
+        _ => (start.saturating_sub(1), end),
+    };
     let left = [&text[..start], &text[end..]].concat();
     Some(if made && left.is_empty() { None } else { Some(left) })
 }

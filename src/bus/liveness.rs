@@ -128,7 +128,8 @@ mod tests {
     }
 
     fn claim(expires: Option<i64>) -> Claim {
-        let text = r#"{"task_id":"T-1","agent_id":"x","branch":"agent/x/t-1","status":"active","claimed_at":"1970-01-12T13:46:40Z"}"#;
+        let text =
+            r#"{"task_id":"T-1","agent_id":"x","branch":"agent/x/t-1","status":"active","claimed_at":"1970-01-12T13:46:40Z"}"#;
         let mut claim = Claim::parse(text.as_bytes()).unwrap();
         claim.expires_at = expires.map(at);
         claim

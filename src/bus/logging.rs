@@ -64,7 +64,9 @@ impl Bus {
                     due = Some((view, who));
                 }
                 // A note on a task whose claim cannot be read is still a note.
-                Err(error) if guarded || !matches!(error.code(), Code::MalformedRecord | Code::ClaimDiverged) => return Err(error),
+                Err(error) if guarded || !matches!(error.code(), Code::MalformedRecord | Code::ClaimDiverged) => {
+                    return Err(error);
+                }
                 Err(_) => {}
             }
         }

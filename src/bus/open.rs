@@ -26,7 +26,6 @@ pub struct Options {
 }
 
 /// The bus of a repository, as one worktree sees it.
-#[derive(Debug)]
 pub struct Bus {
     pub(super) repo: Repository,
     pub(super) layout: Layout,

@@ -72,7 +72,10 @@ pub(super) fn run(context: &Context, args: &ReleaseArgs, output: &mut Output) ->
     } else if status == Status::Paused {
         output.line(&format!("paused {task}; it is still claimed by {}", changed.claim.agent_id));
     } else {
-        output.line(&format!("released {task} as {status}, claimed by {} since {}", changed.claim.agent_id, changed.claim.claimed_at));
+        output.line(&format!(
+            "released {task} as {status}, claimed by {} since {}",
+            changed.claim.agent_id, changed.claim.claimed_at
+        ));
     }
     Ok(0)
 }

@@ -119,17 +119,15 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
 }
 
 fn summary(report: &StatusReport) -> String {
-    let states = [
-        ClaimState::Active,
-        ClaimState::Paused,
-        ClaimState::Stale,
-        ClaimState::Expired,
-        ClaimState::Released,
-        ClaimState::Done,
-    ];
+    let states =
+        [ClaimState::Active, ClaimState::Paused, ClaimState::Stale, ClaimState::Expired, ClaimState::Released, ClaimState::Done];
     let count = |state: ClaimState| report.claims.iter().filter(|status| status.state == state).count();
-    let mut parts: Vec<String> =
-        states.map(|state| (count(state), state.as_str())).iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let mut parts: Vec<String> = states
+        .map(|state| (count(state), state.as_str()))
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
     if !report.unreadable.is_empty() {
         parts.push(format!("{} unreadable", report.unreadable.len()));
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gix::actor::Signature;
 use gix::lock::acquire::Fail;
-use gix::objs::Commit;
+use gix::objs::{Commit, CommitRef, Find, Write as _};
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
 use gix::refs::{FullName, Target};
 
@@ -91,7 +91,7 @@ impl Repository {
     ///
     /// [`Error::Store`] where the system refuses: that is not taken for damage.
     pub fn tip(&self, name: &RefName) -> Result<Tip, Error> {
-        let id = match self.inner.refs.try_find(name.0.as_ref()) {
+        let id = match self.refs.try_find(name.0.as_ref()) {
             Ok(None) => return Ok(Tip::Missing),
             Ok(Some(reference)) => reference.target.try_into_id(),
             Err(error) => {
@@ -116,21 +116,21 @@ impl Repository {
     ///
     /// [`Error::Store`] where the system refuses to read.
     pub fn link(&self, id: ObjectId) -> Result<Result<Link, String>, Error> {
-        let object = match self.inner.try_find_object(id) {
-            Ok(Some(object)) => object,
-            Ok(None) => return Ok(Err(format!("the object {id} is missing"))),
+        let mut buffer = Vec::new();
+        match self.objects()?.try_find(&id, &mut buffer) {
+            Ok(Some(object)) if object.kind == gix::objs::Kind::Commit => {
+                Ok(read(id, object.data).ok_or_else(|| format!("the commit {id} is damaged")))
+            }
+            Ok(Some(object)) => Ok(Err(format!("the object {id} is a {}", object.kind))),
+            Ok(None) => Ok(Err(format!("the object {id} is missing"))),
             Err(error) => {
                 let refused = self.loose_object(id).and_then(|path| fs::File::open(path).err());
-                return match refused.filter(|refused| refused.kind() == io::ErrorKind::PermissionDenied) {
+                match refused.filter(|refused| refused.kind() == io::ErrorKind::PermissionDenied) {
                     Some(refused) => Err(store("read", &id.to_string(), refused.to_string())),
-                    None => Ok(Err(story(&error))),
-                };
+                    None => Ok(Err(error.to_string())),
+                }
             }
-        };
-        let Ok(commit) = object.try_into_commit() else {
-            return Ok(Err(format!("the object {id} is no commit")));
-        };
-        Ok(read(id, &commit).ok_or_else(|| format!("the commit {id} is damaged")))
+        }
     }
 
     /// Writes a state that follows `parent`; no ref points to it yet.
@@ -161,7 +161,8 @@ impl Repository {
             message: message.into(),
             extra_headers: Vec::new(),
         };
-        let id = self.inner.write_object(&commit).map_err(|error| store("write an object for", subject, story(&error)))?.detach();
+        let written = self.objects()?.write(&commit);
+        let id = written.map_err(|error| store("write an object for", subject, error.to_string()))?;
         Ok(Link { id, parent, author: author.to_string(), time, subject: subject.to_owned(), body: body.to_vec() })
     }
 
@@ -191,7 +192,7 @@ impl Repository {
     ///
     /// As [`Repository::tip`].
     pub fn packed_tip(&self, name: &RefName) -> Result<Option<Link>, Error> {
-        let packed = self.inner.refs.cached_packed_buffer().ok().flatten();
+        let packed = self.refs.cached_packed_buffer().ok().flatten();
         let found = packed.and_then(|packed| packed.try_find(name.0.as_ref()).ok().flatten().map(|entry| entry.target()));
         found.map_or(Ok(None), |id| Ok(self.link(id)?.ok()))
     }
@@ -250,7 +251,7 @@ impl Repository {
             }
         }
         let unreadable = |what| store("read", "packed-refs", what);
-        if let Some(packed) = self.inner.refs.cached_packed_buffer().map_err(|error| unreadable(story(&error)))? {
+        if let Some(packed) = self.refs.cached_packed_buffer().map_err(|error| unreadable(story(&error)))? {
             let prefixed = packed.iter_prefixed(CLAIMS.into()).map_err(|error| unreadable(story(&error)))?;
             for reference in prefixed.flatten() {
                 let name = reference.name.as_bstr().to_string();
@@ -269,12 +270,12 @@ impl Repository {
     fn transact(&self, edit: RefEdit) -> Result<(), String> {
         let ref_lock = Fail::AfterDurationWithBackoff(REF_PATIENCE);
         let packed_lock = Fail::AfterDurationWithBackoff(PACKED_PATIENCE);
-        let prepared = self.inner.refs.transaction().prepare(Some(edit), ref_lock, packed_lock);
+        let prepared = self.refs.transaction().prepare(Some(edit), ref_lock, packed_lock);
         prepared.and_then(|ready| ready.commit(None)).map(drop).map_err(|error| story(&error))
     }
 
     fn tip_id(&self, name: &RefName) -> Option<ObjectId> {
-        self.inner.refs.try_find(name.0.as_ref()).ok().flatten()?.target.try_into_id().ok()
+        self.refs.try_find(name.0.as_ref()).ok().flatten()?.target.try_into_id().ok()
     }
 
     fn ref_path(&self, name: &RefName) -> PathBuf {
@@ -288,8 +289,8 @@ impl Repository {
     }
 }
 
-fn read(id: ObjectId, commit: &gix::Commit<'_>) -> Option<Link> {
-    let parts = commit.decode().ok()?;
+fn read(id: ObjectId, commit: &[u8]) -> Option<Link> {
+    let parts = CommitRef::from_bytes(commit, gix::hash::Kind::Sha1).ok()?;
     let author = parts.author().ok()?;
     let (subject, body) = split_once(parts.message, b"\n\n").unwrap_or((parts.message, b""));
     Some(Link {

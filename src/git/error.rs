@@ -72,13 +72,19 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::NotARepository { .. } => "go to a repository, name one with `bus -C DIR`, or make one with `git init`".to_owned(),
+            Self::NotARepository { .. } => {
+                "go to a repository, name one with `bus -C DIR`, or make one with `git init`".to_owned()
+            }
             Self::Bare { .. } => "run `bus` in a worktree of it: `git worktree add ../work`".to_owned(),
-            Self::BrokenGitDir { .. } => "run `git worktree repair` in the main worktree, or `git worktree prune` there".to_owned(),
+            Self::BrokenGitDir { .. } => {
+                "run `git worktree repair` in the main worktree, or `git worktree prune` there".to_owned()
+            }
             Self::OtherOwner { path } => {
                 format!("if you trust it, say so to git: `git config --global --add safe.directory {}`", path.display())
             }
-            Self::Unsupported { .. } => "use a repository with SHA-1 objects and refs in files, as `git init` makes them".to_owned(),
+            Self::Unsupported { .. } => {
+                "use a repository with SHA-1 objects and refs in files, as `git init` makes them".to_owned()
+            }
             Self::Store { .. } => "look at the repository with `git fsck`, then run the same command again".to_owned(),
             Self::NoGit { .. } => "install git, or put it on the PATH".to_owned(),
         }

@@ -1,13 +1,26 @@
 //! Finds the repository around a folder, and its worktrees.
+//!
+//! It is put together from `gix`'s parts, each opened when it is first needed: a whole `gix::Repository` costs a command
+//! that only appends to the log as much as the append itself.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use gix::config::{File as Config, Source};
+use gix::discover::repository::Path as Found;
+use gix::hash::Kind;
+use gix::refs::file::Store;
+use gix::refs::store::WriteReflog;
 use gix::sec::Trust;
 
 use super::child::git_trusts;
 use super::error::story;
 use super::{Error, ObjectId};
+
+/// The extensions of the repository format that do not change how refs and objects are read, in lower case
+/// (git-config(1), `extensions.*`). git itself refuses a repository with one that it does not know.
+const HARMLESS_EXTENSIONS: [&str; 5] = ["noop", "partialclone", "preciousobjects", "relativeworktrees", "worktreeconfig"];
 
 /// One checkout of a clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +32,10 @@ pub struct Worktree {
 }
 
 /// The repository around a folder, as seen from one worktree.
-#[derive(Debug)]
 pub struct Repository {
-    pub(super) inner: gix::Repository,
+    pub(super) refs: Store,
+    objects: OnceCell<gix::odb::Handle>,
+    config: Config,
     root: PathBuf,
     git_dir: PathBuf,
     common_dir: PathBuf,
@@ -45,24 +59,33 @@ impl Repository {
         if trust != Trust::Full && !git_trusts(&start)? {
             return Err(Error::OtherOwner { path: work_dir(&found).unwrap_or(&start).to_owned() });
         }
+        let root = work_dir(&found).map(Path::to_owned);
         let (git_dir, _) = found.into_repository_and_work_tree_directories();
-        Self::open(&git_dir)
+        Self::open(root, git_dir)
     }
 
-    fn open(git_dir: &Path) -> Result<Self, Error> {
-        let unsupported = |what: String| Error::Unsupported { path: git_dir.to_owned(), what };
-        let options = gix::open::Options::isolated().with(Trust::Full);
-        let mut inner = gix::open_opts(git_dir, options).map_err(|error| unsupported(story(&error)))?;
-        // gix would take the files of a reftable repository for an empty one.
-        if let Some(storage) = inner.config_snapshot().string("extensions.refStorage").filter(|storage| *storage != "files") {
-            return Err(unsupported(format!("its refs are stored as `{storage}`, not as files")));
-        }
-        // Ours have no reflog: the chain of commits is the log, and a reflog wants the user's name.
-        inner.refs.write_reflog = gix::refs::store::WriteReflog::Disable;
+    fn open(root: Option<PathBuf>, git_dir: PathBuf) -> Result<Self, Error> {
+        let unsupported = |what: String| Error::Unsupported { path: git_dir.clone(), what };
         let whole = |path: &Path| fs::canonicalize(path).map_err(|error| unsupported(error.to_string()));
-        let root = whole(inner.workdir().ok_or_else(|| Error::Bare { path: git_dir.to_owned() })?)?;
-        let (git_dir, common_dir) = (whole(inner.git_dir())?, whole(inner.common_dir())?);
-        Ok(Self { inner, root, git_dir, common_dir })
+        let git_dir = whole(&git_dir)?;
+        let linked = gix::discover::path::from_plain_file(&git_dir.join("commondir")).and_then(Result::ok);
+        let common_dir = linked.as_ref().map_or(Ok(git_dir.clone()), |common| whole(&git_dir.join(common)))?;
+        let config = Config::from_path_no_includes(common_dir.join("config"), Source::Local);
+        let config = config.map_err(|error| unsupported(story(&error)))?;
+        check_format(&config).map_or(Ok(()), |what| Err(unsupported(what)))?;
+        let bare = || Error::Bare { path: git_dir.clone() };
+        let root = match (root, linked.is_some()) {
+            (Some(root), true) => root,
+            (Some(root), false) if !is_bare(&config) => config_worktree(&config, &git_dir).unwrap_or(root),
+            _ => return Err(bare()),
+        };
+        let mut refs = match linked {
+            Some(_) => Store::for_linked_worktree(git_dir.clone(), common_dir.clone(), Kind::Sha1),
+            None => Store::at(git_dir.clone(), Kind::Sha1),
+        };
+        // Ours have no reflog: the chain of commits is the log, and a reflog wants the user's name.
+        refs.write_reflog = WriteReflog::Disable;
+        Ok(Self { refs, objects: OnceCell::new(), config, root: whole(&root)?, git_dir, common_dir })
     }
 
     /// The root of this worktree.
@@ -93,14 +116,19 @@ impl Repository {
     /// The commit that HEAD is at; none on a branch without commits.
     #[must_use]
     pub fn head(&self) -> Option<ObjectId> {
-        self.inner.head_id().ok().map(gix::Id::detach)
+        let head = self.refs.try_find("HEAD").ok().flatten()?;
+        match head.target {
+            gix::refs::Target::Object(id) => Some(id),
+            gix::refs::Target::Symbolic(name) => self.refs.try_find(name.as_ref()).ok().flatten()?.target.try_into_id().ok(),
+        }
     }
 
     /// The branch that is checked out; none on a detached HEAD.
     #[must_use]
     pub fn branch(&self) -> Option<String> {
-        let name = self.inner.head_name().ok().flatten()?;
-        Some(name.shorten().to_string())
+        let head = self.refs.try_find("HEAD").ok().flatten()?;
+        let name = head.target.try_name()?.as_bstr().to_string();
+        name.strip_prefix("refs/heads/").map(str::to_owned)
     }
 
     /// Whether git would take `name` for the name of a branch.
@@ -119,9 +147,14 @@ impl Repository {
             }
         };
         self.main_root().into_iter().for_each(|root| add(None, root));
-        for proxy in self.inner.worktrees().unwrap_or_default() {
-            if let (Ok(id), Ok(root)) = (proxy.id(), proxy.base()) {
-                add(Some(id.to_string()), root);
+        let linked = self.common_dir.join("worktrees");
+        let mut names: Vec<_> = fs::read_dir(&linked).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+        names.sort_unstable();
+        for name in names {
+            let private = linked.join(&name);
+            let Some(Ok(git_file)) = gix::discover::path::from_plain_file(&private.join("gitdir")) else { continue };
+            if let Some(root) = private.join(git_file).parent() {
+                add(Some(name.to_string_lossy().into_owned()), root.to_owned());
             }
         }
         worktrees
@@ -129,19 +162,63 @@ impl Repository {
 
     /// The root of the clone's main worktree; none where the common dir is bare.
     fn main_root(&self) -> Option<PathBuf> {
-        let config = self.inner.config_snapshot();
-        if config.boolean("core.bare") == Some(true) {
+        if is_bare(&self.config) {
             return None;
         }
-        match config.string("core.worktree") {
-            Some(path) => Some(self.common_dir.join(path.to_string())),
-            None => self.common_dir.parent().filter(|_| self.common_dir.ends_with(".git")).map(Path::to_owned),
+        let beside = || self.common_dir.parent().filter(|_| self.common_dir.ends_with(".git")).map(Path::to_owned);
+        config_worktree(&self.config, &self.common_dir).or_else(beside)
+    }
+
+    /// The clone's objects.
+    pub(super) fn objects(&self) -> Result<&gix::odb::Handle, Error> {
+        if self.objects.get().is_none() {
+            let path = self.common_dir.join("objects");
+            let opened = gix::odb::at(&path, Kind::Sha1).map_err(|error| Error::Store {
+                verb: "open",
+                name: path.display().to_string(),
+                what: error.to_string(),
+            })?;
+            let _ = self.objects.set(opened);
         }
+        Ok(self.objects.get().expect("it was set just now"))
     }
 }
 
-fn work_dir(found: &gix::discover::repository::Path) -> Option<&Path> {
-    use gix::discover::repository::Path as Found;
+/// What about the repository's format cannot be read, if anything.
+fn check_format(config: &Config) -> Option<String> {
+    let version = config.string("core.repositoryformatversion").map_or_else(|| "0".to_owned(), |version| version.to_string());
+    if version.parse::<u8>().is_ok_and(|version| version == 0) {
+        return None;
+    }
+    if version != "1" {
+        return Some(format!("its format version is {version}"));
+    }
+    for section in config.sections_by_name("extensions").into_iter().flatten() {
+        for name in section.value_names() {
+            let extension = name.to_string().to_ascii_lowercase();
+            let value = section.value(name.as_str()).unwrap_or_default().to_string();
+            match (extension.as_str(), value.as_str()) {
+                ("refstorage", "files") | ("objectformat", "sha1") => {}
+                ("refstorage", storage) => return Some(format!("its refs are stored as `{storage}`, not as files")),
+                ("objectformat", hash) => return Some(format!("its objects are named by {hash}, not by SHA-1")),
+                (known, _) if HARMLESS_EXTENSIONS.contains(&known) => {}
+                (unknown, _) => return Some(format!("it uses the extension `{unknown}`")),
+            }
+        }
+    }
+    None
+}
+
+fn is_bare(config: &Config) -> bool {
+    config.boolean("core.bare").ok().flatten().unwrap_or(false)
+}
+
+/// The work tree that `core.worktree` names.
+fn config_worktree(config: &Config, git_dir: &Path) -> Option<PathBuf> {
+    config.string("core.worktree").map(|path| git_dir.join(path.to_string()))
+}
+
+fn work_dir(found: &Found) -> Option<&Path> {
     match found {
         Found::LinkedWorkTree { work_dir, .. } | Found::WorkTree(work_dir) => Some(work_dir),
         Found::Repository(_) => None,

@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn a_task_that_is_unassigned_is_meant_for_nobody() {
-        let text = r#"{"task_id":"Q-1","manager":"m","engineer":"unassigned","assigned_at":"2025-11-09T18:27:05Z","plan_id":null}"#;
+        let text =
+            r#"{"task_id":"Q-1","manager":"m","engineer":"unassigned","assigned_at":"2025-11-09T18:27:05Z","plan_id":null}"#;
         assert_eq!(Assignment::parse(text.as_bytes()).unwrap().engineer, None);
         let text = text.replace("unassigned", "codex-2");
         assert_eq!(Assignment::parse(text.as_bytes()).unwrap().engineer, Some(AgentId::new("codex-2").unwrap()));

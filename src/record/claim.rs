@@ -363,7 +363,10 @@ mod tests {
     #[test]
     fn what_breaks_the_format_is_named() {
         let with = |from: &str, to: &str| Claim::parse(OLD.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
-        assert_eq!(with(r#""status":"done""#, r#""status":"pending""#), "`status` is `pending`, not one of active, paused, released, done");
+        assert_eq!(
+            with(r#""status":"done""#, r#""status":"pending""#),
+            "`status` is `pending`, not one of active, paused, released, done"
+        );
         assert_eq!(with(r#""branch":"agent/codex-3/queue-010""#, r#""branch":"""#), "`branch` is missing or empty");
         assert_eq!(with(r#""claimed_at":"2025-09-18T03:36:53Z""#, r#""claimed_at":5"#), "`claimed_at` is not a text");
         assert!(with("2025-09-18T03:36:53Z", "2025-02-30T03:36:53Z").starts_with("`claimed_at`: `2025-02-30"));

@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn every_key_is_optional() {
         assert_eq!(Config::parse("").unwrap(), Config::default());
-        let config = Config::parse("require_assignment = true\n[claims]\nttl = \"4h\"\n[events]\nlayout = \"per-agent\"\n").unwrap();
+        let config =
+            Config::parse("require_assignment = true\n[claims]\nttl = \"4h\"\n[events]\nlayout = \"per-agent\"\n").unwrap();
         assert_eq!((config.require_assignment, config.layout), (true, EventLayout::PerAgent));
         assert_eq!(config.ttl, Some("4h".parse().unwrap()));
         assert_eq!(config.stale_after, STALE_AFTER);

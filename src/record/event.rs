@@ -10,9 +10,8 @@ use super::json::{self, Object};
 use super::{AgentId, EventKind, Fault, PlanId, TaskId, Timestamp};
 
 /// The fields of an event that have a meaning of their own, so that `--extra` may not set them.
-pub const CORE_FIELDS: [&str; 12] = [
-    "agent_id", "branch", "event", "id", "plan_id", "pr", "receipts", "session_id", "severity", "summary", "task_id", "ts",
-];
+pub const CORE_FIELDS: [&str; 12] =
+    ["agent_id", "branch", "event", "id", "plan_id", "pr", "receipts", "session_id", "severity", "summary", "task_id", "ts"];
 
 /// How serious an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

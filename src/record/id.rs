@@ -126,9 +126,7 @@ fn broken_rule(text: &str, may_begin_with_agent: bool) -> Option<&'static str> {
 /// (Microsoft, "Naming Files, Paths, and Namespaces").
 fn is_device_name(lower: &str) -> bool {
     let stem = lower.split('.').next().unwrap_or_default();
-    let numbered = |prefix: &str| {
-        stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']))
-    };
+    let numbered = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
     matches!(stem, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
 }
 

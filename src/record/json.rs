@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn numbers_keep_every_digit() {
-        let text = r#"{"big":123456789012345678901234567890,"exact":1.10,"far":1e+999,"nested":{"deep":[0.30000000000000000004]}}"#;
+        let text =
+            r#"{"big":123456789012345678901234567890,"exact":1.10,"far":1e+999,"nested":{"deep":[0.30000000000000000004]}}"#;
         assert_eq!(compact(&parse_line(text.as_bytes()).unwrap()), text);
     }
 
@@ -254,7 +255,21 @@ mod tests {
 
     #[test]
     fn only_one_object_and_nothing_else_is_a_record() {
-        for text in ["", "  ", "[]", "1", "null", "{} {}", "{}x", "{", "\u{feff}{}", "{'a':1}", r#"{"a":1,}"#, "{\"a\":\"\0\"}", "{\"a\":01}"] {
+        for text in [
+            "",
+            "  ",
+            "[]",
+            "1",
+            "null",
+            "{} {}",
+            "{}x",
+            "{",
+            "\u{feff}{}",
+            "{'a':1}",
+            r#"{"a":1,}"#,
+            "{\"a\":\"\0\"}",
+            "{\"a\":01}",
+        ] {
             assert!(parse_line(text.as_bytes()).is_err(), "{text:?}");
         }
         assert!(parse_line(b"{\"a\":\"\xff\"}").is_err());

@@ -155,9 +155,7 @@ impl Source {
         };
         let lines = match direction {
             Direction::Forward => Lines::Forward(ForwardLines::new(file)),
-            Direction::Backward => {
-                Lines::Backward(BackwardLines::new(file).map_err(Error::io(Verb::Read, &path))?)
-            }
+            Direction::Backward => Lines::Backward(BackwardLines::new(file).map_err(Error::io(Verb::Read, &path))?),
         };
         Ok(Some(Self { path, lines, head: None }))
     }
