@@ -19,11 +19,11 @@ pub use clock::Clock;
 pub use crash::crash_point;
 pub use error::{Error, Verb};
 pub use layout::{Layout, PrivateLayout};
-pub use lock::{Abandoned, Lock};
+pub use lock::Lock;
 pub use mark::{first_seen, last_touched, touch};
 pub use place::Place;
 pub use replace::{create, replace};
-pub use union::{BadLine, Direction, Entry, Union};
+pub use union::{BadLine, Direction, Entry, Faults, Union};
 
 /// How much of a file's end is searched for what may have been written lately (design, sections 3 and 8).
 pub const RECENT: u64 = 1024 * 1024;

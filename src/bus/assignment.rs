@@ -16,7 +16,7 @@ impl Bus {
         for layout in self.layouts() {
             let place = layout.assignment(task);
             let Some(bytes) = place.read(MAX_RECORD)? else { continue };
-            let found = Assignment::parse(&bytes).map_err(Error::malformed(self.show(&place)))?;
+            let found = Assignment::parse(&bytes).map_err(Error::malformed(self.show(&place), &bytes))?;
             if latest.as_ref().is_none_or(|latest| found.assigned_at > latest.assigned_at) {
                 latest = Some(found);
             }

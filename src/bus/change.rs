@@ -3,6 +3,7 @@
 use super::settle::{Written, is_in_line};
 use super::view::{State, View, state};
 use super::{Bus, Error, Who};
+use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, TaskId};
 use crate::store::{Lock, crash_point};
 
@@ -87,7 +88,7 @@ impl Bus {
         let who = self.who(agent.clone())?;
         let mut name = String::new();
         for _ in 0..MAX_TRIES {
-            let view = self.mended_view(asked)?;
+            let view = self.mended_view(&mut lock, asked)?;
             let previous = view.claim().cloned();
             match (decide(&view, &who)?, previous) {
                 (Next::Settle, Some(claim)) => {
@@ -120,9 +121,7 @@ impl Bus {
         verb: &str,
         claim: &Claim,
     ) -> Result<Option<State>, Error> {
-        // What would stop the event later must stop the claim now.
-        self.log_place(&who.agent)?.inspect()?;
-        self.settle_own_past(lock, view, who)?;
+        self.settle_own_past(lock, view, who, verb)?;
         let now = self.clock.now();
         let parent = match (&view.tip, &view.stand_in) {
             (Some(tip), _) => Some(tip.link.id),
@@ -135,31 +134,47 @@ impl Bus {
         let next = Claim { revision: view.next_revision()?, ..claim.clone() };
         let subject = format!("{verb} {} by {}", view.task, who.agent);
         let link = self.repo.write_link(parent, &who.agent, now, &subject, &next.to_bytes())?;
+        let state = State { link, claim: next };
+        self.check_before_swap(&state)?;
         crash_point("object-written");
         lock.about_to_write(view.name.as_str())?;
-        let moved = self.repo.swap(&view.name, view.tip_id(), link.id)?;
+        let moved = self.repo.swap(&view.name, view.tip_id(), state.link.id)?;
         crash_point("ref-written");
-        Ok(moved.then_some(State { link, claim: next }))
+        Ok(moved.then_some(state))
     }
 
-    /// Before the caller's own state is left behind: does what a crash left undone of its event.
-    fn settle_own_past(&self, lock: &Lock, view: &View, who: &Who) -> Result<(), Error> {
-        match &view.tip {
-            Some(tip)
-                if tip.link.author == who.agent.as_str() && who.owns(&tip.claim) && !is_in_line(view.file.as_ref(), tip) =>
-            {
-                self.settle_event(lock, tip, Written::Earlier)
-            }
-            _ => Ok(()),
+    /// What would stop the event or the file later must stop the claim now.
+    fn check_before_swap(&self, state: &State) -> Result<(), Error> {
+        let size = state.link.body.len();
+        if size > MAX_RECORD {
+            let what = format!("the claim would have {size} bytes, and may have {MAX_RECORD}");
+            return Err(Error::Usage { what, hint: "shorten the notes".to_owned() });
+        }
+        if let Some(event) = self.event_of(state)? {
+            self.check_event(&event)?;
+            self.log_place(&event.agent_id)?.inspect()?;
+        }
+        Ok(())
+    }
+
+    /// Before the caller's own state is left behind: does what a crash left undone of it. A heartbeat writes no file
+    /// of its own, so before it the file is settled, too.
+    fn settle_own_past(&self, lock: &Lock, view: &View, who: &Who, verb: &str) -> Result<(), Error> {
+        let own = |tip: &&State| tip.link.author == who.agent.as_str() && who.owns(&tip.claim);
+        match view.tip.as_ref().filter(own).filter(|tip| !is_in_line(view.file.as_ref(), tip)) {
+            Some(tip) if verb == "heartbeat" => self.settle(lock, tip, Written::Earlier),
+            Some(tip) => self.settle_event(lock, tip, Written::Earlier),
+            None => Ok(()),
         }
     }
 
     /// The view of a task; a ref that cannot be read is first set aside, and what the files know takes its place.
-    pub(super) fn mended_view(&self, asked: &TaskId) -> Result<View, Error> {
+    pub(super) fn mended_view(&self, lock: &mut Lock, asked: &TaskId) -> Result<View, Error> {
         let view = self.view(asked)?;
         if view.unreadable.is_none() {
             return Ok(view);
         }
+        lock.about_to_write(view.name.as_str())?;
         let keep = self.private.broken(&view.task, &self.clock.now().unix().to_string());
         keep.make_folders()?;
         // An older state may hide in `packed-refs`; it must not come to light where a file knows better.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::change::{Changed, Next, Outcome};
 use super::decide::{self, Grant, Reclaim, Refusal, Release, Wish};
 use super::liveness::LastEvents;
+use super::settle::quote;
 use super::view::View;
 use super::{Bus, Error, Liveness, Who};
 use crate::git::Repository;
@@ -297,7 +298,7 @@ impl Bus {
             }
             Refusal::Finished => {
                 let at = claim.released_at.unwrap_or(claim.claimed_at);
-                Error::TaskFinished { task, owner, branch: claim.branch.clone(), at, now }
+                Error::TaskFinished { task, owner, branch: claim.branch.clone(), ended_by: claim.released_by.clone(), at, now }
             }
             Refusal::NotAssigned => Error::NotAssigned { task },
             Refusal::NotHeld => Error::NotHeld { task, ended: Some(claim.status) },
@@ -340,7 +341,14 @@ fn lineage(before: &Claim, ended: Option<(Ended, Option<String>)>, now: Timestam
     if before.claim_id.is_none() {
         extra.insert("claimed_at".to_owned(), Value::from(before.claimed_at.to_string()));
     }
-    let past = PastClaim { claim_id: before.claim_id.clone(), agent_id: before.agent_id.clone(), ended: how, at, note, extra };
+    let past = PastClaim {
+        claim_id: before.claim_id.clone(),
+        agent_id: before.agent_id.clone(),
+        ended: how,
+        at,
+        note: note.as_deref().map(quote),
+        extra,
+    };
     let skipped = (before.lineage.len() + 1).saturating_sub(LINEAGE_LIMIT);
     before.lineage.iter().skip(skipped).cloned().chain([past]).collect()
 }

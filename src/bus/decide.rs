@@ -78,8 +78,10 @@ pub(super) fn release(claim: Option<&Claim>, who: &Who, wanted: Status, force: b
     let mine = who.owns(claim) || claim.released_by.is_some();
     match claim.status.is_live() {
         true if who.owns(claim) && claim.status == wanted => Ok(Release::Already),
-        true if who.owns(claim) || force => Ok(Release::Change),
+        true if who.owns(claim) => Ok(Release::Change),
+        // Not by force either: `--here` is how one's own name elsewhere loses a claim, and is told so.
         true if who.agent == claim.agent_id => Err(Refusal::HeldElsewhere),
+        true if force => Ok(Release::Change),
         true => Err(Refusal::Held),
         false if claim.status == wanted && mine && *ended_by == who.agent => Ok(Release::Already),
         false => Err(Refusal::NotHeld),
@@ -227,7 +229,7 @@ mod tests {
                     let same = if status == wanted { Ok(Already) } else { Ok(Change) };
                     let (plain, forced) = match (status.is_live(), index) {
                         (true, 0 | 1) => (same, same),
-                        (true, 2 | 3) => (Err(HeldElsewhere), Ok(Change)),
+                        (true, 2 | 3) => (Err(HeldElsewhere), Err(HeldElsewhere)),
                         (true, _) => (Err(Held), Ok(Change)),
                         (false, 0 | 1) if status == wanted => (Ok(Already), Ok(Already)),
                         (false, _) => (Err(NotHeld), Err(NotHeld)),

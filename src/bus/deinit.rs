@@ -39,9 +39,9 @@ impl Bus {
                 taken.removed.push(own.place.relative().display().to_string());
             }
         }
-        for place in self.lined_files() {
+        for (place, lines) in self.lined_files() {
             let Some(text) = place.read(MAX_OWN)? else { continue };
-            match without_lines(&text) {
+            match without_lines(&text, lines) {
                 None => continue,
                 Some(None) => remove(&place.path())?,
                 Some(Some(left)) => replace(&place, &left)?,

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use crate::Code;
 use crate::git;
 use crate::record::{AgentId, ConfigFault, Fault, IdFault, Origin, Span, Status, TaskId, Timestamp};
@@ -39,12 +41,24 @@ pub enum Error {
     #[error("this needs an agent id, and there is none")]
     NoIdentity,
     /// A record on disk breaks its format.
-    #[error("`{place}` line {}: {fault}", fault.line())]
+    #[error("`{place}` line {line}: {fault}")]
     Malformed {
         /// The file or ref.
         place: String,
+        /// The line, from 1.
+        line: usize,
+        /// The task whose ref still says what is true, where there is one.
+        truth: Option<TaskId>,
         /// What is wrong.
         fault: Fault,
+    },
+    /// A claim's ref is damaged.
+    #[error("`{name}` is damaged: {what}")]
+    UnreadableRef {
+        /// The ref.
+        name: String,
+        /// How.
+        what: String,
     },
     /// `config.toml` cannot be read.
     #[error("`{}` line {}: {fault}", path.display(), fault.line)]
@@ -92,7 +106,8 @@ pub enum Error {
         now: Timestamp,
     },
     /// Somebody else has finished the task.
-    #[error("`{task}` is finished: {owner} did it on `{branch}`, {} ({at})", ago(*at, *now))]
+    #[error("`{task}` is finished: {} on `{branch}`, {} ({at})",
+        ended_by.as_ref().map_or_else(|| format!("{owner} did it"), |by| format!("{by} ended {owner}'s work as done")), ago(*at, *now))]
     TaskFinished {
         /// The task.
         task: TaskId,
@@ -100,6 +115,8 @@ pub enum Error {
         owner: AgentId,
         /// On which branch.
         branch: String,
+        /// Who said that it is finished, where that was not its owner.
+        ended_by: Option<AgentId>,
         /// When.
         at: Timestamp,
         /// The time of the look.
@@ -148,7 +165,7 @@ pub enum Error {
         now: Timestamp,
     },
     /// The event speaks for a task that is not the caller's.
-    #[error("{}", guard_text(task, event, owner.as_ref()))]
+    #[error("{}", guard_text(task, event, owner.as_ref(), *elsewhere))]
     Guarded {
         /// The task.
         task: TaskId,
@@ -200,8 +217,11 @@ fn ago(time: Timestamp, now: Timestamp) -> String {
     format!("{} ago", Span::new(now.since(time)))
 }
 
-fn guard_text(task: &TaskId, event: &str, owner: Option<&AgentId>) -> String {
+fn guard_text(task: &TaskId, event: &str, owner: Option<&AgentId>, elsewhere: bool) -> String {
     match owner {
+        Some(owner) if elsewhere => {
+            format!("`{event}` on `{task}` is for its owner, who is {owner} in another worktree or clone")
+        }
         Some(owner) => format!("`{event}` on `{task}` is for its owner, {owner}"),
         None => format!("`{event}` on `{task}` is for its owner, and it has none"),
     }
@@ -218,7 +238,7 @@ impl Error {
             Self::Usage { .. } => Code::Usage,
             Self::NoBus { .. } => Code::NoBus,
             Self::NoIdentity => Code::NoIdentity,
-            Self::Malformed { .. } => Code::MalformedRecord,
+            Self::Malformed { .. } | Self::UnreadableRef { .. } => Code::MalformedRecord,
             Self::MalformedConfig { .. } => Code::MalformedConfig,
             Self::ClaimHeld { .. } => Code::ClaimHeld,
             Self::HeldElsewhere { .. } => Code::ClaimHeldElsewhere,
@@ -248,14 +268,19 @@ impl Error {
                 "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json"
                     .to_owned()
             }
+            Self::Malformed { truth: Some(task), place, .. } => format!(
+                "the ref has the true record: `git log -1 --format=%b refs/bus/claims/{}`; put that into `{place}`, without the empty last line",
+                task.as_str().to_ascii_uppercase()
+            ),
             Self::Malformed { .. } | Self::MalformedConfig { .. } => {
-                "mend it by hand, or take back the last good version with git; nothing was changed".to_owned()
+                "mend that line by hand, then run the same command again; nothing was changed".to_owned()
             }
+            Self::UnreadableRef { .. } => "the next `bus claim` of the task sets it aside, and the claim files decide".to_owned(),
             Self::ClaimHeld { task, reclaimable: Some(why), .. } => {
                 format!("it is {why}: take it over with `bus reclaim {task} --note WHY`")
             }
             Self::ClaimHeld { task, .. } => format!(
-                "take another task, or look again later: `bus status`; history: `git log refs/bus/claims/{}`",
+                "take another task; `bus status` shows who has what, and `git log refs/bus/claims/{}` how it came to this",
                 task.as_str().to_ascii_uppercase()
             ),
             Self::HeldElsewhere { task, .. } => {
@@ -266,11 +291,10 @@ impl Error {
             Self::TaskFinished { task, branch, .. } => {
                 format!("look at `{branch}` first; to do it again: `bus claim {task} --reopen`")
             }
-            Self::Diverged { place, .. } => {
-                format!(
-                    "find out who is right; if the file is wrong, take back its last good version: `git checkout HEAD -- {place}`"
-                )
-            }
+            Self::Diverged { task, place, .. } => format!(
+                "compare `{place}` with `git log refs/bus/claims/{}`; if the file is wrong, restore its committed version",
+                task.as_str().to_ascii_uppercase()
+            ),
             Self::AssignedElsewhere { task, .. } | Self::NotAssigned { task } => {
                 format!("ask the manager, or claim it all the same: `bus claim {task} --allow-unassigned`")
             }
@@ -299,70 +323,86 @@ impl Error {
 
     /// The facts of the error that `--json` shows beside code, message and hint.
     #[must_use]
-    pub fn facts(&self) -> Vec<(&'static str, String)> {
+    pub fn facts(&self) -> Vec<(&'static str, Value)> {
+        let text = |fact: &dyn ToString| Value::from(fact.to_string());
+        let mut facts = vec![("task_id", self.task().map(|task| text(task)))];
         match self {
-            Self::ClaimHeld { task, owner, branch, status, since, last_seen, reclaimable, .. } => {
-                let mut facts = vec![
-                    ("task_id", task.to_string()),
-                    ("owner", owner.to_string()),
-                    ("branch", branch.clone()),
-                    ("status", status.to_string()),
-                    ("claimed_at", since.to_string()),
-                ];
-                facts.extend(last_seen.map(|seen| ("last_seen", seen.to_string())));
-                facts.extend(reclaimable.map(|why| ("reclaimable", why.to_owned())));
-                facts
+            Self::ClaimHeld { owner, branch, status, since, last_seen, reclaimable, .. } => facts.extend([
+                ("owner", Some(text(owner))),
+                ("branch", Some(text(branch))),
+                ("status", Some(text(status))),
+                ("claimed_at", Some(text(since))),
+                ("last_seen", last_seen.map(|seen| text(&seen))),
+                ("reclaimable", reclaimable.map(|why| text(&why))),
+            ]),
+            Self::HeldElsewhere { owner, origin, since, .. } => facts.extend([
+                ("owner", Some(text(owner))),
+                ("claimed_at", Some(text(since))),
+                ("origin", origin.as_ref().map(|origin| text(origin))),
+            ]),
+            Self::TaskFinished { owner, branch, at, .. } => {
+                facts.extend([("owner", Some(text(owner))), ("branch", Some(text(branch))), ("released_at", Some(text(at)))]);
             }
-            Self::HeldElsewhere { task, owner, origin, since, .. } => {
-                let mut facts =
-                    vec![("task_id", task.to_string()), ("owner", owner.to_string()), ("claimed_at", since.to_string())];
-                facts.extend(origin.as_ref().map(|origin| ("origin", origin.to_string())));
-                facts
+            Self::Diverged { owner, place, .. } => facts.extend([("owner", Some(text(owner))), ("file", Some(text(place)))]),
+            Self::AssignedElsewhere { engineer, manager, .. } => {
+                facts.extend([("engineer", Some(text(engineer))), ("manager", Some(text(manager)))]);
             }
-            Self::TaskFinished { task, owner, branch, at, .. } => vec![
-                ("task_id", task.to_string()),
-                ("owner", owner.to_string()),
-                ("branch", branch.clone()),
-                ("released_at", at.to_string()),
-            ],
-            Self::Diverged { task, owner, place, .. } => {
-                vec![("task_id", task.to_string()), ("owner", owner.to_string()), ("file", place.clone())]
+            Self::ClaimAlive { owner, last_seen, .. } => {
+                facts.extend([("owner", Some(text(owner))), ("last_seen", last_seen.map(|seen| text(&seen)))]);
             }
-            Self::AssignedElsewhere { task, engineer, manager } => {
-                vec![("task_id", task.to_string()), ("engineer", engineer.to_string()), ("manager", manager.to_string())]
+            Self::Guarded { owner, .. } => facts.push(("owner", owner.as_ref().map(|owner| text(owner)))),
+            Self::ClaimLost { loss, owner, .. } => facts.extend([
+                ("lost_at", Some(text(&loss.at))),
+                ("lost_to", loss.by.as_ref().map(|by| text(by))),
+                ("note", loss.note.as_ref().map(|note| text(note))),
+                ("owner", owner.as_ref().map(|owner| text(owner))),
+            ]),
+            Self::Malformed { place, line, .. } => {
+                facts.extend([("file", Some(text(place))), ("line", Some(Value::from(*line)))]);
             }
-            Self::ClaimAlive { task, owner, .. } => vec![("task_id", task.to_string()), ("owner", owner.to_string())],
-            Self::Guarded { task, owner, .. } => {
-                let mut facts = vec![("task_id", task.to_string())];
-                facts.extend(owner.as_ref().map(|owner| ("owner", owner.to_string())));
-                facts
-            }
-            Self::ClaimLost { task, loss, owner } => {
-                let mut facts = vec![("task_id", task.to_string()), ("lost_at", loss.at.to_string())];
-                facts.extend(loss.by.as_ref().map(|by| ("lost_to", by.to_string())));
-                facts.extend(loss.note.as_ref().map(|note| ("note", note.clone())));
-                facts.extend(owner.as_ref().map(|owner| ("owner", owner.to_string())));
-                facts
-            }
-            Self::NotAssigned { task } | Self::NotHeld { task, .. } => vec![("task_id", task.to_string())],
-            Self::Malformed { place, fault } => vec![("file", place.clone()), ("line", fault.line().to_string())],
             Self::MalformedConfig { path, fault } => {
-                vec![("file", path.display().to_string()), ("line", fault.line.to_string())]
+                facts.extend([("file", Some(text(&path.display()))), ("line", Some(Value::from(fault.line)))]);
             }
-            _ => Vec::new(),
+            _ => {}
+        }
+        facts.into_iter().filter_map(|(name, fact)| Some((name, fact?))).collect()
+    }
+
+    /// The task that it is about.
+    const fn task(&self) -> Option<&TaskId> {
+        match self {
+            Self::ClaimHeld { task, .. }
+            | Self::HeldElsewhere { task, .. }
+            | Self::TaskFinished { task, .. }
+            | Self::Diverged { task, .. }
+            | Self::AssignedElsewhere { task, .. }
+            | Self::NotAssigned { task }
+            | Self::ClaimAlive { task, .. }
+            | Self::Guarded { task, .. }
+            | Self::ClaimLost { task, .. }
+            | Self::NotHeld { task, .. } => Some(task),
+            _ => None,
         }
     }
 
-    /// A record that breaks its format.
-    pub(super) fn malformed(place: impl ToString) -> impl FnOnce(Fault) -> Self {
+    /// A record `bytes` that breaks its format.
+    pub(super) fn malformed(place: impl ToString, bytes: &[u8]) -> impl FnOnce(Fault) -> Self {
         let place = place.to_string();
-        move |fault| Self::Malformed { place, fault }
+        move |fault| Self::Malformed { line: fault.line_in(bytes), place, truth: None, fault }
     }
 
     /// A revision that cannot go up any further.
     pub(super) fn worn_out(place: impl ToString) -> Self {
         let fault =
             Fault::Mistyped { field: "revision", expected: "below its highest value, 9007199254740991, so it cannot go up" };
-        Self::Malformed { place: place.to_string(), fault }
+        Self::Malformed { place: place.to_string(), line: 1, truth: None, fault }
+    }
+
+    /// The same, where a ref has the true record of `task`.
+    pub(super) fn with_truth(self, task: &TaskId) -> Self {
+        match self {
+            Self::Malformed { place, line, fault, .. } => Self::Malformed { place, line, truth: Some(task.clone()), fault },
+            other => other,
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{Bus, Error};
 use crate::record::{AgentId, Event, EventKind, TaskId, Timestamp};
-use crate::store::{BadLine, Direction, Layout, Union};
+use crate::store::{Direction, Faults, Layout, Union};
 
 /// Which events are wanted; an empty list wants all.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +67,9 @@ impl Bus {
 
     /// All files of the log, of all worktrees and journals. Links are no log files.
     pub(super) fn log_files(&self) -> Vec<PathBuf> {
-        let logs = self.layouts().map(Layout::events).map(|folder| (folder, 1));
+        // A folder that is a link is nobody's log.
+        let real = |layout: &&Layout| layout.place("_bus/events/-").inspect().is_ok();
+        let logs = self.layouts().filter(real).map(Layout::events).map(|folder| (folder, 1));
         let journals = (self.private.journals(), 2);
         let entries = logs.chain([journals]).flat_map(|(folder, depth)| {
             walkdir::WalkDir::new(folder).min_depth(1).max_depth(depth).sort_by_file_name().into_iter().flatten()
@@ -100,7 +102,7 @@ impl Feed {
 
     /// The lines that were no events, so far.
     #[must_use]
-    pub fn into_bad_lines(self) -> Vec<BadLine> {
-        self.log.into_bad_lines()
+    pub fn into_faults(self) -> Faults {
+        self.log.into_faults()
     }
 }

@@ -42,7 +42,7 @@ impl Bus {
         }
         let place = self.layout.manifest();
         let Some(bytes) = place.read(MAX_RECORD)? else { return Ok(None) };
-        let manifest = Manifest::parse(&bytes).map_err(Error::malformed(self.show(&place)))?;
+        let manifest = Manifest::parse(&bytes).map_err(Error::malformed(self.show(&place), &bytes))?;
         Ok(Some(manifest.agent_id))
     }
 

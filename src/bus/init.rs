@@ -89,9 +89,9 @@ impl Bus {
         files
     }
 
-    /// The files of git's own that got lines, and their places.
-    pub(super) fn lined_files(&self) -> [Place; 2] {
-        LINES.map(|(name, _)| self.layout.place(name))
+    /// The files of git's own that got lines, and the lines.
+    pub(super) fn lined_files(&self) -> [(Place, &'static [&'static str]); 2] {
+        LINES.map(|(name, lines)| (self.layout.place(name), lines))
     }
 }
 
@@ -116,22 +116,25 @@ fn with_lines(text: Option<&[u8]>, lines: &[&str]) -> Option<(Vec<u8>, Vec<Strin
 }
 
 /// What is left of a text without the block of [`with_lines`]: nothing where it has no block, and nothing inside
-/// where the whole file was made by it.
-pub(super) fn without_lines(text: &[u8]) -> Option<Option<Vec<u8>>> {
+/// where the whole file was made by it. Lines that somebody else put into the block stay.
+pub(super) fn without_lines(text: &[u8], lines: &[&str]) -> Option<Option<Vec<u8>>> {
     let find = |needle: &str, from: usize| memchr::memmem::find(&text[from..], needle.as_bytes()).map(|place| from + place);
-    let (start, made) = match (find(BEGIN, 0), find(BEGIN_NEW, 0)) {
-        (Some(start), _) => (start, false),
-        (None, Some(start)) => (start, true),
+    let (start, begin) = match (find(BEGIN, 0), find(BEGIN_NEW, 0)) {
+        (Some(start), _) => (start, BEGIN),
+        (None, Some(start)) => (start, BEGIN_NEW),
         (None, None) => return None,
     };
-    let end = find(END, start)? + END.len();
-    let (start, end) = match text.get(end) {
-        Some(b'\n') => (start, end + 1),
+    let last = find(END, start)?;
+    let is_ours = |line: &&[u8]| lines.iter().any(|ours| line.trim_ascii() == ours.as_bytes());
+    let inside = text[start + begin.len()..last].split_inclusive(|byte| *byte == b'\n').filter(|line| !is_ours(line));
+    let theirs: Vec<u8> = inside.flatten().copied().collect();
+    let (start, end) = match text.get(last + END.len()) {
+        Some(b'\n') => (start, last + END.len() + 1),
         // The newline before the block is ours, too.
-        _ => (start.saturating_sub(1), end),
+        _ => (start.saturating_sub(1), last + END.len()),
     };
-    let left = [&text[..start], &text[end..]].concat();
-    Some(if made && left.is_empty() { None } else { Some(left) })
+    let left = [&text[..start], &theirs, &text[end..]].concat();
+    Some(if begin == BEGIN_NEW && left.is_empty() { None } else { Some(left) })
 }
 
 #[cfg(test)]
@@ -147,7 +150,7 @@ mod tests {
             let before = text.map(String::into_bytes);
             let (after, _) = with_lines(before.as_deref(), &["/one", "/two"]).unwrap();
             prop_assert_eq!(with_lines(Some(&after), &["/one", "/two"]), None);
-            prop_assert_eq!(without_lines(&after).unwrap(), before);
+            prop_assert_eq!(without_lines(&after, &["/one", "/two"]).unwrap(), before);
         }
     }
 
@@ -155,8 +158,10 @@ mod tests {
     fn lines_that_stand_are_not_put_in_again() {
         let (after, added) = with_lines(Some(b"/two\r\n"), &["/one", "/two"]).unwrap();
         assert_eq!(added, ["/one"]);
-        assert!(without_lines(&after).unwrap() == Some(b"/two\r\n".to_vec()));
-        assert_eq!(without_lines(b"/two\n"), None);
+        assert_eq!(without_lines(&after, &["/one"]).unwrap(), Some(b"/two\r\n".to_vec()));
+        assert_eq!(without_lines(b"/two\n", &["/two"]), None);
+        let mixed = String::from_utf8(after).unwrap().replace("/one\n", "/one\n/mine\n");
+        assert_eq!(without_lines(mixed.as_bytes(), &["/one"]).unwrap(), Some(b"/two\r\n/mine\n".to_vec()));
     }
 
     #[test]

@@ -33,11 +33,15 @@ pub struct Signs {
 }
 
 impl Signs {
-    /// The last sign of life that is not in the future of `now`.
+    /// The last sign of life.
+    ///
+    /// An event from the future is none: anybody may write one. The claim's own write and the owner's presence are signs
+    /// although they seem to be of the future: the clock has been set back.
     #[must_use]
     pub fn last(&self, now: Timestamp) -> Option<Timestamp> {
-        let signs = [self.written, self.presence, self.event];
-        signs.into_iter().flatten().filter(|sign| *sign <= now).max()
+        let written = self.written.map(|written| if written > now { self.seen_since.unwrap_or(now) } else { written });
+        let presence = self.presence.map(|presence| presence.min(now));
+        [written, presence, self.event.filter(|event| *event <= now)].into_iter().flatten().max()
     }
 }
 
@@ -72,13 +76,8 @@ impl LastEvents {
 fn read(bus: &Bus) -> Result<HashMap<AgentId, Timestamp>, Error> {
     let now = bus.clock.now();
     let mut events = HashMap::new();
-    let mut log = Union::open(bus.log_files(), Direction::Backward)?;
-    let mut read = 0;
+    let mut log = Union::open_within(bus.log_files(), Direction::Backward, RECENT)?;
     while let Some(entry) = log.next_event()? {
-        read += entry.line.len() as u64;
-        if read > RECENT {
-            break;
-        }
         if entry.event.ts <= now {
             let last = events.entry(entry.event.agent_id).or_insert(entry.event.ts);
             *last = entry.event.ts.max(*last);
@@ -149,10 +148,16 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_from_the_future_is_no_sign_of_life() {
-        let signs = Signs { written: Some(at(0)), event: Some(at(900)), presence: Some(at(900)), seen_since: None };
+    fn an_event_from_the_future_is_no_sign_of_life_and_a_clock_set_back_takes_none_away() {
+        let none = Signs::default();
+        let signs = Signs { written: Some(at(0)), event: Some(at(900)), ..none };
         assert_eq!(judge(&claim(None), &signs, at(101), STALE_AFTER), Liveness::Stale);
         assert_eq!(signs.last(at(101)), Some(at(0)));
+        for signs in [Signs { written: Some(at(1)), ..none }, Signs { written: Some(at(-900)), presence: Some(at(1)), ..none }] {
+            assert_eq!(judge(&claim(None), &signs, at(0), STALE_AFTER), Liveness::Alive);
+        }
+        let foreign = Signs { written: Some(at(9000)), seen_since: Some(at(0)), ..none };
+        assert_eq!(judge(&claim(None), &foreign, at(101), STALE_AFTER), Liveness::Stale, "another clone's clock is not ours");
     }
 
     #[test]

@@ -40,13 +40,14 @@ pub struct EventRequest {
 impl Bus {
     /// Appends an event of `agent` to the log, and returns it once it is on disk.
     ///
-    /// Where the event names a task of the agent's, a heartbeat that is due is given, too.
+    /// Where the event names a task of the agent's, a heartbeat that is due is given, too. That it could not be given is
+    /// returned beside the event: the event stands.
     ///
     /// # Errors
     ///
     /// [`Error::Guarded`] or [`Error::ClaimLost`] where the event speaks for a task that is not the agent's;
     /// [`Error::Usage`] where it is too long or sets a core field; else as the system refuses.
-    pub fn log_event(&self, agent: &AgentId, request: &EventRequest) -> Result<Event, Error> {
+    pub fn log_event(&self, agent: &AgentId, request: &EventRequest) -> Result<(Event, Option<Error>), Error> {
         self.config()?;
         let extra = extra_fields(&request.extra)?;
         let mut lock = self.lock()?;
@@ -55,7 +56,7 @@ impl Bus {
         if let Some(asked) = &request.task {
             let guarded = GUARDED.contains(&request.event.as_str());
             let who = self.who(agent.clone())?;
-            match self.mended_view(asked) {
+            match self.mended_view(&mut lock, asked) {
                 Ok(view) => {
                     if guarded {
                         self.guard(&lock, &view, &who, request)?;
@@ -72,10 +73,8 @@ impl Bus {
         }
         let event = self.event(agent, task, request, extra);
         self.append_event(&lock, &event)?;
-        if let Some((view, who)) = due {
-            self.pulse_if_due(&mut lock, &view, &who)?;
-        }
-        Ok(event)
+        let pulse = due.and_then(|(view, who)| self.pulse_if_due(&mut lock, &view, &who).err());
+        Ok((event, pulse))
     }
 
     fn event(&self, agent: &AgentId, task: Option<TaskId>, request: &EventRequest, extra: Object) -> Event {
@@ -149,17 +148,23 @@ impl Bus {
 
     /// Appends `event` to the file of the log that its agent writes, once what git dropped is put back.
     pub(super) fn append_event(&self, lock: &Lock, event: &Event) -> Result<(), Error> {
-        let line = event.to_line();
-        if line.len() > MAX_LINE {
-            let what = format!("the event has {} bytes, and a line of the log at most {MAX_LINE}", line.len());
-            return Err(Error::Usage { what, hint: "put the long text into a file and name it with `--receipt`".to_owned() });
-        }
+        let line = self.check_event(event)?;
         let journal = self.journal();
         put_back(lock, &journal, |line| {
             let event = Event::parse(line.as_bytes()).ok()?;
             self.log_place(&event.agent_id).ok()
         })?;
         Ok(append(lock, &self.log_place(&event.agent_id)?, &line, Some(&journal))?)
+    }
+
+    /// The line of an event, which must not be too long for the log.
+    pub(super) fn check_event(&self, event: &Event) -> Result<String, Error> {
+        let line = event.to_line();
+        if line.len() <= MAX_LINE {
+            return Ok(line);
+        }
+        let what = format!("the event has {} bytes, and a line of the log at most {MAX_LINE}", line.len());
+        Err(Error::Usage { what, hint: "put the long text into a file and name it with `--receipt`".to_owned() })
     }
 
     /// The file of the log that `agent` writes; an agent has one, whatever the letter case of its id.

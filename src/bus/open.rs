@@ -109,6 +109,18 @@ impl Bus {
         self.layout.root()
     }
 
+    /// The folder that all worktrees of the clone share.
+    #[must_use]
+    pub fn common_dir(&self) -> &std::path::Path {
+        self.private.common()
+    }
+
+    /// Whether `branch` is checked out in this worktree.
+    #[must_use]
+    pub fn is_on(&self, branch: &str) -> bool {
+        self.repo.branch().as_deref() == Some(branch)
+    }
+
     /// The time.
     #[must_use]
     pub const fn clock(&self) -> Clock {
@@ -135,11 +147,8 @@ impl Bus {
 
     /// Takes the clone's lock, and clears away what a process that was killed under it left.
     pub(super) fn lock(&self) -> Result<Lock, Error> {
-        let (lock, abandoned) = Lock::acquire(&self.private.lock(), self.command, self.patience)?;
-        if let Some(abandoned) = abandoned {
-            self.repo.remove_ref_lock(&abandoned.reference);
-        }
-        Ok(lock)
+        let clean = |reference: &str| self.repo.remove_ref_lock(reference);
+        Ok(Lock::acquire(&self.private.lock(), self.command, self.patience, clean)?)
     }
 
     /// How `place` is called in messages: its path below the root of the worktree that has it, else in full.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::view::{FileClaim, State};
 use super::{Bus, Error};
-use crate::record::{Claim, Ended, Event, EventKind, Status};
+use crate::record::{Claim, Event, EventKind, Status};
 use crate::store::{Lock, crash_point, recently_has, replace};
 
 /// How many characters of a note an event repeats.
@@ -39,9 +39,17 @@ impl Bus {
         Ok(())
     }
 
+    /// The event of `state`; none where nothing changed hands.
+    pub(super) fn event_of(&self, state: &State) -> Result<Option<Event>, Error> {
+        let before = self.before(&state.link)?.and_then(|link| Claim::parse(&link.body).ok());
+        let notes = state.claim.notes.as_deref();
+        let news = notes.filter(|notes| before.as_ref().is_none_or(|before| before.notes.as_deref() != Some(*notes)));
+        Ok(derive(state, news))
+    }
+
     /// Appends the event of `state`, unless the log has it.
     pub(super) fn settle_event(&self, lock: &Lock, state: &State, written: Written) -> Result<(), Error> {
-        let Some(event) = event_of(state) else { return Ok(()) };
+        let Some(event) = self.event_of(state)? else { return Ok(()) };
         if written == Written::Earlier {
             let id = event.id.as_deref().unwrap_or_default().as_bytes();
             if recently_has(&self.log_place(&event.agent_id)?, id)? || recently_has(&self.journal().place, id)? {
@@ -62,8 +70,8 @@ pub(super) fn is_in_line(file: Option<&FileClaim>, state: &State) -> bool {
     state.link.verb() == "heartbeat" && without_pulse(&file.claim) == without_pulse(&state.claim)
 }
 
-/// The event of a state, wholly derived from its commit, so that it has the same bytes whoever writes it.
-fn event_of(state: &State) -> Option<Event> {
+/// The event of a state, wholly derived from its commit and the one before, so that it has the same bytes whoever writes it.
+fn derive(state: &State, news: Option<&str>) -> Option<Event> {
     let claim = &state.claim;
     let kind = match state.link.verb() {
         "claim" | "reopen" | "move" => "claim",
@@ -71,16 +79,14 @@ fn event_of(state: &State) -> Option<Event> {
         word @ ("reclaim" | "update") => word,
         _ => return None,
     };
-    let bytes: [u8; 16] = state.link.id.as_slice().get(..16)?.try_into().ok()?;
-    let id = uuid::Builder::from_custom_bytes(bytes).into_uuid();
     let mut extra = crate::record::json::Object::new();
     extra.extend(claim.claim_id.as_ref().map(|id| ("claim_id".to_owned(), Value::from(id.as_str()))));
     Some(Event {
         ts: state.link.time,
         agent_id: state.link.author.parse().ok()?,
         event: EventKind::new(kind).ok()?,
-        summary: summary(state),
-        id: Some(id.to_string()),
+        summary: summary(state, news),
+        id: Some(event_id(state)),
         task_id: Some(claim.task_id.clone()),
         plan_id: claim.plan_id.clone(),
         branch: Some(claim.branch.clone()),
@@ -92,36 +98,49 @@ fn event_of(state: &State) -> Option<Event> {
     })
 }
 
-fn summary(state: &State) -> String {
+/// A UUID of version 8 (RFC 9562, section 5.8): 48 bits of the commit's time in milliseconds and 12 of the revision, so that
+/// the events of one second stand in order, then the commit's id.
+fn event_id(state: &State) -> String {
+    let milliseconds = u64::try_from(state.link.time.unix()).unwrap_or(0) * 1000;
+    let order = u16::try_from(state.claim.revision.min(0xfff)).unwrap_or(0xfff);
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&milliseconds.to_be_bytes()[2..]);
+    bytes[6..8].copy_from_slice(&order.to_be_bytes());
+    bytes[8..].copy_from_slice(&state.link.id.as_slice()[..8]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
+
+/// What happened, in words; `news` are notes that were not there before.
+fn summary(state: &State, news: Option<&str>) -> String {
     let claim = &state.claim;
     let before = claim.lineage.last();
-    let from = |ended: Ended| {
-        let past = before.filter(|past| past.ended == ended);
-        past.map_or_else(|| "somebody".to_owned(), |past| past.agent_id.to_string())
-    };
     let (what, why) = match state.link.verb() {
-        "claim" => ("claimed".to_owned(), &claim.notes),
-        "reopen" => (format!("reopened, after {}", from(Ended::Done)), &claim.notes),
-        "move" => ("moved to another worktree".to_owned(), &claim.notes),
-        "update" if claim.status == Status::Paused => ("paused".to_owned(), &claim.notes),
-        "update" => ("updated".to_owned(), &claim.notes),
-        "pause" => ("paused".to_owned(), &claim.notes),
+        "claim" => ("claimed".to_owned(), claim.notes.as_deref()),
+        "reopen" => {
+            let finisher = before.map_or_else(|| "somebody".to_owned(), |past| past.agent_id.to_string());
+            (format!("reopened, after {finisher}"), news)
+        }
+        "move" => ("moved to another worktree".to_owned(), news),
+        "update" if claim.status == Status::Paused => ("paused".to_owned(), news),
+        "update" => ("updated".to_owned(), news),
+        "pause" => ("paused".to_owned(), news),
         "reclaim" => match before {
-            Some(past) => (format!("taken over from {}", past.agent_id), &past.note),
-            None => ("taken over".to_owned(), &None),
+            Some(past) => (format!("taken over from {}", past.agent_id), past.note.as_deref()),
+            None => ("taken over".to_owned(), None),
         },
         _ => match &claim.released_by {
-            Some(_) => (format!("{} in the place of {}", claim.status, claim.agent_id), &claim.release_note),
-            None => (claim.status.to_string(), &claim.notes),
+            Some(_) => (format!("{} in the place of {}", claim.status, claim.agent_id), claim.release_note.as_deref()),
+            None => (claim.status.to_string(), news),
         },
     };
-    match why.as_deref().filter(|why| !why.is_empty()) {
+    match why.filter(|why| !why.is_empty()) {
         Some(why) => format!("{what}: {}", quote(why)),
         None => what,
     }
 }
 
-fn quote(text: &str) -> String {
+/// A note, cut to a length that every line has room for.
+pub(super) fn quote(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTE) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text.to_owned(),

@@ -7,7 +7,7 @@ use super::liveness::LastEvents;
 use super::view::{ClaimFiles, View};
 use super::{Bus, Error, Filter, Liveness};
 use crate::record::{AgentId, Claim, Config, Event, Status, TaskId, Timestamp};
-use crate::store::BadLine;
+use crate::store::Faults;
 
 /// What `bus status` asks for.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,9 @@ pub enum ClaimState {
 }
 
 impl ClaimState {
+    /// All of them, those that need somebody's eye first.
+    pub const ALL: [Self; 6] = [Self::Active, Self::Paused, Self::Stale, Self::Expired, Self::Released, Self::Done];
+
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -88,7 +91,7 @@ pub struct StatusReport {
     /// What could not be read: a task and why.
     pub unreadable: Vec<(TaskId, Error)>,
     /// Lines of the log that are no events.
-    pub bad_lines: Vec<BadLine>,
+    pub bad_lines: Faults,
     /// What is wrong with the policy, for which the defaults stand in.
     pub config_fault: Option<Error>,
     /// When this was so.
@@ -113,7 +116,11 @@ impl Bus {
         let files = self.claim_files();
         for task in self.tasks(&files)? {
             match self.view_by(&task, Some(&files)) {
-                Ok(view) => claims.extend(self.claim_status(&view, query, stale_after, &mut events)?),
+                Ok(view) => {
+                    claims.extend(self.claim_status(&view, query, stale_after, &mut events)?);
+                    let damage = view.unreadable.map(|what| Error::UnreadableRef { name: view.name.as_str().to_owned(), what });
+                    unreadable.extend(damage.map(|error| (task, error)));
+                }
                 Err(error) => unreadable.push((task, error)),
             }
         }
@@ -127,7 +134,7 @@ impl Bus {
         while let Some(event) = feed.next_event()? {
             latest.push(event);
         }
-        let bad_lines = feed.into_bad_lines();
+        let bad_lines = feed.into_faults();
         Ok(StatusReport { claims, events: latest, unreadable, bad_lines, config_fault, generated_at: self.clock.now() })
     }
 
@@ -166,6 +173,9 @@ impl Bus {
         let files = self.claim_files();
         for task in self.tasks(&files)? {
             let view = self.view_by(&task, Some(&files))?;
+            if let (None, Some(what)) = (view.claim(), view.unreadable.clone()) {
+                return Err(Error::UnreadableRef { name: view.name.as_str().to_owned(), what });
+            }
             held.extend(view.claim().filter(|claim| claim.status.is_live()).map(|claim| claim.task_id.to_string()));
         }
         Ok(held)

@@ -83,7 +83,8 @@ impl Bus {
             Some(state) => (state.claim.task_id.clone(), None),
             None => self.stand_in(asked, files)?,
         };
-        let file = self.file_claim(&self.layout, &task)?;
+        let file = self.file_claim(&self.layout, &task);
+        let file = if tip.is_some() { file.map_err(|error| error.with_truth(&task))? } else { file? };
         Ok(View { task, name, tip, unreadable, stand_in, file })
     }
 
@@ -148,14 +149,14 @@ impl Bus {
     pub(super) fn file_claim(&self, layout: &Layout, task: &TaskId) -> Result<Option<FileClaim>, Error> {
         let place = layout.claim(task);
         let Some(bytes) = place.read(MAX_RECORD)? else { return Ok(None) };
-        let claim = parse(&bytes, task).map_err(Error::malformed(self.show(&place)))?;
+        let claim = parse(&bytes, task).map_err(Error::malformed(self.show(&place), &bytes))?;
         Ok(Some(FileClaim { place, bytes, claim }))
     }
 }
 
 /// The claim that a commit holds.
 pub(super) fn state(link: Link, name: &RefName, task: &TaskId) -> Result<State, Error> {
-    let claim = parse(&link.body, task).map_err(Error::malformed(name.as_str()))?;
+    let claim = parse(&link.body, task).map_err(Error::malformed(name.as_str(), &link.body))?;
     Ok(State { link, claim })
 }
 

@@ -20,7 +20,7 @@ Examples:
   bus release QUEUE-001                       give it back, done
   bus status                                  who does what
 
-Exit status: 0 done, 1 the answer is no, 2 usage, 3 conflict, 4 not found, 5 malformed, 6 timed out, 7 remote, 8 lost, 9 system.
+Exit status: 0 done, 1 the answer is no, 2 usage, 3 conflict, 4 not found, 5 malformed, 6 timed out, 8 lost, 9 system.
 Environment: BUS_AGENT (who you are), BUS_NOW (a fixed clock, for reproducible runs), NO_COLOR.";
 
 /// The command line of `bus`.
@@ -31,8 +31,7 @@ Environment: BUS_AGENT (who you are), BUS_NOW (a fixed clock, for reproducible r
     about = "Lets many coding agents work in one git repository",
     long_about = LONG_ABOUT,
     after_help = AFTER,
-    max_term_width = 100,
-    disable_help_subcommand = true
+    max_term_width = 100
 )]
 pub(super) struct Cli {
     #[command(flatten)]
@@ -50,7 +49,7 @@ pub(super) struct Global {
     /// Who you are [default: $BUS_AGENT, else AGENT_MANIFEST.json]; on `status` and `event list`, whom to show (repeatable)
     #[arg(long, global = true, value_name = "ID", help_heading = "Global options")]
     pub(super) agent: Vec<AgentId>,
-    /// Print one JSON document to stdout, on failure, too
+    /// Print JSON to stdout: one document, on failure, too (`event list`: one a line)
     #[arg(long, global = true, help_heading = "Global options")]
     pub(super) json: bool,
     /// When to use colour
@@ -109,7 +108,7 @@ impl TaskArg {
     }
 }
 
-/// A point in time: `2025-09-19T17:45:00Z`, or so long ago: `2h`.
+/// A point in time: `2025-09-19T17:45:00Z`, or a day: `2025-09-19`, or so long ago: `2h`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum When {
     At(Timestamp),
@@ -130,9 +129,11 @@ impl FromStr for When {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let at = text.parse().map(Self::At);
+        let at = text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).map(Self::At);
         at.or_else(|_| text.parse().map(Self::Ago)).map_err(|_| {
-            format!("`{text}` is no time: write `2025-09-19T17:45:00Z`, or `30s`, `10m`, `4h`, `2d` for so long ago")
+            format!(
+                "`{text}` is no time: write `2025-09-19T17:45:00Z` or `2025-09-19`, or `30s`, `10m`, `4h`, `2d` for so long ago"
+            )
         })
     }
 }

@@ -68,8 +68,8 @@ fn ttl(text: &str) -> Result<Span, String> {
 
 pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> Result<u8, Failure> {
     words::check_length("--notes", args.notes.as_deref())?;
-    let bus = context.open("claim")?;
-    let agent = context.writer(&bus)?;
+    let bus = context.open("claim", output)?;
+    let agent = context.writer(&bus, output)?;
     let request = ClaimRequest {
         plan: args.plan.clone(),
         branch: args.branch.clone(),
@@ -89,6 +89,16 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
     if matches!(changed.outcome, Outcome::Claimed | Outcome::Reopened | Outcome::Moved) {
         words::note_earlier_work(changed.previous.as_ref(), &changed.claim, output);
     }
+    if changed.claim.status == Status::Paused && args.status.is_none() {
+        output.note(&format!(
+            "it is paused, so others may take it over; go on with `bus claim {} --status active`",
+            changed.claim.task_id
+        ));
+    }
+    if !bus.is_on(&changed.claim.branch) {
+        output
+            .note(&format!("its branch is not checked out here: `git switch {}`, with `-c` if it is new", changed.claim.branch));
+    }
     output.document(&words::changed_json(&changed));
     output.line(&sentence(changed.outcome, &changed.claim));
     Ok(0)
@@ -98,9 +108,10 @@ fn sentence(outcome: Outcome, claim: &Claim) -> String {
     let Claim { task_id, agent_id, branch, status, .. } = claim;
     let expires = claim.expires_at.map_or_else(String::new, |time| format!(", expires {time}"));
     match outcome {
-        Outcome::Unchanged | Outcome::Renewed => {
+        Outcome::Unchanged => {
             format!("{task_id} is already claimed by you, {agent_id}, on {branch} ({status}{expires}); nothing to do")
         }
+        Outcome::Renewed => format!("{task_id} is already claimed by you, {agent_id}, on {branch} ({status}{expires}); renewed"),
         outcome => format!("{} {task_id} as {agent_id} on {branch} ({status}{expires})", outcome.as_str()),
     }
 }

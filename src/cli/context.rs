@@ -28,12 +28,27 @@ impl Context {
     }
 
     /// Opens the bus for `command`.
-    pub(super) fn open(&self, command: &'static str) -> Result<Bus, Failure> {
-        Ok(Bus::open(self.options(command))?)
+    pub(super) fn open(&self, command: &'static str, output: &mut Output) -> Result<Bus, Failure> {
+        Ok(self.describe(Bus::open(self.options(command))?, output))
+    }
+
+    /// Opens the repository for `command`, whether it has a bus or not.
+    pub(super) fn open_repository(&self, command: &'static str, output: &mut Output) -> Result<Bus, Failure> {
+        Ok(self.describe(Bus::of_repository(self.options(command))?, output))
+    }
+
+    /// Says where things are, where that is asked for.
+    fn describe(&self, bus: Bus, output: &mut Output) -> Bus {
+        if self.global.verbose {
+            output.note(&format!("worktree {}", bus.root().display()));
+            output.note(&format!("git common dir {}", bus.common_dir().display()));
+            output.note(&format!("now {}", self.clock.now()));
+        }
+        bus
     }
 
     /// How a repository is opened for `command`.
-    pub(super) fn options(&self, command: &'static str) -> Options {
+    fn options(&self, command: &'static str) -> Options {
         Options {
             start: self.global.repo.clone().unwrap_or_else(|| PathBuf::from(".")),
             clock: self.clock,
@@ -43,13 +58,17 @@ impl Context {
     }
 
     /// Who writes.
-    pub(super) fn writer(&self, bus: &Bus) -> Result<AgentId, Failure> {
+    pub(super) fn writer(&self, bus: &Bus, output: &mut Output) -> Result<AgentId, Failure> {
         if self.global.agent.len() > 1 {
             let what = "`--agent` is given more than once, and one command has one writer".to_owned();
             return Err(Failure::Usage { what, hint: "give it once".to_owned() });
         }
         let argument = self.global.agent.first().cloned();
-        Ok(bus.writer(&IdentitySource { argument, environment: self.environment.clone() })?)
+        let agent = bus.writer(&IdentitySource { argument, environment: self.environment.clone() })?;
+        if self.global.verbose {
+            output.note(&format!("you are {agent}"));
+        }
+        Ok(agent)
     }
 
     /// A sign of life of whoever reads, where environment or manifest say who that is.

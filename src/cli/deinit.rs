@@ -7,7 +7,6 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::Bus;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,7 +20,7 @@ Exit status: 0 done; 3 a claim is live.";
 pub(super) struct DeinitArgs {}
 
 pub(super) fn run(context: &Context, _args: &DeinitArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = Bus::of_repository(context.options("deinit"))?;
+    let bus = context.open_repository("deinit", output)?;
     let taken = bus.deinit()?;
     let list = |items: &[String]| Value::Array(items.iter().map(|item| Value::from(item.as_str())).collect());
     output.document(&words::object([("removed", list(&taken.removed)), ("kept", list(&taken.kept))]));

@@ -42,15 +42,15 @@ pub(super) struct DemoArgs {
 
 pub(super) fn run(context: &super::context::Context, args: &DemoArgs, output: &mut Output) -> Result<u8, Failure> {
     match &args.act {
-        Some(task) => act(context, task),
+        Some(task) => act(context, task, output),
         None => demonstrate(output),
     }
 }
 
 /// The agent that is killed: it works as an agent would, for as long as it lives.
-fn act(context: &super::context::Context, task: &TaskId) -> Result<u8, Failure> {
-    let bus = context.open("demo")?;
-    let agent: AgentId = context.writer(&bus)?;
+fn act(context: &super::context::Context, task: &TaskId, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open("demo", output)?;
+    let agent: AgentId = context.writer(&bus, output)?;
     let ttl = Some(crate::record::Span::new(Duration::from_secs(1)));
     bus.claim(&agent, task, &crate::bus::ClaimRequest { ttl, ..Default::default() })?;
     let born = std::time::Instant::now();

@@ -13,8 +13,8 @@ use crate::record::{EventKind, PlanId, Severity, TaskId};
 const LOG_EXAMPLES: &str = "\
 Examples:
   bus event log --event note --summary 'the parser is slow'
-  bus event log --event status --task QUEUE-001 --summary 'tests pass' --receipt _report/agent/codex-1/tests.txt
-  bus event log --event pr_opened --task QUEUE-001 --pr 17 --summary 'ready' --extra ci=green --extra size=small
+  bus event log --event status --task QUEUE-001 --summary 'tests pass' --receipt out.txt
+  bus event log --event pr_opened --task QUEUE-001 --pr 17 --summary ready --extra ci=green
 
 `status`, `complete`, `proposal`, `pr_opened` and `release` on a task are for its owner, or for after its end.
 Exit status: 0 it is on disk; 3 it is not yours to say; 8 you had lost the task.";
@@ -112,8 +112,8 @@ pub(super) fn run(context: &Context, args: &EventArgs, output: &mut Output) -> R
 }
 
 fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("event log")?;
-    let agent = context.writer(&bus)?;
+    let bus = context.open("event log", output)?;
+    let agent = context.writer(&bus, output)?;
     let request = EventRequest {
         event: args.event.clone(),
         summary: args.summary.clone(),
@@ -125,7 +125,13 @@ fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Fai
         severity: args.severity,
         extra: args.extra.clone(),
     };
-    let event = bus.log_event(&agent, &request)?;
+    for receipt in args.receipts.iter().filter(|receipt| !receipt.contains("://") && !bus.root().join(receipt).exists()) {
+        output.warn(&format!("the receipt `{receipt}` is not there"));
+    }
+    let (event, pulse) = bus.log_event(&agent, &request)?;
+    if let Some(error) = pulse {
+        output.warn(&format!("the event is logged, but the task's heartbeat could not be given: {error}"));
+    }
     if let (Some(asked), Some(stands)) = (&args.task, &event.task_id) {
         Context::note_spelling(asked, stands, output);
     }
@@ -136,7 +142,7 @@ fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Fai
 }
 
 fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("event list")?;
+    let bus = context.open("event list", output)?;
     context.note_reader(&bus);
     let now = context.clock.now();
     let filter = Filter {
@@ -155,6 +161,6 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
             break;
         }
     }
-    words::warn_of_bad_lines(&feed.into_bad_lines(), bus.root(), output);
+    words::warn_of_bad_lines(&feed.into_faults(), bus.root(), output);
     Ok(0)
 }

@@ -61,7 +61,7 @@ pub(super) fn report(failure: &Failure, output: &mut Output) -> u8 {
     };
     if output.is_json() {
         let mut error = Map::new();
-        facts.into_iter().for_each(|(name, fact)| drop(error.insert(name.to_owned(), Value::from(fact))));
+        facts.into_iter().for_each(|(name, fact)| drop(error.insert(name.to_owned(), fact)));
         error.insert("code".to_owned(), Value::from(code.as_str()));
         error.insert("message".to_owned(), Value::from(message));
         error.insert("hint".to_owned(), Value::from(hint));
@@ -79,8 +79,14 @@ pub(super) fn usage(error: &clap::Error, output: &mut Output) -> Result<u8, Fail
     let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if output.is_json() && !asked_for {
         let text = error.render().to_string();
-        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        return Err(Failure::Usage { what, hint: "see `bus --help`".to_owned() });
+        let (what, usage) = text.split_once("Usage: ").unwrap_or((&text, "bus"));
+        let what = what.split("\n\nFor more").next().unwrap_or(what);
+        let what: Vec<&str> = what.split_whitespace().collect();
+        let command: Vec<&str> = usage.split_whitespace().take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
+        return Err(Failure::Usage {
+            what: what.join(" ").trim_start_matches("error: ").to_owned(),
+            hint: format!("see `{} --help`", command.join(" ")),
+        });
     }
     output.help(&error.render(), asked_for);
     Ok(if asked_for { 0 } else { status(Code::Usage) })

@@ -24,8 +24,8 @@ pub(super) struct HeartbeatArgs {
 }
 
 pub(super) fn run(context: &Context, args: &HeartbeatArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("heartbeat")?;
-    let agent = context.writer(&bus)?;
+    let bus = context.open("heartbeat", output)?;
+    let agent = context.writer(&bus, output)?;
     let changed = bus.heartbeat(&agent, args.task.get())?;
     Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
     output.document(&words::changed_json(&changed));

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{AGENTS_MD, Bus};
+use crate::bus::AGENTS_MD;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,7 +31,7 @@ pub(super) fn run(context: &Context, args: &InitArgs, output: &mut Output) -> Re
         output.text(AGENTS_MD);
         return Ok(0);
     }
-    let bus = Bus::of_repository(context.options("init"))?;
+    let bus = context.open_repository("init", output)?;
     let laid = bus.init()?;
     let written = laid.iter().map(|laid| {
         let lines = laid.lines.iter().map(|line| Value::from(line.as_str())).collect();

@@ -33,8 +33,8 @@ pub(super) struct ReclaimArgs {
 
 pub(super) fn run(context: &Context, args: &ReclaimArgs, output: &mut Output) -> Result<u8, Failure> {
     words::check_length("--note", Some(&args.note))?;
-    let bus = context.open("reclaim")?;
-    let agent = context.writer(&bus)?;
+    let bus = context.open("reclaim", output)?;
+    let agent = context.writer(&bus, output)?;
     let request = ReclaimRequest { note: args.note.clone(), force: args.force };
     let changed = bus.reclaim(&agent, args.task.get(), &request)?;
     Context::note_spelling(args.task.get(), &changed.claim.task_id, output);

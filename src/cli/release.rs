@@ -25,9 +25,9 @@ Exit status: 0 it has ended; 3 it is somebody else's; 4 nobody holds it; 8 you h
 pub(super) struct ReleaseArgs {
     #[command(flatten)]
     task: TaskArg,
-    /// What becomes of it
-    #[arg(long, value_enum, value_name = "STATUS", default_value = "done")]
-    status: EndStatus,
+    /// What becomes of it [default: done; with --force: released]
+    #[arg(long, value_enum, value_name = "STATUS")]
+    status: Option<EndStatus>,
     /// Notes, for everybody to read
     #[arg(long, value_name = "TEXT")]
     notes: Option<String>,
@@ -52,12 +52,14 @@ enum EndStatus {
 pub(super) fn run(context: &Context, args: &ReleaseArgs, output: &mut Output) -> Result<u8, Failure> {
     words::check_length("--notes", args.notes.as_deref())?;
     words::check_length("--note", args.note.as_deref())?;
-    let bus = context.open("release")?;
-    let agent = context.writer(&bus)?;
+    let bus = context.open("release", output)?;
+    let agent = context.writer(&bus, output)?;
     let status = match args.status {
-        EndStatus::Done => Status::Done,
-        EndStatus::Released => Status::Released,
-        EndStatus::Paused => Status::Paused,
+        // Who ends somebody else's claim does not say that the work is finished.
+        None if args.force => Status::Released,
+        None | Some(EndStatus::Done) => Status::Done,
+        Some(EndStatus::Released) => Status::Released,
+        Some(EndStatus::Paused) => Status::Paused,
     };
     let request = ReleaseRequest { status, notes: args.notes.clone(), force: args.note.clone() };
     let changed = bus.release(&agent, args.task.get(), &request)?;

@@ -10,7 +10,13 @@ use super::exit::Failure;
 use super::output::Output;
 use super::words;
 use crate::bus::{ClaimState, ClaimStatus, StatusQuery, StatusReport};
-use crate::record::{Span, Timestamp};
+use crate::record::{Span, TaskId, Timestamp};
+
+/// The columns of the table.
+const HEADER: [&str; 7] = ["TASK", "STATE", "AGENT", "SINCE", "SEEN", "BRANCH", "NOTES"];
+
+/// How many characters of a cell are shown.
+const MAX_CELL: usize = 60;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,7 +47,7 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(context: &Context, args: &StatusArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("status")?;
+    let bus = context.open("status", output)?;
     context.note_reader(&bus);
     let query = StatusQuery {
         agents: context.global.agent.clone(),
@@ -91,7 +97,7 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
         ("claims", Value::Array(claims.collect())),
         ("unreadable", Value::Array(unreadable.collect())),
         ("events", Value::Array(events.collect())),
-        ("skipped_lines", Value::from(report.bad_lines.len())),
+        ("skipped_lines", Value::from(report.bad_lines.count)),
         ("filters", filters),
         ("generated_at", text(&report.generated_at)),
     ])
@@ -101,16 +107,16 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
 fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     output.line(&summary(report));
     let live = report.claims.iter().filter(|status| status.claim.status.is_live()).count();
-    let ended = query.limit.map_or(usize::MAX, |limit| limit.saturating_add(live));
-    let rows: Vec<Row> = report.claims.iter().take(ended).map(|status| row(status, report.generated_at)).collect();
+    let most = query.limit.map_or(usize::MAX, |limit| limit.saturating_add(live));
+    let (shown, hidden) = report.claims.split_at(report.claims.len().min(most));
+    let mut rows: Vec<Row> = shown.iter().map(|status| row(status, report.generated_at)).collect();
+    rows.extend(report.unreadable.iter().map(|(task, _)| unreadable(task)));
     if !rows.is_empty() {
         output.line("");
-        let header = ["TASK", "STATE", "AGENT", "SINCE", "SEEN", "BRANCH"].map(str::to_owned);
-        print_columns(&[Row { state: None, cells: header }], &rows, output);
+        print_columns(&rows, output);
     }
-    let hidden = report.claims.len().saturating_sub(ended);
-    if hidden > 0 {
-        output.line(&format!("… and {hidden} more that have ended; `--limit 0` shows them"));
+    if !hidden.is_empty() {
+        output.line(&format!("… and {} more that have ended; `--limit 0` shows them", hidden.len()));
     }
     if !report.events.is_empty() {
         output.line("");
@@ -119,33 +125,30 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
 }
 
 fn summary(report: &StatusReport) -> String {
-    let states =
-        [ClaimState::Active, ClaimState::Paused, ClaimState::Stale, ClaimState::Expired, ClaimState::Released, ClaimState::Done];
     let count = |state: ClaimState| report.claims.iter().filter(|status| status.state == state).count();
-    let mut parts: Vec<String> = states
-        .map(|state| (count(state), state.as_str()))
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {word}"))
-        .collect();
-    if !report.unreadable.is_empty() {
-        parts.push(format!("{} unreadable", report.unreadable.len()));
-    }
+    let counts = ClaimState::ALL.map(|state| (count(state), state.as_str())).into_iter();
+    let counts = counts.chain([(report.unreadable.len(), "unreadable")]);
+    let parts: Vec<String> = counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     let claims = report.claims.len() + report.unreadable.len();
     let states = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
     format!("{claims} {}{states}", if claims == 1 { "claim" } else { "claims" })
 }
 
-/// A line of the table.
+/// A line of the table; its cells are safe to show.
 struct Row {
-    state: Option<ClaimState>,
-    cells: [String; 6],
+    colour: Option<AnsiColor>,
+    cells: [String; 7],
 }
 
 fn row(status: &ClaimStatus, now: Timestamp) -> Row {
     let claim = &status.claim;
     let since = claim.released_at.unwrap_or(claim.claimed_at);
     let seen = status.last_seen.map_or_else(|| "-".to_owned(), |seen| words::ago(seen, now));
+    let colour = match status.state {
+        ClaimState::Active => Some(AnsiColor::Green),
+        ClaimState::Stale | ClaimState::Expired => Some(AnsiColor::Yellow),
+        _ => None,
+    };
     let cells = [
         claim.task_id.to_string(),
         status.state.as_str().to_owned(),
@@ -153,23 +156,37 @@ fn row(status: &ClaimStatus, now: Timestamp) -> Row {
         format!("{} ({since})", words::ago(since, now)),
         seen,
         claim.branch.clone(),
+        claim.notes.clone().unwrap_or_default(),
     ];
-    Row { state: Some(status.state), cells }
+    Row { colour, cells: cells.map(|cell| cut(&cell)) }
 }
 
-fn print_columns(header: &[Row], rows: &[Row], output: &mut Output) {
-    let all = || header.iter().chain(rows);
-    let widths: [usize; 6] = std::array::from_fn(|column| {
-        all().map(|row| super::escape::terminal(&row.cells[column]).chars().count()).max().unwrap_or(0)
-    });
+/// The row of a claim that cannot be read: why it cannot is said on stderr.
+fn unreadable(task: &TaskId) -> Row {
+    let dash = || "-".to_owned();
+    let cells = [task.to_string(), "unreadable".to_owned(), dash(), dash(), dash(), dash(), String::new()];
+    Row { colour: Some(AnsiColor::Red), cells }
+}
+
+/// A cell that leaves room for the others.
+fn cut(text: &str) -> String {
+    let safe = super::escape::terminal(text);
+    match safe.char_indices().nth(MAX_CELL) {
+        Some((place, _)) => format!("{}…", &safe[..place]),
+        None => safe.into_owned(),
+    }
+}
+
+fn print_columns(rows: &[Row], output: &mut Output) {
+    let header = Row { colour: None, cells: HEADER.map(str::to_owned) };
+    let all = || [&header].into_iter().chain(rows);
+    let widths: [usize; 7] = std::array::from_fn(|column| all().map(|row| row.cells[column].chars().count()).max().unwrap_or(0));
     for row in all() {
         let cells: Vec<String> = row.cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         let line = cells.join("  ");
-        let line = line.trim_end();
-        match row.state {
-            Some(ClaimState::Active) => output.styled(AnsiColor::Green, line),
-            Some(ClaimState::Stale | ClaimState::Expired) => output.styled(AnsiColor::Yellow, line),
-            _ => output.line(line),
+        match row.colour {
+            Some(colour) => output.styled(colour, line.trim_end()),
+            None => output.line(line.trim_end()),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::output::Output;
 use crate::bus::Changed;
 use crate::record::json::{MAX_LINE, Object};
 use crate::record::{Claim, Event, Span, Timestamp};
-use crate::store::BadLine;
+use crate::store::Faults;
 
 /// How many lines that are no events are named before the rest is counted.
 const MAX_NAMED: usize = 10;
@@ -63,13 +63,13 @@ pub(super) fn note_earlier_work(previous: Option<&Claim>, claim: &Claim, output:
 }
 
 /// Names the lines of the log that are no events, on stderr.
-pub(super) fn warn_of_bad_lines(bad: &[BadLine], root: &std::path::Path, output: &mut Output) {
-    for line in bad.iter().take(MAX_NAMED) {
+pub(super) fn warn_of_bad_lines(bad: &Faults, root: &std::path::Path, output: &mut Output) {
+    for line in bad.lines.iter().take(MAX_NAMED) {
         let path = line.path.strip_prefix(root).unwrap_or(&line.path);
-        output.warn(&format!("`{}` line {}: {}; it is left out", path.display(), line.line, line.what));
+        output.warn(&format!("`{}` line {}: {}; it is left out", path.display(), line.line(), line.what));
     }
-    if bad.len() > MAX_NAMED {
-        output.warn(&format!("{} more lines of the log are no events and are left out", bad.len() - MAX_NAMED));
+    if bad.count > MAX_NAMED {
+        output.warn(&format!("{} more lines of the log are no events and are left out", bad.count - MAX_NAMED));
     }
 }
 

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gix::actor::Signature;
+use gix::lock::File as LockFile;
 use gix::lock::acquire::Fail;
 use gix::objs::{Commit, CommitRef, Find, Write as _};
-use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
-use gix::refs::{FullName, Target};
+use gix::refs::FullName;
+use gix::refs::transaction::{Change, PreviousValue, RefEdit, RefLog};
 
 use super::error::story;
 use super::{Error, ObjectId, Repository};
@@ -91,23 +92,31 @@ impl Repository {
     ///
     /// [`Error::Store`] where the system refuses: that is not taken for damage.
     pub fn tip(&self, name: &RefName) -> Result<Tip, Error> {
-        let id = match self.refs.try_find(name.0.as_ref()) {
-            Ok(None) => return Ok(Tip::Missing),
-            Ok(Some(reference)) => reference.target.try_into_id(),
-            Err(error) => {
-                // gix says only that it failed; the system says why.
-                match fs::read(self.ref_path(name)) {
-                    Err(refused) if refused.kind() == io::ErrorKind::PermissionDenied => {
-                        return Err(store("read", name.as_str(), refused.to_string()));
-                    }
-                    _ => return Ok(Tip::Unreadable { what: story(&error) }),
-                }
-            }
-        };
-        match id {
-            Ok(id) => self.link(id).map(|link| link.map_or_else(|what| Tip::Unreadable { what }, Tip::At)),
-            Err(_) => Ok(Tip::Unreadable { what: "it is a symbolic ref".to_owned() }),
+        match self.target(name)? {
+            None => Ok(Tip::Missing),
+            Some(Ok(id)) => self.link(id).map(|link| link.map_or_else(|what| Tip::Unreadable { what }, Tip::At)),
+            Some(Err(what)) => Ok(Tip::Unreadable { what }),
         }
+    }
+
+    /// What a ref points to: its own file's word, else that of `packed-refs`, in this order, because `git pack-refs` writes the
+    /// second before it removes the first. The inner error says how it is damaged.
+    fn target(&self, name: &RefName) -> Result<Option<Result<ObjectId, String>>, Error> {
+        match fs::read(self.ref_path(name)) {
+            Ok(bytes) => {
+                let id = ObjectId::from_hex(bytes.trim_ascii_end());
+                Ok(Some(id.map_err(|_| "it holds no object id".to_owned())))
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(self.packed_target(name)?.map(Ok))
+            }
+            Err(error) => Err(store("read", name.as_str(), error.to_string())),
+        }
+    }
+
+    fn packed_target(&self, name: &RefName) -> Result<Option<ObjectId>, Error> {
+        let packed = self.refs.cached_packed_buffer().map_err(|error| store("read", "packed-refs", story(&error)))?;
+        Ok(packed.and_then(|packed| packed.try_find(name.0.as_ref()).ok().flatten().map(|entry| entry.target())))
     }
 
     /// Reads one state of a chain; the inner error says how its object is damaged.
@@ -168,22 +177,21 @@ impl Repository {
 
     /// Moves `name` from `expected` to `new`, and says whether it did: `false` means that the ref was not at `expected`.
     ///
+    /// As git does it: the ref's own lock is taken, the value read again, and the lock, with the new value in it, becomes
+    /// the ref. (A transaction of gix would also take `packed-refs.lock`, which a killed process leaves in everybody's way.)
+    ///
     /// # Errors
     ///
     /// [`Error::Store`] where the ref cannot be written, or another program keeps it locked.
     pub fn swap(&self, name: &RefName, expected: Option<ObjectId>, new: ObjectId) -> Result<bool, Error> {
-        let expected_value =
-            expected.map_or(PreviousValue::MustNotExist, |id| PreviousValue::MustExistAndMatch(Target::Object(id)));
-        let log = LogChange { mode: RefLog::AndReference, force_create_reflog: false, message: "".into() };
-        let change = Change::Update { log, expected: expected_value, new: Target::Object(new) };
-        match self.transact(RefEdit { change, name: name.0.clone(), deref: false }) {
-            Ok(()) => Ok(true),
-            // What the ref says now decides what the refusal meant.
-            Err(what) => match self.tip_id(name) {
-                now if now != expected => Ok(false),
-                _ => Err(store("write", name.as_str(), what)),
-            },
+        let lock = self.lock_ref(name)?;
+        match self.target(name)? {
+            None if expected.is_none() => {}
+            Some(Ok(id)) if Some(id) == expected => {}
+            _ => return Ok(false),
         }
+        commit(lock, new).map_err(|what| store("write", name.as_str(), what))?;
+        Ok(true)
     }
 
     /// The state that `packed-refs` holds for a ref, which its own file hides.
@@ -192,36 +200,33 @@ impl Repository {
     ///
     /// As [`Repository::tip`].
     pub fn packed_tip(&self, name: &RefName) -> Result<Option<Link>, Error> {
-        let packed = self.refs.cached_packed_buffer().ok().flatten();
-        let found = packed.and_then(|packed| packed.try_find(name.0.as_ref()).ok().flatten().map(|entry| entry.target()));
-        found.map_or(Ok(None), |id| Ok(self.link(id)?.ok()))
+        self.packed_target(name)?.map_or(Ok(None), |id| Ok(self.link(id)?.ok()))
     }
 
-    /// Takes an unreadable ref out of the way: keeps a copy of its file at `keep`, then puts `instead` in its place, or
-    /// nothing.
+    /// Takes an unreadable ref out of the way: keeps what it said at `keep`, then puts `instead` in its place, or nothing.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where the system refuses.
     pub fn set_aside(&self, name: &RefName, keep: &Path, instead: Option<ObjectId>) -> Result<(), Error> {
         let refused = |error: io::Error| store("set aside", name.as_str(), error.to_string());
+        let lock = self.lock_ref(name)?;
         let loose = self.ref_path(name);
-        if loose.exists() {
-            fs::copy(&loose, keep).map_err(refused)?;
-        }
+        let packed = || self.packed_target(name).ok().flatten().map_or_else(String::new, |id| format!("{id} (packed)\n"));
+        let said = fs::read(&loose).unwrap_or_else(|_| packed().into_bytes());
+        fs::File::create(keep).and_then(|mut file| file.write_all(&said)).map_err(refused)?;
         match instead {
-            // As git itself does it: the new value goes into the ref's lock, which becomes the ref.
-            Some(id) => {
-                let lock = self.common_dir().join(format!("{}.lock", name.as_str()));
-                loose.parent().map_or(Ok(()), fs::create_dir_all).map_err(refused)?;
-                let written = fs::File::create_new(&lock).and_then(|mut file| writeln!(file, "{id}"));
-                written.and_then(|()| fs::rename(&lock, &loose)).map_err(refused)
-            }
+            Some(id) => commit(lock, id).map_err(|what| store("set aside", name.as_str(), what)),
             None if loose.exists() => fs::remove_file(&loose).map_err(refused),
             None => {
+                drop(lock);
                 let change = Change::Delete { expected: PreviousValue::Any, log: RefLog::AndReference };
                 let edit = RefEdit { change, name: name.0.clone(), deref: false };
-                self.transact(edit).map_err(|what| store("remove", name.as_str(), what))
+                let (ref_lock, packed_lock) =
+                    (Fail::AfterDurationWithBackoff(REF_PATIENCE), Fail::AfterDurationWithBackoff(PACKED_PATIENCE));
+                let prepared = self.refs.transaction().prepare(Some(edit), ref_lock, packed_lock);
+                let removed = prepared.and_then(|ready| ready.commit(None));
+                removed.map(drop).map_err(|error| store("remove", name.as_str(), story(&error)))
             }
         }
     }
@@ -267,15 +272,13 @@ impl Repository {
         self.claimed_tasks().is_ok_and(|tasks| !tasks.is_empty())
     }
 
-    fn transact(&self, edit: RefEdit) -> Result<(), String> {
-        let ref_lock = Fail::AfterDurationWithBackoff(REF_PATIENCE);
-        let packed_lock = Fail::AfterDurationWithBackoff(PACKED_PATIENCE);
-        let prepared = self.refs.transaction().prepare(Some(edit), ref_lock, packed_lock);
-        prepared.and_then(|ready| ready.commit(None)).map(drop).map_err(|error| story(&error))
-    }
-
-    fn tip_id(&self, name: &RefName) -> Option<ObjectId> {
-        self.refs.try_find(name.0.as_ref()).ok().flatten()?.target.try_into_id().ok()
+    /// The ref's own lock, as git takes it.
+    fn lock_ref(&self, name: &RefName) -> Result<LockFile, Error> {
+        let patience = Fail::AfterDurationWithBackoff(REF_PATIENCE);
+        let boundary = Some(self.common_dir().to_owned());
+        // The umask decides who may read it, as for everything else here.
+        LockFile::acquire_to_update_resource(self.ref_path(name), patience, boundary, 0)
+            .map_err(|error| store("lock", name.as_str(), error.to_string()))
     }
 
     fn ref_path(&self, name: &RefName) -> PathBuf {
@@ -306,6 +309,12 @@ fn read(id: ObjectId, commit: &[u8]) -> Option<Link> {
 fn split_once<'a>(bytes: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let place = memchr::memmem::find(bytes, separator)?;
     Some((&bytes[..place], &bytes[place + separator.len()..]))
+}
+
+/// Makes the lock, with `id` in it, the ref.
+fn commit(mut lock: LockFile, id: ObjectId) -> Result<(), String> {
+    lock.with_mut(|file| writeln!(file, "{id}")).map_err(|error| error.to_string())?;
+    lock.commit().map(drop).map_err(|error| error.error.to_string())
 }
 
 fn store(verb: &'static str, name: &str, what: String) -> Error {

@@ -4,6 +4,7 @@
 //! that only appends to the log as much as the append itself.
 
 use std::cell::OnceCell;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -110,7 +111,7 @@ impl Repository {
     #[must_use]
     pub fn worktree_name(&self) -> Option<String> {
         let linked = self.git_dir != self.common_dir;
-        self.git_dir.file_name().filter(|_| linked).map(|name| name.to_string_lossy().into_owned())
+        self.git_dir.file_name().filter(|_| linked).map(spell)
     }
 
     /// The commit that HEAD is at; none on a branch without commits.
@@ -154,7 +155,7 @@ impl Repository {
             let private = linked.join(&name);
             let Some(Ok(git_file)) = gix::discover::path::from_plain_file(&private.join("gitdir")) else { continue };
             if let Some(root) = private.join(git_file).parent() {
-                add(Some(name.to_string_lossy().into_owned()), root.to_owned());
+                add(Some(spell(&name)), root.to_owned());
             }
         }
         worktrees
@@ -182,6 +183,11 @@ impl Repository {
         }
         Ok(self.objects.get().expect("it was set just now"))
     }
+}
+
+/// The name of a worktree as text: two names never look the same.
+fn spell(name: &OsStr) -> String {
+    name.to_str().map_or_else(|| name.as_encoded_bytes().escape_ascii().to_string(), str::to_owned)
 }
 
 /// What about the repository's format cannot be read, if anything.

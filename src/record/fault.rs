@@ -68,13 +68,20 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The line of the file at which the fault is, from 1; 1 where the record as a whole is meant.
+    /// The line of the record `bytes` at which the fault is, from 1; 1 where the record as a whole is meant.
     #[must_use]
-    pub const fn line(&self) -> usize {
-        match self {
-            Self::Syntax { line, .. } | Self::MergeConflict { line } => *line,
-            _ => 1,
-        }
+    pub fn line_in(&self, bytes: &[u8]) -> usize {
+        let field = match self {
+            Self::Syntax { line, .. } | Self::MergeConflict { line } => return *line,
+            Self::Mistyped { field, .. }
+            | Self::UnknownWord { field, .. }
+            | Self::Id { field, .. }
+            | Self::Time { field, .. } => field,
+            Self::WrongTask { .. } => "task_id",
+            Self::NotAnObject | Self::TooLong { .. } | Self::Missing(_) => return 1,
+        };
+        let place = memchr::memmem::find(bytes, format!("\"{field}\"").as_bytes()).unwrap_or(0);
+        memchr::memchr_iter(b'\n', &bytes[..place]).count() + 1
     }
 }
 

@@ -274,7 +274,7 @@ mod tests {
         }
         assert!(parse_line(b"{\"a\":\"\xff\"}").is_err());
         assert_eq!(parse_record(b"{\n<<<<<<< HEAD\n}").unwrap_err(), Fault::MergeConflict { line: 2 });
-        assert_eq!(parse_record(b"{\n \"a\" 1}").unwrap_err().line(), 2);
+        assert_eq!(parse_record(b"{\n \"a\" 1}").unwrap_err().line_in(b""), 2);
     }
 
     #[test]

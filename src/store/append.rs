@@ -29,17 +29,24 @@ pub struct Journal {
 /// [`Error::WrongKind`] where a link or a folder is in the way; [`Error::Io`] when the disk refuses: the line is then not
 /// in the log, or there as a fragment that readers skip.
 pub fn append(_held: &Lock, place: &Place, line: &str, journal: Option<&Journal>) -> Result<(), Error> {
-    place.make_folders()?;
     let path = place.path();
+    let git_holds = || journal.filter(|journal| journal.index_lock.exists());
     for _ in 0..MAX_SWAPS {
-        place.inspect()?;
-        let file = append_once(&path, line)?;
+        if place.inspect()?.is_none() {
+            // Where git is about to make the file, one of ours would be in its way.
+            if let Some(journal) = git_holds() {
+                return keep_safe(journal, line);
+            }
+            place.make_folders()?;
+        }
+        let mut file = open(&path).map_err(Error::io(Verb::Write, &path))?;
+        // A file that git is still filling would be written over: this look comes after the file was opened.
+        let held_before = git_holds().is_some();
+        write_line(&mut file, &path, line)?;
         crash_point("line-appended");
         // First this, then the file's identity: if git is done by now, the swap has happened and shows below.
-        if let Some(journal) = journal.filter(|journal| journal.index_lock.exists()) {
-            journal.place.make_folders()?;
-            journal.place.inspect()?;
-            append_once(&journal.place.path(), line)?;
+        if held_before || git_holds().is_some() {
+            journal.map_or(Ok(()), |journal| keep_safe(journal, line))?;
         }
         if same_file(&file, &path)? {
             return Ok(());
@@ -47,6 +54,15 @@ pub fn append(_held: &Lock, place: &Place, line: &str, journal: Option<&Journal>
     }
     let busy = io::Error::new(io::ErrorKind::ResourceBusy, "the file is replaced again and again");
     Err(Error::io(Verb::Write, &path)(busy))
+}
+
+/// Appends `line` to the journal.
+fn keep_safe(journal: &Journal, line: &str) -> Result<(), Error> {
+    journal.place.make_folders()?;
+    journal.place.inspect()?;
+    let path = journal.place.path();
+    let mut file = open(&path).map_err(Error::io(Verb::Write, &path))?;
+    write_line(&mut file, &path, line)
 }
 
 /// Puts lines of `journal` that the log lacks back into it, and empties the journal, unless git holds the worktree.
@@ -110,22 +126,18 @@ fn read_tail(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// One durable write of `line` to the file that stands at `path` now.
-fn append_once(path: &Path, line: &str) -> Result<File, Error> {
-    let mut file = open(path).map_err(Error::io(Verb::Write, path))?;
+/// One durable write of `line` to the open file.
+fn write_line(file: &mut File, path: &Path, line: &str) -> Result<(), Error> {
     let length = file.metadata().map_err(Error::io(Verb::Read, path))?.len();
     let mut buffer = String::with_capacity(line.len() + 2);
-    if length > 0 && last_byte(&mut file).map_err(Error::io(Verb::Read, path))? != b'\n' {
+    if length > 0 && last_byte(file).map_err(Error::io(Verb::Read, path))? != b'\n' {
         buffer.push('\n');
     }
     buffer.push_str(line);
     buffer.push('\n');
     file.write_all(buffer.as_bytes()).map_err(Error::io(Verb::Write, path))?;
     file.sync_data().map_err(Error::io(Verb::Sync, path))?;
-    if length == 0 {
-        sync_folder(path)?;
-    }
-    Ok(file)
+    if length == 0 { sync_folder(path) } else { Ok(()) }
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -180,7 +192,7 @@ mod tests {
     impl Fixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let (lock, _) = Lock::acquire(&Place::new(folder.path(), "lock"), "test", Duration::ZERO).unwrap();
+            let lock = Lock::acquire(&Place::new(folder.path(), "lock"), "test", Duration::ZERO, |_| {}).unwrap();
             Self { folder, lock }
         }
 
@@ -233,6 +245,19 @@ mod tests {
         assert_eq!((text(&place).as_str(), text(&journal.place).as_str()), ("one\ntwo\n", ""));
         append(&fixture.lock, &place, "three", Some(&journal)).unwrap();
         assert_eq!(text(&journal.place), "", "no git, no journal");
+    }
+
+    #[test]
+    fn a_log_that_git_is_about_to_make_is_not_made_under_its_hands() {
+        let fixture = Fixture::new();
+        let (place, journal) = (fixture.place("log"), fixture.journal());
+        put(&journal.index_lock, "");
+        append(&fixture.lock, &place, "one", Some(&journal)).unwrap();
+        assert!(!place.path().exists());
+        put(&place.path(), "zero\n");
+        fs::remove_file(&journal.index_lock).unwrap();
+        put_back(&fixture.lock, &journal, |_| Some(place.clone())).unwrap();
+        assert_eq!((text(&place).as_str(), text(&journal.place).as_str()), ("zero\none\n", ""));
     }
 
     #[cfg(unix)]

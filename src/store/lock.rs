@@ -18,13 +18,6 @@ const MAX_NOTE: u64 = 512;
 /// The shortest and the longest pause between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(2));
 
-/// What a process that was killed while it held the lock was about to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Abandoned {
-    /// The ref whose own lock file it may have left.
-    pub reference: String,
-}
-
 /// The lock, held until this is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -34,20 +27,24 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock at `place` for `command`, and says what a killed holder left behind.
+    /// Takes the lock at `place` for `command`. Where a killed holder was about to write a ref, `clean` is told its name
+    /// before that is forgotten.
     ///
     /// # Errors
     ///
     /// [`Error::LockTimeout`] when another process holds it for longer than `patience`; [`Error::Io`] or
     /// [`Error::WrongKind`] when the file cannot be made or locked.
-    pub fn acquire(place: &Place, command: &'static str, patience: Duration) -> Result<(Self, Option<Abandoned>), Error> {
+    pub fn acquire(place: &Place, command: &'static str, patience: Duration, clean: impl FnOnce(&str)) -> Result<Self, Error> {
         let path = place.path();
+        place.inspect()?;
         let mut file = open(place, &path)?;
         wait(&file, &path, patience)?;
-        let abandoned = read_note(&mut file).and_then(|note| note.abandoned());
+        if let Some(note) = read_note(&mut file).filter(|note| note.reference != "-") {
+            clean(&note.reference);
+        }
         let mut lock = Self { file, path, command };
         lock.write_note("-")?;
-        Ok((lock, abandoned))
+        Ok(lock)
     }
 
     /// Notes that `reference` is about to be written, so that the next holder can clean up after a kill.
@@ -118,12 +115,6 @@ struct Note {
     reference: String,
 }
 
-impl Note {
-    fn abandoned(self) -> Option<Abandoned> {
-        (self.reference != "-").then_some(Abandoned { reference: self.reference })
-    }
-}
-
 fn read_note(file: &mut File) -> Option<Note> {
     let mut text = String::new();
     file.seek(SeekFrom::Start(0)).ok()?;
@@ -160,27 +151,33 @@ mod tests {
         (folder, place)
     }
 
+    fn take(place: &Place, command: &'static str, patience: Duration) -> (Result<Lock, Error>, Option<String>) {
+        let mut left = None;
+        let taken = Lock::acquire(place, command, patience, |reference| left = Some(reference.to_owned()));
+        (taken, left)
+    }
+
     #[test]
     fn a_held_lock_times_out_and_names_its_holder() {
         let (_folder, place) = place();
-        let (lock, abandoned) = Lock::acquire(&place, "claim", Duration::ZERO).unwrap();
-        assert_eq!(abandoned, None);
-        let error = Lock::acquire(&place, "release", Duration::from_millis(5)).unwrap_err();
+        let (lock, left) = take(&place, "claim", Duration::ZERO);
+        assert_eq!(left, None);
+        let error = take(&place, "release", Duration::from_millis(5)).0.unwrap_err();
         assert!(error.to_string().contains(&format!("`bus claim` (process {})", std::process::id())), "{error}");
         drop(lock);
-        assert!(Lock::acquire(&place, "release", Duration::ZERO).is_ok());
+        assert!(take(&place, "release", Duration::ZERO).0.is_ok());
     }
 
     #[test]
     fn the_next_holder_learns_what_a_killed_one_was_about_to_write() {
         let (_folder, place) = place();
-        let (mut lock, _) = Lock::acquire(&place, "claim", Duration::ZERO).unwrap();
+        let mut lock = take(&place, "claim", Duration::ZERO).0.unwrap();
         lock.about_to_write("refs/bus/claims/A").unwrap();
         let note = std::fs::read(place.path()).unwrap();
         drop(lock);
         let mut file = OpenOptions::new().write(true).open(place.path()).unwrap();
         file.write_all(&note).unwrap();
-        let (_lock, abandoned) = Lock::acquire(&place, "release", Duration::ZERO).unwrap();
-        assert_eq!(abandoned, Some(Abandoned { reference: "refs/bus/claims/A".to_owned() }));
+        assert_eq!(take(&place, "release", Duration::ZERO).1.as_deref(), Some("refs/bus/claims/A"));
+        assert_eq!(take(&place, "release", Duration::ZERO).1, None);
     }
 }

@@ -1,6 +1,6 @@
 //! Replaces a whole file so that every reader sees the old bytes or the new ones.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -17,11 +17,12 @@ use super::{Error, Place, Verb, crash_point};
 /// is then still there, whole.
 pub fn replace(place: &Place, bytes: &[u8]) -> Result<(), Error> {
     place.make_folders()?;
-    place.inspect()?;
+    let before = place.inspect()?;
     let path = place.path();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = place.sibling(&format!(".{name}.tmp")).path();
-    write_aside(&temporary, bytes).inspect_err(|_| {
+    let mode = before.map(|metadata| metadata.permissions());
+    write_aside(&temporary, bytes, mode).inspect_err(|_| {
         // Nobody reads it, and the next write removes it: failing to remove it now loses nothing.
         let _ = fs::remove_file(&temporary);
     })?;
@@ -42,7 +43,7 @@ pub fn create(place: &Place, bytes: &[u8]) -> Result<bool, Error> {
     replace(place, bytes).map(|()| true)
 }
 
-fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+fn write_aside(path: &Path, bytes: &[u8], mode: Option<Permissions>) -> Result<(), Error> {
     let options = || OpenOptions::new().write(true).create_new(true).open(path);
     let mut file = match options() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -52,6 +53,7 @@ fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         opened => opened,
     }
     .map_err(Error::io(Verb::Create, path))?;
+    mode.map_or(Ok(()), |mode| file.set_permissions(mode)).map_err(Error::io(Verb::Write, path))?;
     file.write_all(bytes).map_err(Error::io(Verb::Write, path))?;
     file.sync_all().map_err(Error::io(Verb::Sync, path))
 }

@@ -30,15 +30,44 @@ pub struct Entry {
     pub line: Vec<u8>,
 }
 
+/// How many lines that are no events are remembered; the others are counted.
+const MAX_FAULTS: usize = 100;
+
 /// A line that is no event.
 #[derive(Debug)]
 pub struct BadLine {
     /// The file.
     pub path: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
     /// What is wrong with it.
     pub what: String,
+    /// Where it begins, in bytes.
+    offset: u64,
+}
+
+impl BadLine {
+    /// Its number, from 1. The file is read again for it, so only who shows it asks.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        line_at(&self.path, self.offset).unwrap_or(0)
+    }
+}
+
+/// The lines that are no events.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// The first of them.
+    pub lines: Vec<BadLine>,
+    /// How many there are in all.
+    pub count: usize,
+}
+
+impl Faults {
+    fn note(&mut self, path: &Path, offset: u64, what: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.lines.len() < MAX_FAULTS {
+            self.lines.push(BadLine { path: path.to_owned(), what: what(), offset });
+        }
+    }
 }
 
 /// A line as it stands in a file.
@@ -61,14 +90,16 @@ pub struct Union {
     /// What was seen, by a keyed hash of its id or bytes, with a hash of its bytes.
     seen: HashMap<u128, u64>,
     hashers: (RandomState, RandomState),
-    bad: Vec<BadLine>,
+    faults: Faults,
+    /// How many bytes may still be read.
+    budget: u64,
 }
 
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
     lines: Lines,
-    head: Option<Entry>,
+    head: Option<(u64, Entry)>,
 }
 
 #[derive(Debug)]
@@ -84,11 +115,20 @@ impl Union {
     ///
     /// [`Error::Io`] where a file cannot be read.
     pub fn open(paths: impl IntoIterator<Item = PathBuf>, direction: Direction) -> Result<Self, Error> {
+        Self::open_within(paths, direction, u64::MAX)
+    }
+
+    /// As [`Union::open`], but reads no more than about `budget` bytes: after that there are no more events.
+    ///
+    /// # Errors
+    ///
+    /// As [`Union::open`].
+    pub fn open_within(paths: impl IntoIterator<Item = PathBuf>, direction: Direction, budget: u64) -> Result<Self, Error> {
         let hashers = (RandomState::new(), RandomState::new());
-        let mut union = Self { direction, sources: Vec::new(), seen: HashMap::new(), hashers, bad: Vec::new() };
+        let mut union = Self { direction, sources: Vec::new(), seen: HashMap::new(), hashers, faults: Faults::default(), budget };
         for path in paths {
             if let Some(mut source) = Source::open(path, direction)? {
-                source.advance(&mut union.bad)?;
+                source.advance(&mut union.faults, &mut union.budget)?;
                 union.sources.push(source);
             }
         }
@@ -104,9 +144,9 @@ impl Union {
         loop {
             let Some(best) = self.best() else { return Ok(None) };
             let source = &mut self.sources[best];
-            let Some(entry) = source.head.take() else { return Ok(None) };
-            source.advance(&mut self.bad)?;
-            if self.is_new(&entry, best) {
+            let Some((offset, entry)) = source.head.take() else { return Ok(None) };
+            source.advance(&mut self.faults, &mut self.budget)?;
+            if self.is_new(&entry, best, offset) {
                 return Ok(Some(entry));
             }
         }
@@ -114,13 +154,13 @@ impl Union {
 
     /// The lines that were no events, so far.
     #[must_use]
-    pub fn into_bad_lines(self) -> Vec<BadLine> {
-        self.bad
+    pub fn into_faults(self) -> Faults {
+        self.faults
     }
 
     /// The source whose head comes next.
     fn best(&self) -> Option<usize> {
-        let key = |index: &usize| self.sources[*index].head.as_ref().map(|entry| (entry.event.ts, &entry.event.id));
+        let key = |index: &usize| self.sources[*index].head.as_ref().map(|(_, entry)| (entry.event.ts, &entry.event.id));
         let waiting = (0..self.sources.len()).filter(|index| self.sources[*index].head.is_some());
         match self.direction {
             Direction::Forward => waiting.min_by_key(key),
@@ -128,7 +168,7 @@ impl Union {
         }
     }
 
-    fn is_new(&mut self, entry: &Entry, source: usize) -> bool {
+    fn is_new(&mut self, entry: &Entry, source: usize, offset: u64) -> bool {
         let name = entry.event.id.as_ref().map_or(entry.line.as_slice(), |id| id.as_bytes());
         let (first, second) = (self.hashers.0.hash_one(name), self.hashers.1.hash_one(name));
         let content = self.hashers.0.hash_one(&entry.line);
@@ -136,11 +176,9 @@ impl Union {
             None => true,
             Some(known) if known == content => false,
             Some(_) => {
-                let id = entry.event.id.as_deref().unwrap_or_default().to_owned();
-                let path = self.sources[source].path.clone();
-                let what = format!("another event has the same id `{id}` and says something else");
-                let line = number_of(&path, &entry.line);
-                self.bad.push(BadLine { path, line, what });
+                let id = entry.event.id.as_deref().unwrap_or_default();
+                let what = || format!("another event has the same id `{id}` and says something else");
+                self.faults.note(&self.sources[source].path, offset, what);
                 false
             }
         }
@@ -161,28 +199,27 @@ impl Source {
     }
 
     /// Reads on to the next line that is an event, and notes those that are none.
-    fn advance(&mut self, bad: &mut Vec<BadLine>) -> Result<(), Error> {
+    fn advance(&mut self, faults: &mut Faults, budget: &mut u64) -> Result<(), Error> {
         self.head = None;
-        loop {
+        while *budget > 0 {
             let line = match &mut self.lines {
                 Lines::Forward(lines) => lines.next(),
                 Lines::Backward(lines) => lines.next(),
             };
             let Some(line) = line.map_err(Error::io(Verb::Read, &self.path))? else { return Ok(()) };
+            *budget = budget.saturating_sub(line.bytes.len() as u64 + 1);
             if line.bytes.iter().all(u8::is_ascii_whitespace) && !line.too_long {
                 continue;
             }
             match parse(&line) {
                 Ok(event) => {
-                    self.head = Some(Entry { event, line: line.bytes });
+                    self.head = Some((line.offset, Entry { event, line: line.bytes }));
                     return Ok(());
                 }
-                Err(fault) => {
-                    let number = line_at(&self.path, line.offset).unwrap_or(0);
-                    bad.push(BadLine { path: self.path.clone(), line: number, what: fault.to_string() });
-                }
+                Err(fault) => faults.note(&self.path, line.offset, || fault.to_string()),
             }
         }
+        Ok(())
     }
 }
 
@@ -202,18 +239,4 @@ fn line_at(path: &Path, offset: u64) -> io::Result<usize> {
         }
         line += memchr::memchr_iter(b'\n', &chunk[..size]).count();
     }
-}
-
-/// The number of the first line of the file that has these bytes; 0 where none has.
-fn number_of(path: &Path, bytes: &[u8]) -> usize {
-    let Ok(file) = File::open(path) else { return 0 };
-    let mut lines = ForwardLines::new(file);
-    let mut number = 0;
-    while let Ok(Some(line)) = lines.next() {
-        number += 1;
-        if line.bytes == bytes {
-            return number;
-        }
-    }
-    0
 }

@@ -1,0 +1,280 @@
+//! A repository of its own for each test, a cleared environment, and one transcript when something fails.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The time at which tests play, unless they say otherwise.
+pub(crate) const NOON: &str = "2026-03-01T12:00:00Z";
+
+/// A git repository with one commit, in a folder of its own.
+pub(crate) struct Repo {
+    folder: TempDir,
+}
+
+impl Repo {
+    /// A repository without a bus.
+    pub(crate) fn bare_of_bus() -> Self {
+        let repo = Self { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(repo.root()).unwrap();
+        fs::create_dir(repo.home()).unwrap();
+        repo.git(&["init", "--quiet", "--initial-branch=main"]);
+        repo.git(&["commit", "--quiet", "--allow-empty", "--message=first"]);
+        repo
+    }
+
+    /// A repository with a bus, as `bus init` makes it, committed.
+    pub(crate) fn new() -> Self {
+        let repo = Self::bare_of_bus();
+        repo.bus(&["init"]).ok();
+        repo.commit_all("bus");
+        repo
+    }
+
+    /// The root of the main worktree.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.path().join("main")
+    }
+
+    /// A path in the main worktree.
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.root().join(relative)
+    }
+
+    /// A path beside the main worktree.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// What a file of the main worktree says; nothing where there is none.
+    pub(crate) fn read(&self, relative: &str) -> String {
+        fs::read_to_string(self.path(relative)).unwrap_or_default()
+    }
+
+    /// Writes a file of the main worktree.
+    pub(crate) fn write(&self, relative: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// A claim file, read.
+    pub(crate) fn claim(&self, task: &str) -> Value {
+        serde_json::from_str(&self.read(&format!("_bus/claims/{task}.json"))).unwrap_or_default()
+    }
+
+    /// All lines of the main worktree's log.
+    pub(crate) fn log_lines(&self) -> Vec<String> {
+        log_lines(&self.root())
+    }
+
+    /// Makes a linked worktree on a branch of its own.
+    pub(crate) fn worktree(&self, name: &str) -> PathBuf {
+        let path = self.beside(name);
+        self.git(&["worktree", "add", "--quiet", "-b", name, path.to_str().unwrap()]);
+        path
+    }
+
+    /// Runs git in the main worktree; it must work.
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        self.git_in(&self.root(), arguments)
+    }
+
+    /// Runs git in a folder; it must work.
+    pub(crate) fn git_in(&self, folder: &Path, arguments: &[&str]) -> String {
+        let done = self.try_git_in(folder, arguments);
+        assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// Runs git in a folder.
+    pub(crate) fn try_git_in(&self, folder: &Path, arguments: &[&str]) -> Output {
+        let mut command = self.command("git", folder);
+        command.args(["-c", "user.name=test", "-c", "user.email=test@example.invalid"]).args(arguments);
+        command.output().unwrap()
+    }
+
+    /// Commits everything in the main worktree.
+    pub(crate) fn commit_all(&self, message: &str) {
+        self.commit_all_in(&self.root(), message);
+    }
+
+    /// Commits everything in a worktree.
+    pub(crate) fn commit_all_in(&self, folder: &Path, message: &str) {
+        self.git_in(folder, &["add", "--all"]);
+        self.git_in(folder, &["commit", "--quiet", "--allow-empty", "--message", message]);
+    }
+
+    /// A command of `bus` in the main worktree.
+    pub(crate) fn bus(&self, arguments: &[&str]) -> Bus<'_> {
+        let mut command = self.command(env!("CARGO_BIN_EXE_bus"), &self.root());
+        command.args(arguments).env("BUS_NOW", NOON);
+        Bus { repo: self, command }
+    }
+
+    /// A command of `bus` as an agent, in the main worktree.
+    pub(crate) fn by(&self, agent: &str, arguments: &[&str]) -> Bus<'_> {
+        self.bus(arguments).env("BUS_AGENT", agent)
+    }
+
+    /// The objects that a ref has pointed to, newest first, as `subject`s.
+    pub(crate) fn history(&self, task: &str) -> Vec<String> {
+        let text = self.git(&["log", "--format=%s", &format!("refs/bus/claims/{task}")]);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The record that a ref points to.
+    pub(crate) fn tip(&self, task: &str) -> Value {
+        let text = self.git(&["log", "-1", "--format=%b", &format!("refs/bus/claims/{task}")]);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Everything that git tracks or could track, and all refs: what a read must not change.
+    pub(crate) fn state(&self) -> String {
+        let refs = self.git(&["for-each-ref"]);
+        let mut text = refs;
+        for entry in walkdir::WalkDir::new(self.root()).sort_by_file_name() {
+            let entry = entry.unwrap();
+            if entry.file_type().is_file() && !entry.path().starts_with(self.path(".git")) {
+                writeln!(text, "{} {:?}", entry.path().display(), fs::read(entry.path()).unwrap()).unwrap();
+            }
+        }
+        text
+    }
+
+    fn command(&self, program: &str, folder: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().current_dir(folder);
+        for name in ["PATH", "SYSTEMROOT", "TEMP", "TMPDIR"] {
+            std::env::var_os(name).map(|value| command.env(name, value));
+        }
+        command.env("HOME", self.home()).env("GIT_CONFIG_NOSYSTEM", "1").env("LC_ALL", "C").env("TZ", "UTC");
+        command.stdin(Stdio::null());
+        command
+    }
+}
+
+/// All lines of a worktree's log, file by file.
+pub(crate) fn log_lines(root: &Path) -> Vec<String> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(root.join("_bus/events")).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.iter().flat_map(|file| fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// A command that is about to run.
+pub(crate) struct Bus<'a> {
+    repo: &'a Repo,
+    command: Command,
+}
+
+impl Bus<'_> {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    pub(crate) fn at(self, now: &str) -> Self {
+        self.env("BUS_NOW", now)
+    }
+
+    pub(crate) fn within(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    pub(crate) fn stdout(mut self, stdout: fs::File) -> Self {
+        self.command.stdout(stdout);
+        self
+    }
+
+    /// Starts it, and does not wait.
+    pub(crate) fn start(mut self) -> Child {
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Starts it where its stdout was set; what it says on stderr is dropped.
+    pub(crate) fn exits_silently(mut self) -> Child {
+        self.command.stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(mut self) -> Ran {
+        let done = self.command.output().unwrap();
+        let tree = self.repo.try_git_in(&self.repo.root(), &["status", "--short"]);
+        Ran::new(&done, format!("{:?}", self.command.get_args().collect::<Vec<_>>()), &String::from_utf8_lossy(&tree.stdout))
+    }
+
+    /// Runs it; it must succeed.
+    pub(crate) fn ok(self) -> Ran {
+        self.exits(0)
+    }
+
+    /// Runs it; it must exit with `status`.
+    pub(crate) fn exits(self, status: i32) -> Ran {
+        let ran = self.run();
+        assert_eq!(ran.status, Some(status), "{}", ran.transcript);
+        ran
+    }
+
+    /// Runs it with `--json`; it must fail with `code` and `status`. The error is returned.
+    pub(crate) fn fails(mut self, status: i32, code: &str) -> Value {
+        self.command.arg("--json");
+        let ran = self.exits(status);
+        let error = ran.json()["error"].clone();
+        assert_eq!(error["code"], code, "{}", ran.transcript);
+        assert!(!error["hint"].as_str().unwrap().is_empty(), "{}", ran.transcript);
+        error
+    }
+}
+
+/// What became of a command.
+pub(crate) struct Ran {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) transcript: String,
+}
+
+impl Ran {
+    fn new(done: &Output, command: String, tree: &str) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&done.stdout), text(&done.stderr));
+        let transcript = format!("bus {command}\nstatus: {:?}\nstdout:\n{stdout}\nstderr:\n{stderr}\ntree:\n{tree}", done.status);
+        Self { status: done.status.code(), stdout, stderr, transcript }
+    }
+
+    /// The end of a child that was started.
+    pub(crate) fn of(child: Child) -> Self {
+        Self::new(&child.wait_with_output().unwrap(), "…".to_owned(), "")
+    }
+
+    /// Stdout, which must be exactly one JSON document.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{}", self.transcript))
+    }
+
+    /// Stdout, a JSON document on each line.
+    pub(crate) fn ndjson(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Asserts that stderr has `text`.
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "no {text:?} in\n{}", self.transcript);
+        self
+    }
+}

@@ -1,0 +1,144 @@
+//! Life and death of claims: computed when read, by a clock that the tests set.
+
+use serde_json::json;
+
+use super::harness::{NOON, Repo};
+
+const LATER: &str = "2026-03-01T19:00:00Z";
+
+#[test]
+fn a_silent_owner_is_stale_and_a_present_one_is_not() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1"]).ok();
+    repo.by("b", &["reclaim", "T-1", "--note", "x"]).at("2026-03-01T18:00:00Z").fails(3, "claim-alive");
+    let error = repo.by("b", &["claim", "T-1"]).at(LATER).fails(3, "claim-held");
+    assert_eq!(error["reclaimable"], "stale");
+    assert!(error["hint"].as_str().unwrap().contains("bus reclaim T-1 --note"));
+    // Any command of the owner is a sign of life, a read with its identity, too.
+    repo.by("a", &["status"]).at("2026-03-01T18:30:00Z").ok();
+    repo.by("b", &["reclaim", "T-1", "--note", "x"]).at(LATER).fails(3, "claim-alive");
+    let stale = "2026-03-02T01:00:00Z";
+    let taken = repo.by("b", &["reclaim", "T-1", "--note", "silent", "--json"]).at(stale).ok().json();
+    assert_eq!(taken["outcome"], "reclaimed");
+    assert_eq!(
+        taken["claim"]["lineage"][0],
+        json!({"claim_id": taken["previous"]["claim_id"], "agent_id": "a", "ended": "reclaimed", "at": stale, "note": "silent"})
+    );
+    let again = repo.by("b", &["reclaim", "T-1", "--note", "silent", "--json"]).at(stale).ok().json();
+    assert_eq!(again["outcome"], "unchanged", "run again, it finds its own work");
+}
+
+#[test]
+fn an_event_of_the_owner_in_the_logs_end_is_a_sign_of_life() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1"]).ok();
+    let event = |ts: &str| format!(r#"{{"agent_id":"a","event":"note","summary":"by another tool","ts":"{ts}"}}"#) + "\n";
+    repo.write("_bus/events/other.jsonl", event("2026-03-05T00:00:00Z"));
+    assert_eq!(repo.bus(&["status", "--json"]).at(LATER).ok().json()["claims"][0]["state"], "stale", "the future is no sign");
+    repo.write("_bus/events/other.jsonl", event("2026-03-01T18:00:00Z"));
+    let claim = repo.bus(&["status", "--json"]).at(LATER).ok().json()["claims"][0].clone();
+    assert_eq!((&claim["state"], &claim["last_seen"]), (&json!("active"), &json!("2026-03-01T18:00:00Z")));
+}
+
+#[test]
+fn a_claim_with_a_time_to_live_expires_unless_it_is_renewed() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1", "--ttl", "10m"]).ok();
+    assert_eq!(repo.claim("T-1")["expires_at"], "2026-03-01T12:10:00Z");
+    let before = repo.read("_bus/claims/T-1.json");
+    repo.by("a", &["heartbeat", "T-1"]).at("2026-03-01T12:09:00Z").ok();
+    assert_eq!(repo.read("_bus/claims/T-1.json"), before, "a heartbeat writes no file");
+    assert_eq!(repo.log_lines().len(), 1, "and no event");
+    let tip = repo.tip("T-1");
+    assert_eq!((&tip["revision"], &tip["expires_at"]), (&json!(2), &json!("2026-03-01T12:19:00Z")));
+    repo.by("b", &["reclaim", "T-1", "--note", "x"]).at("2026-03-01T12:19:00Z").fails(3, "claim-alive");
+    let error = repo.by("b", &["claim", "T-1"]).at("2026-03-01T12:19:01Z").fails(3, "claim-held");
+    assert_eq!(error["reclaimable"], "expired");
+    repo.by("b", &["reclaim", "T-1", "--note", "x"]).at("2026-03-01T12:19:01Z").ok();
+    repo.by("a", &["heartbeat", "T-1"]).at("2026-03-01T12:20:00Z").fails(8, "claim-lost");
+}
+
+#[test]
+fn commands_that_name_the_task_renew_it_when_that_is_due() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1", "--ttl", "40m"]).ok();
+    let log = ["event", "log", "--event", "note", "--task", "T-1", "--summary", "x"];
+    repo.by("a", &log).at("2026-03-01T12:10:00Z").ok();
+    assert_eq!(repo.history("T-1").len(), 1, "not due within a quarter of the time to live");
+    repo.by("b", &log).at("2026-03-01T12:11:00Z").ok();
+    assert_eq!(repo.history("T-1").len(), 1, "only the owner renews");
+    repo.by("a", &log).at("2026-03-01T12:11:00Z").ok();
+    assert_eq!(repo.history("T-1")[0], "heartbeat T-1 by a");
+    repo.by("a", &["claim", "T-1"]).at("2026-03-01T12:22:00Z").ok();
+    assert_eq!(repo.history("T-1").len(), 3);
+    assert_eq!(repo.tip("T-1")["expires_at"], "2026-03-01T13:02:00Z");
+    assert_eq!(repo.claim("T-1")["revision"], 1, "the file stays");
+    repo.by("a", &["claim", "T-1"]).at("2026-03-01T12:23:00Z").ok();
+    assert_eq!((repo.history("T-1").len(), repo.log_lines().len()), (3, 4), "nothing is settled twice");
+}
+
+#[test]
+fn a_paused_claim_may_be_taken_over_at_once_and_a_live_one_by_force() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1"]).ok();
+    repo.by("a", &["release", "T-1", "--status", "paused"]).ok();
+    assert_eq!(repo.by("b", &["claim", "T-1"]).fails(3, "claim-held")["reclaimable"], "paused");
+    repo.by("b", &["reclaim", "T-1", "--note", "urgent"]).ok();
+    repo.by("c", &["reclaim", "T-1", "--note", "no"]).fails(3, "claim-alive");
+    repo.by("c", &["reclaim", "T-1", "--note", "must", "--force"]).ok();
+    repo.by("b", &["release", "T-1"]).fails(8, "claim-lost");
+    let lost = repo.by("a", &["release", "T-1"]).fails(8, "claim-lost");
+    assert_eq!((&lost["lost_to"], &lost["note"], &lost["owner"]), (&json!("b"), &json!("urgent"), &json!("c")));
+    repo.by("c", &["reclaim", "T-1"]).exits(2);
+}
+
+#[test]
+fn a_claim_of_another_clone_is_given_up_only_after_this_one_has_waited_as_long() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1", "--ttl", "10m"]).ok();
+    repo.commit_all("claim");
+    let clone = repo.beside("clone");
+    repo.git(&["clone", "--quiet", repo.root().to_str().unwrap(), clone.to_str().unwrap()]);
+    let reclaim = ["reclaim", "T-1", "--note", "x"];
+    repo.by("b", &reclaim).within(&clone).at(LATER).fails(3, "claim-alive");
+    repo.by("b", &reclaim).within(&clone).at("2026-03-01T19:09:59Z").fails(3, "claim-alive");
+    repo.by("b", &reclaim).within(&clone).at("2026-03-01T19:10:00Z").ok();
+    assert_eq!(repo.git_in(&clone, &["log", "--format=%s", "refs/bus/claims/T-1"]), "reclaim T-1 by b\nimport T-1 by b\n");
+}
+
+#[test]
+fn a_copied_clone_is_another_clone() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1"]).ok();
+    let copy = repo.beside("copy");
+    assert!(std::process::Command::new("cp").arg("-r").args([repo.root(), copy.clone()]).status().unwrap().success());
+    repo.by("a", &["claim", "T-1"]).within(&copy).fails(3, "claim-held-elsewhere");
+    repo.by("a", &["claim", "T-1"]).ok();
+    let moved = repo.by("a", &["claim", "T-1", "--here", "--json"]).within(&copy).at(NOON).ok().json();
+    assert_ne!(moved["claim"]["origin"], moved["previous"]["origin"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_takes_no_claim_away() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1"]).at("2026-03-01T12:00:01Z").ok();
+    repo.by("b", &["reclaim", "T-1", "--note", "x"]).at(NOON).fails(3, "claim-alive");
+}
+
+#[test]
+fn a_heartbeat_that_cannot_be_given_does_not_take_the_event_back() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1"]).ok();
+    repo.write(".git/refs/bus/claims/T-1.lock", "");
+    let log = ["event", "log", "--event", "status", "--task", "T-1", "--summary", "x"];
+    repo.by("a", &log).at("2026-03-01T14:00:00Z").ok().says("heartbeat could not be given");
+    assert_eq!(repo.log_lines().len(), 2);
+}
+
+#[test]
+fn ones_own_name_elsewhere_cannot_be_released_by_force() {
+    let repo = Repo::new();
+    let other = repo.worktree("wt");
+    repo.by("a", &["claim", "T-1"]).ok();
+    repo.by("a", &["release", "T-1", "--force", "--note", "x"]).within(&other).fails(3, "claim-held-elsewhere");
+}

@@ -1,0 +1,350 @@
+//! The log: nothing acknowledged is lost, nothing is torn, each event is shown once.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Child;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::harness::{NOON, Ran, Repo, log_lines};
+
+fn note<'a>(repo: &'a Repo, agent: &str, summary: &str) -> super::harness::Bus<'a> {
+    repo.by(agent, &["event", "log", "--event", "note", "--summary", summary])
+}
+
+/// What `event list` shows, as summaries, in order.
+fn listed(repo: &Repo, folder: &Path) -> Vec<String> {
+    let events = repo.bus(&["event", "list", "--json"]).within(folder).ok().ndjson();
+    events.iter().map(|event| event["summary"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_event_has_what_it_was_given() {
+    let repo = Repo::new();
+    let arguments = [
+        "event",
+        "log",
+        "--event",
+        "review",
+        "--summary",
+        "two\nlines",
+        "--plan",
+        "p-1",
+        "--branch",
+        "b",
+        "--pr",
+        "17",
+        "--receipt",
+        "r1",
+        "--receipt",
+        "r2",
+        "--severity",
+        "high",
+        "--extra",
+        "ci=green",
+        "--extra",
+        "size=a=b",
+        "--json",
+    ];
+    let event = repo.by("a", &arguments).ok().json()["event"].clone();
+    let id = event["id"].clone();
+    let expected = json!({"ts": NOON, "agent_id": "a", "event": "review", "summary": "two\nlines", "id": id, "plan_id": "p-1", "branch": "b",
+        "pr": "17", "receipts": ["r1", "r2"], "severity": "high", "ci": "green", "size": "a=b"});
+    assert_eq!(event, expected);
+    let lines = repo.log_lines();
+    assert_eq!((lines.len(), serde_json::from_str::<Value>(&lines[0]).unwrap()), (1, expected));
+    assert_eq!(id.as_str().unwrap().as_bytes()[14], b'7');
+}
+
+#[test]
+fn what_cannot_be_logged_is_refused_and_nothing_is_written() {
+    let repo = Repo::new();
+    let log = ["event", "log", "--event", "note", "--summary", "x"];
+    let with = |more: &[&str]| repo.by("a", &[&log[..], more].concat());
+    for field in
+        ["ts", "agent_id", "event", "summary", "id", "task_id", "plan_id", "branch", "pr", "receipts", "severity", "session_id"]
+    {
+        with(&["--extra", &format!("{field}=x")]).fails(2, "usage");
+    }
+    with(&["--extra", "a=1", "--extra", "a=2"]).fails(2, "usage");
+    for arguments in [
+        &["--extra", "=x"],
+        &["--extra", "x"],
+        &["--severity", "dire"],
+        &["--task", "../x"],
+        &["--task", "agent-x"],
+        &["--plan", "a b"],
+    ] {
+        with(arguments).exits(2);
+    }
+    note(&repo, "a", "").exits(2);
+    note(&repo, "a", &"x".repeat(64 * 1024)).fails(2, "usage");
+    repo.bus(&log).fails(2, "no-identity");
+    assert!(repo.log_lines().is_empty());
+    note(&repo, "a", &"x".repeat(63 * 1024)).ok();
+}
+
+#[test]
+fn only_the_owner_speaks_for_a_task_until_its_end() {
+    let repo = Repo::new();
+    let say = |agent: &str, event: &str| repo.by(agent, &["event", "log", "--event", event, "--task", "T-1", "--summary", "x"]);
+    for event in ["status", "complete", "proposal", "pr_opened", "release"] {
+        let error = say("a", event).fails(3, "guard-refused");
+        assert!(error["hint"].as_str().unwrap().contains("bus claim T-1"));
+    }
+    repo.by("a", &["claim", "T-1"]).ok();
+    say("a", "status").ok();
+    assert_eq!(say("b", "status").fails(3, "guard-refused")["owner"], "a");
+    for event in ["note", "audit", "review", "request", "consensus", "directive"] {
+        say("b", event).ok();
+    }
+    repo.by("a", &["release", "T-1"]).ok();
+    say("b", "complete").ok();
+    let refusals: Vec<Value> =
+        repo.read("_report/agent/b/errors.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected = json!([{"ts": NOON, "agent_id": "b", "event": "status", "reason": "guard-refused", "task_id": "T-1",
+        "claim_owner": "a", "claim_status": "active"}]);
+    assert_eq!(Value::from(refusals), expected);
+    assert_eq!(repo.read("_report/agent/a/errors.jsonl").lines().count(), 5);
+    repo.by("b", &["claim", "T-1"]).fails(3, "task-finished");
+    assert_eq!(repo.read("_report/agent/b/errors.jsonl").lines().count(), 1, "only the guard's refusals are recorded");
+}
+
+#[test]
+fn of_64_processes_with_20_events_each_every_line_is_whole_and_every_id_unique() {
+    let repo = Repo::new();
+    repo.write("_bus/config.toml", "[events]\nlayout = \"single\"\n");
+    std::thread::scope(|scope| {
+        for writer in 0..64 {
+            let repo = &repo;
+            scope.spawn(move || {
+                for number in 0..20 {
+                    note(repo, &format!("agent{writer}"), &format!("{writer}-{number}"))
+                        .env("BUS_AGENT", &format!("agent{writer}"))
+                        .run();
+                }
+            });
+        }
+    });
+    let events: Vec<Value> = repo.log_lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids: BTreeSet<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    let summaries: BTreeSet<&str> = events.iter().map(|event| event["summary"].as_str().unwrap()).collect();
+    assert_eq!((events.len(), ids.len(), summaries.len()), (1280, 1280, 1280));
+}
+
+#[test]
+fn no_acknowledged_event_is_lost_when_writers_are_killed() {
+    let repo = Repo::new();
+    let mut acknowledged = BTreeSet::new();
+    for round in 0..40_u64 {
+        let children: Vec<(String, Child)> = (0..6)
+            .map(|writer| {
+                let summary = format!("{round}-{writer}");
+                (summary.clone(), note(&repo, "a", &summary).start())
+            })
+            .collect();
+        // The moment differs from round to round; no outcome is taken for granted.
+        let victims = children.len() as u64;
+        std::thread::sleep(std::time::Duration::from_micros(round * 150));
+        for (number, (summary, mut child)) in children.into_iter().enumerate() {
+            if (number as u64 + round) % victims < 4 {
+                child.kill().unwrap();
+            }
+            let ran = Ran::of(child);
+            if ran.status == Some(0) {
+                acknowledged.insert(summary);
+            }
+        }
+        let next = format!("{round}-after");
+        note(&repo, "a", &next).ok();
+        acknowledged.insert(next);
+    }
+    let shown: Vec<String> = listed(&repo, &repo.root());
+    let unique: BTreeSet<String> = shown.iter().cloned().collect();
+    assert_eq!(shown.len(), unique.len(), "each once");
+    assert!(acknowledged.is_subset(&unique), "{:?}", acknowledged.difference(&unique));
+}
+
+#[test]
+fn branches_that_both_append_merge_and_each_event_is_shown_once() {
+    for layout in ["single", "per-agent"] {
+        let repo = Repo::new();
+        repo.write("_bus/config.toml", format!("[events]\nlayout = \"{layout}\"\n"));
+        note(&repo, "a", "base").ok();
+        repo.commit_all("base");
+        let other = repo.worktree("side");
+        for number in 0..3 {
+            note(&repo, "a", &format!("main {number}")).ok();
+            note(&repo, "b", &format!("side {number}")).within(&other).ok();
+        }
+        repo.commit_all("main");
+        repo.commit_all_in(&other, "side");
+        repo.git(&["merge", "--quiet", "--squash", "side"]);
+        repo.commit_all("squash");
+        repo.git_in(&other, &["merge", "--quiet", "-m", "back", "main"]);
+        note(&repo, "b", "side 3").within(&other).ok();
+        repo.commit_all_in(&other, "more");
+        repo.git(&["merge", "--quiet", "-m", "again", "side"]);
+        repo.git(&["worktree", "remove", "--force", other.to_str().unwrap()]);
+        let shown = listed(&repo, &repo.root());
+        let unique: BTreeSet<&String> = shown.iter().collect();
+        assert_eq!((shown.len(), unique.len()), (8, 8), "{layout}: {shown:?}");
+    }
+}
+
+#[test]
+fn a_checkout_in_a_loop_beside_a_writer_loses_no_acknowledged_event() {
+    let repo = Repo::new();
+    note(&repo, "a", "first").ok();
+    repo.commit_all("log");
+    repo.git(&["branch", "side"]);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let noted = |number: &usize| note(&repo, "a", &format!("n{number}")).run().status == Some(0);
+            (0..120).filter(noted).count()
+        });
+        let mut turn = 0;
+        while !writer.is_finished() {
+            turn += 1;
+            // Each may refuse because the tree is dirty, or the index locked: that is git's own answer.
+            repo.try_git_in(&repo.root(), &["commit", "--quiet", "--all", "--message", "log"]);
+            repo.try_git_in(&repo.root(), &["checkout", "--quiet", if turn % 2 == 0 { "main" } else { "side" }]);
+        }
+        assert_eq!(writer.join().unwrap(), 120);
+    });
+    note(&repo, "a", "last").ok();
+    repo.commit_all("rest");
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    for branch in ["main", "side"] {
+        repo.git(&["checkout", "--quiet", branch]);
+        seen.extend(listed(&repo, &repo.root()));
+    }
+    let missing: Vec<String> = (0..120).map(|number| format!("n{number}")).filter(|name| !seen.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn while_git_holds_the_tree_events_are_journaled_and_put_back() {
+    let repo = Repo::new();
+    note(&repo, "a", "one").ok();
+    repo.write(".git/index.lock", "");
+    note(&repo, "a", "two").ok();
+    note(&repo, "b", "three").ok();
+    // git overwrites what it had decided to overwrite.
+    fs::remove_dir_all(repo.path("_bus/events")).unwrap();
+    assert_eq!(listed(&repo, &repo.root()), ["two", "three"], "readers read the journal");
+    fs::remove_file(repo.path(".git/index.lock")).unwrap();
+    note(&repo, "a", "four").ok();
+    assert_eq!(listed(&repo, &repo.root()), ["two", "three", "four"]);
+    assert_eq!(repo.read("_bus/events/b.jsonl").lines().count(), 1, "each line is back in its own file");
+    assert_eq!(repo.read(".git/bus/journal/main.jsonl"), "");
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_log_that_is_swapped_under_the_writer_still_gets_the_line() {
+    let repo = Repo::new();
+    note(&repo, "a", "one").ok();
+    let flag = repo.beside("flag");
+    let writer =
+        note(&repo, "a", "two").env("BUS_PAUSE_AT", "line-appended").env("BUS_PAUSE_FILE", flag.to_str().unwrap()).start();
+    while !flag.exists() {
+        std::thread::yield_now();
+    }
+    let log = repo.path("_bus/events/a.jsonl");
+    let swapped = fs::read_to_string(&log).unwrap().lines().next().unwrap().to_owned() + "\n";
+    fs::write(repo.path("new"), swapped).unwrap();
+    fs::rename(repo.path("new"), &log).unwrap();
+    // The second write pauses, too: the file that stands there is written before anybody says so.
+    fs::remove_file(&flag).unwrap();
+    while !flag.exists() && log_lines(&repo.root()).len() < 2 {
+        std::thread::yield_now();
+    }
+    let _ = fs::remove_file(&flag);
+    assert_eq!(Ran::of(writer).status, Some(0));
+    assert_eq!(listed(&repo, &repo.root()), ["one", "two"]);
+}
+
+#[test]
+fn bad_lines_are_named_and_hide_nothing() {
+    let repo = Repo::new();
+    note(&repo, "a", "one").ok();
+    let good = repo.log_lines()[0].clone();
+    let other = good.replace("\"one\"", "\"forged\"");
+    let bad = format!("{good}\n\n{{\"torn\n[]\n{good}{good}\n{}\n{other}\n{{\"ts\"", "y".repeat(70_000));
+    repo.write("_bus/events/a.jsonl", bad);
+    for arguments in [vec!["event", "list"], vec!["event", "list", "--limit", "9"], vec!["status"]] {
+        let ran = repo.bus(&arguments).ok();
+        for line in [3, 4, 5, 6, 8] {
+            assert!(ran.stderr.contains(&format!("`_bus/events/a.jsonl` line {line}: ")), "{line}\n{}", ran.transcript);
+        }
+        assert!(ran.stderr.contains("another event has the same id"), "{}", ran.transcript);
+        assert_eq!(ran.stdout.matches(" :: note :: ").count(), 1, "{}", ran.transcript);
+    }
+    note(&repo, "a", "two").ok();
+    assert!(listed(&repo, &repo.root()).contains(&"two".to_owned()), "a torn last line is closed");
+}
+
+#[test]
+fn filters_come_before_the_limit() {
+    let repo = Repo::new();
+    for (number, agent) in ["a", "b", "a", "c", "a"].into_iter().enumerate() {
+        note(&repo, agent, &format!("s{number}")).at(&format!("2026-03-01T12:0{number}:00Z")).ok();
+    }
+    repo.by("a", &["event", "log", "--event", "audit", "--task", "T-1", "--summary", "s5"]).at("2026-03-01T12:05:00Z").ok();
+    let list = |more: &[&str]| {
+        let ran = repo.bus(&[&["event", "list", "--json"], more].concat()).at("2026-03-01T13:00:00Z").ok();
+        ran.ndjson().iter().map(|event| event["summary"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(list(&[]), "s0 s1 s2 s3 s4 s5");
+    assert_eq!(list(&["--limit", "2"]), "s4 s5");
+    assert_eq!(list(&["--limit", "2", "--reverse"]), "s5 s4");
+    assert_eq!(list(&["--agent", "a", "--event", "note", "--limit", "2"]), "s2 s4");
+    assert_eq!(list(&["--agent", "b", "--agent", "C"]), "s1 s3");
+    assert_eq!(list(&["--task", "t-1"]), "s5");
+    assert_eq!(list(&["--since", "2026-03-01T12:03:00Z"]), "s3 s4 s5");
+    assert_eq!(list(&["--since", "57m", "--until", "2026-03-01T12:04:00Z"]), "s3 s4");
+    repo.bus(&["event", "list", "--since", "yesterday"]).exits(2);
+}
+
+#[test]
+fn what_comes_from_the_future_is_shown_and_flagged() {
+    let repo = Repo::new();
+    note(&repo, "a", "x").at("2026-03-02T00:00:00Z").ok();
+    assert!(repo.bus(&["event", "list"]).ok().stdout.trim_end().ends_with(":: from the future"));
+    assert_eq!(repo.bus(&["event", "list", "--json"]).ok().ndjson()[0]["future"], true);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Any split of the lines over files and worktrees, with any of them twice, shows the same set.
+    #[test]
+    fn readers_see_the_union_however_it_is_split(
+        lines in prop::collection::vec((0..5_u8, prop::bool::ANY, 0..3_usize, prop::option::of(0..3_usize)), 1..12),
+    ) {
+        let repo = Repo::new();
+        let other = repo.worktree("wt");
+        let files = [repo.path("_bus/events/x.jsonl"), repo.path("_bus/events/y.jsonl"), other.join("_bus/events/x.jsonl")];
+        let mut texts = [String::new(), String::new(), String::new()];
+        let mut expected = BTreeSet::new();
+        for (number, (minute, with_id, file, copy)) in lines.iter().enumerate() {
+            let id = if *with_id { format!(r#""id":"id{number}","#) } else { String::new() };
+            let line = format!(r#"{{"agent_id":"a","event":"note",{id}"summary":"s{number}","ts":"2026-03-01T12:0{minute}:00Z"}}"#) + "\n";
+            texts[*file].push_str(&line);
+            copy.iter().for_each(|copy| texts[*copy].push_str(&line));
+            expected.insert(format!("s{number}"));
+        }
+        for (path, text) in files.iter().zip(&texts) {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let forward = listed(&repo, &repo.root());
+        prop_assert_eq!(forward.len(), expected.len());
+        prop_assert_eq!(forward.into_iter().collect::<BTreeSet<_>>(), expected.clone());
+        let backward = repo.bus(&["event", "list", "--reverse", "--json"]).within(&other).ok().ndjson();
+        prop_assert_eq!(backward.len(), expected.len());
+    }
+}

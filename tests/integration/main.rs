@@ -1,0 +1,15 @@
+//! Proves behaviour through the binary, in real git repositories.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod claims;
+mod crash;
+mod harness;
+mod init;
+mod liveness;
+mod log;
+mod older;
+mod paper;
+mod race;
+mod safety;
+mod status;

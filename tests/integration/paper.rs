@@ -1,0 +1,99 @@
+//! Paper cannot drift: README, help and tables say what the binary does.
+
+use std::process::Command;
+
+use super::harness::Repo;
+
+fn readme() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap()
+}
+
+/// Types a command line into a shell; `bus` must not call it a usage error.
+fn assert_understood(repo: &Repo, line: &str) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec \"$BUS\" {line}")]).current_dir(repo.root());
+    shell.env("BUS", env!("CARGO_BIN_EXE_bus")).env("BUS_AGENT", "codex-1");
+    let done = shell.output().unwrap();
+    assert_ne!(done.status.code(), Some(2), "bus {line}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// The code blocks of a markdown text that begin with one of these words.
+fn blocks(text: &str) -> Vec<&str> {
+    text.split("\n```").skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_readme_begins_with_two_commands() {
+    let readme = readme();
+    let first: Vec<&str> = blocks(&readme)[0].lines().skip(1).collect();
+    assert_eq!(first, ["cargo run --release -- demo", "cargo test"]);
+}
+
+#[test]
+fn the_readme_names_every_command_and_every_exit_status() {
+    let readme = readme();
+    let repo = Repo::bare_of_bus();
+    let help = repo.bus(&["--help"]).ok().stdout;
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    for command in commands.lines().map(|line| line.split_whitespace().next().unwrap()) {
+        assert!(readme.contains(&format!("`bus {command}")), "{command}");
+    }
+    for code in agent_bus::Code::ALL {
+        assert!(readme.contains(&format!("`{}`", code.as_str())), "{}", code.as_str());
+    }
+}
+
+#[test]
+fn every_command_that_the_readme_shows_is_understood() {
+    let readme = readme();
+    let repo = Repo::new();
+    let mut tried = 0;
+    for line in blocks(&readme).iter().filter(|block| block.starts_with("console\n")).flat_map(|block| block.lines()) {
+        let Some(command) = line.strip_prefix("$ bus ") else { continue };
+        let command = command.split("  #").next().unwrap().trim();
+        assert_understood(&repo, command);
+        tried += 1;
+    }
+    assert!(tried >= 5, "{tried}");
+}
+
+#[test]
+fn every_command_has_an_example_in_its_help_that_is_understood() {
+    let repo = Repo::new();
+    let commands = ["init", "deinit", "claim", "release", "heartbeat", "reclaim", "event log", "event list", "status", "demo"];
+    for command in commands {
+        let mut arguments: Vec<&str> = command.split(' ').collect();
+        arguments.push("--help");
+        let help = repo.bus(&arguments).ok().stdout;
+        let examples: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  bus ")).collect();
+        assert!(!examples.is_empty(), "bus {command} --help has no example");
+        for example in examples.iter().filter(|example| !example.starts_with("demo")) {
+            // What stands far to the right is its explanation; pipes and files are the shell's.
+            let call = example.split("   ").next().unwrap().split([';', '|', '>']).next().unwrap();
+            assert_understood(&repo, call);
+        }
+    }
+}
+
+#[test]
+fn this_repositorys_own_page_on_the_protocol_is_the_one_that_init_writes() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"));
+    let repo = Repo::new();
+    let own = std::fs::read_to_string(format!("{root}/_bus/README.md")).unwrap();
+    assert_eq!(own, repo.read("_bus/README.md"));
+}
+
+#[test]
+fn the_demo_keeps_its_promises() {
+    let repo = Repo::bare_of_bus();
+    let ran = repo.bus(&["demo", "--json"]).without("BUS_NOW").ok();
+    let checks = ran.json()["checks"].clone();
+    assert!(checks.as_array().unwrap().len() > 10);
+    assert!(checks.as_array().unwrap().iter().all(|check| check["holds"] == true), "{}", ran.transcript);
+}
+
+#[test]
+fn the_version_names_package_and_number() {
+    let repo = Repo::bare_of_bus();
+    assert_eq!(repo.bus(&["--version"]).ok().stdout, format!("bus (agent-bus) {}\n", env!("CARGO_PKG_VERSION")));
+}
