@@ -138,7 +138,7 @@ impl Bus {
     pub(super) fn claim_files(&self) -> ClaimFiles {
         let mut files = ClaimFiles::default();
         for (index, layout) in self.layouts().enumerate() {
-            for task in ids(layout.claims()) {
+            for task in ids(layout.claims(), |_| true) {
                 files.0.entry(task.clone()).or_default().push((index, task));
             }
         }
@@ -183,13 +183,18 @@ impl ClaimFiles {
 
 /// The ids, equal to `asked` but for case, that have a record in `folder`.
 fn spellings(folder: PathBuf, asked: &TaskId) -> Vec<TaskId> {
-    ids(folder).filter(|task| task == asked).collect()
+    let same = |name: &str| name.eq_ignore_ascii_case(asked.as_str());
+    ids(folder, same).collect()
 }
 
-/// The ids that have a record in `folder`.
-fn ids(folder: PathBuf) -> impl Iterator<Item = TaskId> {
+/// The ids, of those that are wanted, that have a record in `folder`.
+fn ids(folder: PathBuf, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = TaskId> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| TaskId::new(entry.file_name().to_str()?.strip_suffix(".json")?).ok())
+    entries.filter_map(move |entry| {
+        let name = entry.file_name();
+        let id = name.to_str()?.strip_suffix(".json").filter(|id| wanted(id))?;
+        TaskId::new(id).ok()
+    })
 }
 
 /// The file of the higher revision; where they are equal, they must agree.
