@@ -1,8 +1,8 @@
 //! The one advisory lock of a clone (design, section 3).
 //!
-//! The file is never deleted. Its holder keeps a note in it: who it is and which ref it is about to
-//! write. The note is emptied when the lock is given back, so a note that a new holder finds was
-//! left by a process that was killed.
+//! The file is never deleted. Its holder keeps a note in its first line: who it is and which ref it is about to
+//! write. The note is struck out when the lock is given back, so a note that a new holder finds was
+//! left by a process that was killed. The file does not shrink: that would cost the log's next sync more than the lock.
 
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -14,6 +14,9 @@ use super::{Error, Place, Verb};
 
 /// The longest note that is read back, in bytes.
 const MAX_NOTE: u64 = 512;
+
+/// The note of nobody.
+const NOBODY: &str = "-\n";
 
 /// The shortest and the longest pause between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(2));
@@ -57,10 +60,13 @@ impl Lock {
     }
 
     fn write_note(&mut self, reference: &str) -> Result<(), Error> {
-        let note = format!("{} {} {reference}\n", std::process::id(), self.command);
+        self.write_line(&format!("{} {} {reference}\n", std::process::id(), self.command))
+    }
+
+    fn write_line(&mut self, line: &str) -> Result<(), Error> {
         self.file
             .seek(SeekFrom::Start(0))
-            .and_then(|_| self.file.write_all(note.as_bytes()))
+            .and_then(|_| self.file.write_all(line.as_bytes()))
             .map_err(Error::io(Verb::Write, &self.path))
     }
 }
@@ -69,7 +75,7 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // A note that stays costs the next holder one look for a ref lock, no more. The unlock is
         // explicit: a child that another thread starts may hold the file open for longer.
-        let _ = self.file.set_len(0);
+        let _ = self.write_line(NOBODY);
         let _ = fs2::FileExt::unlock(&self.file);
     }
 }

@@ -11,10 +11,13 @@ use crate::record::Timestamp;
 /// The longest mark that is read, in bytes.
 const MAX_MARK: usize = 200;
 
-/// Sets the time of the mark at `place` to now, and makes it where it is missing.
+/// Sets the time of the mark at `place` to now, and makes it where it is missing. Times have whole seconds, so a mark of
+/// this second is left as it is: a change of it would have to go to disk with the next line of the log.
 pub fn touch(place: &Place, clock: Clock) {
-    if place.inspect().is_err() {
-        return;
+    match place.inspect() {
+        Ok(Some(metadata)) if metadata.modified().is_ok_and(|touched| from_system(touched) == clock.now()) => return,
+        Ok(_) => {}
+        Err(_) => return,
     }
     let path = place.path();
     let open = || File::options().write(true).create(true).truncate(false).open(&path);
