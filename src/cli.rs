@@ -2,14 +2,17 @@
 
 mod args;
 mod claim;
+mod completions;
 mod context;
 mod deinit;
 mod demo;
+mod doctor;
 mod escape;
 mod event;
 mod exit;
 mod heartbeat;
 mod init;
+mod man;
 mod output;
 mod reclaim;
 mod release;
@@ -29,6 +32,9 @@ use output::Output;
 /// Parses `arguments`, runs one command, and picks the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if completions::answer(&arguments) {
+        return ExitCode::SUCCESS;
+    }
     let outcome = match parse(&arguments) {
         Ok(cli) => {
             let mut output = Output::new(cli.global.json, cli.global.quiet, cli.global.color);
@@ -70,6 +76,9 @@ fn dispatch(cli: Cli, output: &mut Output) -> Result<u8, Failure> {
         Command::Reclaim(args) => reclaim::run(&context, &args, output),
         Command::Event(args) => event::run(&context, &args, output),
         Command::Status(args) => status::run(&context, &args, output),
+        Command::Doctor(args) => doctor::run(&context, &args, output),
+        Command::Completions(args) => completions::run(&args, output),
+        Command::Man(args) => man::run(&args, output),
         Command::Demo(args) => demo::run(&context, &args, output),
     }
 }

@@ -14,7 +14,7 @@ mod place;
 mod replace;
 mod union;
 
-pub use append::{Journal, append, put_back, recently_has};
+pub use append::{Journal, append, close_line, is_cut_off, put_back, recently_has};
 pub use clock::Clock;
 pub use crash::crash_point;
 pub use error::{Error, Verb};

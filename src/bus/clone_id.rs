@@ -8,6 +8,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::{Bus, Error};
+use crate::record::Origin;
 use crate::record::json::{self, MAX_RECORD, Object};
 use crate::store::replace;
 
@@ -37,6 +38,18 @@ impl Bus {
     /// This clone's id, where it has one: a clone without one has made no claims.
     pub(super) fn known_clone_id(&self) -> Result<Option<String>, Error> {
         Ok(id_of(&self.known_places()?, &self.here()))
+    }
+
+    /// Whether ids were minted, and none for this place.
+    pub(super) fn is_copied(&self) -> Result<bool, Error> {
+        let known = self.known_places()?;
+        Ok(!known.is_empty() && id_of(&known, &self.here()).is_none())
+    }
+
+    /// The origin of claims that this worktree makes; none where it has made none.
+    pub(super) fn here_origin(&self) -> Result<Option<Origin>, Error> {
+        let id = self.known_clone_id()?;
+        Ok(id.map(|id| Origin::new(&id, self.repo.worktree_name().as_deref())))
     }
 
     fn known_places(&self) -> Result<Vec<Object>, Error> {

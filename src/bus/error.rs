@@ -268,14 +268,14 @@ impl Error {
                 "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json"
                     .to_owned()
             }
-            Self::Malformed { truth: Some(task), place, .. } => format!(
-                "the ref has the true record: `git log -1 --format=%b refs/bus/claims/{}`; put that into `{place}`, without the empty last line",
-                task.as_str().to_ascii_uppercase()
-            ),
+            Self::Malformed { truth: Some(_), .. } => {
+                "restore it from its ref, which has the true record: `bus doctor --fix` (what stands there is kept aside)"
+                    .to_owned()
+            }
             Self::Malformed { .. } | Self::MalformedConfig { .. } => {
                 "mend that line by hand, then run the same command again; nothing was changed".to_owned()
             }
-            Self::UnreadableRef { .. } => "the next `bus claim` of the task sets it aside, and the claim files decide".to_owned(),
+            Self::UnreadableRef { .. } => "set it aside, so that the claim files decide: `bus doctor --fix`".to_owned(),
             Self::ClaimHeld { task, reclaimable: Some(why), .. } => {
                 format!("it is {why}: take it over with `bus reclaim {task} --note WHY`")
             }
@@ -292,7 +292,7 @@ impl Error {
                 format!("look at `{branch}` first; to do it again: `bus claim {task} --reopen`")
             }
             Self::Diverged { task, place, .. } => format!(
-                "compare `{place}` with `git log refs/bus/claims/{}`; if the file is wrong, restore its committed version",
+                "`bus doctor` shows both; compare `{place}` with `git log refs/bus/claims/{}`, and restore what is right",
                 task.as_str().to_ascii_uppercase()
             ),
             Self::AssignedElsewhere { task, .. } | Self::NotAssigned { task } => {

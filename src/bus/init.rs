@@ -1,5 +1,7 @@
 //! Lays a bus out in a repository (design, section 6).
 
+use std::path::Path;
+
 use super::{Bus, Error};
 use crate::store::{Place, create, replace};
 
@@ -55,17 +57,26 @@ impl Bus {
         let _lock = self.lock()?;
         let own = self.own_files();
         own.iter().try_for_each(|own| own.place.inspect().map(drop))?;
-        let texts = LINES.map(|(name, lines)| (self.layout.place(name), lines));
-        texts.iter().try_for_each(|(place, _)| place.inspect().map(drop))?;
+        self.lined_files().iter().try_for_each(|(place, _)| place.inspect().map(drop))?;
         let mut laid = Vec::new();
         for own in own {
-            let folder = own.place.path().parent().is_some_and(std::path::Path::exists);
+            let folder = own.place.path().parent().is_some_and(Path::exists);
             if (own.text == KEEP && folder) || !create(&own.place, own.text.as_bytes())? {
                 continue;
             }
             laid.push(Laid { path: own.place.relative().display().to_string(), lines: Vec::new() });
         }
-        for (place, lines) in texts {
+        laid.extend(self.lay_lines(&LINES.map(|(name, _)| name))?);
+        Ok(laid)
+    }
+
+    /// Adds the lines that those of git's own files lack which are called `names`.
+    pub(super) fn lay_lines(&self, names: &[&str]) -> Result<Vec<Laid>, Error> {
+        let mut laid = Vec::new();
+        for (place, lines) in self.lined_files() {
+            if !names.iter().any(|name| place.relative() == Path::new(name)) {
+                continue;
+            }
             let before = place.read(MAX_TEXT)?;
             if let Some((text, lines)) = with_lines(before.as_deref(), lines) {
                 replace(&place, &text)?;
@@ -73,6 +84,15 @@ impl Bus {
             }
         }
         Ok(laid)
+    }
+
+    /// The lines that git's own file called `name` lacks.
+    pub(super) fn missing_lines(&self, name: &str) -> Result<Vec<String>, Error> {
+        let mut missing = Vec::new();
+        for (place, lines) in self.lined_files().into_iter().filter(|(place, _)| place.relative() == Path::new(name)) {
+            missing.extend(with_lines(place.read(MAX_TEXT)?.as_deref(), lines).map_or_else(Vec::new, |(_, lines)| lines));
+        }
+        Ok(missing)
     }
 
     /// All files that [`Bus::init`] makes.

@@ -150,10 +150,7 @@ impl Bus {
     pub(super) fn append_event(&self, lock: &Lock, event: &Event) -> Result<(), Error> {
         let line = self.check_event(event)?;
         let journal = self.journal();
-        put_back(lock, &journal, |line| {
-            let event = Event::parse(line.as_bytes()).ok()?;
-            self.log_place(&event.agent_id).ok()
-        })?;
+        put_back(lock, &journal, |line| self.log_of_line(line))?;
         Ok(append(lock, &self.log_place(&event.agent_id)?, &line, Some(&journal))?)
     }
 
@@ -178,6 +175,12 @@ impl Bus {
         let names = std::fs::read_dir(self.layout.events()).into_iter().flatten().flatten().map(|entry| entry.file_name());
         let known = names.filter(|name| name.to_ascii_lowercase() == wanted).min();
         Ok(known.and_then(|name| Some(place.sibling(name.to_str()?))).unwrap_or(place))
+    }
+
+    /// The file of the log that a line of the journal belongs to.
+    pub(super) fn log_of_line(&self, line: &str) -> Option<Place> {
+        let event = Event::parse(line.as_bytes()).ok()?;
+        self.log_place(&event.agent_id).ok()
     }
 
     /// This worktree's journal.

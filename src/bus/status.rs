@@ -158,9 +158,32 @@ impl Bus {
     }
 
     /// All tasks that have a ref, or a file in any worktree.
-    fn tasks(&self, files: &ClaimFiles) -> Result<BTreeSet<TaskId>, Error> {
+    pub(super) fn tasks(&self, files: &ClaimFiles) -> Result<BTreeSet<TaskId>, Error> {
         let with_refs = self.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok());
-        Ok(with_refs.chain(files.tasks().cloned()).collect())
+        // A file knows the letter case, a ref does not.
+        let mut tasks: BTreeSet<TaskId> = files.tasks().cloned().collect();
+        tasks.extend(with_refs);
+        Ok(tasks)
+    }
+
+    /// All tasks that were ever claimed, as far as this clone knows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Git`] where the refs cannot be read.
+    pub fn known_tasks(&self) -> Result<BTreeSet<TaskId>, Error> {
+        self.tasks(&self.claim_files())
+    }
+
+    /// All agents that have a log file, or were at work in this clone.
+    #[must_use]
+    pub fn known_agents(&self) -> BTreeSet<AgentId> {
+        let stems = self.log_files().into_iter().filter_map(|path| AgentId::new(path.file_stem()?.to_str()?).ok());
+        let logs = stems.filter(|agent| agent.as_str() != "events" && agent.as_str() != "main");
+        let present = std::fs::read_dir(self.private.folder().join("presence")).into_iter().flatten().flatten();
+        let mut agents: BTreeSet<AgentId> = logs.collect();
+        agents.extend(present.filter_map(|entry| AgentId::new(entry.file_name().to_str()?).ok()));
+        agents
     }
 
     /// The tasks that somebody holds.

@@ -97,13 +97,27 @@ impl Bus {
         if !ahead || !claim.status.is_live() || who.owns(claim) {
             return Ok(None);
         }
+        Ok(if self.is_known(tip, claim)? { None } else { Some(file) })
+    }
+
+    /// Whether the chain that ends at `tip` has a state of this very claim.
+    pub(super) fn is_known(&self, tip: &State, claim: &Claim) -> Result<bool, Error> {
         let mut link = tip.link.clone();
         loop {
             if Claim::parse(&link.body).is_ok_and(|past| past.same_claim(claim)) {
-                return Ok(None);
+                return Ok(true);
             }
-            let Some(parent) = self.before(&link)? else { return Ok(Some(file)) };
+            let Some(parent) = self.before(&link)? else { return Ok(false) };
             link = parent;
+        }
+    }
+
+    /// The ref's state alone, whatever the files say.
+    pub(super) fn tip(&self, task: &TaskId) -> Result<Option<State>, Error> {
+        let name = RefName::claim(task);
+        match self.repo.tip(&name)? {
+            Tip::At(link) => state(link, &name, task).map(Some),
+            Tip::Missing | Tip::Unreadable { .. } => Ok(None),
         }
     }
 
@@ -173,6 +187,14 @@ impl ClaimFiles {
     /// The tasks that have a file anywhere.
     pub(super) fn tasks(&self) -> impl Iterator<Item = &TaskId> {
         self.0.keys()
+    }
+
+    /// The tasks that have two files in this worktree, which spell it differently.
+    pub(super) fn doubles(&self) -> impl Iterator<Item = (&TaskId, &TaskId)> {
+        self.0.values().filter_map(|files| {
+            let mut here = files.iter().filter(|(index, _)| *index == 0).map(|(_, task)| task);
+            Some((here.next()?, here.next()?))
+        })
     }
 
     fn spellings(&self, worktree: usize, asked: &TaskId) -> Vec<TaskId> {

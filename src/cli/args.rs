@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::ArgValueCompleter;
 
+use super::completions;
 use crate::record::{AgentId, Span, TaskId, Timestamp};
 
 const LONG_ABOUT: &str = "\
@@ -47,7 +49,7 @@ pub(super) struct Global {
     #[arg(short = 'C', long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub(super) repo: Option<PathBuf>,
     /// Who you are [default: $BUS_AGENT, else AGENT_MANIFEST.json]; on `status` and `event list`, whom to show (repeatable)
-    #[arg(long, global = true, value_name = "ID", help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "ID", help_heading = "Global options", add = ArgValueCompleter::new(completions::agents))]
     pub(super) agent: Vec<AgentId>,
     /// Print JSON to stdout: one document, on failure, too (`event list`: one a line)
     #[arg(long, global = true, help_heading = "Global options")]
@@ -85,6 +87,12 @@ pub(super) enum Command {
     Event(super::event::EventArgs),
     /// Show who does what, and the latest events
     Status(super::status::StatusArgs),
+    /// Find what a crash or a hand edit left, and mend it
+    Doctor(super::doctor::DoctorArgs),
+    /// Print what makes a shell complete bus
+    Completions(super::completions::CompletionsArgs),
+    /// Write the man pages, one a command
+    Man(super::man::ManArgs),
     /// Show what bus does, in a throwaway repository, in a few seconds
     Demo(super::demo::DemoArgs),
 }
@@ -94,10 +102,10 @@ pub(super) enum Command {
 #[group(required = true, multiple = false)]
 pub(super) struct TaskArg {
     /// The task
-    #[arg(value_name = "TASK")]
+    #[arg(value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
     task: Option<TaskId>,
     /// The task, as an option
-    #[arg(long = "task", value_name = "TASK")]
+    #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
     task_option: Option<TaskId>,
 }
 

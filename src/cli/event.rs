@@ -1,8 +1,10 @@
 //! `bus event log` and `bus event list`
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 
 use super::args::When;
+use super::completions;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
@@ -53,7 +55,7 @@ struct LogArgs {
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     summary: String,
     /// The task
-    #[arg(long, value_name = "TASK")]
+    #[arg(long, value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
     task: Option<TaskId>,
     /// The plan
     #[arg(long, value_name = "ID")]
@@ -84,7 +86,7 @@ struct ListArgs {
     #[arg(long = "event", value_name = "NAME")]
     events: Vec<EventKind>,
     /// Only events on this task (repeatable)
-    #[arg(long = "task", value_name = "TASK")]
+    #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
     tasks: Vec<TaskId>,
     /// Only events since then: a time, or 30s, 10m, 4h, 2d ago
     #[arg(long, value_name = "WHEN")]

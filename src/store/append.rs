@@ -103,6 +103,36 @@ pub fn put_back(held: &Lock, journal: &Journal, target: impl Fn(&str) -> Option<
     Ok(())
 }
 
+/// Whether the last line of the file at `place` has no newline: its writer died in the middle of it.
+///
+/// # Errors
+///
+/// As [`Place::inspect`].
+pub fn is_cut_off(place: &Place) -> Result<bool, Error> {
+    let path = place.path();
+    match place.inspect()? {
+        Some(metadata) if metadata.len() > 0 => {
+            let last = File::open(&path).and_then(|mut file| last_byte(&mut file));
+            Ok(last.map_err(Error::io(Verb::Read, &path))? != b'\n')
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Ends the last line of the file at `place` with a newline, where it has none.
+///
+/// # Errors
+///
+/// As [`append`].
+pub fn close_line(_held: &Lock, place: &Place) -> Result<(), Error> {
+    if !is_cut_off(place)? {
+        return Ok(());
+    }
+    let path = place.path();
+    let mut file = open(&path).map_err(Error::io(Verb::Write, &path))?;
+    file.write_all(b"\n").and_then(|()| file.sync_data()).map_err(Error::io(Verb::Write, &path))
+}
+
 /// Whether the last MiB of the file at `place` has `needle`.
 ///
 /// # Errors

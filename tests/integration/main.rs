@@ -4,6 +4,7 @@
 
 mod claims;
 mod crash;
+mod doctor;
 mod harness;
 mod init;
 mod liveness;

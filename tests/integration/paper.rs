@@ -60,7 +60,21 @@ fn every_command_that_the_readme_shows_is_understood() {
 #[test]
 fn every_command_has_an_example_in_its_help_that_is_understood() {
     let repo = Repo::new();
-    let commands = ["init", "deinit", "claim", "release", "heartbeat", "reclaim", "event log", "event list", "status", "demo"];
+    let commands = [
+        "init",
+        "deinit",
+        "claim",
+        "release",
+        "heartbeat",
+        "reclaim",
+        "event log",
+        "event list",
+        "status",
+        "doctor",
+        "completions",
+        "man",
+        "demo",
+    ];
     for command in commands {
         let mut arguments: Vec<&str> = command.split(' ').collect();
         arguments.push("--help");
@@ -96,4 +110,42 @@ fn the_demo_keeps_its_promises() {
 fn the_version_names_package_and_number() {
     let repo = Repo::bare_of_bus();
     assert_eq!(repo.bus(&["--version"]).ok().stdout, format!("bus (agent-bus) {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn there_is_a_man_page_for_every_command() {
+    let repo = Repo::new();
+    repo.bus(&["man", "pages"]).ok();
+    let pages = std::fs::read_dir(repo.path("pages")).unwrap().count();
+    for page in ["bus.1", "bus-claim.1", "bus-event-log.1", "bus-doctor.1"] {
+        assert!(
+            repo.read(&format!("pages/{page}")).contains(".SH EXIT STATUS")
+                || repo.read(&format!("pages/{page}")).contains(".TH"),
+            "{page}"
+        );
+    }
+    assert!(pages >= 13, "{pages}");
+    repo.write("file", "");
+    repo.bus(&["man", "file"]).fails(9, "system");
+}
+
+#[test]
+fn shells_complete_commands_tasks_and_agents() {
+    let repo = Repo::new();
+    repo.by("codex-1", &["claim", "Queue-001"]).ok();
+    repo.by("codex-2", &["claim", "QUEUE-002"]).ok();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(repo.bus(&["completions", shell]).ok().stdout.contains("COMPLETE"), "{shell}");
+    }
+    repo.bus(&["completions", "tcsh"]).exits(2);
+    let complete = |words: &[&str]| {
+        let index = words.len().to_string();
+        let ran = repo.bus(&[&["--", "bus"], words].concat());
+        let ran = ran.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", &index).env("_CLAP_COMPLETE_COMP_TYPE", "9");
+        ran.env("_CLAP_COMPLETE_SPACE", "true").env("_CLAP_IFS", "\n").ok().stdout
+    };
+    assert_eq!(complete(&["rel"]), "release");
+    assert_eq!(complete(&["release", "q"]), "QUEUE-002\nQueue-001");
+    assert_eq!(complete(&["event", "list", "--task", "QUEUE-002"]), "QUEUE-002");
+    assert_eq!(complete(&["status", "--agent", "codex-"]), "codex-1\ncodex-2");
 }

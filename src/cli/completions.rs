@@ -1,0 +1,93 @@
+//! `bus completions`, and the answers to what a shell asks while somebody types.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, ValueEnum};
+use clap_complete::CompletionCandidate;
+use clap_complete::env::{CompleteEnv, Shells};
+use serde_json::Value;
+
+use super::args::Cli;
+use super::exit::Failure;
+use super::output::Output;
+use super::words;
+use crate::bus::{Bus, Options};
+use crate::store::Clock;
+
+const EXAMPLES: &str = "\
+Examples:
+  bus completions bash         print what makes bash complete commands, options, tasks and agents
+
+To install it:
+  bash        echo 'source <(bus completions bash)' >> ~/.bashrc
+  zsh         echo 'source <(bus completions zsh)' >> ~/.zshrc
+  fish        bus completions fish > ~/.config/fish/completions/bus.fish
+  elvish      echo 'eval (bus completions elvish | slurp)' >> ~/.elvish/rc.elv
+  powershell  bus completions powershell >> $PROFILE";
+
+/// The variable by which a shell asks for completions.
+const VARIABLE: &str = "COMPLETE";
+
+/// Print what makes a shell complete `bus`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
+    Powershell,
+}
+
+pub(super) fn run(args: &CompletionsArgs, output: &mut Output) -> Result<u8, Failure> {
+    let name = args.shell.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+    let mut script = Vec::new();
+    let shells = Shells::builtins();
+    let written = shells.completer(&name).map(|shell| shell.write_registration(VARIABLE, "bus", "bus", "bus", &mut script));
+    if !matches!(written, Some(Ok(()))) {
+        let what = format!("there are no completions for {name}");
+        return Err(Failure::Usage { what, hint: "see `bus completions --help`".to_owned() });
+    }
+    let script = String::from_utf8_lossy(&script).into_owned();
+    output.document(&words::object([("shell", Value::from(name)), ("script", Value::from(script.as_str()))]));
+    output.text(&script);
+    Ok(0)
+}
+
+/// Answers a shell that asks for completions; `false` where none does.
+pub(super) fn answer(arguments: &[OsString]) -> bool {
+    if std::env::var_os(VARIABLE).is_none() {
+        return false;
+    }
+    let folder = std::env::current_dir().ok();
+    let answered = CompleteEnv::with_factory(Cli::command).var(VARIABLE).try_complete(arguments, folder.as_deref());
+    // A completion that fails shows nothing; the shell has no place for an error.
+    answered.unwrap_or(true)
+}
+
+/// The tasks that begin with what is typed.
+pub(super) fn tasks(typed: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(typed, |bus| bus.known_tasks().unwrap_or_default().iter().map(ToString::to_string).collect())
+}
+
+/// The agents that begin with what is typed.
+pub(super) fn agents(typed: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(typed, |bus| bus.known_agents().iter().map(ToString::to_string).collect())
+}
+
+fn candidates(typed: &OsStr, list: impl Fn(&Bus) -> Vec<String>) -> Vec<CompletionCandidate> {
+    let start = PathBuf::from(".");
+    let options = Options { start, clock: Clock::new(None), patience: Duration::ZERO, command: "completions" };
+    let words = Bus::open(options).map(|bus| list(&bus)).unwrap_or_default();
+    let typed = typed.to_string_lossy().to_ascii_lowercase();
+    words.into_iter().filter(|word| word.to_ascii_lowercase().starts_with(&typed)).map(CompletionCandidate::new).collect()
+}
