@@ -2,6 +2,7 @@
 
 mod args;
 mod claim;
+mod commands;
 mod completions;
 mod context;
 mod deinit;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
-use args::{Cli, Command};
+use args::Cli;
 use context::Context;
 use exit::Failure;
 use output::Output;
@@ -67,18 +68,5 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
 
 fn dispatch(cli: Cli, output: &mut Output) -> Result<u8, Failure> {
     let context = Context::new(cli.global)?;
-    match cli.command {
-        Command::Init(args) => init::run(&context, &args, output),
-        Command::Deinit(args) => deinit::run(&context, &args, output),
-        Command::Claim(args) => claim::run(&context, &args, output),
-        Command::Release(args) => release::run(&context, &args, output),
-        Command::Heartbeat(args) => heartbeat::run(&context, &args, output),
-        Command::Reclaim(args) => reclaim::run(&context, &args, output),
-        Command::Event(args) => event::run(&context, &args, output),
-        Command::Status(args) => status::run(&context, &args, output),
-        Command::Doctor(args) => doctor::run(&context, &args, output),
-        Command::Completions(args) => completions::run(&args, output),
-        Command::Man(args) => man::run(&args, output),
-        Command::Demo(args) => demo::run(&context, &args, output),
-    }
+    cli.command.run(&context, output)
 }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser};
 use clap_complete::ArgValueCompleter;
 
+use super::commands::Command;
 use super::completions;
 use crate::record::{AgentId, Span, TaskId, Timestamp};
 
@@ -66,35 +67,6 @@ pub(super) struct Global {
     /// Say more on stderr: where things are
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub(super) verbose: bool,
-}
-
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Lay out a bus in this repository
-    Init(super::init::InitArgs),
-    /// Take out what `bus init` laid out
-    Deinit(super::deinit::DeinitArgs),
-    /// Claim a task: exactly one agent owns it
-    Claim(super::claim::ClaimArgs),
-    /// Give a task back: done, released or paused
-    Release(super::release::ReleaseArgs),
-    /// Give a sign of life for a task
-    Heartbeat(super::heartbeat::HeartbeatArgs),
-    /// Take over a task whose owner is gone
-    Reclaim(super::reclaim::ReclaimArgs),
-    /// Write or read the log
-    Event(super::event::EventArgs),
-    /// Show who does what, and the latest events
-    Status(super::status::StatusArgs),
-    /// Find what a crash or a hand edit left, and mend it
-    Doctor(super::doctor::DoctorArgs),
-    /// Print what makes a shell complete bus
-    Completions(super::completions::CompletionsArgs),
-    /// Write the man pages, one a command
-    Man(super::man::ManArgs),
-    /// Show what bus does, in a throwaway repository, in a few seconds
-    Demo(super::demo::DemoArgs),
 }
 
 /// A task, as an argument or as `--task`.

@@ -118,11 +118,7 @@ fn there_is_a_man_page_for_every_command() {
     repo.bus(&["man", "pages"]).ok();
     let pages = std::fs::read_dir(repo.path("pages")).unwrap().count();
     for page in ["bus.1", "bus-claim.1", "bus-event-log.1", "bus-doctor.1"] {
-        assert!(
-            repo.read(&format!("pages/{page}")).contains(".SH EXIT STATUS")
-                || repo.read(&format!("pages/{page}")).contains(".TH"),
-            "{page}"
-        );
+        assert!(repo.read(&format!("pages/{page}")).contains(".TH "), "{page}");
     }
     assert!(pages >= 13, "{pages}");
     repo.write("file", "");
@@ -145,7 +141,7 @@ fn shells_complete_commands_tasks_and_agents() {
         ran.env("_CLAP_COMPLETE_SPACE", "true").env("_CLAP_IFS", "\n").ok().stdout
     };
     assert_eq!(complete(&["rel"]), "release");
-    assert_eq!(complete(&["release", "q"]), "QUEUE-002\nQueue-001");
+    assert_eq!(complete(&["release", "q"]), "Queue-001\nQUEUE-002");
     assert_eq!(complete(&["event", "list", "--task", "QUEUE-002"]), "QUEUE-002");
     assert_eq!(complete(&["status", "--agent", "codex-"]), "codex-1\ncodex-2");
 }

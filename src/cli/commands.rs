@@ -1,0 +1,108 @@
+//! The commands. Each is put together only when it is the one that was typed, so that a command costs the same however
+//! many others there are: clap's derive would build them all.
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
+
+use super::{
+    claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, heartbeat, init, man, output::Output,
+    reclaim, release, status,
+};
+
+/// The command that was typed.
+#[derive(Debug)]
+pub(super) enum Command {
+    Init(init::InitArgs),
+    Deinit(deinit::DeinitArgs),
+    Claim(claim::ClaimArgs),
+    Release(release::ReleaseArgs),
+    Heartbeat(heartbeat::HeartbeatArgs),
+    Reclaim(reclaim::ReclaimArgs),
+    Event(event::EventArgs),
+    Status(status::StatusArgs),
+    Doctor(doctor::DoctorArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+    Demo(demo::DemoArgs),
+}
+
+/// Adds the arguments of one command to clap's description of it.
+type Describe = fn(clap::Command) -> clap::Command;
+
+/// Each command's name, what it does in a line, and its arguments.
+const COMMANDS: [(&str, &str, Describe); 12] = [
+    ("init", "Lay out a bus in this repository", init::InitArgs::augment_args),
+    ("deinit", "Take out what `bus init` laid out", deinit::DeinitArgs::augment_args),
+    ("claim", "Claim a task: exactly one agent owns it", claim::ClaimArgs::augment_args),
+    ("release", "Give a task back: done, released or paused", release::ReleaseArgs::augment_args),
+    ("heartbeat", "Give a sign of life for a task", heartbeat::HeartbeatArgs::augment_args),
+    ("reclaim", "Take over a task whose owner is gone", reclaim::ReclaimArgs::augment_args),
+    ("event", "Write or read the log", event::EventArgs::augment_args),
+    ("status", "Show who does what, and the latest events", status::StatusArgs::augment_args),
+    ("doctor", "Find what a crash or a hand edit left, and mend it", doctor::DoctorArgs::augment_args),
+    ("completions", "Print what makes a shell complete bus", completions::CompletionsArgs::augment_args),
+    ("man", "Write the man pages, one a command", man::ManArgs::augment_args),
+    ("demo", "Show what bus does, in a throwaway repository, in a few seconds", demo::DemoArgs::augment_args),
+];
+
+impl Command {
+    /// Runs the command.
+    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<u8, Failure> {
+        match self {
+            Self::Init(args) => init::run(context, args, output),
+            Self::Deinit(args) => deinit::run(context, args, output),
+            Self::Claim(args) => claim::run(context, args, output),
+            Self::Release(args) => release::run(context, args, output),
+            Self::Heartbeat(args) => heartbeat::run(context, args, output),
+            Self::Reclaim(args) => reclaim::run(context, args, output),
+            Self::Event(args) => event::run(context, args, output),
+            Self::Status(args) => status::run(context, args, output),
+            Self::Doctor(args) => doctor::run(context, args, output),
+            Self::Completions(args) => completions::run(args, output),
+            Self::Man(args) => man::run(args, output),
+            Self::Demo(args) => demo::run(context, args, output),
+        }
+    }
+}
+
+impl Subcommand for Command {
+    fn augment_subcommands(bus: clap::Command) -> clap::Command {
+        let describe = |(name, about, arguments): (&'static str, &'static str, Describe)| {
+            clap::Command::new(name).about(about).defer(arguments)
+        };
+        bus.subcommands(COMMANDS.map(describe)).subcommand_required(true).arg_required_else_help(true)
+    }
+
+    fn augment_subcommands_for_update(bus: clap::Command) -> clap::Command {
+        Self::augment_subcommands(bus)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        COMMANDS.iter().any(|(known, ..)| *known == name)
+    }
+}
+
+impl FromArgMatches for Command {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand() {
+            Some(("init", args)) => Ok(Self::Init(FromArgMatches::from_arg_matches(args)?)),
+            Some(("deinit", args)) => Ok(Self::Deinit(FromArgMatches::from_arg_matches(args)?)),
+            Some(("claim", args)) => Ok(Self::Claim(FromArgMatches::from_arg_matches(args)?)),
+            Some(("release", args)) => Ok(Self::Release(FromArgMatches::from_arg_matches(args)?)),
+            Some(("heartbeat", args)) => Ok(Self::Heartbeat(FromArgMatches::from_arg_matches(args)?)),
+            Some(("reclaim", args)) => Ok(Self::Reclaim(FromArgMatches::from_arg_matches(args)?)),
+            Some(("event", args)) => Ok(Self::Event(FromArgMatches::from_arg_matches(args)?)),
+            Some(("status", args)) => Ok(Self::Status(FromArgMatches::from_arg_matches(args)?)),
+            Some(("doctor", args)) => Ok(Self::Doctor(FromArgMatches::from_arg_matches(args)?)),
+            Some(("completions", args)) => Ok(Self::Completions(FromArgMatches::from_arg_matches(args)?)),
+            Some(("man", args)) => Ok(Self::Man(FromArgMatches::from_arg_matches(args)?)),
+            Some(("demo", args)) => Ok(Self::Demo(FromArgMatches::from_arg_matches(args)?)),
+            _ => Err(clap::Error::raw(ErrorKind::MissingSubcommand, "name a command; see `bus --help`\n")),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
