@@ -199,7 +199,7 @@ impl Bus {
             expires_at: ttl.map(|ttl| now.after(ttl.get())),
             base: self.repo.head().map(|head| head.to_string()),
             session_id: None,
-            lineage: before.map_or_else(Vec::new, |before| lineage(before, ended, now)),
+            lineage: before.map_or_else(Vec::new, |before| lineage(before, ended, &who.agent, now)),
             confirmed: None,
             claim_id: Some(ClaimId::unique()),
             origin: Some(who.origin.clone()),
@@ -330,11 +330,13 @@ fn assigned(view: &View, assignment: Option<crate::record::Assignment>) -> Error
 }
 
 /// The earlier claims, with the one that stands among them.
-fn lineage(before: &Claim, ended: Option<(Ended, Option<String>)>, now: Timestamp) -> Vec<PastClaim> {
-    let (how, at, note) = match (ended, before.status) {
-        (Some((how, note)), _) => (how, now, note),
-        (None, Status::Done) => (Ended::Done, before.released_at.unwrap_or(now), before.release_note.clone()),
-        (None, _) => (Ended::Released, before.released_at.unwrap_or(now), before.release_note.clone()),
+fn lineage(before: &Claim, ended: Option<(Ended, Option<String>)>, next: &AgentId, now: Timestamp) -> Vec<PastClaim> {
+    let (ended, at, by, note) = match ended {
+        Some((how, note)) => (how, now, Some(next.clone()), note),
+        None => {
+            let how = if before.status == Status::Done { Ended::Done } else { Ended::Released };
+            (how, before.released_at.unwrap_or(now), before.released_by.clone(), before.release_note.clone())
+        }
     };
     let mut extra = crate::record::json::Object::new();
     // A claim without a name is known by its agent and its time (design, section 5).
@@ -344,7 +346,9 @@ fn lineage(before: &Claim, ended: Option<(Ended, Option<String>)>, now: Timestam
     let past = PastClaim {
         claim_id: before.claim_id.clone(),
         agent_id: before.agent_id.clone(),
-        ended: how,
+        origin: before.origin.clone(),
+        by,
+        ended,
         at,
         note: note.as_deref().map(quote),
         extra,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::view::{State, View};
 use super::{Bus, Error, Who};
-use crate::record::{AgentId, Claim, Ended, Timestamp};
+use crate::record::{AgentId, Claim, Ended, PastClaim, Timestamp};
 
 /// How a claim was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,11 +76,10 @@ fn ended_by_other(claim: &Claim, who: &Who) -> Option<Loss> {
     Some(Loss { by: Some(by.clone()), at, how, note: claim.release_note.clone() })
 }
 
-/// Where the chain begins too late: the lineage knows agents, but not where they worked.
+/// Where the chain begins too late: what the record remembers of the claims before it.
 fn from_lineage(claim: &Claim, who: &Who) -> Option<Loss> {
-    let place = claim.lineage.iter().rposition(|past| past.agent_id == who.agent)?;
-    let past = &claim.lineage[place];
-    let next = claim.lineage.get(place + 1).map_or(&claim.agent_id, |next| &next.agent_id);
-    let lost = past.ended == Ended::Reclaimed && *next != who.agent;
-    lost.then(|| Loss { by: Some(next.clone()), at: past.at, how: past.ended, note: past.note.clone() })
+    let mine = |past: &&PastClaim| past.agent_id == who.agent && past.origin.as_ref().is_none_or(|origin| *origin == who.origin);
+    let past = claim.lineage.iter().rfind(mine)?;
+    let by = past.by.clone().filter(|by| *by != who.agent || past.ended == Ended::Moved)?;
+    Some(Loss { by: Some(by), at: past.at, how: past.ended, note: past.note.clone() })
 }

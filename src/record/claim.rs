@@ -160,6 +160,10 @@ pub struct PastClaim {
     pub claim_id: Option<ClaimId>,
     /// Who owned it.
     pub agent_id: AgentId,
+    /// Where it was made; none where an older bus wrote it.
+    pub origin: Option<Origin>,
+    /// Who ended it, where that was not its owner.
+    pub by: Option<AgentId>,
     /// How it ended.
     pub ended: Ended,
     /// When it ended.
@@ -179,6 +183,8 @@ impl PastClaim {
         Ok(Self {
             claim_id: fields.optional_text("claim_id")?.map(ClaimId),
             agent_id: fields.id("agent_id")?,
+            origin: fields.optional_text("origin")?.filter(|origin| !origin.is_empty()).map(Origin),
+            by: fields.optional_id("by")?,
             ended: Ended::parse(fields.text("ended")?)?,
             at: fields.time("at")?,
             note: fields.optional_text("note")?,
@@ -190,6 +196,8 @@ impl PastClaim {
         let mut object = self.extra.clone();
         put(&mut object, "claim_id", self.claim_id.as_ref());
         put(&mut object, "agent_id", Some(&self.agent_id));
+        put(&mut object, "origin", self.origin.as_ref());
+        put(&mut object, "by", self.by.as_ref());
         put(&mut object, "ended", Some(self.ended.as_str()));
         put(&mut object, "at", Some(self.at));
         put(&mut object, "note", self.note.as_ref());

@@ -22,7 +22,7 @@ fn a_silent_owner_is_stale_and_a_present_one_is_not() {
     assert_eq!(taken["outcome"], "reclaimed");
     assert_eq!(
         taken["claim"]["lineage"][0],
-        json!({"claim_id": taken["previous"]["claim_id"], "agent_id": "a", "ended": "reclaimed", "at": stale, "note": "silent"})
+        json!({"claim_id": taken["previous"]["claim_id"], "agent_id": "a", "origin": taken["previous"]["origin"], "by": "b", "ended": "reclaimed", "at": stale, "note": "silent"})
     );
     let again = repo.by("b", &["reclaim", "T-1", "--note", "silent", "--json"]).at(stale).ok().json();
     assert_eq!(again["outcome"], "unchanged", "run again, it finds its own work");

@@ -11,6 +11,7 @@ mod liveness;
 mod log;
 mod older;
 mod paper;
+mod property;
 mod race;
 mod safety;
 mod status;
