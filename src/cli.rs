@@ -17,6 +17,7 @@ mod man;
 mod output;
 mod reclaim;
 mod release;
+mod signals;
 mod status;
 mod words;
 
@@ -32,6 +33,7 @@ use output::Output;
 
 /// Parses `arguments`, runs one command, and picks the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    signals::survive_limits();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if completions::answer(&arguments) {
         return ExitCode::SUCCESS;

@@ -199,7 +199,7 @@ impl Bus {
         let mut waiting = 0;
         for line in String::from_utf8_lossy(&bytes).lines() {
             let Some(place) = self.log_of_line(line) else { continue };
-            waiting += usize::from(!recently_has(&place, line.as_bytes())?);
+            waiting += usize::from(!recently_has(&place, line)?);
         }
         if waiting > 0 {
             let held = journal.index_lock.exists();

@@ -51,8 +51,8 @@ impl Bus {
     pub(super) fn settle_event(&self, lock: &Lock, state: &State, written: Written) -> Result<(), Error> {
         let Some(event) = self.event_of(state)? else { return Ok(()) };
         if written == Written::Earlier {
-            let id = event.id.as_deref().unwrap_or_default().as_bytes();
-            if recently_has(&self.log_place(&event.agent_id)?, id)? || recently_has(&self.journal().place, id)? {
+            let line = event.to_line();
+            if recently_has(&self.log_place(&event.agent_id)?, &line)? || recently_has(&self.journal().place, &line)? {
                 return Ok(());
             }
         }

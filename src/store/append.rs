@@ -90,7 +90,7 @@ pub fn put_back(held: &Lock, journal: &Journal, target: impl Fn(&str) -> Option<
         }
         let mut all_there = true;
         for (line, place) in &lines {
-            if !recently_has(place, line.as_bytes())? {
+            if !recently_has(place, line)? {
                 all_there = false;
                 append(held, place, line, None)?;
             }
@@ -133,18 +133,18 @@ pub fn close_line(_held: &Lock, place: &Place) -> Result<(), Error> {
     file.write_all(b"\n").and_then(|()| file.sync_data()).map_err(Error::io(Verb::Write, &path))
 }
 
-/// Whether the last MiB of the file at `place` has `needle`.
+/// Whether the last MiB of the file at `place` has `line`, whole: a fragment that a writer left behind does not count.
 ///
 /// # Errors
 ///
 /// As [`Place::inspect`].
-pub fn recently_has(place: &Place, needle: &[u8]) -> Result<bool, Error> {
+pub fn recently_has(place: &Place, line: &str) -> Result<bool, Error> {
     if place.inspect()?.is_none() {
         return Ok(false);
     }
     let path = place.path();
     let bytes = read_tail(&path).map_err(Error::io(Verb::Read, &path))?;
-    Ok(memchr::memmem::find(&bytes, needle).is_some())
+    Ok(memchr::memmem::find(&bytes, format!("{line}\n").as_bytes()).is_some())
 }
 
 fn read_tail(path: &Path) -> io::Result<Vec<u8>> {

@@ -115,7 +115,12 @@ impl Repo {
 
     /// A command of `bus` in the main worktree.
     pub(crate) fn bus(&self, arguments: &[&str]) -> Bus<'_> {
-        let mut command = self.command(env!("CARGO_BIN_EXE_bus"), &self.root());
+        self.other(env!("CARGO_BIN_EXE_bus"), arguments)
+    }
+
+    /// Another program that runs `bus`, in the main worktree.
+    pub(crate) fn other(&self, program: &str, arguments: &[&str]) -> Bus<'_> {
+        let mut command = self.command(program, &self.root());
         command.args(arguments).env("BUS_NOW", NOON);
         Bus { repo: self, command }
     }
