@@ -194,8 +194,8 @@ impl Bus {
                 findings.push(finding("torn-line", self.show(&place), what, Some(Cure::CloseLine(place))));
             }
         }
-        let journal = self.journal();
-        let bytes = journal.place.read(usize::MAX - 1)?.unwrap_or_default();
+        let (journal, journal_place) = (self.journal(), self.journal_place());
+        let bytes = journal_place.read(usize::MAX - 1)?.unwrap_or_default();
         let mut waiting = 0;
         for line in String::from_utf8_lossy(&bytes).lines() {
             let Some(place) = self.log_of_line(line) else { continue };
@@ -206,7 +206,7 @@ impl Bus {
             let what = format!("{waiting} lines wait to be put back{}", if held { "; git holds the tree" } else { "" });
             findings.push(finding(
                 "journal",
-                journal.place.path().display().to_string(),
+                journal_place.path().display().to_string(),
                 what,
                 Some(Cure::PutBack).filter(|_| !held),
             ));

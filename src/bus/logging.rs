@@ -131,7 +131,8 @@ impl Bus {
             fields.push(("claim_status", claim.status.to_string()));
         }
         let object: Object = fields.into_iter().map(|(field, text)| (field.to_owned(), Value::from(text))).collect();
-        Ok(append(lock, &self.layout.errors(&who.agent), &json::compact(&object), None)?)
+        let journal = Journal { place: None, ..self.journal() };
+        Ok(append(lock, &self.layout.errors(&who.agent), &json::compact(&object), &journal)?)
     }
 
     fn pulse_if_due(&self, lock: &mut Lock, view: &View, who: &Who) -> Result<(), Error> {
@@ -151,7 +152,7 @@ impl Bus {
         let line = self.check_event(event)?;
         let journal = self.journal();
         put_back(lock, &journal, |line| self.log_of_line(line))?;
-        Ok(append(lock, &self.log_place(&event.agent_id)?, &line, Some(&journal))?)
+        Ok(append(lock, &self.log_place(&event.agent_id)?, &line, &journal)?)
     }
 
     /// The line of an event, which must not be too long for the log.
@@ -185,8 +186,12 @@ impl Bus {
 
     /// This worktree's journal.
     pub(super) fn journal(&self) -> Journal {
-        let place = self.private.journal(self.repo.worktree_name().as_deref());
-        Journal { index_lock: self.repo.index_lock(), place }
+        Journal { index_lock: self.repo.index_lock(), place: Some(self.journal_place()) }
+    }
+
+    /// The file of this worktree's journal.
+    pub(super) fn journal_place(&self) -> Place {
+        self.private.journal(self.repo.worktree_name().as_deref())
     }
 }
 

@@ -52,7 +52,7 @@ impl Bus {
         let Some(event) = self.event_of(state)? else { return Ok(()) };
         if written == Written::Earlier {
             let line = event.to_line();
-            if recently_has(&self.log_place(&event.agent_id)?, &line)? || recently_has(&self.journal().place, &line)? {
+            if recently_has(&self.log_place(&event.agent_id)?, &line)? || recently_has(&self.journal_place(), &line)? {
                 return Ok(());
             }
         }

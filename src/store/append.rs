@@ -15,8 +15,8 @@ const MAX_SWAPS: usize = 100;
 pub struct Journal {
     /// The worktree's `index.lock`: while it is there, git may have decided already what it overwrites.
     pub index_lock: PathBuf,
-    /// The journal itself.
-    pub place: Place,
+    /// The journal itself; none for lines that may be lost then.
+    pub place: Option<Place>,
 }
 
 /// Appends `line` to the file at `place` and returns once it is on disk.
@@ -28,25 +28,35 @@ pub struct Journal {
 ///
 /// [`Error::WrongKind`] where a link or a folder is in the way; [`Error::Io`] when the disk refuses: the line is then not
 /// in the log, or there as a fragment that readers skip.
-pub fn append(_held: &Lock, place: &Place, line: &str, journal: Option<&Journal>) -> Result<(), Error> {
+pub fn append(_held: &Lock, place: &Place, line: &str, journal: &Journal) -> Result<(), Error> {
     let path = place.path();
-    let git_holds = || journal.filter(|journal| journal.index_lock.exists());
+    let git_holds = || journal.index_lock.exists();
     for _ in 0..MAX_SWAPS {
-        if place.inspect()?.is_none() {
-            // Where git is about to make the file, one of ours would be in its way.
-            if let Some(journal) = git_holds() {
-                return keep_safe(journal, line);
+        let mut file = match place.inspect()? {
+            // Not made anew where git removes it just now: it would stand in the way of git's own.
+            Some(_) => match open(&path, Missing::Refuse) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened,
+            },
+            None => {
+                if git_holds() {
+                    return keep_safe(journal, line);
+                }
+                place.make_folders()?;
+                match open(&path, Missing::Create) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                    opened => opened,
+                }
             }
-            place.make_folders()?;
         }
-        let mut file = open(&path).map_err(Error::io(Verb::Write, &path))?;
+        .map_err(Error::io(Verb::Write, &path))?;
         // A file that git is still filling would be written over: this look comes after the file was opened.
-        let held_before = git_holds().is_some();
+        let held_before = git_holds();
         write_line(&mut file, &path, line)?;
         crash_point("line-appended");
         // First this, then the file's identity: if git is done by now, the swap has happened and shows below.
-        if held_before || git_holds().is_some() {
-            journal.map_or(Ok(()), |journal| keep_safe(journal, line))?;
+        if held_before || git_holds() {
+            keep_safe(journal, line)?;
         }
         if same_file(&file, &path)? {
             return Ok(());
@@ -56,12 +66,13 @@ pub fn append(_held: &Lock, place: &Place, line: &str, journal: Option<&Journal>
     Err(Error::io(Verb::Write, &path)(busy))
 }
 
-/// Appends `line` to the journal.
+/// Appends `line` to the journal, where there is one.
 fn keep_safe(journal: &Journal, line: &str) -> Result<(), Error> {
-    journal.place.make_folders()?;
-    journal.place.inspect()?;
-    let path = journal.place.path();
-    let mut file = open(&path).map_err(Error::io(Verb::Write, &path))?;
+    let Some(place) = &journal.place else { return Ok(()) };
+    place.make_folders()?;
+    let path = place.path();
+    let missing = if place.inspect()?.is_some() { Missing::Refuse } else { Missing::Create };
+    let mut file = open(&path, missing).map_err(Error::io(Verb::Write, &path))?;
     write_line(&mut file, &path, line)
 }
 
@@ -74,12 +85,13 @@ fn keep_safe(journal: &Journal, line: &str) -> Result<(), Error> {
 ///
 /// As [`append`]; the journal is then as it was.
 pub fn put_back(held: &Lock, journal: &Journal, target: impl Fn(&str) -> Option<Place>) -> Result<(), Error> {
-    let path = journal.place.path();
+    let Some(journal_place) = &journal.place else { return Ok(()) };
+    let path = journal_place.path();
     let waiting = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.len() > 0);
     if !waiting || journal.index_lock.exists() {
         return Ok(());
     }
-    journal.place.inspect()?;
+    journal_place.inspect()?;
     let bytes = fs::read(&path).map_err(Error::io(Verb::Read, &path))?;
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<(&str, Place)> = text.lines().filter_map(|line| Some((line, target(line)?))).collect();
@@ -92,7 +104,7 @@ pub fn put_back(held: &Lock, journal: &Journal, target: impl Fn(&str) -> Option<
         for (line, place) in &lines {
             if !recently_has(place, line)? {
                 all_there = false;
-                append(held, place, line, None)?;
+                append(held, place, line, journal)?;
             }
         }
         if all_there {
@@ -129,7 +141,7 @@ pub fn close_line(_held: &Lock, place: &Place) -> Result<(), Error> {
         return Ok(());
     }
     let path = place.path();
-    let mut file = open(&path).map_err(Error::io(Verb::Write, &path))?;
+    let mut file = open(&path, Missing::Refuse).map_err(Error::io(Verb::Write, &path))?;
     file.write_all(b"\n").and_then(|()| file.sync_data()).map_err(Error::io(Verb::Write, &path))
 }
 
@@ -170,9 +182,16 @@ fn write_line(file: &mut File, path: &Path, line: &str) -> Result<(), Error> {
     if length == 0 { sync_folder(path) } else { Ok(()) }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// What is done about a file that is missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Refuse,
+    Create,
+}
+
+fn open(path: &Path, missing: Missing) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true);
+    options.read(true).append(true).create_new(missing == Missing::Create);
     no_follow(&mut options);
     options.open(path)
 }
@@ -231,7 +250,7 @@ mod tests {
         }
 
         fn journal(&self) -> Journal {
-            Journal { index_lock: self.folder.path().join("index.lock"), place: self.place("journal/main.jsonl") }
+            Journal { index_lock: self.folder.path().join("index.lock"), place: Some(self.place("journal/main.jsonl")) }
         }
     }
 
@@ -250,7 +269,7 @@ mod tests {
         let whole = "{\"a\":1}\n{\"b\":2}\n";
         for cut in 0..=whole.len() {
             put(&place.path(), &whole[..cut]);
-            append(&fixture.lock, &place, "{\"c\":3}", None).unwrap();
+            append(&fixture.lock, &place, "{\"c\":3}", &fixture.journal()).unwrap();
             let after = text(&place);
             assert!(after.starts_with(&whole[..cut]), "nothing is cut: {after:?}");
             assert_eq!(after.lines().last(), Some("{\"c\":3}"));
@@ -265,16 +284,20 @@ mod tests {
         let (place, journal) = (fixture.place("log"), fixture.journal());
         let target = |_: &str| Some(place.clone());
         put(&journal.index_lock, "");
-        append(&fixture.lock, &place, "one", Some(&journal)).unwrap();
-        append(&fixture.lock, &place, "two", Some(&journal)).unwrap();
+        append(&fixture.lock, &place, "one", &journal).unwrap();
+        append(&fixture.lock, &place, "two", &journal).unwrap();
         put(&place.path(), "one\n");
         put_back(&fixture.lock, &journal, target).unwrap();
-        assert_eq!((text(&place).as_str(), text(&journal.place).as_str()), ("one\n", "one\ntwo\n"), "git is not done");
+        assert_eq!(
+            (text(&place).as_str(), text(journal.place.as_ref().unwrap()).as_str()),
+            ("one\n", "one\ntwo\n"),
+            "git is not done"
+        );
         fs::remove_file(&journal.index_lock).unwrap();
         put_back(&fixture.lock, &journal, target).unwrap();
-        assert_eq!((text(&place).as_str(), text(&journal.place).as_str()), ("one\ntwo\n", ""));
-        append(&fixture.lock, &place, "three", Some(&journal)).unwrap();
-        assert_eq!(text(&journal.place), "", "no git, no journal");
+        assert_eq!((text(&place).as_str(), text(journal.place.as_ref().unwrap()).as_str()), ("one\ntwo\n", ""));
+        append(&fixture.lock, &place, "three", &journal).unwrap();
+        assert_eq!(text(journal.place.as_ref().unwrap()), "", "no git, no journal");
     }
 
     #[test]
@@ -282,12 +305,12 @@ mod tests {
         let fixture = Fixture::new();
         let (place, journal) = (fixture.place("log"), fixture.journal());
         put(&journal.index_lock, "");
-        append(&fixture.lock, &place, "one", Some(&journal)).unwrap();
+        append(&fixture.lock, &place, "one", &journal).unwrap();
         assert!(!place.path().exists());
         put(&place.path(), "zero\n");
         fs::remove_file(&journal.index_lock).unwrap();
         put_back(&fixture.lock, &journal, |_| Some(place.clone())).unwrap();
-        assert_eq!((text(&place).as_str(), text(&journal.place).as_str()), ("zero\none\n", ""));
+        assert_eq!((text(&place).as_str(), text(journal.place.as_ref().unwrap()).as_str()), ("zero\none\n", ""));
     }
 
     #[cfg(unix)]
@@ -299,7 +322,7 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), fixture.place("log").path()).unwrap();
         std::os::unix::fs::symlink(fixture.folder.path(), fixture.place("sub").path()).unwrap();
         for relative in ["log", "sub/log"] {
-            let refused = append(&fixture.lock, &fixture.place(relative), "x", None);
+            let refused = append(&fixture.lock, &fixture.place(relative), "x", &fixture.journal());
             assert!(matches!(refused, Err(Error::WrongKind { found: "a symlink", .. })), "{refused:?}");
         }
         assert_eq!(text(&outside), "");
