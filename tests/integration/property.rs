@@ -64,7 +64,10 @@ struct World<'a> {
     places: &'a [PathBuf],
     task: TaskId,
     model: Model,
-    /// Every state that a claim file has had.
+    /// Whether the ref was deleted: a file of an earlier claim that claims to be newer is then unknown to the chain, and rightly
+    /// holds claims back (`claim-diverged`), so none is made.
+    history_deleted: bool,
+    /// Every state that a claim file has had since.
     past: Vec<Vec<u8>>,
     counter: usize,
 }
@@ -200,6 +203,7 @@ impl World<'_> {
         let mut claim = Claim::parse(text.as_bytes()).unwrap();
         match how {
             0 => claim.notes = Some("by hand".to_owned()),
+            1 if self.history_deleted => return,
             1 => claim.revision += 3,
             _ => claim.agent_id = AgentId::new("agent2").unwrap(),
         }
@@ -221,6 +225,8 @@ impl World<'_> {
         }
         self.repo.git(&["update-ref", "-d", &format!("refs/bus/claims/{}", self.task)]);
         self.model.forgotten.append(&mut self.model.lost);
+        self.history_deleted = true;
+        self.past.clear();
         assert_eq!(self.claim(holder, false, false, true).unwrap().outcome, Outcome::Updated);
     }
 
@@ -249,7 +255,15 @@ fn whatever_happens_there_is_one_owner_and_nobody_loses_a_task_without_being_tol
     let result = runner.borrow_mut().run(&steps(), |steps| {
         round.set(round.get() + 1);
         let task = TaskId::new(format!("T-{}", round.get())).unwrap();
-        let mut world = World { repo: &repo, places: &places, task, model: Model::default(), past: Vec::new(), counter: 0 };
+        let mut world = World {
+            repo: &repo,
+            places: &places,
+            task,
+            model: Model::default(),
+            history_deleted: false,
+            past: Vec::new(),
+            counter: 0,
+        };
         for step in &steps {
             world.play(step);
         }
