@@ -1,17 +1,26 @@
 //! What managers have said about who shall do a task.
 
 use super::decide::{self, Refusal};
-use super::{Bus, Error};
+use super::view::View;
+use super::{Bus, Error, Who};
 use crate::record::json::MAX_RECORD;
-use crate::record::{AgentId, Assignment, TaskId};
+use crate::record::{Assignment, TaskId};
 
 impl Bus {
-    /// The latest assignment of `task` in any worktree.
+    /// The assignment of the task, and what it means for a claim by `who`, as the policy has it.
     ///
     /// # Errors
     ///
     /// [`Error::Malformed`] where a record of it is none.
-    pub(super) fn assignment(&self, task: &TaskId) -> Result<Option<Assignment>, Error> {
+    pub(super) fn assignment_for(&self, view: &View, who: &Who) -> Result<(Option<Assignment>, Option<Refusal>), Error> {
+        let assignment = self.latest_assignment(&view.task)?;
+        let engineer = assignment.as_ref().and_then(|assignment| assignment.engineer.as_ref());
+        let verdict = decide::assignment(engineer, &who.agent, self.config()?.require_assignment);
+        Ok((assignment, verdict))
+    }
+
+    /// The latest assignment of `task` in any worktree.
+    fn latest_assignment(&self, task: &TaskId) -> Result<Option<Assignment>, Error> {
         let mut latest: Option<Assignment> = None;
         for layout in self.layouts() {
             let place = layout.assignment(task);
@@ -22,11 +31,5 @@ impl Bus {
             }
         }
         Ok(latest)
-    }
-
-    /// What `assignment` means for a claim by `agent`, as the policy has it.
-    pub(super) fn assignment_verdict(&self, assignment: Option<&Assignment>, agent: &AgentId) -> Result<Option<Refusal>, Error> {
-        let engineer = assignment.and_then(|assignment| assignment.engineer.as_ref());
-        Ok(decide::assignment(engineer, agent, self.config()?.require_assignment))
     }
 }

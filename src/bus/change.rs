@@ -1,10 +1,10 @@
 //! How a claim comes to a new state: read, decide, write a commit, move the ref, settle; all under the lock.
 
-use super::settle::{Written, is_in_line};
+use super::settle::is_in_line;
 use super::view::{State, View, state};
 use super::{Bus, Error, Who};
 use crate::record::json::MAX_RECORD;
-use crate::record::{AgentId, Claim, TaskId};
+use crate::record::{AgentId, Claim, Event, TaskId};
 use crate::store::{Lock, crash_point};
 
 /// How often a change is tried while something that does not take the lock moves the ref.
@@ -93,15 +93,15 @@ impl Bus {
             match (decide(&view, &who)?, previous) {
                 (Next::Settle, Some(claim)) => {
                     if let Some(tip) = &view.tip {
-                        self.settle(&lock, tip, Written::Earlier)?;
+                        self.settle(&lock, tip)?;
                     }
                     return Ok(Changed { outcome: Outcome::Unchanged, previous: Some(claim.clone()), claim });
                 }
                 (Next::Settle, None) => return Err(Error::NotHeld { task: view.task, ended: None }),
                 (Next::Write { verb, claim, outcome }, previous) => {
-                    if let Some(state) = self.write_state(&mut lock, &view, &who, verb, &claim)? {
+                    if let Some((state, event)) = self.write_state(&mut lock, &view, &who, verb, &claim)? {
                         if verb != "heartbeat" {
-                            self.settle(&lock, &state, Written::Now)?;
+                            self.settle_new(&lock, &state, event.as_ref())?;
                         }
                         return Ok(Changed { outcome, claim: state.claim, previous });
                     }
@@ -112,7 +112,7 @@ impl Bus {
         Err(Error::RefContended { reference: name, tries: MAX_TRIES })
     }
 
-    /// Writes the next state of a claim; nothing where the ref was moved meanwhile.
+    /// Writes the next state of a claim, and returns it with its event; nothing where the ref was moved meanwhile.
     pub(super) fn write_state(
         &self,
         lock: &mut Lock,
@@ -120,7 +120,7 @@ impl Bus {
         who: &Who,
         verb: &str,
         claim: &Claim,
-    ) -> Result<Option<State>, Error> {
+    ) -> Result<Option<(State, Option<Event>)>, Error> {
         self.settle_own_past(lock, view, who, verb)?;
         let now = self.clock.now();
         let parent = match (&view.tip, &view.stand_in) {
@@ -135,26 +135,27 @@ impl Bus {
         let subject = format!("{verb} {} by {}", view.task, who.agent);
         let link = self.repo.write_link(parent, &who.agent, now, &subject, &next.to_bytes())?;
         let state = State { link, claim: next };
-        self.check_before_swap(&state)?;
+        let event = self.check_before_swap(&state)?;
         crash_point("object-written");
         lock.about_to_write(view.name.as_str())?;
         let moved = self.repo.swap(&view.name, view.tip_id(), state.link.id)?;
         crash_point("ref-written");
-        Ok(moved.then_some(state))
+        Ok(moved.then_some((state, event)))
     }
 
-    /// What would stop the event or the file later must stop the claim now.
-    fn check_before_swap(&self, state: &State) -> Result<(), Error> {
+    /// What would stop the event or the file later must stop the claim now. Returns the event.
+    fn check_before_swap(&self, state: &State) -> Result<Option<Event>, Error> {
         let size = state.link.body.len();
         if size > MAX_RECORD {
             let what = format!("the claim would have {size} bytes, and may have {MAX_RECORD}");
             return Err(Error::Usage { what, hint: "shorten the notes".to_owned() });
         }
-        if let Some(event) = self.event_of(state)? {
-            self.check_event(&event)?;
+        let event = self.event_of(state)?;
+        if let Some(event) = &event {
+            self.check_event(event)?;
             self.log_place(&event.agent_id)?.inspect()?;
         }
-        Ok(())
+        Ok(event)
     }
 
     /// Before the caller's own state is left behind: does what a crash left undone of it. A heartbeat writes no file
@@ -162,8 +163,8 @@ impl Bus {
     fn settle_own_past(&self, lock: &Lock, view: &View, who: &Who, verb: &str) -> Result<(), Error> {
         let own = |tip: &&State| tip.link.author == who.agent.as_str() && who.owns(&tip.claim);
         match view.tip.as_ref().filter(own).filter(|tip| !is_in_line(view.file.as_ref(), tip)) {
-            Some(tip) if verb == "heartbeat" => self.settle(lock, tip, Written::Earlier),
-            Some(tip) => self.settle_event(lock, tip, Written::Earlier),
+            Some(tip) if verb == "heartbeat" => self.settle(lock, tip),
+            Some(tip) => self.settle_event(lock, tip),
             None => Ok(()),
         }
     }

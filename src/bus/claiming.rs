@@ -70,11 +70,7 @@ impl Bus {
             if let Some(file) = self.contradiction(view, who)? {
                 return Err(self.diverged(view, file));
             }
-            let assignment = if request.allow_unassigned { None } else { self.assignment(&view.task)? };
-            let verdict = match request.allow_unassigned {
-                true => None,
-                false => self.assignment_verdict(assignment.as_ref(), &who.agent)?,
-            };
+            let (assignment, verdict) = if request.allow_unassigned { (None, None) } else { self.assignment_for(view, who)? };
             let wish = Wish { reopen: request.reopen, here: request.here, assignment: verdict };
             let (verb, ended, outcome) = match decide::claim(view.claim(), who, wish) {
                 Ok(Grant::Keep) => return self.keep(view, request),

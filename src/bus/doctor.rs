@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::settle::{Written, is_in_line};
+use super::settle::is_in_line;
 use super::view::{ClaimFiles, View};
 use super::{Bus, Error};
 use crate::record::TaskId;
@@ -92,7 +92,7 @@ impl Bus {
     fn apply(&self, lock: &mut Lock, cure: Cure) -> Result<(), Error> {
         match cure {
             Cure::Settle(task) => match self.view(&task)?.tip {
-                Some(tip) => self.settle(lock, &tip, Written::Earlier),
+                Some(tip) => self.settle(lock, &tip),
                 None => Ok(()),
             },
             Cure::Restore(task) => self.restore(lock, &task),
@@ -113,7 +113,7 @@ impl Bus {
             replace(&self.private.broken(task, &format!("{}.json", self.clock.now().unix())), &bytes)?;
         }
         replace(&place, &tip.link.body)?;
-        self.settle(lock, &tip, Written::Earlier)
+        self.settle(lock, &tip)
     }
 
     fn examine_task(&self, task: &TaskId, files: &ClaimFiles, findings: &mut Vec<Finding>) -> Result<(), Error> {

@@ -10,23 +10,26 @@ use crate::store::{Lock, crash_point, recently_has, replace};
 /// How many characters of a note an event repeats.
 const MAX_QUOTE: usize = 1000;
 
-/// Whether the state was written just now, under the lock that is still held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
-    /// By this process: its event cannot be in the log yet.
-    Now,
-    /// At some earlier time: a crash may have left its event or its file undone.
-    Earlier,
-}
-
 impl Bus {
     /// Does what is missing of `state` in this worktree: its event, then its file. Done twice, it changes nothing.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where the disk refuses; running it again finishes the work.
-    pub(super) fn settle(&self, lock: &Lock, state: &State, written: Written) -> Result<(), Error> {
-        self.settle_event(lock, state, written)?;
+    pub(super) fn settle(&self, lock: &Lock, state: &State) -> Result<(), Error> {
+        self.settle_event(lock, state)?;
+        self.settle_file(state)
+    }
+
+    /// Does what a state asks for that was written just now, under the lock that is still held: the log cannot have its
+    /// `event` yet.
+    pub(super) fn settle_new(&self, lock: &Lock, state: &State, event: Option<&Event>) -> Result<(), Error> {
+        event.map_or(Ok(()), |event| self.append_event(lock, event))?;
+        self.settle_file(state)
+    }
+
+    /// Brings this worktree's claim file in line with `state`.
+    fn settle_file(&self, state: &State) -> Result<(), Error> {
         crash_point("event-settled");
         let task = &state.claim.task_id;
         let file = self.file_claim(&self.layout, task)?;
@@ -48,13 +51,11 @@ impl Bus {
     }
 
     /// Appends the event of `state`, unless the log has it.
-    pub(super) fn settle_event(&self, lock: &Lock, state: &State, written: Written) -> Result<(), Error> {
+    pub(super) fn settle_event(&self, lock: &Lock, state: &State) -> Result<(), Error> {
         let Some(event) = self.event_of(state)? else { return Ok(()) };
-        if written == Written::Earlier {
-            let line = event.to_line();
-            if recently_has(&self.log_place(&event.agent_id)?, &line)? || recently_has(&self.journal_place(), &line)? {
-                return Ok(());
-            }
+        let line = event.to_line();
+        if recently_has(&self.log_place(&event.agent_id)?, &line)? || recently_has(&self.journal_place(), &line)? {
+            return Ok(());
         }
         self.append_event(lock, &event)
     }
