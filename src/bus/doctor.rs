@@ -9,7 +9,7 @@ use super::settle::is_in_line;
 use super::view::{ClaimFiles, View};
 use super::{Bus, Error};
 use crate::record::TaskId;
-use crate::store::{Error as StoreError, Lock, Place, Verb, close_line, is_cut_off, put_back, recently_has, replace};
+use crate::store::{Error as StoreError, Lock, Place, Verb, close_line, is_cut_off, put_back, replace};
 
 /// How old a lock of a ref must be before it counts as left behind. git holds one for milliseconds.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60);
@@ -33,7 +33,7 @@ enum Cure {
     Settle(TaskId),
     Restore(TaskId),
     SetRefAside(TaskId),
-    PutBack,
+    PutBack(Place),
     CloseLine(Place),
     Remove(PathBuf),
     Mint,
@@ -46,7 +46,7 @@ impl Cure {
             Self::Settle(_) => "write the file and the event that the ref asks for",
             Self::Restore(_) => "keep the file aside and write the ref's record in its place",
             Self::SetRefAside(_) => "keep the ref aside and let the claim files decide",
-            Self::PutBack => "append the lines that the log lacks",
+            Self::PutBack(_) => "append the lines that the log lacks",
             Self::CloseLine(_) => "end the line, so that it spoils nothing else",
             Self::Remove(_) => "remove it",
             Self::Mint => "give this clone an id of its own",
@@ -97,7 +97,7 @@ impl Bus {
             },
             Cure::Restore(task) => self.restore(lock, &task),
             Cure::SetRefAside(task) => self.mended_view(lock, &task).map(drop),
-            Cure::PutBack => Ok(put_back(lock, &self.journal(), |line| self.log_of_line(line))?),
+            Cure::PutBack(log) => Ok(put_back(lock, &log, &self.journal_of(&log))?),
             Cure::CloseLine(place) => Ok(close_line(lock, &place)?),
             Cure::Remove(path) => Ok(fs::remove_file(&path).map_err(StoreError::io(Verb::Remove, &path))?),
             Cure::Mint => self.clone_id().map(drop),
@@ -194,22 +194,14 @@ impl Bus {
                 findings.push(finding("torn-line", self.show(&place), what, Some(Cure::CloseLine(place))));
             }
         }
-        let (journal, journal_place) = (self.journal(), self.journal_place());
-        let bytes = journal_place.read(usize::MAX - 1)?.unwrap_or_default();
-        let mut waiting = 0;
-        for line in String::from_utf8_lossy(&bytes).lines() {
-            let Some(place) = self.log_of_line(line) else { continue };
-            waiting += usize::from(!recently_has(&place, line)?);
-        }
-        if waiting > 0 {
-            let held = journal.index_lock.exists();
-            let what = format!("{waiting} lines wait to be put back{}", if held { "; git holds the tree" } else { "" });
-            findings.push(finding(
-                "journal",
-                journal_place.path().display().to_string(),
-                what,
-                Some(Cure::PutBack).filter(|_| !held),
-            ));
+        for (log, journal) in self.journals() {
+            let waiting = journal.missing_from(&log)?.len();
+            if waiting > 0 {
+                let held = journal.git_holds();
+                let what = format!("{waiting} lines wait to be put back{}", if held { "; git holds the tree" } else { "" });
+                let place = self.show(&log);
+                findings.push(finding("journal", place, what, Some(Cure::PutBack(log)).filter(|_| !held)));
+            }
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ impl Bus {
         // A folder that is a link is nobody's log.
         let real = |layout: &&Layout| layout.place("_bus/events/-").inspect().is_ok();
         let logs = self.layouts().filter(real).map(Layout::events).map(|folder| (folder, 1));
-        let journals = (self.private.journals(), 2);
+        let journals = (self.private.journals(), 4);
         let entries = logs.chain([journals]).flat_map(|(folder, depth)| {
             walkdir::WalkDir::new(folder).min_depth(1).max_depth(depth).sort_by_file_name().into_iter().flatten()
         });

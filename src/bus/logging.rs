@@ -131,7 +131,7 @@ impl Bus {
             fields.push(("claim_status", claim.status.to_string()));
         }
         let object: Object = fields.into_iter().map(|(field, text)| (field.to_owned(), Value::from(text))).collect();
-        let journal = Journal { place: None, ..self.journal() };
+        let journal = Journal { place: None, index_lock: self.repo.index_lock() };
         Ok(append(lock, &self.layout.errors(&who.agent), &json::compact(&object), &journal)?)
     }
 
@@ -150,9 +150,12 @@ impl Bus {
     /// Appends `event` to the file of the log that its agent writes, once what git dropped is put back.
     pub(super) fn append_event(&self, lock: &Lock, event: &Event) -> Result<(), Error> {
         let line = self.check_event(event)?;
-        let journal = self.journal();
-        put_back(lock, &journal, |line| self.log_of_line(line))?;
-        Ok(append(lock, &self.log_place(&event.agent_id)?, &line, &journal)?)
+        for (log, journal) in self.journals() {
+            // What cannot be put back stays in the journal, where readers see it and `bus doctor` finds it.
+            let _ = put_back(lock, &log, &journal);
+        }
+        let log = self.log_place(&event.agent_id)?;
+        Ok(append(lock, &log, &line, &self.journal_of(&log))?)
     }
 
     /// The line of an event, which must not be too long for the log.
@@ -178,20 +181,19 @@ impl Bus {
         Ok(known.and_then(|name| Some(place.sibling(name.to_str()?))).unwrap_or(place))
     }
 
-    /// The file of the log that a line of the journal belongs to.
-    pub(super) fn log_of_line(&self, line: &str) -> Option<Place> {
-        let event = Event::parse(line.as_bytes()).ok()?;
-        self.log_place(&event.agent_id).ok()
+    /// The journal of a log file of this worktree.
+    pub(super) fn journal_of(&self, log: &Place) -> Journal {
+        let place = self.private.journal(self.repo.worktree_name().as_deref(), log);
+        Journal { index_lock: self.repo.index_lock(), place: Some(place) }
     }
 
-    /// This worktree's journal.
-    pub(super) fn journal(&self) -> Journal {
-        Journal { index_lock: self.repo.index_lock(), place: Some(self.journal_place()) }
-    }
-
-    /// The file of this worktree's journal.
-    pub(super) fn journal_place(&self) -> Place {
-        self.private.journal(self.repo.worktree_name().as_deref())
+    /// The log files of this worktree that have a journal, each with it.
+    pub(super) fn journals(&self) -> Vec<(Place, Journal)> {
+        let folder = self.private.worktree_journals(self.repo.worktree_name().as_deref()).join("events");
+        let names =
+            std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let logs = names.filter(|name| name.ends_with(".jsonl")).map(|name| self.layout.place(format!("_bus/events/{name}")));
+        logs.map(|log| (log.clone(), self.journal_of(&log))).collect()
     }
 }
 

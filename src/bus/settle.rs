@@ -54,7 +54,9 @@ impl Bus {
     pub(super) fn settle_event(&self, lock: &Lock, state: &State) -> Result<(), Error> {
         let Some(event) = self.event_of(state)? else { return Ok(()) };
         let line = event.to_line();
-        if recently_has(&self.log_place(&event.agent_id)?, &line)? || recently_has(&self.journal_place(), &line)? {
+        let log = self.log_place(&event.agent_id)?;
+        let journal = self.journal_of(&log).place;
+        if recently_has(&log, &line)? || journal.is_some_and(|journal| recently_has(&journal, &line).unwrap_or(false)) {
             return Ok(());
         }
         self.append_event(lock, &event)

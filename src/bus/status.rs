@@ -179,7 +179,7 @@ impl Bus {
     #[must_use]
     pub fn known_agents(&self) -> BTreeSet<AgentId> {
         let stems = self.log_files().into_iter().filter_map(|path| AgentId::new(path.file_stem()?.to_str()?).ok());
-        let logs = stems.filter(|agent| agent.as_str() != "events" && agent.as_str() != "main");
+        let logs = stems.filter(|agent| agent.as_str() != "events");
         let present = std::fs::read_dir(self.private.folder().join("presence")).into_iter().flatten().flatten();
         let mut agents: BTreeSet<AgentId> = logs.collect();
         agents.extend(present.filter_map(|entry| AgentId::new(entry.file_name().to_str()?).ok()));

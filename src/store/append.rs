@@ -1,28 +1,19 @@
 //! Appends lines to JSONL files that git may replace at any moment (design, section 4).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::replace::sync_folder;
-use super::{Error, Lock, Place, RECENT, Verb, crash_point};
+use super::{Error, Journal, Lock, Place, Verb, crash_point};
 
 /// How often a file may be swapped under one append before git is taken to be gone mad.
 const MAX_SWAPS: usize = 100;
 
-/// Where lines are kept safe while git holds the worktree.
-#[derive(Clone, Debug)]
-pub struct Journal {
-    /// The worktree's `index.lock`: while it is there, git may have decided already what it overwrites.
-    pub index_lock: PathBuf,
-    /// The journal itself; none for lines that may be lost then.
-    pub place: Option<Place>,
-}
-
 /// Appends `line` to the file at `place` and returns once it is on disk.
 ///
 /// The line goes out in one write, newline last. If an earlier writer died in the middle of a line, its fragment is
-/// closed off first, so that it spoils only itself. While git holds the worktree, the line also goes to `journal`.
+/// closed off first, so that it spoils only itself. The line also goes to `journal`; while git holds the worktree, durably.
 ///
 /// # Errors
 ///
@@ -30,20 +21,19 @@ pub struct Journal {
 /// in the log, or there as a fragment that readers skip.
 pub fn append(_held: &Lock, place: &Place, line: &str, journal: &Journal) -> Result<(), Error> {
     let path = place.path();
-    let git_holds = || journal.index_lock.exists();
     for _ in 0..MAX_SWAPS {
         let mut file = match place.inspect()? {
             // Not made anew where git removes it just now: it would stand in the way of git's own.
-            Some(_) => match open(&path, Missing::Refuse) {
+            Some(_) => match open_to_append(&path, false) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 opened => opened,
             },
             None => {
-                if git_holds() {
-                    return keep_safe(journal, line);
+                if journal.git_holds() {
+                    return journal.keep(line, Durable::Yes);
                 }
                 place.make_folders()?;
-                match open(&path, Missing::Create) {
+                match open_to_append(&path, true) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                     opened => opened,
                 }
@@ -51,12 +41,15 @@ pub fn append(_held: &Lock, place: &Place, line: &str, journal: &Journal) -> Res
         }
         .map_err(Error::io(Verb::Write, &path))?;
         // A file that git is still filling would be written over: this look comes after the file was opened.
-        let held_before = git_holds();
-        write_line(&mut file, &path, line)?;
+        let held_before = journal.git_holds();
+        write_line(&mut file, &path, line, Durable::Yes)?;
         crash_point("line-appended");
         // First this, then the file's identity: if git is done by now, the swap has happened and shows below.
-        if held_before || git_holds() {
-            keep_safe(journal, line)?;
+        if held_before || journal.git_holds() {
+            journal.keep(line, Durable::Yes)?;
+        } else {
+            // The line is on disk. That it could not be kept twice is no reason to call it lost.
+            let _ = journal.keep(line, Durable::No);
         }
         if same_file(&file, &path)? {
             return Ok(());
@@ -64,55 +57,6 @@ pub fn append(_held: &Lock, place: &Place, line: &str, journal: &Journal) -> Res
     }
     let busy = io::Error::new(io::ErrorKind::ResourceBusy, "the file is replaced again and again");
     Err(Error::io(Verb::Write, &path)(busy))
-}
-
-/// Appends `line` to the journal, where there is one.
-fn keep_safe(journal: &Journal, line: &str) -> Result<(), Error> {
-    let Some(place) = &journal.place else { return Ok(()) };
-    place.make_folders()?;
-    let path = place.path();
-    let missing = if place.inspect()?.is_some() { Missing::Refuse } else { Missing::Create };
-    let mut file = open(&path, missing).map_err(Error::io(Verb::Write, &path))?;
-    write_line(&mut file, &path, line)
-}
-
-/// Puts lines of `journal` that the log lacks back into it, and empties the journal, unless git holds the worktree.
-///
-/// `target` says which file of the log a line belongs to; a line that belongs to none is dropped from the journal
-/// only after the others are safe.
-///
-/// # Errors
-///
-/// As [`append`]; the journal is then as it was.
-pub fn put_back(held: &Lock, journal: &Journal, target: impl Fn(&str) -> Option<Place>) -> Result<(), Error> {
-    let Some(journal_place) = &journal.place else { return Ok(()) };
-    let path = journal_place.path();
-    let waiting = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.len() > 0);
-    if !waiting || journal.index_lock.exists() {
-        return Ok(());
-    }
-    journal_place.inspect()?;
-    let bytes = fs::read(&path).map_err(Error::io(Verb::Read, &path))?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<(&str, Place)> = text.lines().filter_map(|line| Some((line, target(line)?))).collect();
-    for _ in 0..MAX_SWAPS {
-        // What git does after this look, it does with these lines in sight.
-        if journal.index_lock.exists() {
-            return Ok(());
-        }
-        let mut all_there = true;
-        for (line, place) in &lines {
-            if !recently_has(place, line)? {
-                all_there = false;
-                append(held, place, line, journal)?;
-            }
-        }
-        if all_there {
-            crash_point("journal-put-back");
-            return File::options().write(true).truncate(true).open(&path).map(drop).map_err(Error::io(Verb::Write, &path));
-        }
-    }
-    Ok(())
 }
 
 /// Whether the last line of the file at `place` has no newline: its writer died in the middle of it.
@@ -141,35 +85,19 @@ pub fn close_line(_held: &Lock, place: &Place) -> Result<(), Error> {
         return Ok(());
     }
     let path = place.path();
-    let mut file = open(&path, Missing::Refuse).map_err(Error::io(Verb::Write, &path))?;
+    let mut file = open_to_append(&path, false).map_err(Error::io(Verb::Write, &path))?;
     file.write_all(b"\n").and_then(|()| file.sync_data()).map_err(Error::io(Verb::Write, &path))
 }
 
-/// Whether the last MiB of the file at `place` has `line`, whole: a fragment that a writer left behind does not count.
-///
-/// # Errors
-///
-/// As [`Place::inspect`].
-pub fn recently_has(place: &Place, line: &str) -> Result<bool, Error> {
-    if place.inspect()?.is_none() {
-        return Ok(false);
-    }
-    let path = place.path();
-    let bytes = read_tail(&path).map_err(Error::io(Verb::Read, &path))?;
-    Ok(memchr::memmem::find(&bytes, format!("{line}\n").as_bytes()).is_some())
+/// Whether a write waits for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durable {
+    Yes,
+    No,
 }
 
-fn read_tail(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(RECENT)))?;
-    let mut bytes = Vec::new();
-    file.take(RECENT).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// One durable write of `line` to the open file.
-fn write_line(file: &mut File, path: &Path, line: &str) -> Result<(), Error> {
+/// One write of `line` to the open file.
+pub(super) fn write_line(file: &mut File, path: &Path, line: &str, durable: Durable) -> Result<(), Error> {
     let length = file.metadata().map_err(Error::io(Verb::Read, path))?.len();
     let mut buffer = String::with_capacity(line.len() + 2);
     if length > 0 && last_byte(file).map_err(Error::io(Verb::Read, path))? != b'\n' {
@@ -178,20 +106,17 @@ fn write_line(file: &mut File, path: &Path, line: &str) -> Result<(), Error> {
     buffer.push_str(line);
     buffer.push('\n');
     file.write_all(buffer.as_bytes()).map_err(Error::io(Verb::Write, path))?;
+    if durable == Durable::No {
+        return Ok(());
+    }
     file.sync_data().map_err(Error::io(Verb::Sync, path))?;
     if length == 0 { sync_folder(path) } else { Ok(()) }
 }
 
-/// What is done about a file that is missing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    Refuse,
-    Create,
-}
-
-fn open(path: &Path, missing: Missing) -> io::Result<File> {
+/// Opens a file at its end; `new` where it must not be there yet.
+pub(super) fn open_to_append(path: &Path, new: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).append(true).create_new(missing == Missing::Create);
+    options.read(true).append(true).create_new(new);
     no_follow(&mut options);
     options.open(path)
 }
@@ -231,6 +156,7 @@ fn same_file(_file: &File, path: &Path) -> Result<bool, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::time::Duration;
 
     struct Fixture {
@@ -250,7 +176,7 @@ mod tests {
         }
 
         fn journal(&self) -> Journal {
-            Journal { index_lock: self.folder.path().join("index.lock"), place: Some(self.place("journal/main.jsonl")) }
+            Journal { index_lock: self.folder.path().join("index.lock"), place: None }
         }
     }
 
@@ -276,41 +202,6 @@ mod tests {
             let kept = whole[..cut].matches("}\n").count();
             assert_eq!(after.matches("}\n").count(), kept + 1 + usize::from(whole[..cut].ends_with('}')));
         }
-    }
-
-    #[test]
-    fn while_git_holds_the_tree_a_line_is_kept_twice_and_put_back_when_git_dropped_it() {
-        let fixture = Fixture::new();
-        let (place, journal) = (fixture.place("log"), fixture.journal());
-        let target = |_: &str| Some(place.clone());
-        put(&journal.index_lock, "");
-        append(&fixture.lock, &place, "one", &journal).unwrap();
-        append(&fixture.lock, &place, "two", &journal).unwrap();
-        put(&place.path(), "one\n");
-        put_back(&fixture.lock, &journal, target).unwrap();
-        assert_eq!(
-            (text(&place).as_str(), text(journal.place.as_ref().unwrap()).as_str()),
-            ("one\n", "one\ntwo\n"),
-            "git is not done"
-        );
-        fs::remove_file(&journal.index_lock).unwrap();
-        put_back(&fixture.lock, &journal, target).unwrap();
-        assert_eq!((text(&place).as_str(), text(journal.place.as_ref().unwrap()).as_str()), ("one\ntwo\n", ""));
-        append(&fixture.lock, &place, "three", &journal).unwrap();
-        assert_eq!(text(journal.place.as_ref().unwrap()), "", "no git, no journal");
-    }
-
-    #[test]
-    fn a_log_that_git_is_about_to_make_is_not_made_under_its_hands() {
-        let fixture = Fixture::new();
-        let (place, journal) = (fixture.place("log"), fixture.journal());
-        put(&journal.index_lock, "");
-        append(&fixture.lock, &place, "one", &journal).unwrap();
-        assert!(!place.path().exists());
-        put(&place.path(), "zero\n");
-        fs::remove_file(&journal.index_lock).unwrap();
-        put_back(&fixture.lock, &journal, |_| Some(place.clone())).unwrap();
-        assert_eq!((text(&place).as_str(), text(journal.place.as_ref().unwrap()).as_str()), ("zero\none\n", ""));
     }
 
     #[cfg(unix)]

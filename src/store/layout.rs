@@ -149,13 +149,18 @@ impl PrivateLayout {
         self.common.join("bus/journal")
     }
 
-    /// The journal of the linked worktree `name`, or of the main one.
+    /// The folder of the journals of the linked worktree `name`, or of the main one.
     #[must_use]
-    pub fn journal(&self, name: Option<&str>) -> Place {
-        match name {
-            None => self.place("bus/journal/main.jsonl"),
-            Some(name) => self.place(format!("bus/journal/worktrees/{name}.jsonl")),
-        }
+    pub fn worktree_journals(&self, name: Option<&str>) -> PathBuf {
+        name.map_or_else(|| self.journals().join("main"), |name| self.journals().join("worktrees").join(name))
+    }
+
+    /// The journal of the log file `log` in the linked worktree `name`, or in the main one.
+    #[must_use]
+    pub fn journal(&self, name: Option<&str>, log: &Place) -> Place {
+        let below = log.relative().strip_prefix("_bus").unwrap_or(log.relative());
+        let path = self.worktree_journals(name).join(below);
+        self.place(path.strip_prefix(&self.common).unwrap_or(&path))
     }
 
     /// Where an unreadable ref of `task` is kept.

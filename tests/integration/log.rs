@@ -234,12 +234,28 @@ fn while_git_holds_the_tree_events_are_journaled_and_put_back() {
     note(&repo, "b", "three").ok();
     // git overwrites what it had decided to overwrite.
     fs::remove_dir_all(repo.path("_bus/events")).unwrap();
-    assert_eq!(listed(&repo, &repo.root()), ["two", "three"], "readers read the journal");
+    assert_eq!(listed(&repo, &repo.root()), ["one", "two", "three"], "readers read the journal");
     fs::remove_file(repo.path(".git/index.lock")).unwrap();
     note(&repo, "a", "four").ok();
-    assert_eq!(listed(&repo, &repo.root()), ["two", "three", "four"]);
+    assert_eq!(listed(&repo, &repo.root()), ["one", "two", "three", "four"]);
     assert_eq!(repo.read("_bus/events/b.jsonl").lines().count(), 1, "each line is back in its own file");
-    assert_eq!(repo.read(".git/bus/journal/main.jsonl"), "");
+}
+
+#[test]
+fn what_is_logged_between_a_stashs_look_and_its_reset_is_not_lost() {
+    let repo = Repo::new();
+    note(&repo, "a", "one").ok();
+    repo.commit_all("log");
+    note(&repo, "a", "two").ok();
+    // What `git stash` does: it looks at the tree, makes a commit of what it saw, and resets the tree.
+    repo.git(&["stash", "create"]);
+    note(&repo, "a", "three").ok();
+    note(&repo, "b", "untracked").ok();
+    repo.git(&["reset", "--quiet", "--hard"]);
+    assert_eq!(listed(&repo, &repo.root()), ["one", "two", "three", "untracked"], "readers read the journal");
+    note(&repo, "b", "four").ok();
+    assert_eq!(repo.read("_bus/events/a.jsonl").lines().count(), 3, "another agent's line is put back, too");
+    assert_eq!(listed(&repo, &repo.root()), ["one", "two", "three", "untracked", "four"]);
 }
 
 #[cfg(debug_assertions)]
