@@ -240,3 +240,102 @@ fn line_at(path: &Path, offset: u64) -> io::Result<usize> {
         line += memchr::memchr_iter(b'\n', &chunk[..size]).count();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    /// Everything that a union of these files has, as summaries.
+    fn read(files: &[PathBuf], direction: Direction) -> (Vec<String>, usize) {
+        let mut union = Union::open(files.to_vec(), direction).unwrap();
+        let mut summaries = Vec::new();
+        while let Some(entry) = union.next_event().unwrap() {
+            summaries.push(entry.event.summary);
+        }
+        (summaries, union.into_faults().count)
+    }
+
+    fn line(number: usize, minute: u8, with_id: bool) -> String {
+        let id = if with_id { format!(r#""id":"id{number}","#) } else { String::new() };
+        format!(r#"{{"agent_id":"a","event":"note",{id}"summary":"s{number}","ts":"2026-03-01T12:{minute:02}:00Z"}}"#) + "\n"
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1500))]
+
+        /// Any split of the lines over files, with any of them twice, shows the same set, each line once. Where each file is in
+        /// the order of time, so is the whole, from both ends; the last N are the same from both ends, too.
+        #[test]
+        fn the_union_is_the_same_however_its_lines_are_split(
+            mut lines in prop::collection::vec((0..9_u8, any::<bool>(), 0..4_usize, prop::option::of(0..4_usize)), 1..24),
+            sorted in any::<bool>(),
+        ) {
+            if sorted {
+                lines.sort_by_key(|(minute, ..)| *minute);
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let files: Vec<PathBuf> = (0..4).map(|number| folder.path().join(format!("{number}.jsonl"))).collect();
+            let mut texts = vec![String::new(); 4];
+            for (number, (minute, with_id, file, copy)) in lines.iter().enumerate() {
+                let line = line(number, *minute, *with_id);
+                texts[*file].push_str(&line);
+                copy.iter().for_each(|copy| texts[*copy].push_str(&line));
+            }
+            for (file, text) in files.iter().zip(&texts) {
+                std::io::Write::write_all(&mut File::create(file).unwrap(), text.as_bytes()).unwrap();
+            }
+            let expected: BTreeSet<String> = (0..lines.len()).map(|number| format!("s{number}")).collect();
+            let minute_of = |summary: &String| lines[summary[1..].parse::<usize>().unwrap()].0;
+            for direction in [Direction::Forward, Direction::Backward] {
+                let (mut shown, faults) = read(&files, direction);
+                prop_assert_eq!((shown.len(), faults), (expected.len(), 0));
+                prop_assert_eq!(&shown.iter().cloned().collect::<BTreeSet<_>>(), &expected);
+                if direction == Direction::Backward {
+                    shown.reverse();
+                }
+                if sorted {
+                    prop_assert!(shown.is_sorted_by_key(minute_of), "{:?}", shown);
+                }
+            }
+        }
+
+        /// A file that ends anywhere, with lines around the limits of line and chunk, has the same lines from both ends.
+        #[test]
+        fn lines_are_the_same_from_both_ends_wherever_the_file_is_cut(
+            sizes in prop::collection::vec(prop_oneof![
+                6 => 0..80_usize,
+                1 => MAX_LINE - 3..MAX_LINE + 4,
+                1 => 2 * MAX_LINE - 3..2 * MAX_LINE + 4,
+            ], 0..8),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes: Vec<u8> = Vec::new();
+            for (number, size) in sizes.iter().enumerate() {
+                bytes.resize(bytes.len() + size, b'a' + u8::try_from(number).unwrap());
+                bytes.push(b'\n');
+            }
+            bytes.truncate(cut.index(bytes.len() + 1));
+            let mut file = tempfile::tempfile().unwrap();
+            std::io::Write::write_all(&mut file, &bytes).unwrap();
+            let mut offset = 0;
+            let mut expected = Vec::new();
+            let end = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+            for line in end.split(|byte| *byte == b'\n').filter(|_| !bytes.is_empty()) {
+                let too_long = line.len() > MAX_LINE;
+                expected.push((offset, if too_long { Vec::new() } else { line.to_vec() }, too_long));
+                offset += line.len() as u64 + 1;
+            }
+            let shape = |line: RawLine| (line.offset, line.bytes, line.too_long);
+            let mut backward = BackwardLines::new(file.try_clone().unwrap()).unwrap();
+            let mut from_end: Vec<_> = std::iter::from_fn(|| backward.next().unwrap()).map(shape).collect();
+            from_end.reverse();
+            prop_assert_eq!(&from_end, &expected);
+            std::io::Seek::rewind(&mut file).unwrap();
+            let mut forward = ForwardLines::new(file);
+            let from_start: Vec<_> = std::iter::from_fn(|| forward.next().unwrap()).map(shape).collect();
+            prop_assert_eq!(&from_start, &expected);
+        }
+    }
+}
