@@ -1,5 +1,7 @@
 //! The stable names of what can go wrong.
 
+use std::io::ErrorKind;
+
 /// The kebab-case name of an error, as `--json` shows it.
 ///
 /// Each has one exit status, which only the command line knows (design, section 6).
@@ -113,5 +115,18 @@ impl Code {
             Self::ClaimLost => "claim-lost",
             Self::System => "system",
         }
+    }
+}
+
+/// What to do about what the system said, where that is clear.
+pub(crate) const fn system_hint(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Some("make room on the disk, then run the same command again")
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            Some("give this user the right to write there, then run the same command again")
+        }
+        _ => None,
     }
 }

@@ -14,7 +14,7 @@ use gix::objs::{Commit, CommitRef, Find, Write as _};
 use gix::refs::FullName;
 use gix::refs::transaction::{Change, PreviousValue, RefEdit, RefLog};
 
-use super::error::story;
+use super::error::store;
 use super::{Error, ObjectId, Repository};
 use crate::record::{AgentId, TaskId, Timestamp};
 
@@ -110,12 +110,12 @@ impl Repository {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(self.packed_target(name)?.map(Ok))
             }
-            Err(error) => Err(store("read", name.as_str(), error.to_string())),
+            Err(error) => Err(store("read", name.as_str(), &error)),
         }
     }
 
     fn packed_target(&self, name: &RefName) -> Result<Option<ObjectId>, Error> {
-        let packed = self.refs.cached_packed_buffer().map_err(|error| store("read", "packed-refs", story(&error)))?;
+        let packed = self.refs.cached_packed_buffer().map_err(|error| store("read", "packed-refs", &error))?;
         Ok(packed.and_then(|packed| packed.try_find(name.0.as_ref()).ok().flatten().map(|entry| entry.target())))
     }
 
@@ -135,7 +135,7 @@ impl Repository {
             Err(error) => {
                 let refused = self.loose_object(id).and_then(|path| fs::File::open(path).err());
                 match refused.filter(|refused| refused.kind() == io::ErrorKind::PermissionDenied) {
-                    Some(refused) => Err(store("read", &id.to_string(), refused.to_string())),
+                    Some(refused) => Err(store("read", &id.to_string(), &refused)),
                     None => Ok(Err(error.to_string())),
                 }
             }
@@ -171,7 +171,7 @@ impl Repository {
             extra_headers: Vec::new(),
         };
         let written = self.objects()?.write(&commit);
-        let id = written.map_err(|error| store("write an object for", subject, error.to_string()))?;
+        let id = written.map_err(|error| store("write an object for", subject, &error))?;
         Ok(Link { id, parent, author: author.to_string(), time, subject: subject.to_owned(), body: body.to_vec() })
     }
 
@@ -190,7 +190,7 @@ impl Repository {
             Some(Ok(id)) if Some(id) == expected => {}
             _ => return Ok(false),
         }
-        commit(lock, new).map_err(|what| store("write", name.as_str(), what))?;
+        commit(lock, new).map_err(|error| store("write", name.as_str(), &error))?;
         Ok(true)
     }
 
@@ -209,14 +209,14 @@ impl Repository {
     ///
     /// [`Error::Store`] where the system refuses.
     pub fn set_aside(&self, name: &RefName, keep: &Path, instead: Option<ObjectId>) -> Result<(), Error> {
-        let refused = |error: io::Error| store("set aside", name.as_str(), error.to_string());
+        let refused = |error: io::Error| store("set aside", name.as_str(), &error);
         let lock = self.lock_ref(name)?;
         let loose = self.ref_path(name);
         let packed = || self.packed_target(name).ok().flatten().map_or_else(String::new, |id| format!("{id} (packed)\n"));
         let said = fs::read(&loose).unwrap_or_else(|_| packed().into_bytes());
         fs::File::create(keep).and_then(|mut file| file.write_all(&said)).map_err(refused)?;
         match instead {
-            Some(id) => commit(lock, id).map_err(|what| store("set aside", name.as_str(), what)),
+            Some(id) => commit(lock, id).map_err(refused),
             None if loose.exists() => fs::remove_file(&loose).map_err(refused),
             None => {
                 drop(lock);
@@ -226,7 +226,7 @@ impl Repository {
                     (Fail::AfterDurationWithBackoff(REF_PATIENCE), Fail::AfterDurationWithBackoff(PACKED_PATIENCE));
                 let prepared = self.refs.transaction().prepare(Some(edit), ref_lock, packed_lock);
                 let removed = prepared.and_then(|ready| ready.commit(None));
-                removed.map(drop).map_err(|error| store("remove", name.as_str(), story(&error)))
+                removed.map(drop).map_err(|error| store("remove", name.as_str(), &error))
             }
         }
     }
@@ -255,9 +255,9 @@ impl Repository {
                 names.insert(name);
             }
         }
-        let unreadable = |what| store("read", "packed-refs", what);
-        if let Some(packed) = self.refs.cached_packed_buffer().map_err(|error| unreadable(story(&error)))? {
-            let prefixed = packed.iter_prefixed(CLAIMS.into()).map_err(|error| unreadable(story(&error)))?;
+        let unreadable = |error: &(dyn std::error::Error + 'static)| store("read", "packed-refs", error);
+        if let Some(packed) = self.refs.cached_packed_buffer().map_err(|error| unreadable(&error))? {
+            let prefixed = packed.iter_prefixed(CLAIMS.into()).map_err(|error| unreadable(&error))?;
             for reference in prefixed.flatten() {
                 let name = reference.name.as_bstr().to_string();
                 names.insert(name[CLAIMS.len()..].to_owned());
@@ -278,7 +278,7 @@ impl Repository {
         let boundary = Some(self.common_dir().to_owned());
         // The umask decides who may read it, as for everything else here.
         LockFile::acquire_to_update_resource(self.ref_path(name), patience, boundary, 0)
-            .map_err(|error| store("lock", name.as_str(), error.to_string()))
+            .map_err(|error| store("lock", name.as_str(), &error))
     }
 
     fn ref_path(&self, name: &RefName) -> PathBuf {
@@ -312,11 +312,7 @@ fn split_once<'a>(bytes: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u
 }
 
 /// Makes the lock, with `id` in it, the ref.
-fn commit(mut lock: LockFile, id: ObjectId) -> Result<(), String> {
-    lock.with_mut(|file| writeln!(file, "{id}")).map_err(|error| error.to_string())?;
-    lock.commit().map(drop).map_err(|error| error.error.to_string())
-}
-
-fn store(verb: &'static str, name: &str, what: String) -> Error {
-    Error::Store { verb, name: name.to_owned(), what }
+fn commit(mut lock: LockFile, id: ObjectId) -> io::Result<()> {
+    lock.with_mut(|file| writeln!(file, "{id}"))?;
+    lock.commit().map(drop).map_err(|error| error.error)
 }

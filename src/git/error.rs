@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::Code;
+use crate::code::{Code, system_hint};
 
 /// An error of the git layer.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,8 @@ pub enum Error {
         name: String,
         /// What the store said.
         what: String,
+        /// What the system said, where that was the cause.
+        kind: Option<std::io::ErrorKind>,
     },
     /// The user's git could not be started.
     #[error("cannot run `git`")]
@@ -85,23 +87,39 @@ impl Error {
             Self::Unsupported { .. } => {
                 "use a repository with SHA-1 objects and refs in files, as `git init` makes them".to_owned()
             }
-            Self::Store { .. } => "look at the repository with `git fsck`, then run the same command again".to_owned(),
+            Self::Store { kind, .. } => kind
+                .and_then(system_hint)
+                .unwrap_or("look at the repository with `git fsck`, then run the same command again")
+                .to_owned(),
             Self::NoGit { .. } => "install git, or put it on the PATH".to_owned(),
         }
     }
 }
 
+/// The error of what was said when `verb` was tried on `name`.
+pub(super) fn store(verb: &'static str, name: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+    let errors = causes(error);
+    let kind = errors.iter().find_map(|error| Some(error.downcast_ref::<std::io::Error>()?.kind()));
+    Error::Store { verb, name: name.to_owned(), what: story(error), kind }
+}
+
 /// The whole story of a `gix` error in one line.
 pub(super) fn story(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
+    let mut text = String::new();
+    for error in causes(error) {
         let more = error.to_string();
         if !text.contains(&more) {
-            text.push_str(": ");
+            text.push_str(if text.is_empty() { "" } else { ": " });
             text.push_str(&more);
         }
-        source = error.source();
     }
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The error and what caused it; `gix`'s own keep their causes in a tree.
+fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a (dyn std::error::Error + 'static)> {
+    match error.downcast_ref::<gix::Error>() {
+        Some(error) => error.iter_errors().collect(),
+        None => std::iter::successors(Some(error), |error| error.source()).collect(),
+    }
 }

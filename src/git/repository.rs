@@ -16,7 +16,7 @@ use gix::refs::store::WriteReflog;
 use gix::sec::Trust;
 
 use super::child::git_trusts;
-use super::error::story;
+use super::error::{store, story};
 use super::{Error, ObjectId};
 
 /// The extensions of the repository format that do not change how refs and objects are read, in lower case
@@ -174,11 +174,8 @@ impl Repository {
     pub(super) fn objects(&self) -> Result<&gix::odb::Handle, Error> {
         if self.objects.get().is_none() {
             let path = self.common_dir.join("objects");
-            let opened = gix::odb::at(&path, Kind::Sha1).map_err(|error| Error::Store {
-                verb: "open",
-                name: path.display().to_string(),
-                what: error.to_string(),
-            })?;
+            let opened = gix::odb::at(&path, Kind::Sha1);
+            let opened = opened.map_err(|error| store("open", &path.display().to_string(), &error))?;
             let _ = self.objects.set(opened);
         }
         Ok(self.objects.get().expect("it was set just now"))

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::Code;
+use crate::code::{Code, system_hint};
 
 /// What was being done when the system refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,15 +96,9 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                    "make room on the disk, then run the same command again".to_owned()
-                }
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    "give this user the right to write there, then run the same command again".to_owned()
-                }
-                _ => "mend what the system names, then run the same command again".to_owned(),
-            },
+            Self::Io { source, .. } => {
+                system_hint(source.kind()).unwrap_or("mend what the system names, then run the same command again").to_owned()
+            }
             Self::WrongKind { .. } => "move it away: `bus` follows no links and replaces no folders".to_owned(),
             Self::LockTimeout { .. } => "run the same command again, or wait longer with `--lock-timeout 30s`".to_owned(),
         }

@@ -11,6 +11,10 @@ use tempfile::TempDir;
 /// The time at which tests play, unless they say otherwise.
 pub(crate) const NOON: &str = "2026-03-01T12:00:00Z";
 
+/// A user who owns nothing (`nobody`).
+#[cfg(unix)]
+const NOBODY: u32 = 65534;
+
 /// A git repository with one commit, in a folder of its own.
 pub(crate) struct Repo {
     folder: TempDir,
@@ -128,6 +132,45 @@ impl Repo {
     /// A command of `bus` as an agent, in the main worktree.
     pub(crate) fn by(&self, agent: &str, arguments: &[&str]) -> Bus<'_> {
         self.bus(arguments).env("BUS_AGENT", agent)
+    }
+
+    /// Gives everything to a user whom permissions bind, where the tests run as one whom they do not; returns that user.
+    #[cfg(unix)]
+    pub(crate) fn give_away(&self) -> Option<u32> {
+        use std::os::unix::fs::MetadataExt;
+        let root = fs::metadata(self.folder.path()).unwrap().uid() == 0;
+        root.then(|| self.belongs_to(NOBODY))
+    }
+
+    /// Takes back what was given away.
+    #[cfg(unix)]
+    pub(crate) fn take_back(&self) {
+        use std::os::unix::fs::MetadataExt;
+        if fs::metadata(self.folder.path()).unwrap().uid() == NOBODY {
+            self.belongs_to(0);
+        }
+    }
+
+    #[cfg(unix)]
+    fn belongs_to(&self, user: u32) -> u32 {
+        for entry in walkdir::WalkDir::new(self.folder.path()) {
+            std::os::unix::fs::lchown(entry.unwrap().path(), Some(user), Some(user)).unwrap();
+        }
+        user
+    }
+
+    /// A command of `bus` as an agent, run by another user where one is given.
+    #[cfg(unix)]
+    pub(crate) fn by_user(&self, user: Option<u32>, agent: &str, arguments: &[&str]) -> Bus<'_> {
+        use std::os::unix::process::CommandExt;
+        let Some(user) = user else { return self.by(agent, arguments) };
+        // The folder that the binary was built in may be closed to that user.
+        let binary = self.beside("bus");
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_bus")).arg(&binary).status().unwrap();
+        assert!(copied.success());
+        let mut bus = self.other(binary.to_str().unwrap(), arguments).env("BUS_AGENT", agent);
+        bus.command.uid(user).gid(user);
+        bus
     }
 
     /// The objects that a ref has pointed to, newest first, as `subject`s.

@@ -13,5 +13,6 @@ mod older;
 mod paper;
 mod property;
 mod race;
+mod refused;
 mod safety;
 mod status;
