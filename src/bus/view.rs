@@ -100,8 +100,12 @@ impl Bus {
         Ok(if self.is_known(tip, claim)? { None } else { Some(file) })
     }
 
-    /// Whether the chain that ends at `tip` has a state of this very claim.
+    /// Whether the chain that ends at `tip`, or the lineage there, has this very claim.
     pub(super) fn is_known(&self, tip: &State, claim: &Claim) -> Result<bool, Error> {
+        // The chain begins anew where a ref was lost and a file was imported; the lineage goes on.
+        if claim.claim_id.is_some() && tip.claim.lineage.iter().any(|past| past.claim_id == claim.claim_id) {
+            return Ok(true);
+        }
         let mut link = tip.link.clone();
         loop {
             if Claim::parse(&link.body).is_ok_and(|past| past.same_claim(claim)) {

@@ -183,3 +183,17 @@ fn a_packed_ref_without_its_object_is_kept_aside_too() {
     assert!(fs::read_to_string(kept.path()).unwrap().contains(id.trim()));
     repo.by("a", &["release", "T-1"]).ok();
 }
+
+#[test]
+fn an_old_file_is_known_by_the_lineage_where_the_chain_began_anew() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1"]).ok();
+    let old = repo.read("_bus/claims/T-1.json");
+    repo.by("a", &["release", "T-1", "--status", "released"]).ok();
+    repo.by("b", &["claim", "T-1"]).ok();
+    repo.git(&["update-ref", "-d", "refs/bus/claims/T-1"]);
+    repo.by("b", &["heartbeat", "T-1"]).ok();
+    repo.write("_bus/claims/T-1.json", old.replace("\"revision\": 1", "\"revision\": 99"));
+    repo.by("b", &["release", "T-1", "--status", "released"]).ok();
+    repo.by("c", &["claim", "T-1"]).ok();
+}
