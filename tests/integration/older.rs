@@ -194,6 +194,5 @@ fn an_old_file_is_known_by_the_lineage_where_the_chain_began_anew() {
     repo.git(&["update-ref", "-d", "refs/bus/claims/T-1"]);
     repo.by("b", &["heartbeat", "T-1"]).ok();
     repo.write("_bus/claims/T-1.json", old.replace("\"revision\": 1", "\"revision\": 99"));
-    repo.by("b", &["release", "T-1", "--status", "released"]).ok();
-    repo.by("c", &["claim", "T-1"]).ok();
+    repo.by("b", &["claim", "T-1", "--notes", "mine"]).ok();
 }
