@@ -18,6 +18,7 @@ mod open;
 mod settle;
 mod status;
 mod view;
+mod watch;
 
 pub use change::{Changed, Outcome};
 pub use claiming::{ClaimRequest, ReclaimRequest, ReleaseRequest};
@@ -32,3 +33,4 @@ pub use logging::EventRequest;
 pub use loss::Loss;
 pub use open::{Bus, Options};
 pub use status::{ClaimState, ClaimStatus, StatusQuery, StatusReport};
+pub use watch::{Backlog, Watch, WatchQuery};

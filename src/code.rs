@@ -9,6 +9,8 @@ use std::io::ErrorKind;
 pub enum Code {
     /// A check that `bus demo` makes of the promises failed.
     PromiseBroken,
+    /// What is waited for cannot come true any more.
+    CannotHold,
     /// The command line makes no sense.
     Usage,
     /// An id breaks the rules for ids.
@@ -35,6 +37,8 @@ pub enum Code {
     BusInUse,
     /// The ref was changed by something that does not take the lock, again and again.
     RefContended,
+    /// Another `bus watch` uses the cursor.
+    CursorInUse,
     /// Not inside a git repository with a work tree.
     NoRepository,
     /// A repository in a form that cannot be read safely.
@@ -51,6 +55,8 @@ pub enum Code {
     NotARegularFile,
     /// The lock was not free in time.
     LockTimeout,
+    /// What was waited for did not come true in time.
+    WaitTimeout,
     /// The caller held the task and no longer does.
     ClaimLost,
     /// The operating system refused.
@@ -59,8 +65,9 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::PromiseBroken,
+        Self::CannotHold,
         Self::Usage,
         Self::BadId,
         Self::NoIdentity,
@@ -74,6 +81,7 @@ impl Code {
         Self::GuardRefused,
         Self::BusInUse,
         Self::RefContended,
+        Self::CursorInUse,
         Self::NoRepository,
         Self::UnsupportedRepository,
         Self::NoBus,
@@ -82,6 +90,7 @@ impl Code {
         Self::MalformedConfig,
         Self::NotARegularFile,
         Self::LockTimeout,
+        Self::WaitTimeout,
         Self::ClaimLost,
         Self::System,
     ];
@@ -91,6 +100,7 @@ impl Code {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PromiseBroken => "promise-broken",
+            Self::CannotHold => "cannot-hold",
             Self::Usage => "usage",
             Self::BadId => "bad-id",
             Self::NoIdentity => "no-identity",
@@ -104,6 +114,7 @@ impl Code {
             Self::GuardRefused => "guard-refused",
             Self::BusInUse => "bus-in-use",
             Self::RefContended => "ref-contended",
+            Self::CursorInUse => "cursor-in-use",
             Self::NoRepository => "no-repository",
             Self::UnsupportedRepository => "unsupported-repository",
             Self::NoBus => "no-bus",
@@ -112,6 +123,7 @@ impl Code {
             Self::MalformedConfig => "malformed-config",
             Self::NotARegularFile => "not-a-regular-file",
             Self::LockTimeout => "lock-timeout",
+            Self::WaitTimeout => "wait-timeout",
             Self::ClaimLost => "claim-lost",
             Self::System => "system",
         }

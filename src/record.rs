@@ -16,6 +16,6 @@ pub use claim::{Claim, ClaimId, Ended, LINEAGE_LIMIT, MAX_REVISION, Origin, Past
 pub use config::{Config, ConfigFault, EventLayout};
 pub use event::{CORE_FIELDS, Event, Severity};
 pub use fault::Fault;
-pub use id::{Agent, AgentId, EventKind, Id, IdFault, IdKind, Kind, Plan, PlanId, Task, TaskId};
+pub use id::{Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Plan, PlanId, Task, TaskId};
 pub use manifest::Manifest;
 pub use time::{Span, SpanFault, Timestamp, TimestampFault};

@@ -67,9 +67,14 @@ impl Bus {
 
     /// All files of the log, of all worktrees and journals. Links are no log files.
     pub(super) fn log_files(&self) -> Vec<PathBuf> {
+        self.files_of(self.layouts())
+    }
+
+    /// All files of the log in these worktrees, and all journals.
+    pub(super) fn files_of<'a>(&self, layouts: impl IntoIterator<Item = &'a Layout>) -> Vec<PathBuf> {
         // A folder that is a link is nobody's log.
         let real = |layout: &&Layout| layout.place("_bus/events/-").inspect().is_ok();
-        let logs = self.layouts().filter(real).map(Layout::events).map(|folder| (folder, 1));
+        let logs = layouts.into_iter().filter(real).map(Layout::events).map(|folder| (folder, 1));
         let journals = (self.private.journals(), 4);
         let entries = logs.chain([journals]).flat_map(|(folder, depth)| {
             walkdir::WalkDir::new(folder).min_depth(1).max_depth(depth).sort_by_file_name().into_iter().flatten()

@@ -6,7 +6,7 @@ use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
 use super::{
     claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, heartbeat, init, man, output::Output,
-    reclaim, release, status,
+    reclaim, release, status, watch,
 };
 
 /// The command that was typed.
@@ -20,6 +20,7 @@ pub(super) enum Command {
     Reclaim(reclaim::ReclaimArgs),
     Event(event::EventArgs),
     Status(status::StatusArgs),
+    Watch(watch::WatchArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -30,7 +31,7 @@ pub(super) enum Command {
 type Describe = fn(clap::Command) -> clap::Command;
 
 /// Each command's name, what it does in a line, and its arguments.
-const COMMANDS: [(&str, &str, Describe); 12] = [
+const COMMANDS: [(&str, &str, Describe); 13] = [
     ("init", "Lay out a bus in this repository", init::InitArgs::augment_args),
     ("deinit", "Take out what `bus init` laid out", deinit::DeinitArgs::augment_args),
     ("claim", "Claim a task: exactly one agent owns it", claim::ClaimArgs::augment_args),
@@ -39,6 +40,7 @@ const COMMANDS: [(&str, &str, Describe); 12] = [
     ("reclaim", "Take over a task whose owner is gone", reclaim::ReclaimArgs::augment_args),
     ("event", "Write or read the log", event::EventArgs::augment_args),
     ("status", "Show who does what, and the latest events", status::StatusArgs::augment_args),
+    ("watch", "Show the feed, live with --follow", watch::WatchArgs::augment_args),
     ("doctor", "Find what a crash or a hand edit left, and mend it", doctor::DoctorArgs::augment_args),
     ("completions", "Print what makes a shell complete bus", completions::CompletionsArgs::augment_args),
     ("man", "Write the man pages, one a command", man::ManArgs::augment_args),
@@ -57,6 +59,7 @@ impl Command {
             Self::Reclaim(args) => reclaim::run(context, args, output),
             Self::Event(args) => event::run(context, args, output),
             Self::Status(args) => status::run(context, args, output),
+            Self::Watch(args) => watch::run(context, args, output),
             Self::Doctor(args) => doctor::run(context, args, output),
             Self::Completions(args) => completions::run(args, output),
             Self::Man(args) => man::run(args, output),
@@ -93,6 +96,7 @@ impl FromArgMatches for Command {
             Some(("reclaim", args)) => Ok(Self::Reclaim(FromArgMatches::from_arg_matches(args)?)),
             Some(("event", args)) => Ok(Self::Event(FromArgMatches::from_arg_matches(args)?)),
             Some(("status", args)) => Ok(Self::Status(FromArgMatches::from_arg_matches(args)?)),
+            Some(("watch", args)) => Ok(Self::Watch(FromArgMatches::from_arg_matches(args)?)),
             Some(("doctor", args)) => Ok(Self::Doctor(FromArgMatches::from_arg_matches(args)?)),
             Some(("completions", args)) => Ok(Self::Completions(FromArgMatches::from_arg_matches(args)?)),
             Some(("man", args)) => Ok(Self::Man(FromArgMatches::from_arg_matches(args)?)),

@@ -7,7 +7,7 @@ use super::args::When;
 use super::completions;
 use super::context::Context;
 use super::exit::Failure;
-use super::output::Output;
+use super::output::{Output, Width};
 use super::words;
 use crate::bus::{EventRequest, Filter};
 use crate::record::{EventKind, PlanId, Severity, TaskId};
@@ -139,7 +139,7 @@ fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Fai
     }
     let now = context.clock.now();
     output.document(&words::object([("event", words::event_json(&event, now))]));
-    output.line(&words::feed_line(&event, now));
+    words::show_line(&event, now, Width::Whole, output);
     Ok(0)
 }
 
@@ -157,8 +157,7 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
     let limit = Some(args.limit).filter(|limit| *limit > 0);
     let mut feed = bus.feed(filter, limit, args.reverse)?;
     while let Some(event) = feed.next_event()? {
-        output.ndjson(&words::event_json(&event, now));
-        output.line(&words::feed_line(&event, now));
+        words::show(&event, now, Width::Whole, output);
         if output.is_closed() {
             break;
         }

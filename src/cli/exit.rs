@@ -30,7 +30,7 @@ impl From<BusError> for Failure {
 /// The exit status of each code (design, section 6).
 pub(super) const fn status(code: Code) -> u8 {
     match code {
-        Code::PromiseBroken => 1,
+        Code::PromiseBroken | Code::CannotHold => 1,
         Code::Usage | Code::BadId | Code::NoIdentity => 2,
         Code::ClaimHeld
         | Code::ClaimHeldElsewhere
@@ -41,10 +41,11 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::ClaimAlive
         | Code::GuardRefused
         | Code::BusInUse
-        | Code::RefContended => 3,
+        | Code::RefContended
+        | Code::CursorInUse => 3,
         Code::NoRepository | Code::UnsupportedRepository | Code::NoBus | Code::ClaimNotHeld => 4,
         Code::MalformedRecord | Code::MalformedConfig | Code::NotARegularFile => 5,
-        Code::LockTimeout => 6,
+        Code::LockTimeout | Code::WaitTimeout => 6,
         Code::ClaimLost => 8,
         Code::System => SYSTEM,
     }

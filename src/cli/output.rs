@@ -1,11 +1,13 @@
 //! The one door to stdout and stderr. Text from the bus is escaped here, once.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use clap::ColorChoice;
 use serde_json::Value;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{escape, exit};
 
@@ -19,6 +21,17 @@ pub(super) struct Output {
     /// The first write to stdout that failed.
     failed: Option<io::Error>,
     closed: bool,
+    /// NDJSON has gone out: what follows is a line, too.
+    streaming: bool,
+}
+
+/// How long a line may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Width {
+    /// As long as it is.
+    Whole,
+    /// As wide as the terminal, where there is one.
+    Terminal,
 }
 
 impl Output {
@@ -32,7 +45,7 @@ impl Output {
             ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
         let (colour, colour_err) = (wanted(io::stdout().is_terminal()), wanted(io::stderr().is_terminal()));
-        Self { stdout: Vec::new(), json, quiet, colour, colour_err, failed: None, closed: false }
+        Self { stdout: Vec::new(), json, quiet, colour, colour_err, failed: None, closed: false, streaming: false }
     }
 
     /// Whether stdout is JSON.
@@ -66,6 +79,20 @@ impl Output {
         }
     }
 
+    /// A line of the feed; on a terminal cut to its width where that is asked for.
+    pub(super) fn feed_line(&mut self, colour: Option<AnsiColor>, text: &str, width: Width) {
+        let columns = match width {
+            Width::Terminal => terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| usize::from(columns.0)),
+            Width::Whole => None,
+        };
+        let safe = escape::terminal(text);
+        let safe = columns.map_or_else(|| safe.clone(), |columns| cut(&safe, columns));
+        match colour {
+            Some(colour) => self.styled(colour, &safe),
+            None => self.line(&safe),
+        }
+    }
+
     /// Text of our own that goes out as it is.
     pub(super) fn text(&mut self, text: &str) {
         if !self.json {
@@ -76,7 +103,7 @@ impl Output {
     /// A JSON document on stdout; nothing where stdout is text.
     pub(super) fn document(&mut self, value: &Value) {
         if self.json {
-            let text = format!("{value:#}\n");
+            let text = if self.streaming { format!("{value}\n") } else { format!("{value:#}\n") };
             self.write(escape::json(&text).into_owned().as_bytes());
         }
     }
@@ -84,6 +111,7 @@ impl Output {
     /// A line of NDJSON on stdout; nothing where stdout is text.
     pub(super) fn ndjson(&mut self, value: &Value) {
         if self.json {
+            self.streaming = true;
             let text = format!("{value}\n");
             self.write(escape::json(&text).into_owned().as_bytes());
         }
@@ -163,5 +191,39 @@ impl Output {
         let line = format!("{style}{word}{style:#}: {}\n", escape::terminal(text));
         // Where stderr is gone, the exit status still tells.
         let _ = io::stderr().write_all(line.as_bytes());
+    }
+}
+
+/// `text`, in at most so many columns of a terminal.
+fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+    if text.width() <= columns {
+        return Cow::Borrowed(text);
+    }
+    let mut used = 1;
+    let fits = |(_, character): &(usize, char)| {
+        used += character.width().unwrap_or(0);
+        used <= columns
+    };
+    let end = text.char_indices().take_while(fits).last().map_or(0, |(start, character)| start + character.len_utf8());
+    Cow::Owned(format!("{}…", &text[..end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_by_columns_not_by_letters() {
+        for (text, columns, shown) in [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab…"),
+            ("日本語", 6, "日本語"),
+            ("日本語", 5, "日本…"),
+            ("日本語", 4, "日…"),
+            ("e\u{301}e\u{301}e\u{301}", 2, "e\u{301}…"),
+            ("abc", 0, "…"),
+        ] {
+            assert_eq!(cut(text, columns), shown, "{columns}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::args::When;
 use super::context::Context;
 use super::exit::Failure;
-use super::output::Output;
+use super::output::{Output, Width};
 use super::words;
 use crate::bus::{ClaimState, ClaimStatus, StatusQuery, StatusReport};
 use crate::record::{Span, TaskId, Timestamp};
@@ -121,7 +121,7 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     if !report.events.is_empty() {
         output.line("");
     }
-    report.events.iter().for_each(|event| output.line(&words::feed_line(event, report.generated_at)));
+    report.events.iter().for_each(|event| words::show_line(event, report.generated_at, Width::Whole, output));
 }
 
 fn summary(report: &StatusReport) -> String {

@@ -1,13 +1,14 @@
 //! How claims, events and times read, for people and as JSON.
 
+use anstyle::AnsiColor;
 use serde_json::{Map, Value};
 
 use super::exit::Failure;
-use super::output::Output;
+use super::output::{Output, Width};
 use crate::bus::Changed;
 use crate::record::json::{MAX_LINE, Object};
-use crate::record::{Claim, Event, Span, Timestamp};
-use crate::store::Faults;
+use crate::record::{Claim, Event, Severity, Span, Timestamp};
+use crate::store::{BadLine, Faults};
 
 /// How many lines that are no events are named before the rest is counted.
 const MAX_NAMED: usize = 10;
@@ -18,7 +19,7 @@ pub(super) fn ago(time: Timestamp, now: Timestamp) -> String {
 }
 
 /// A line of the feed (design, section 6). What comes from the future is flagged.
-pub(super) fn feed_line(event: &Event, now: Timestamp) -> String {
+fn feed_line(event: &Event, now: Timestamp) -> String {
     let task = event.task_id.as_ref().map_or("-", |task| task.as_str());
     let mut line = format!("{} :: {} :: {} :: task={task} :: {}", event.ts, event.agent_id, event.event, event.summary);
     if !event.receipts.is_empty() {
@@ -29,6 +30,33 @@ pub(super) fn feed_line(event: &Event, now: Timestamp) -> String {
         line.push_str(" :: from the future");
     }
     line
+}
+
+/// Shows an event of a stream: as a line of the feed, or as a line of NDJSON.
+pub(super) fn show(event: &Event, now: Timestamp, width: Width, output: &mut Output) {
+    output.ndjson(&event_json(event, now));
+    show_line(event, now, width, output);
+}
+
+/// Shows an event as a line of the feed in the colour of its sort.
+pub(super) fn show_line(event: &Event, now: Timestamp, width: Width, output: &mut Output) {
+    output.feed_line(colour(event), &feed_line(event, now), width);
+}
+
+/// What is serious first; else by who must act on it.
+fn colour(event: &Event) -> Option<AnsiColor> {
+    match event.severity {
+        Some(Severity::High) => return Some(AnsiColor::Red),
+        Some(Severity::Medium) => return Some(AnsiColor::Yellow),
+        Some(Severity::Low) | None => {}
+    }
+    match event.event.as_str() {
+        "claim" | "complete" => Some(AnsiColor::Green),
+        "release" | "pr_opened" => Some(AnsiColor::Cyan),
+        "reclaim" => Some(AnsiColor::Magenta),
+        "request" | "review" | "consensus" | "directive" | "proposal" => Some(AnsiColor::Blue),
+        _ => None,
+    }
 }
 
 /// An event as JSON, flagged with `"future": true` where it comes from there.
@@ -64,13 +92,16 @@ pub(super) fn note_earlier_work(previous: Option<&Claim>, claim: &Claim, output:
 
 /// Names the lines of the log that are no events, on stderr.
 pub(super) fn warn_of_bad_lines(bad: &Faults, root: &std::path::Path, output: &mut Output) {
-    for line in bad.lines.iter().take(MAX_NAMED) {
-        let path = line.path.strip_prefix(root).unwrap_or(&line.path);
-        output.warn(&format!("`{}` line {}: {}; it is left out", path.display(), line.line(), line.what));
-    }
+    bad.lines.iter().take(MAX_NAMED).for_each(|line| warn_of_bad_line(line, root, output));
     if bad.count > MAX_NAMED {
         output.warn(&format!("{} more lines of the log are no events and are left out", bad.count - MAX_NAMED));
     }
+}
+
+/// Names a line of the log that is no event, on stderr.
+pub(super) fn warn_of_bad_line(bad: &BadLine, root: &std::path::Path, output: &mut Output) {
+    let path = bad.path.strip_prefix(root).unwrap_or(&bad.path);
+    output.warn(&format!("`{}` line {}: {}; it is left out", path.display(), bad.line(), bad.what));
 }
 
 /// Refuses a text that no record could hold.

@@ -34,6 +34,10 @@ pub enum Plan {}
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {}
 
+/// Marks the name of a position in the log.
+#[derive(Clone, Copy, Debug)]
+pub enum Cursor {}
+
 impl IdKind for Task {
     const NOUN: &'static str = "task id";
     // `messages/agent-<id>.jsonl` is an inbox, so no task's channel may have that name.
@@ -46,6 +50,10 @@ impl IdKind for Agent {
 
 impl IdKind for Plan {
     const NOUN: &'static str = "plan id";
+}
+
+impl IdKind for Cursor {
+    const NOUN: &'static str = "cursor name";
 }
 
 impl IdKind for Kind {
@@ -63,6 +71,9 @@ pub type PlanId = Id<Plan>;
 
 /// What sort of event a line of the log is: `claim`, `note`.
 pub type EventKind = Id<Kind>;
+
+/// The name of a position in the log: `report`.
+pub type CursorName = Id<Cursor>;
 
 /// An id that obeys the rules of the design, section 7. Two ids that differ only by case are equal.
 pub struct Id<K> {

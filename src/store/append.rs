@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use super::place::{Identity, look};
 use super::replace::sync_folder;
 use super::{Error, Journal, Lock, Place, Verb, crash_point};
 
@@ -139,18 +140,10 @@ fn last_byte(file: &mut File) -> io::Result<u8> {
 }
 
 /// Whether `file` is what stands at `path` now.
-#[cfg(unix)]
 fn same_file(file: &File, path: &Path) -> Result<bool, Error> {
-    use std::os::unix::fs::MetadataExt;
     let open = file.metadata().map_err(Error::io(Verb::Read, path))?;
-    let there = super::place::look(path)?;
-    Ok(there.is_some_and(|there| (there.dev(), there.ino()) == (open.dev(), open.ino())))
-}
-
-/// Windows lets nobody replace a file that is open for writing.
-#[cfg(not(unix))]
-fn same_file(_file: &File, path: &Path) -> Result<bool, Error> {
-    super::place::look(path).map(|there| there.is_some())
+    let there = look(path)?;
+    Ok(there.is_some_and(|there| Identity::of(&there) == Identity::of(&open)))
 }
 
 #[cfg(test)]

@@ -24,8 +24,13 @@ pub(super) struct BackwardLines {
 
 impl BackwardLines {
     pub(super) fn new(file: File) -> io::Result<Self> {
-        let base = file.metadata()?.len();
-        let mut lines = Self { file, base, buffer: Vec::new(), dropped: 0, done: base == 0 };
+        let length = file.metadata()?.len();
+        Self::up_to(file, length)
+    }
+
+    /// The lines before the byte `end`.
+    pub(super) fn up_to(file: File, end: u64) -> io::Result<Self> {
+        let mut lines = Self { file, base: end, buffer: Vec::new(), dropped: 0, done: end == 0 };
         lines.fill()?;
         if lines.buffer.last() == Some(&b'\n') {
             lines.buffer.pop();

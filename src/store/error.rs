@@ -73,6 +73,12 @@ pub enum Error {
         /// Which `bus` process holds it, where one that lives left its name.
         holder: Option<String>,
     },
+    /// Another watcher has the cursor.
+    #[error("another `bus watch` uses the cursor `{}`", path.file_name().unwrap_or_default().display())]
+    CursorInUse {
+        /// The cursor.
+        path: PathBuf,
+    },
 }
 
 impl Error {
@@ -89,6 +95,7 @@ impl Error {
             Self::Io { .. } => Code::System,
             Self::WrongKind { .. } => Code::NotARegularFile,
             Self::LockTimeout { .. } => Code::LockTimeout,
+            Self::CursorInUse { .. } => Code::CursorInUse,
         }
     }
 
@@ -100,6 +107,7 @@ impl Error {
                 system_hint(source.kind()).unwrap_or("mend what the system names, then run the same command again").to_owned()
             }
             Self::WrongKind { .. } => "move it away: `bus` follows no links and replaces no folders".to_owned(),
+            Self::CursorInUse { .. } => "end that one, or take another name: a cursor has one reader".to_owned(),
             Self::LockTimeout { .. } => "run the same command again, or wait longer with `--lock-timeout 30s`".to_owned(),
         }
     }

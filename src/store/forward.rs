@@ -1,20 +1,19 @@
 //! Reads the lines of a file from its start, in bounded memory.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 
 use super::union::RawLine;
 use crate::record::json::MAX_LINE;
 
 /// The lines of a file, first first.
 #[derive(Debug)]
-pub(super) struct ForwardLines {
-    reader: BufReader<File>,
+pub(super) struct ForwardLines<R> {
+    reader: BufReader<R>,
     offset: u64,
 }
 
-impl ForwardLines {
-    pub(super) fn new(file: File) -> Self {
+impl<R: Read> ForwardLines<R> {
+    pub(super) fn new(file: R) -> Self {
         Self { reader: BufReader::with_capacity(64 * 1024, file), offset: 0 }
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Place;
-use crate::record::{AgentId, EventLayout, TaskId};
+use crate::record::{AgentId, CursorName, EventLayout, TaskId};
 
 /// The paths of a bus in one worktree.
 #[derive(Clone, Debug)]
@@ -161,6 +161,12 @@ impl PrivateLayout {
         let below = log.relative().strip_prefix("_bus").unwrap_or(log.relative());
         let path = self.worktree_journals(name).join(below);
         self.place(path.strip_prefix(&self.common).unwrap_or(&path))
+    }
+
+    /// What a watcher of the log has shown under the name `cursor`.
+    #[must_use]
+    pub fn cursor(&self, cursor: &CursorName) -> Place {
+        self.place(format!("bus/cursors/{}", cursor.as_str().to_ascii_lowercase()))
     }
 
     /// Where an unreadable ref of `task` is kept.

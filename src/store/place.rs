@@ -130,3 +130,22 @@ fn kind(metadata: &Metadata) -> &'static str {
         "a device"
     }
 }
+
+/// What tells a file or folder from another that took its place, for as long as one of them is held open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64);
+
+impl Identity {
+    #[cfg(unix)]
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self(metadata.dev(), metadata.ino())
+    }
+
+    /// Elsewhere the time at which it was made tells them apart.
+    #[cfg(not(unix))]
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        let made = metadata.created().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+        Self(made.as_secs(), u64::from(made.subsec_nanos()))
+    }
+}

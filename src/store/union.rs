@@ -1,13 +1,12 @@
 //! The log as readers see it: the union of all its files, each event once (design, section 4).
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::backward::BackwardLines;
 use super::forward::ForwardLines;
+use super::known::{Known, Verdict};
 use super::{Error, Verb};
 use crate::record::json::MAX_LINE;
 use crate::record::{Event, Fault};
@@ -45,6 +44,10 @@ pub struct BadLine {
 }
 
 impl BadLine {
+    pub(super) fn new(path: &Path, offset: u64, what: String) -> Self {
+        Self { path: path.to_owned(), what, offset }
+    }
+
     /// Its number, from 1. The file is read again for it, so only who shows it asks.
     #[must_use]
     pub fn line(&self) -> usize {
@@ -65,7 +68,7 @@ impl Faults {
     fn note(&mut self, path: &Path, offset: u64, what: impl FnOnce() -> String) {
         self.count += 1;
         if self.lines.len() < MAX_FAULTS {
-            self.lines.push(BadLine { path: path.to_owned(), what: what(), offset });
+            self.lines.push(BadLine::new(path, offset, what()));
         }
     }
 }
@@ -87,16 +90,15 @@ pub(super) struct RawLine {
 pub struct Union {
     direction: Direction,
     sources: Vec<Source>,
-    /// What was seen, by a keyed hash of its id or bytes, with a hash of its bytes.
-    seen: HashMap<u128, u64>,
-    hashers: (RandomState, RandomState),
+    seen: Known,
     faults: Faults,
     /// How many bytes may still be read.
     budget: u64,
 }
 
+/// A file that is read, line by line.
 #[derive(Debug)]
-struct Source {
+pub(super) struct Source {
     path: PathBuf,
     lines: Lines,
     head: Option<(u64, Entry)>,
@@ -104,7 +106,7 @@ struct Source {
 
 #[derive(Debug)]
 enum Lines {
-    Forward(ForwardLines),
+    Forward(ForwardLines<File>),
     Backward(BackwardLines),
 }
 
@@ -124,13 +126,19 @@ impl Union {
     ///
     /// As [`Union::open`].
     pub fn open_within(paths: impl IntoIterator<Item = PathBuf>, direction: Direction, budget: u64) -> Result<Self, Error> {
-        let hashers = (RandomState::new(), RandomState::new());
-        let mut union = Self { direction, sources: Vec::new(), seen: HashMap::new(), hashers, faults: Faults::default(), budget };
-        for path in paths {
-            if let Some(mut source) = Source::open(path, direction)? {
-                source.advance(&mut union.faults, &mut union.budget)?;
-                union.sources.push(source);
-            }
+        let sources = paths.into_iter().filter_map(|path| Source::open(path, direction).transpose());
+        Self::start(sources.collect::<Result<_, _>>()?, direction, budget)
+    }
+
+    /// The union of these sources, which are read in `direction`.
+    pub(super) fn of(sources: Vec<Source>, direction: Direction) -> Result<Self, Error> {
+        Self::start(sources, direction, u64::MAX)
+    }
+
+    fn start(sources: Vec<Source>, direction: Direction, budget: u64) -> Result<Self, Error> {
+        let mut union = Self { direction, sources, seen: Known::new(), faults: Faults::default(), budget };
+        for source in &mut union.sources {
+            source.advance(&mut union.faults, &mut union.budget)?;
         }
         Ok(union)
     }
@@ -169,23 +177,26 @@ impl Union {
     }
 
     fn is_new(&mut self, entry: &Entry, source: usize, offset: u64) -> bool {
-        let name = entry.event.id.as_ref().map_or(entry.line.as_slice(), |id| id.as_bytes());
-        let (first, second) = (self.hashers.0.hash_one(name), self.hashers.1.hash_one(name));
-        let content = self.hashers.0.hash_one(&entry.line);
-        match self.seen.insert(u128::from(first) << 64 | u128::from(second), content) {
-            None => true,
-            Some(known) if known == content => false,
-            Some(_) => {
-                let id = entry.event.id.as_deref().unwrap_or_default();
-                let what = || format!("another event has the same id `{id}` and says something else");
-                self.faults.note(&self.sources[source].path, offset, what);
-                false
-            }
+        let verdict = self.seen.see(&entry.line);
+        if verdict == Verdict::Clash {
+            self.faults.note(&self.sources[source].path, offset, || clash(&entry.event));
         }
+        verdict == Verdict::New
     }
 }
 
+/// What is wrong with an event whose id another one has.
+pub(super) fn clash(event: &Event) -> String {
+    let id = event.id.as_deref().unwrap_or_default();
+    format!("another event has the same id `{id}` and says something else")
+}
+
 impl Source {
+    /// The lines of the file at `path`, from its end.
+    pub(super) fn new(path: PathBuf, lines: BackwardLines) -> Self {
+        Self { path, lines: Lines::Backward(lines), head: None }
+    }
+
     fn open(path: PathBuf, direction: Direction) -> Result<Option<Self>, Error> {
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,0 +1,236 @@
+//! The feed as it grows: all events of all worktrees, each once, as they are written (design, sections 4 and 6).
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Bus, Error, Filter};
+use crate::record::{CursorName, Event};
+use crate::store::{Cursor, Faults, Follow, Fresh, Hints, Layout, RECENT, Stopper, raise_file_limit};
+
+/// How often everything is looked at where notifications work: one may be missing, and network file systems send none.
+const TICK: Duration = Duration::from_secs(5);
+
+/// What `bus watch` asks for.
+#[derive(Clone, Debug, Default)]
+pub struct WatchQuery {
+    /// Which events.
+    pub filter: Filter,
+    /// How many of those that stand in the log already; all where there is no limit.
+    pub limit: Option<usize>,
+    /// The cursor that is read.
+    pub cursor: Option<CursorName>,
+}
+
+/// A feed that goes on.
+pub struct Watch<'a> {
+    bus: &'a Bus,
+    follow: Follow,
+    cursor: Option<Cursor>,
+    filter: Filter,
+    hints: Option<Hints>,
+    /// The folders whose coming and going matters, whether they are there or not.
+    folders: BTreeSet<PathBuf>,
+    due: Due,
+    /// What could not be read, as it was said.
+    said: BTreeSet<String>,
+}
+
+/// What is to be looked at next.
+enum Due {
+    Nothing,
+    Files(BTreeSet<PathBuf>),
+    Everything,
+}
+
+/// What stood in the log when the watching began.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    /// The wanted events, oldest first.
+    pub events: Vec<Event>,
+    /// Lines that are no events.
+    pub bad: Faults,
+}
+
+impl Bus {
+    /// Begins to watch the log. A cursor that has shown events before goes on where it was; else the last events come first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the log cannot be read, or another process has the cursor.
+    pub fn watch(&self, query: WatchQuery) -> Result<(Watch<'_>, Backlog), Error> {
+        raise_file_limit();
+        let place = query.cursor.map(|name| self.private.cursor(&name));
+        let (mut cursor, resumed) = place.map(|place| Cursor::open(&place)).transpose()?.unzip();
+        let mut backlog = Backlog::default();
+        let follow = match resumed.flatten() {
+            Some(follow) => follow,
+            None => {
+                let mut follow = Follow::from_end(self.log_files(), self.clock.now())?;
+                backlog = read_backlog(&follow, &query.filter, query.limit)?;
+                cursor.as_mut().map_or(Ok(()), |cursor| cursor.begin(&mut follow))?;
+                follow
+            }
+        };
+        let watch = Watch {
+            bus: self,
+            follow,
+            cursor,
+            filter: query.filter,
+            hints: None,
+            folders: BTreeSet::new(),
+            due: Due::Everything,
+            said: BTreeSet::new(),
+        };
+        Ok((watch, backlog))
+    }
+
+    /// The folders that hold the log, or may come to hold it, and all files of the log, as they are now.
+    fn log_now(&self) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+        let layouts: Vec<Layout> = self.repo.worktrees().into_iter().map(|worktree| Layout::new(worktree.root)).collect();
+        let of_layout = |layout: &Layout| [layout.root().to_owned(), layout.root().join("_bus"), layout.events()];
+        let mut folders: BTreeSet<PathBuf> = layouts.iter().flat_map(of_layout).collect();
+        let common = self.private.common();
+        folders.extend([common.to_owned(), self.private.folder(), self.private.journals()]);
+        for (folder, depth) in [(common.join("worktrees"), 1), (self.private.journals(), 3)] {
+            let entries = walkdir::WalkDir::new(&folder).max_depth(depth).into_iter().flatten();
+            folders.extend(entries.filter(|entry| entry.file_type().is_dir()).map(walkdir::DirEntry::into_path));
+            folders.insert(folder);
+        }
+        (folders, self.files_of(&layouts).into_iter().collect())
+    }
+}
+
+/// The last events that are wanted. A merge may bring old lines to the end of a file, so the first that is too old ends
+/// nothing; a MiB of them in a row does.
+fn read_backlog(follow: &Follow, filter: &Filter, limit: Option<usize>) -> Result<Backlog, Error> {
+    let mut log = follow.backlog()?;
+    let mut events = Vec::new();
+    let mut too_old = 0;
+    while events.len() < limit.unwrap_or(usize::MAX) && too_old < RECENT {
+        let Some(entry) = log.next_event()? else { break };
+        let old = filter.since.is_some_and(|since| entry.event.ts < since);
+        too_old = if old { too_old + entry.line.len() as u64 } else { 0 };
+        if filter.wants(&entry.event) {
+            events.push(entry.event);
+        }
+    }
+    events.reverse();
+    Ok(Backlog { events, bad: log.into_faults() })
+}
+
+impl Watch<'_> {
+    /// Reads what is due: once everything, later what [`Watch::wait`] was given hints of. Where [`Fresh::more`] is set, there
+    /// is more to read at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the log cannot be read any more.
+    pub fn read(&mut self) -> Result<Fresh, Error> {
+        let fresh = match std::mem::replace(&mut self.due, Due::Nothing) {
+            Due::Nothing => Fresh::default(),
+            Due::Files(files) => {
+                let fresh = self.follow.look(&files)?;
+                self.due = if fresh.more { Due::Files(files) } else { Due::Nothing };
+                fresh
+            }
+            Due::Everything => {
+                let (folders, files) = self.bus.log_now();
+                if let Some(hints) = &mut self.hints {
+                    hints.watch(folders.iter().cloned());
+                }
+                self.folders = folders;
+                let fresh = self.follow.look_everywhere(&files)?;
+                self.due = if fresh.more { Due::Everything } else { Due::Nothing };
+                fresh
+            }
+        };
+        Ok(fresh)
+    }
+
+    /// The root of the worktree that is watched from.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.bus.root()
+    }
+
+    /// The events of `fresh` that are wanted.
+    pub fn wanted<'f>(&self, fresh: &'f Fresh) -> impl Iterator<Item = &'f Event> {
+        fresh.entries.iter().map(|entry| &entry.event).filter(|event| self.filter.wants(event))
+    }
+
+    /// What of `fresh` could not be read and was not said before.
+    pub fn unreadable(&mut self, fresh: &Fresh) -> Vec<String> {
+        let said = fresh.unreadable.iter().map(ToString::to_string);
+        said.filter(|text| self.said.insert(text.clone())).collect()
+    }
+
+    /// Notes, for the cursor, that `fresh` was shown.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the cursor cannot be written.
+    pub fn shown(&mut self, fresh: &Fresh) -> Result<(), Error> {
+        Ok(self.cursor.as_mut().map_or(Ok(()), |cursor| cursor.shown(fresh))?)
+    }
+
+    /// Ends [`Watch::wait`] from another thread.
+    pub fn stopper(&mut self) -> Stopper {
+        self.hints().stopper()
+    }
+
+    /// Why the system sends no notifications, where it sends none.
+    #[must_use]
+    pub fn no_notifications(&self) -> Option<&str> {
+        self.hints.as_ref().and_then(Hints::fault)
+    }
+
+    /// Waits until something may have been written; `false` where the watching is to end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the log cannot be read any more.
+    pub fn wait(&mut self) -> Result<bool, Error> {
+        if !matches!(self.due, Due::Nothing) {
+            return Ok(true);
+        }
+        let hint = self.hints().wait(TICK);
+        if hint.everything {
+            if hint.paths.is_empty() {
+                // A quiet moment: the rest of the log is read now, so that it is known if a file is replaced.
+                self.follow.learn()?;
+            }
+            self.due = Due::Everything;
+        } else {
+            let files: BTreeSet<PathBuf> = hint.paths.iter().filter(|path| self.is_log(path)).cloned().collect();
+            let everything = hint.paths.iter().any(|path| self.changes_everything(path));
+            self.due = match (everything, files.is_empty()) {
+                (true, _) => Due::Everything,
+                (false, false) => Due::Files(files),
+                (false, true) => Due::Nothing,
+            };
+        }
+        Ok(!hint.stop)
+    }
+
+    fn hints(&mut self) -> &mut Hints {
+        self.hints.get_or_insert_with(|| {
+            self.due = Due::Everything;
+            Hints::new()
+        })
+    }
+
+    fn is_log(&self, path: &Path) -> bool {
+        path.extension().is_some_and(|end| end == "jsonl") && path.parent().is_some_and(|folder| folder.ends_with("events"))
+    }
+
+    /// Whether a worktree or a folder of the log has come or gone.
+    fn changes_everything(&self, path: &Path) -> bool {
+        let below = |folder: PathBuf| path.starts_with(folder) && path.extension().is_none_or(|end| end != "jsonl");
+        let worktrees = self.bus.private.common().join("worktrees");
+        self.folders.contains(path)
+            || path.parent() == Some(&worktrees)
+            || (path.starts_with(worktrees) && path.ends_with("gitdir"))
+            || below(self.bus.private.journals())
+    }
+}

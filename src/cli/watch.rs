@@ -1,0 +1,144 @@
+//! `bus watch`
+
+use clap::Args;
+
+use super::args::When;
+use super::completions;
+use super::context::Context;
+use super::exit::Failure;
+use super::output::{Output, Width};
+use super::{signals, words};
+use crate::bus::{Filter, Watch, WatchQuery};
+use crate::record::{CursorName, EventKind, TaskId, Timestamp};
+use crate::store::BadLine;
+use clap_complete::ArgValueCompleter;
+
+/// The window, where neither it nor `--since` nor a cursor says otherwise, in hours.
+const WINDOW: u32 = 24;
+
+/// How many lines that are no events are named.
+const MAX_NAMED: usize = 100;
+
+const EXAMPLES: &str = "\
+Examples:
+  bus watch --follow                                  the last 20 events, then each as it is written
+  bus watch --follow --task QUEUE-001 --event review  only what is said on a task
+  bus watch --cursor mine                             what came since I last looked, each event once
+  bus watch --follow --json | while read -r event; do notify \"$event\"; done
+
+All worktrees of the clone are watched, those that come later, too. Ctrl-C and a closed pipe end it; exit status 0.
+A cursor has one reader at a time, and goes on where it was, whatever --limit says and however old that is.";
+
+/// Show the latest events, and with --follow each new one as it is written
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct WatchArgs {
+    /// Go on, and show each event as it is written
+    #[arg(short, long)]
+    follow: bool,
+    /// How many of the latest events come first; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// Only events of this sort (repeatable)
+    #[arg(long = "event", value_name = "NAME")]
+    events: Vec<EventKind>,
+    /// Only events on this task (repeatable)
+    #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
+    tasks: Vec<TaskId>,
+    /// Only events since then: a time, or 30s, 10m, 4h, 2d ago
+    #[arg(long, value_name = "WHEN")]
+    since: Option<When>,
+    /// Only events of so many hours; 0 shows all [default: 24; with a cursor 0]
+    #[arg(long, value_name = "HOURS", conflicts_with = "since")]
+    window_hours: Option<u32>,
+    /// A position under this name: each event is shown once, after any gap
+    #[arg(long, value_name = "NAME")]
+    cursor: Option<CursorName>,
+}
+
+impl WatchArgs {
+    /// The time before which nothing is shown.
+    fn since(&self, now: Timestamp) -> Option<Timestamp> {
+        let window = |hours: u32| (hours > 0).then(|| now.before(std::time::Duration::from_secs(u64::from(hours) * 3600)));
+        match (self.since, self.window_hours) {
+            (Some(since), _) => Some(since.resolve(now)),
+            (None, Some(hours)) => window(hours),
+            (None, None) if self.cursor.is_some() => None,
+            (None, None) => window(WINDOW),
+        }
+    }
+}
+
+pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open("watch", output)?;
+    context.note_reader(&bus);
+    let now = context.clock.now();
+    let filter = Filter {
+        agents: context.global.agent.clone(),
+        events: args.events.clone(),
+        tasks: args.tasks.clone(),
+        since: args.since(now),
+        until: None,
+    };
+    let limit = Some(args.limit).filter(|limit| *limit > 0);
+    let (mut watch, backlog) = bus.watch(WatchQuery { filter, limit, cursor: args.cursor.clone() })?;
+    if args.follow {
+        signals::end_waiting(watch.stopper());
+    }
+    backlog.events.iter().for_each(|event| words::show(event, now, Width::Terminal, output));
+    words::warn_of_bad_lines(&backlog.bad, bus.root(), output);
+    output.flush();
+    let mut screen = Screen { context, output, named: 0, polls: false };
+    loop {
+        if !screen.catch_up(&mut watch)? || !args.follow || !watch.wait()? {
+            return Ok(0);
+        }
+    }
+}
+
+/// Where the feed goes.
+struct Screen<'a> {
+    context: &'a Context,
+    output: &'a mut Output,
+    /// How many lines that are no events were named.
+    named: usize,
+    /// It was said that there are no notifications.
+    polls: bool,
+}
+
+impl Screen<'_> {
+    /// Shows all that is due; `false` where nobody reads it any more.
+    fn catch_up(&mut self, watch: &mut Watch<'_>) -> Result<bool, Failure> {
+        loop {
+            let fresh = watch.read()?;
+            let now = self.context.clock.now();
+            watch.wanted(&fresh).for_each(|event| words::show(event, now, Width::Terminal, self.output));
+            self.output.flush();
+            if self.output.is_closed() {
+                return Ok(false);
+            }
+            fresh.bad.iter().for_each(|bad| self.warn(&bad.line, watch.root()));
+            watch.unreadable(&fresh).iter().for_each(|what| self.output.warn(what));
+            watch.shown(&fresh)?;
+            if let Some(why) = watch.no_notifications().filter(|_| !self.polls) {
+                self.output.note(&format!("the system sends no notifications ({why}); looking five times a second"));
+                self.polls = true;
+            }
+            if !fresh.more {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Names a line that is no event, as long as there are not too many of them.
+    fn warn(&mut self, bad: &BadLine, root: &std::path::Path) {
+        self.named += 1;
+        match self.named {
+            ..MAX_NAMED => words::warn_of_bad_line(bad, root, self.output),
+            MAX_NAMED => {
+                self.output.warn("lines that are no events are left out from here on without a word; see `bus event list`")
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A named position in the log that outlives its watcher: which events were shown (design, section 6).
+//!
+//! A place in a file would not do: git replaces files, merges bring lines into their middle, worktrees come and go. So a cursor
+//! holds 16 bytes for each event that was shown. The file is this clone's alone; losing it shows events again.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use super::known::{Hashes, Known, Namer};
+use super::{Error, Follow, Fresh, Place, Verb};
+
+/// What a cursor's file begins with, before the two keys of its hashes.
+const MAGIC: &[u8; 8] = b"buscur1\n";
+
+/// How long the beginning is, and how long each event, in bytes.
+const HEADER: u64 = 24;
+const RECORD: usize = 16;
+
+/// A cursor, held by one watcher.
+#[derive(Debug)]
+pub struct Cursor {
+    file: File,
+    path: PathBuf,
+    namer: Option<Namer>,
+}
+
+impl Cursor {
+    /// Takes the cursor at `place`. Where it has shown events before, the log is followed from there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CursorInUse`] where another process holds it; [`Error::Io`] or [`Error::WrongKind`] where its file cannot be
+    /// used.
+    pub fn open(place: &Place) -> Result<(Self, Option<Follow>), Error> {
+        place.make_folders()?;
+        place.inspect()?;
+        let path = place.path();
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(Error::io(Verb::Write, &path))?;
+        if let Err(error) = fs2::FileExt::try_lock_exclusive(&file) {
+            return Err(match error.kind() {
+                io::ErrorKind::WouldBlock => Error::CursorInUse { path },
+                _ => Error::io(Verb::Lock, &path)(error),
+            });
+        }
+        let mut cursor = Self { file, path, namer: None };
+        let known = cursor.read().map_err(Error::io(Verb::Read, &cursor.path))?;
+        cursor.namer = known.as_ref().map(Known::namer);
+        Ok((cursor, known.map(Follow::from_known)))
+    }
+
+    /// Everything that was shown; nothing where the cursor is new.
+    fn read(&mut self) -> io::Result<Option<Known>> {
+        let mut bytes = Vec::new();
+        self.file.read_to_end(&mut bytes)?;
+        let Some(rest) = bytes.strip_prefix(MAGIC).filter(|rest| rest.len() >= RECORD) else { return Ok(None) };
+        let pair = |bytes: &[u8]| {
+            let half = |from: usize| u64::from_le_bytes(std::array::from_fn(|index| bytes[from + index]));
+            (half(0), half(8))
+        };
+        let (first, second) = pair(&rest[..RECORD]);
+        let shown = rest[RECORD..].chunks_exact(RECORD);
+        // A watcher that was killed may have left a part of one.
+        let whole = bytes.len() - shown.remainder().len();
+        self.file.set_len(whole as u64)?;
+        self.file.seek(SeekFrom::End(0))?;
+        Ok(Some(Known::of(Namer { keys: [first, second] }, shown.map(pair))))
+    }
+
+    /// Begins a new cursor: all that `follow` has read counts as shown.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the log cannot be read or the cursor not be written.
+    pub fn begin(&mut self, follow: &mut Follow) -> Result<(), Error> {
+        follow.learn()?;
+        let namer = follow.known().namer();
+        let shown: Vec<u8> = follow.known().lines().flat_map(record).collect();
+        let header = [MAGIC.as_slice(), &record((namer.keys[0], namer.keys[1]))].concat();
+        self.namer = Some(namer);
+        // The header last: until it is there, the cursor is new.
+        self.file
+            .set_len(0)
+            .and_then(|()| self.file.seek(SeekFrom::Start(HEADER)))
+            .and_then(|_| self.file.write_all(&shown))
+            .and_then(|()| self.file.rewind())
+            .and_then(|()| self.file.write_all(&header))
+            .and_then(|()| self.file.seek(SeekFrom::End(0)))
+            .map(drop)
+            .map_err(Error::io(Verb::Write, &self.path))
+    }
+
+    /// Notes that `fresh` was shown.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the cursor cannot be written.
+    pub fn shown(&mut self, fresh: &Fresh) -> Result<(), Error> {
+        let Some(namer) = self.namer else { return Ok(()) };
+        let entries = fresh.entries.iter().map(|entry| entry.line.as_slice());
+        let lines = entries.chain(fresh.bad.iter().map(|bad| bad.known_by.as_slice()));
+        let records: Vec<u8> = lines.flat_map(|line| record(namer.hashes(line))).collect();
+        self.file.write_all(&records).map_err(Error::io(Verb::Write, &self.path))
+    }
+}
+
+fn record((name, content): Hashes) -> [u8; RECORD] {
+    let mut bytes = [0; RECORD];
+    bytes[..8].copy_from_slice(&name.to_le_bytes());
+    bytes[8..].copy_from_slice(&content.to_le_bytes());
+    bytes
+}
