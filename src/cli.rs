@@ -48,7 +48,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             let json = arguments.iter().any(|argument| argument == "--json");
             let mut output = Output::new(json, false, clap::ColorChoice::Auto);
-            let done = exit::usage(&error, &mut output);
+            let done = exit::usage(&error, &commands::named(&arguments), &mut output);
             (output, done)
         }
     };

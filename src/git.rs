@@ -2,6 +2,7 @@
 
 mod chain;
 mod child;
+mod committed;
 mod error;
 mod repository;
 

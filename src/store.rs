@@ -20,14 +20,14 @@ mod place;
 mod replace;
 mod union;
 
-pub use append::{append, close_line, is_cut_off};
+pub use append::{append, close_line, is_cut_off, put_back, recently_has};
 pub use clock::Clock;
 pub use crash::crash_point;
 pub use cursor::Cursor;
 pub use error::{Error, Verb};
 pub use follow::{Bad, Follow, Fresh, raise_file_limit};
 pub use hints::{Hint, Hints, Stopper};
-pub use journal::{Journal, put_back, recently_has};
+pub use journal::{Journal, JournalFiles};
 pub use layout::{Layout, PrivateLayout};
 pub use lock::Lock;
 pub use mark::{first_seen, last_touched, touch};

@@ -20,7 +20,7 @@ impl Bus {
     }
 
     /// The latest assignment of `task` in any worktree.
-    fn latest_assignment(&self, task: &TaskId) -> Result<Option<Assignment>, Error> {
+    pub(super) fn latest_assignment(&self, task: &TaskId) -> Result<Option<Assignment>, Error> {
         let mut latest: Option<Assignment> = None;
         for layout in self.layouts() {
             let place = layout.assignment(task);

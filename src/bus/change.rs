@@ -161,7 +161,7 @@ impl Bus {
     /// Before the caller's own state is left behind: does what a crash left undone of it. A heartbeat writes no file
     /// of its own, so before it the file is settled, too.
     fn settle_own_past(&self, lock: &Lock, view: &View, who: &Who, verb: &str) -> Result<(), Error> {
-        let own = |tip: &&State| tip.link.author == who.agent.as_str() && who.owns(&tip.claim);
+        let own = |tip: &&State| tip.link.author.eq_ignore_ascii_case(who.agent.as_str()) && who.owns(&tip.claim);
         match view.tip.as_ref().filter(own).filter(|tip| !is_in_line(view.file.as_ref(), tip)) {
             Some(tip) if verb == "heartbeat" => self.settle(lock, tip),
             Some(tip) => self.settle_event(lock, tip),
@@ -176,8 +176,7 @@ impl Bus {
             return Ok(view);
         }
         lock.about_to_write(view.name.as_str())?;
-        let keep = self.private.broken(&view.task, &self.clock.now().unix().to_string());
-        keep.make_folders()?;
+        let keep = self.broken(&view.task)?;
         // An older state may hide in `packed-refs`; it must not come to light where a file knows better.
         let hidden = self.repo.packed_tip(&view.name)?.and_then(|link| state(link, &view.name, asked).ok());
         let older = hidden.filter(|hidden| view.claim().is_none_or(|claim| hidden.claim.revision <= claim.revision));
@@ -196,7 +195,7 @@ impl Bus {
             None => Ok(mended),
             // The file is gone; what is left is a damaged entry in `packed-refs`.
             Some(_) => {
-                self.repo.set_aside(&view.name, &keep.path(), None)?;
+                self.repo.set_aside(&view.name, &self.broken(&view.task)?.path(), None)?;
                 self.view(asked)
             }
         }

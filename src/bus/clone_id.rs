@@ -1,7 +1,7 @@
 //! The clone's random id (design, section 3): what tells two clones of one repository apart.
 //!
 //! A line of `<common dir>/bus/clone-id` says which id holds at which host, path and inode. A copy of the
-//! folder is another place, so it gets an id, and a line, of its own.
+//! folder is another place, so it gets an id, and a line, of its own; a folder that was moved keeps its inode, and its id.
 
 use std::fs;
 
@@ -69,10 +69,18 @@ impl Bus {
     }
 }
 
-/// The id that was minted for the place `here`.
+/// The id that was minted for the place `here`, or for the place that this folder was moved from.
 fn id_of(known: &[Object], here: &Object) -> Option<String> {
-    let matches = |entry: &&Object| here.iter().all(|(field, value)| entry.get(field) == Some(value));
-    Some(known.iter().find(matches)?.get("clone_id")?.as_str()?.to_owned())
+    let same = |entry: &Object, fields: &[&str]| fields.iter().all(|field| entry.get(*field) == here.get(*field));
+    let exact = known.iter().find(|entry| same(entry, &["host", "inode", "path"]));
+    let moved = || known.iter().find(|entry| same(entry, &["host", "inode"]) && is_gone(entry));
+    Some(exact.or_else(moved)?.get("clone_id")?.as_str()?.to_owned())
+}
+
+/// Whether the folder that an id was minted for stands at its place no more.
+fn is_gone(entry: &Object) -> bool {
+    let path = entry.get("path").and_then(Value::as_str).map(std::path::Path::new);
+    cfg!(unix) && path.is_some_and(|path| Some(&Value::from(inode(path))) != entry.get("inode"))
 }
 
 #[cfg(unix)]

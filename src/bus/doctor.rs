@@ -2,12 +2,13 @@
 //! throws nothing away: what it replaces is kept in `<git common dir>/bus/broken/`.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::settle::is_in_line;
 use super::view::{ClaimFiles, View};
-use super::{Bus, Error};
+use super::{Bus, Error, IdentitySource};
 use crate::record::TaskId;
 use crate::store::{Error as StoreError, Lock, Place, Verb, close_line, is_cut_off, put_back, replace};
 
@@ -25,7 +26,15 @@ pub struct Finding {
     pub what: String,
     /// What [`Bus::mend`] does about it; nothing where a person must decide.
     pub mend: Option<&'static str>,
+    /// What a person can do about it, where nothing else does.
+    pub advice: Option<String>,
     cure: Option<Cure>,
+}
+
+impl Finding {
+    fn advise(self, advice: impl Into<String>) -> Self {
+        Self { advice: self.mend.is_none().then(|| advice.into()), ..self }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +77,8 @@ impl Bus {
             self.examine_task(&task, &files, &mut findings)?;
         }
         self.examine_spellings(&files, &mut findings);
+        self.examine_other_worktrees(&files, &mut findings);
+        self.examine_settings(&mut findings);
         self.examine_log(&mut findings)?;
         self.examine_leftovers(&mut findings);
         self.examine_clone(&mut findings)?;
@@ -80,13 +91,12 @@ impl Bus {
     ///
     /// As the system refuses; what was mended by then stays mended.
     pub fn mend(&self, findings: Vec<Finding>) -> Result<Vec<Finding>, Error> {
-        self.config()?;
         let mut lock = self.lock()?;
-        for cure in findings.into_iter().filter_map(|finding| finding.cure) {
-            self.apply(&mut lock, cure)?;
-        }
+        let cures = findings.into_iter().filter_map(|finding| finding.cure);
+        // One that cannot be applied keeps no other from it.
+        let refused = cures.filter_map(|cure| self.apply(&mut lock, cure).err()).collect::<Vec<_>>().into_iter().next();
         drop(lock);
-        self.examine()
+        refused.map_or_else(|| self.examine(), Err)
     }
 
     fn apply(&self, lock: &mut Lock, cure: Cure) -> Result<(), Error> {
@@ -97,9 +107,13 @@ impl Bus {
             },
             Cure::Restore(task) => self.restore(lock, &task),
             Cure::SetRefAside(task) => self.mended_view(lock, &task).map(drop),
-            Cure::PutBack(log) => Ok(put_back(lock, &log, &self.journal_of(&log))?),
+            Cure::PutBack(log) => self.with_journal(Some(&log), |journal| Ok(put_back(lock, &log, journal)?)),
             Cure::CloseLine(place) => Ok(close_line(lock, &place)?),
-            Cure::Remove(path) => Ok(fs::remove_file(&path).map_err(StoreError::io(Verb::Remove, &path))?),
+            Cure::Remove(path) => match fs::remove_file(&path) {
+                // Another cure needed the place, or another process was faster.
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::io(Verb::Remove, &path)(error).into()),
+                _ => Ok(()),
+            },
             Cure::Mint => self.clone_id().map(drop),
             Cure::Attributes => self.lay_lines(&[".gitattributes"]).map(drop),
         }
@@ -109,9 +123,7 @@ impl Bus {
     fn restore(&self, lock: &Lock, task: &TaskId) -> Result<(), Error> {
         let Some(tip) = self.tip(task)? else { return Ok(()) };
         let place = self.layout.claim(&tip.claim.task_id);
-        if let Some(bytes) = place.read(usize::MAX - 1)? {
-            replace(&self.private.broken(task, &format!("{}.json", self.clock.now().unix())), &bytes)?;
-        }
+        self.keep_aside(task, &place)?;
         replace(&place, &tip.link.body)?;
         self.settle(lock, &tip)
     }
@@ -119,13 +131,17 @@ impl Bus {
     fn examine_task(&self, task: &TaskId, files: &ClaimFiles, findings: &mut Vec<Finding>) -> Result<(), Error> {
         let view = match self.view_by(task, Some(files)) {
             Ok(view) => view,
-            Err(Error::Malformed { place, line, truth, fault }) => {
-                let cure = truth.map(Cure::Restore);
-                findings.push(finding("malformed-claim", place, format!("line {line}: {fault}"), cure));
+            Err(error @ Error::Malformed { .. }) => {
+                findings.extend(malformed(error));
                 return Ok(());
             }
             Err(error @ Error::Diverged { .. }) => {
-                findings.push(finding("claim-diverged", task.to_string(), error.to_string(), None));
+                let found = finding("claim-diverged", task.to_string(), error.to_string(), None);
+                findings.push(found.advise("keep the file that is right, and remove the other"));
+                return Ok(());
+            }
+            Err(Error::Store(error @ StoreError::WrongKind { .. })) => {
+                findings.push(self.wrong_kind(&error));
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -134,7 +150,10 @@ impl Bus {
             let cure = Some(Cure::SetRefAside(view.task.clone()));
             findings.push(finding("unreadable-ref", view.name.as_str().to_owned(), what.clone(), cure));
         }
-        findings.extend(self.examine_file(&view)?);
+        match view.bad_file {
+            Some(error) => findings.extend(malformed(error)),
+            None => findings.extend(self.examine_file(&view)?),
+        }
         Ok(())
     }
 
@@ -153,7 +172,9 @@ impl Bus {
                 "it is ahead of the ref: it names {}, {}, at revision {theirs}, the ref names {}, {}, at revision {ours}",
                 claim.agent_id, claim.status, tip.claim.agent_id, tip.claim.status
             );
-            return Ok(Some(finding("claim-ahead", place, what, None)));
+            let advice =
+                format!("look at `git log {}`; where the file is wrong, remove it, and run the same again", view.name.as_str());
+            return Ok(Some(finding("claim-ahead", place, what, None).advise(advice)));
         }
         let here = self.here_origin()?;
         let own = here.is_some() && tip.claim.origin == here;
@@ -161,6 +182,8 @@ impl Bus {
             return Ok(None);
         }
         Ok(match &view.file {
+            // Another branch may be checked out, which knows nothing of it.
+            _ if !self.layout.has_bus() => None,
             None if !tip.claim.status.is_live() => None,
             None => Some(finding(
                 "missing-file",
@@ -168,6 +191,10 @@ impl Bus {
                 "a live claim of this worktree has no file".to_owned(),
                 Some(Cure::Settle(task)),
             )),
+            Some(file) if !self.is_past_state(tip, &file.claim)? => {
+                let what = "it was edited: the ref has never said this".to_owned();
+                Some(finding("claim-edited", place, what, Some(Cure::Restore(task))))
+            }
             Some(_) => {
                 let what = "it is behind the ref, which this worktree wrote".to_owned();
                 Some(finding("unsettled-claim", place, what, Some(Cure::Settle(task))))
@@ -178,9 +205,58 @@ impl Bus {
     /// Files of one task in two spellings: a checkout on a case-insensitive disk loses one.
     fn examine_spellings(&self, files: &ClaimFiles, findings: &mut Vec<Finding>) {
         for (first, second) in files.doubles() {
-            let what = format!("`{first}` and `{second}` are one task; keep the file that is right, remove the other");
-            findings.push(finding("two-spellings", self.show(&self.layout.claim(second)), what, None));
+            let what = format!("`{first}` and `{second}` are one task");
+            let found = finding("two-spellings", self.show(&self.layout.claim(second)), what, None);
+            findings.push(found.advise("keep the file that is right, and remove the other"));
         }
+    }
+
+    /// Claim files of other worktrees that cannot be read: they are mended there.
+    fn examine_other_worktrees(&self, files: &ClaimFiles, findings: &mut Vec<Finding>) {
+        for (layout, task) in self
+            .layouts()
+            .enumerate()
+            .skip(1)
+            .flat_map(|(index, layout)| files.in_worktree(index).map(move |task| (layout, task)))
+        {
+            if let Err(error @ Error::Malformed { .. }) = self.file_claim(layout, task) {
+                let root = layout.root().display();
+                findings.extend(
+                    malformed(error).map(|found| found.advise(format!("run `bus doctor` there: `bus -C {root} doctor`"))),
+                );
+            }
+        }
+    }
+
+    /// The policy and the assignments, which commands refuse to work without.
+    fn examine_settings(&self, findings: &mut Vec<Finding>) {
+        let mut wrong = Vec::new();
+        let mut refused = |name, error: &Error| {
+            let facts: std::collections::BTreeMap<_, _> = error.facts().into_iter().collect();
+            let place = facts.get("file").and_then(|file| file.as_str()).unwrap_or_default();
+            let shown = std::path::Path::new(place)
+                .strip_prefix(self.layout.root())
+                .map_or(place.to_owned(), |path| path.display().to_string());
+            findings.push(finding(name, shown, error.to_string(), None).advise(error.hint()));
+        };
+        match self.config() {
+            Err(error @ Error::MalformedConfig { .. }) => refused("malformed-config", &error),
+            Err(Error::Store(error @ StoreError::WrongKind { .. })) => wrong.push(error),
+            _ => {}
+        }
+        for task in super::view::ids(self.layout.assignments(), |_| true) {
+            match self.latest_assignment(&task) {
+                Err(error @ Error::Malformed { .. }) => refused("malformed-assignment", &error),
+                Err(Error::Store(error @ StoreError::WrongKind { .. })) => wrong.push(error),
+                _ => {}
+            }
+        }
+        match self.agent(&IdentitySource::default()) {
+            Err(error @ Error::Malformed { .. }) => refused("malformed-manifest", &error),
+            Err(Error::Store(error @ StoreError::WrongKind { .. })) => wrong.push(error),
+            _ => {}
+        }
+        findings.extend(wrong.iter().map(|error| self.wrong_kind(error)));
     }
 
     fn examine_log(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
@@ -189,18 +265,31 @@ impl Bus {
                 continue;
             };
             let place = self.layout.place(format!("_bus/events/{name}"));
-            if is_cut_off(&place)? {
-                let what = "its last line was cut off".to_owned();
-                findings.push(finding("torn-line", self.show(&place), what, Some(Cure::CloseLine(place))));
+            match is_cut_off(&place) {
+                Ok(true) => {
+                    let what = "its last line was cut off".to_owned();
+                    findings.push(finding("torn-line", self.show(&place), what, Some(Cure::CloseLine(place))));
+                }
+                Err(error @ StoreError::WrongKind { .. }) => findings.push(self.wrong_kind(&error)),
+                other => drop(other?),
             }
         }
-        for (log, journal) in self.journals() {
-            let waiting = journal.missing_from(&log)?.len();
+        for log in self.journaled_logs() {
+            let index_lock = self.repo.index_lock();
+            let waiting = match self.with_journal(Some(&log), |journal| Ok(journal.lost_from(&log)?)) {
+                Err(Error::Store(error @ StoreError::WrongKind { .. })) => {
+                    findings.push(self.wrong_kind(&error));
+                    continue;
+                }
+                lost => lost?.len(),
+            };
             if waiting > 0 {
-                let held = journal.git_holds();
-                let what = format!("{waiting} lines wait to be put back{}", if held { "; git holds the tree" } else { "" });
+                let held = index_lock.exists();
+                let lines = if waiting == 1 { "line waits" } else { "lines wait" };
+                let what = format!("{waiting} {lines} to be put back{}", if held { "; git holds the tree" } else { "" });
                 let place = self.show(&log);
-                findings.push(finding("journal", place, what, Some(Cure::PutBack(log)).filter(|_| !held)));
+                let advice = format!("where no git command runs any more, remove `{}`", index_lock.display());
+                findings.push(finding("journal", place, what, Some(Cure::PutBack(log)).filter(|_| !held)).advise(advice));
             }
         }
         Ok(())
@@ -232,14 +321,35 @@ impl Bus {
             let what = "it was made for another place: this clone was copied or moved".to_owned();
             findings.push(finding("copied-clone-id", place, what, Some(Cure::Mint)));
         }
-        if self.layout.has_bus() && !self.missing_lines(".gitattributes")?.is_empty() {
-            let what = "it lacks the line by which git merges logs".to_owned();
-            findings.push(finding("missing-gitattributes", ".gitattributes".to_owned(), what, Some(Cure::Attributes)));
+        match self.missing_lines(".gitattributes") {
+            Ok(lines) if self.layout.has_bus() && !lines.is_empty() => {
+                let what = "it lacks the line by which git merges logs".to_owned();
+                findings.push(finding("missing-gitattributes", ".gitattributes".to_owned(), what, Some(Cure::Attributes)));
+            }
+            Err(Error::Store(error @ StoreError::WrongKind { .. })) => findings.push(self.wrong_kind(&error)),
+            other => drop(other?),
         }
         Ok(())
+    }
+
+    /// A link or a folder where a file should be.
+    fn wrong_kind(&self, error: &StoreError) -> Finding {
+        let StoreError::WrongKind { path, .. } = error else {
+            return finding("wrong-kind", String::new(), error.to_string(), None);
+        };
+        let shown = path.strip_prefix(self.layout.root()).unwrap_or(path).display().to_string();
+        finding("wrong-kind", shown, error.to_string(), None).advise(error.hint())
     }
 }
 
 fn finding(name: &'static str, place: String, what: String, cure: Option<Cure>) -> Finding {
-    Finding { name, place, what, mend: cure.as_ref().map(Cure::describe), cure }
+    Finding { name, place, what, mend: cure.as_ref().map(Cure::describe), advice: None, cure }
+}
+
+/// A claim that cannot be read.
+fn malformed(error: Error) -> Option<Finding> {
+    let advice = error.hint();
+    let Error::Malformed { place, line, truth, fault } = error else { return None };
+    let found = finding("malformed-claim", place, format!("line {line}: {fault}"), truth.map(Cure::Restore));
+    Some(found.advise(advice))
 }

@@ -69,8 +69,8 @@ pub enum Error {
         fault: ConfigFault,
     },
     /// Somebody else owns the task.
-    #[error("`{task}` is claimed by {owner} on `{branch}`, {status} since {} ({since}), last seen {}", ago(*since, *now),
-        last_seen.map_or_else(|| "never".to_owned(), |seen| ago(seen, *now)))]
+    #[error("`{task}` is claimed by {owner} on `{branch}` since {} ({since}), {}, last seen {}", ago(*since, *now),
+        reclaimable.unwrap_or_else(|| status.as_str()), last_seen.map_or_else(|| "never".to_owned(), |seen| ago(seen, *now)))]
     ClaimHeld {
         /// The task.
         task: TaskId,
@@ -271,6 +271,12 @@ impl Error {
             Self::Malformed { truth: Some(_), .. } => {
                 "restore it from its ref, which has the true record: `bus doctor --fix` (what stands there is kept aside)"
                     .to_owned()
+            }
+            Self::Malformed { place, .. } if place.starts_with("refs/") => {
+                format!("look at it with `git show {place}`; where it is no claim, delete the ref with `git update-ref -d`")
+            }
+            Self::Malformed { place, fault: Fault::WrongTask { .. }, .. } => {
+                format!("remove `{place}`, or give it the name of its task; nothing was changed")
             }
             Self::Malformed { .. } | Self::MalformedConfig { .. } => {
                 "mend that line by hand, then run the same command again; nothing was changed".to_owned()

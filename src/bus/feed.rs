@@ -75,8 +75,8 @@ impl Bus {
         // A folder that is a link is nobody's log.
         let real = |layout: &&Layout| layout.place("_bus/events/-").inspect().is_ok();
         let logs = layouts.into_iter().filter(real).map(Layout::events).map(|folder| (folder, 1));
-        let journals = (self.private.journals(), 4);
-        let entries = logs.chain([journals]).flat_map(|(folder, depth)| {
+        let journals = (self.private.journals(), 5);
+        let entries = logs.chain(Some(journals).filter(|(folder, _)| !folder.is_symlink())).flat_map(|(folder, depth)| {
             walkdir::WalkDir::new(folder).min_depth(1).max_depth(depth).sort_by_file_name().into_iter().flatten()
         });
         let files =

@@ -1,5 +1,7 @@
 //! Writing the log, and who may write what (design, sections 4 and 7).
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::change::Next;
@@ -54,7 +56,7 @@ impl Bus {
         let mut task = request.task.clone();
         let mut due = None;
         if let Some(asked) = &request.task {
-            let guarded = GUARDED.contains(&request.event.as_str());
+            let guarded = GUARDED.iter().any(|kind| kind.eq_ignore_ascii_case(request.event.as_str()));
             let who = self.who(agent.clone())?;
             match self.mended_view(&mut lock, asked) {
                 Ok(view) => {
@@ -131,8 +133,8 @@ impl Bus {
             fields.push(("claim_status", claim.status.to_string()));
         }
         let object: Object = fields.into_iter().map(|(field, text)| (field.to_owned(), Value::from(text))).collect();
-        let journal = Journal { place: None, index_lock: self.repo.index_lock() };
-        Ok(append(lock, &self.layout.errors(&who.agent), &json::compact(&object), &journal)?)
+        let errors = self.layout.errors(&who.agent);
+        self.with_journal(None, |journal| Ok(append(lock, &errors, &json::compact(&object), journal)?))
     }
 
     fn pulse_if_due(&self, lock: &mut Lock, view: &View, who: &Who) -> Result<(), Error> {
@@ -150,12 +152,16 @@ impl Bus {
     /// Appends `event` to the file of the log that its agent writes, once what git dropped is put back.
     pub(super) fn append_event(&self, lock: &Lock, event: &Event) -> Result<(), Error> {
         let line = self.check_event(event)?;
-        for (log, journal) in self.journals() {
+        for log in self.journaled_logs() {
             // What cannot be put back stays in the journal, where readers see it and `bus doctor` finds it.
-            let _ = put_back(lock, &log, &journal);
+            let _ = self.with_journal(Some(&log), |journal| {
+                Ok(if journal.is_suspicious(&log) {
+                    put_back(lock, &log, journal)?
+                })
+            });
         }
         let log = self.log_place(&event.agent_id)?;
-        Ok(append(lock, &log, &line, &self.journal_of(&log))?)
+        self.with_journal(Some(&log), |journal| Ok(append(lock, &log, &line, journal)?))
     }
 
     /// The line of an event, which must not be too long for the log.
@@ -171,29 +177,39 @@ impl Bus {
     /// The file of the log that `agent` writes; an agent has one, whatever the letter case of its id.
     pub(super) fn log_place(&self, agent: &AgentId) -> Result<Place, Error> {
         let layout = self.config()?.layout;
-        let place = self.layout.log(layout, agent);
+        Ok(self.as_it_stands(self.layout.log(layout, agent)))
+    }
+
+    /// Does something with the journal of a log file of this worktree.
+    pub(super) fn with_journal<T>(
+        &self,
+        log: Option<&Place>,
+        what: impl FnOnce(&Journal<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let files = log.map(|log| self.private.journal(self.repo.worktree_name().as_deref(), log));
+        let forget_committed = |log: &Place, lines: &mut Vec<String>| self.repo.forget_committed(log.relative(), lines);
+        let index_lock = self.repo.index_lock();
+        what(&Journal { index_lock: &index_lock, files: files.as_ref(), forget_committed: &forget_committed })
+    }
+
+    /// The log files of this worktree that have a journal.
+    pub(super) fn journaled_logs(&self) -> Vec<Place> {
+        let folder = self.private.worktree_journals(self.repo.worktree_name().as_deref());
+        let names = |of: &str| std::fs::read_dir(folder.join(of).join("events")).into_iter().flatten().flatten();
+        let names = names("recent").chain(names("held")).filter_map(|entry| entry.file_name().into_string().ok());
+        let names: BTreeSet<String> = names.filter(|name| name.ends_with(".jsonl")).collect();
+        names.into_iter().map(|name| self.layout.place(format!("_bus/events/{name}"))).collect()
+    }
+
+    /// The file at `place`, or the one there whose name differs by letter case alone.
+    fn as_it_stands(&self, place: Place) -> Place {
         if place.path().exists() {
-            return Ok(place);
+            return place;
         }
         let wanted = place.relative().file_name().unwrap_or_default().to_ascii_lowercase();
         let names = std::fs::read_dir(self.layout.events()).into_iter().flatten().flatten().map(|entry| entry.file_name());
         let known = names.filter(|name| name.to_ascii_lowercase() == wanted).min();
-        Ok(known.and_then(|name| Some(place.sibling(name.to_str()?))).unwrap_or(place))
-    }
-
-    /// The journal of a log file of this worktree.
-    pub(super) fn journal_of(&self, log: &Place) -> Journal {
-        let place = self.private.journal(self.repo.worktree_name().as_deref(), log);
-        Journal { index_lock: self.repo.index_lock(), place: Some(place) }
-    }
-
-    /// The log files of this worktree that have a journal, each with it.
-    pub(super) fn journals(&self) -> Vec<(Place, Journal)> {
-        let folder = self.private.worktree_journals(self.repo.worktree_name().as_deref()).join("events");
-        let names =
-            std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let logs = names.filter(|name| name.ends_with(".jsonl")).map(|name| self.layout.place(format!("_bus/events/{name}")));
-        logs.map(|log| (log.clone(), self.journal_of(&log))).collect()
+        known.and_then(|name| Some(place.sibling(name.to_str()?))).unwrap_or(place)
     }
 }
 

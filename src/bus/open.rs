@@ -121,6 +121,12 @@ impl Bus {
         self.repo.branch().as_deref() == Some(branch)
     }
 
+    /// Whether there is a branch called `branch`.
+    #[must_use]
+    pub fn has_branch(&self, branch: &str) -> bool {
+        self.repo.has_branch(branch)
+    }
+
     /// The time.
     #[must_use]
     pub const fn clock(&self) -> Clock {

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::view::{FileClaim, State};
 use super::{Bus, Error};
-use crate::record::{Claim, Event, EventKind, Status};
-use crate::store::{Lock, crash_point, recently_has, replace};
+use crate::record::{Claim, Event, EventKind, Status, TaskId};
+use crate::store::{Error as StoreError, Lock, Place, Verb, crash_point, recently_has, replace};
 
 /// How many characters of a note an event repeats.
 const MAX_QUOTE: usize = 1000;
@@ -36,10 +36,36 @@ impl Bus {
         // A file that is ahead is not ours to judge here, and must not be lost.
         let ahead = file.as_ref().is_some_and(|file| file.claim.revision > state.claim.revision);
         if !ahead && !is_in_line(file.as_ref(), state) {
+            // What somebody edited is not lost without a copy.
+            if file.is_some_and(|file| !self.is_past_state(state, &file.claim).unwrap_or(false)) {
+                self.keep_aside(task, &self.layout.claim(task))?;
+            }
             replace(&self.layout.claim(task), &state.link.body)?;
         }
         crash_point("file-settled");
         Ok(())
+    }
+
+    /// Keeps a copy of a claim file that is about to be replaced.
+    pub(super) fn keep_aside(&self, task: &TaskId, place: &Place) -> Result<(), Error> {
+        let path = place.path();
+        if place.inspect()?.is_some() {
+            let copy = self.broken(task)?.path();
+            std::fs::copy(&path, &copy).map_err(StoreError::io(Verb::Write, &copy))?;
+        }
+        Ok(())
+    }
+
+    /// A place of its own for what is kept of `task` before it is replaced.
+    pub(super) fn broken(&self, task: &TaskId) -> Result<Place, Error> {
+        let stamp = self.clock.now().unix();
+        let mut places = (0..).map(|number| match number {
+            0 => self.private.broken(task, &stamp.to_string()),
+            number => self.private.broken(task, &format!("{stamp}-{number}")),
+        });
+        let free = places.find(|place| !place.path().exists()).unwrap_or_else(|| self.private.broken(task, "last"));
+        free.make_folders()?;
+        Ok(free)
     }
 
     /// The event of `state`; none where nothing changed hands.
@@ -54,9 +80,7 @@ impl Bus {
     pub(super) fn settle_event(&self, lock: &Lock, state: &State) -> Result<(), Error> {
         let Some(event) = self.event_of(state)? else { return Ok(()) };
         let line = event.to_line();
-        let log = self.log_place(&event.agent_id)?;
-        let journal = self.journal_of(&log).place;
-        if recently_has(&log, &line)? || journal.is_some_and(|journal| recently_has(&journal, &line).unwrap_or(false)) {
+        if recently_has(&self.log_place(&event.agent_id)?, &line)? {
             return Ok(());
         }
         self.append_event(lock, &event)

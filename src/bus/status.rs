@@ -90,6 +90,8 @@ pub struct StatusReport {
     pub events: Vec<Event>,
     /// What could not be read: a task and why.
     pub unreadable: Vec<(TaskId, Error)>,
+    /// What is damaged, but hides nothing: the claim is known from elsewhere.
+    pub damaged: Vec<Error>,
     /// Lines of the log that are no events.
     pub bad_lines: Faults,
     /// What is wrong with the policy, for which the defaults stand in.
@@ -111,15 +113,20 @@ impl Bus {
         };
         let stale_after = query.stale_after.unwrap_or(stale_after);
         let mut claims = Vec::new();
-        let mut unreadable = Vec::new();
+        let (mut unreadable, mut damaged) = (Vec::new(), Vec::new());
         let mut events = LastEvents::default();
         let files = self.claim_files();
         for task in self.tasks(&files)? {
             match self.view_by(&task, Some(&files)) {
                 Ok(view) => {
                     claims.extend(self.claim_status(&view, query, stale_after, &mut events)?);
-                    let damage = view.unreadable.map(|what| Error::UnreadableRef { name: view.name.as_str().to_owned(), what });
-                    unreadable.extend(damage.map(|error| (task, error)));
+                    let name = view.name.as_str().to_owned();
+                    let nothing_else = view.claim().is_none();
+                    let damage = view.unreadable.map(|what| Error::UnreadableRef { name, what });
+                    match damage {
+                        Some(error) if nothing_else => unreadable.push((task, error)),
+                        damage => damaged.extend(damage.or(view.bad_file)),
+                    }
                 }
                 Err(error) => unreadable.push((task, error)),
             }
@@ -135,7 +142,7 @@ impl Bus {
             latest.push(event);
         }
         let bad_lines = feed.into_faults();
-        Ok(StatusReport { claims, events: latest, unreadable, bad_lines, config_fault, generated_at: self.clock.now() })
+        Ok(StatusReport { claims, events: latest, unreadable, damaged, bad_lines, config_fault, generated_at: self.clock.now() })
     }
 
     fn claim_status(

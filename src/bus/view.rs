@@ -25,7 +25,7 @@ pub(super) struct FileClaim {
 }
 
 /// All that stands about one task.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct View {
     /// The task, in the spelling that stands.
     pub(super) task: TaskId,
@@ -38,6 +38,8 @@ pub(super) struct View {
     pub(super) stand_in: Option<FileClaim>,
     /// This worktree's file.
     pub(super) file: Option<FileClaim>,
+    /// Why this worktree's file cannot be read, where the ref still says what is true.
+    pub(super) bad_file: Option<Error>,
 }
 
 impl View {
@@ -68,10 +70,12 @@ impl Bus {
     /// [`Error::Malformed`] where ref or file is no claim; [`Error::Diverged`] where there is no ref, and
     /// files of equal revision disagree.
     pub(super) fn view(&self, asked: &TaskId) -> Result<View, Error> {
-        self.view_by(asked, None)
+        let mut view = self.view_by(asked, None)?;
+        view.bad_file.take().map_or(Ok(view), Err)
     }
 
-    /// As [`Bus::view`]; `files` saves a look at the folders for each of many tasks.
+    /// As [`Bus::view`], but a bad file of this worktree hides no ref; `files` saves a look at the folders for each of many
+    /// tasks.
     pub(super) fn view_by(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
         let name = RefName::claim(asked);
         let (tip, unreadable) = match self.repo.tip(&name)? {
@@ -83,9 +87,12 @@ impl Bus {
             Some(state) => (state.claim.task_id.clone(), None),
             None => self.stand_in(asked, files)?,
         };
-        let file = self.file_claim(&self.layout, &task);
-        let file = if tip.is_some() { file.map_err(|error| error.with_truth(&task))? } else { file? };
-        Ok(View { task, name, tip, unreadable, stand_in, file })
+        let (file, bad_file) = match self.file_claim(&self.layout, &task) {
+            Ok(file) => (file, None),
+            Err(error @ Error::Malformed { .. }) if tip.is_some() => (None, Some(error.with_truth(&task))),
+            Err(error) => return Err(error),
+        };
+        Ok(View { task, name, tip, unreadable, stand_in, file, bad_file })
     }
 
     /// This worktree's file, where it contradicts the ref: it is ahead, the chain does not know it, and it names a
@@ -109,6 +116,18 @@ impl Bus {
         let mut link = tip.link.clone();
         loop {
             if Claim::parse(&link.body).is_ok_and(|past| past.same_claim(claim)) {
+                return Ok(true);
+            }
+            let Some(parent) = self.before(&link)? else { return Ok(false) };
+            link = parent;
+        }
+    }
+
+    /// Whether `claim` says what one of the states up to `tip` says.
+    pub(super) fn is_past_state(&self, tip: &State, claim: &Claim) -> Result<bool, Error> {
+        let mut link = tip.link.clone();
+        loop {
+            if Claim::parse(&link.body).is_ok_and(|past| past == *claim) {
                 return Ok(true);
             }
             let Some(parent) = self.before(&link)? else { return Ok(false) };
@@ -193,6 +212,11 @@ impl ClaimFiles {
         self.0.keys()
     }
 
+    /// The tasks that have a file in a worktree.
+    pub(super) fn in_worktree(&self, worktree: usize) -> impl Iterator<Item = &TaskId> {
+        self.0.values().flatten().filter(move |(index, _)| *index == worktree).map(|(_, task)| task)
+    }
+
     /// The tasks that have two files in this worktree, which spell it differently.
     pub(super) fn doubles(&self) -> impl Iterator<Item = (&TaskId, &TaskId)> {
         self.0.values().filter_map(|files| {
@@ -214,7 +238,7 @@ fn spellings(folder: PathBuf, asked: &TaskId) -> Vec<TaskId> {
 }
 
 /// The ids, of those that are wanted, that have a record in `folder`.
-fn ids(folder: PathBuf, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = TaskId> {
+pub(super) fn ids(folder: PathBuf, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = TaskId> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(move |entry| {
         let name = entry.file_name();

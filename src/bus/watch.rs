@@ -92,7 +92,7 @@ impl Bus {
         let mut folders: BTreeSet<PathBuf> = layouts.iter().flat_map(of_layout).collect();
         let common = self.private.common();
         folders.extend([common.to_owned(), self.private.folder(), self.private.journals()]);
-        for (folder, depth) in [(common.join("worktrees"), 1), (self.private.journals(), 3)] {
+        for (folder, depth) in [(common.join("worktrees"), 1), (self.private.journals(), 4)] {
             let entries = walkdir::WalkDir::new(&folder).max_depth(depth).into_iter().flatten();
             folders.extend(entries.filter(|entry| entry.file_type().is_dir()).map(walkdir::DirEntry::into_path));
             folders.insert(folder);

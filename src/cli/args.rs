@@ -47,7 +47,7 @@ pub(super) struct Cli {
 #[derive(Clone, Debug, Args)]
 pub(super) struct Global {
     /// The repository, or a folder in it [default: the current folder]
-    #[arg(short = 'C', long, global = true, value_name = "DIR", help_heading = "Global options")]
+    #[arg(short = 'C', long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath, help_heading = "Global options")]
     pub(super) repo: Option<PathBuf>,
     /// Who you are [default: $BUS_AGENT, else AGENT_MANIFEST.json]; on `status` and `event list`, whom to show (repeatable)
     #[arg(long, global = true, value_name = "ID", help_heading = "Global options", add = ArgValueCompleter::new(completions::agents))]

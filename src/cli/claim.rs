@@ -95,12 +95,13 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
             changed.claim.task_id
         ));
     }
-    if !bus.is_on(&changed.claim.branch) {
-        output
-            .note(&format!("its branch is not checked out here: `git switch {}`, with `-c` if it is new", changed.claim.branch));
-    }
     output.document(&words::changed_json(&changed));
     output.line(&sentence(changed.outcome, &changed.claim));
+    let branch = &changed.claim.branch;
+    if !bus.is_on(branch) {
+        let new = if bus.has_branch(branch) { "" } else { "-c " };
+        output.note(&format!("its branch is not checked out here: `git switch {new}{branch}`"));
+    }
     Ok(0)
 }
 

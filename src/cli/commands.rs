@@ -1,6 +1,8 @@
 //! The commands. Each is put together only when it is the one that was typed, so that a command costs the same however
 //! many others there are: clap's derive would build them all.
 
+use std::ffi::OsString;
+
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
@@ -46,6 +48,12 @@ const COMMANDS: [(&str, &str, Describe); 13] = [
     ("man", "Write the man pages, one a command", man::ManArgs::augment_args),
     ("demo", "Show what bus does, in a throwaway repository, in a few seconds", demo::DemoArgs::augment_args),
 ];
+
+/// The command that was typed, as far as it can be told without understanding the options: `bus claim`.
+pub(super) fn named(arguments: &[OsString]) -> String {
+    let command = arguments.iter().skip(1).find_map(|word| COMMANDS.iter().find(|(name, ..)| word == name));
+    command.map_or_else(|| "bus".to_owned(), |(name, ..)| format!("bus {name}"))
+}
 
 impl Command {
     /// Runs the command.

@@ -22,8 +22,8 @@ Examples:
 
 To install it:
   bash        echo 'source <(bus completions bash)' >> ~/.bashrc
-  zsh         echo 'source <(bus completions zsh)' >> ~/.zshrc
-  fish        bus completions fish > ~/.config/fish/completions/bus.fish
+  zsh         echo 'autoload -Uz compinit; compinit; source <(bus completions zsh)' >> ~/.zshrc
+  fish        mkdir -p ~/.config/fish/completions; bus completions fish > ~/.config/fish/completions/bus.fish
   elvish      echo 'eval (bus completions elvish | slurp)' >> ~/.elvish/rc.elv
   powershell  bus completions powershell >> $PROFILE";
 
@@ -84,8 +84,16 @@ pub(super) fn agents(typed: &OsStr) -> Vec<CompletionCandidate> {
     candidates(typed, |bus| bus.known_agents().iter().map(ToString::to_string).collect())
 }
 
+/// The folder that is typed after `-C` or `--repo`, so far.
+fn typed_folder() -> Option<PathBuf> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let after = words.windows(2).find(|pair| pair[0] == "-C" || pair[0] == "--repo").map(|pair| PathBuf::from(&pair[1]));
+    let joined = || words.iter().find_map(|word| Some(PathBuf::from(word.to_str()?.strip_prefix("--repo=")?)));
+    after.or_else(joined)
+}
+
 fn candidates(typed: &OsStr, list: impl Fn(&Bus) -> Vec<String>) -> Vec<CompletionCandidate> {
-    let start = PathBuf::from(".");
+    let start = typed_folder().unwrap_or_else(|| PathBuf::from("."));
     let options = Options { start, clock: Clock::new(None), patience: Duration::ZERO, command: "completions" };
     let words = Bus::open(options).map(|bus| list(&bus)).unwrap_or_default();
     let typed = typed.to_string_lossy().to_ascii_lowercase();

@@ -24,7 +24,10 @@ pub(super) fn run(context: &Context, _args: &DeinitArgs, output: &mut Output) ->
     let taken = bus.deinit()?;
     let list = |items: &[String]| Value::Array(items.iter().map(|item| Value::from(item.as_str())).collect());
     output.document(&words::object([("removed", list(&taken.removed)), ("kept", list(&taken.kept))]));
-    taken.removed.iter().for_each(|item| output.line(&format!("took out {item}")));
+    for item in &taken.removed {
+        let stays = bus.root().join(item).exists();
+        output.line(&if stays { format!("took its lines out of {item}") } else { format!("took out {item}") });
+    }
     taken.kept.iter().for_each(|item| output.line(&format!("kept {item}")));
     if taken.removed.is_empty() && taken.kept.is_empty() {
         output.line("nothing to do: there is no bus here");

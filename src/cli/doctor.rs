@@ -39,6 +39,7 @@ pub(super) fn run(context: &Context, args: &DoctorArgs, output: &mut Output) -> 
             ("place", Value::from(finding.place.as_str())),
             ("message", Value::from(finding.what.as_str())),
             ("mend", finding.mend.map_or(Value::Null, Value::from)),
+            ("advice", finding.advice.as_deref().map_or(Value::Null, Value::from)),
             ("mended", Value::from(mended(finding))),
         ])
     });
@@ -48,7 +49,10 @@ pub(super) fn run(context: &Context, args: &DoctorArgs, output: &mut Output) -> 
         output.styled(colour, &format!("{word} {}: {}: {}", finding.name, finding.place, finding.what));
         match finding.mend {
             Some(mend) if !mended(finding) => output.line(&format!("  `bus doctor --fix` would {mend}")),
-            None => output.line("  a person must decide this"),
+            None => {
+                let advice = finding.advice.as_deref().unwrap_or("a person must decide this");
+                output.line(&format!("  {advice}"));
+            }
             Some(_) => {}
         }
     }

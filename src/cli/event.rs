@@ -1,5 +1,6 @@
 //! `bus event log` and `bus event list`
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
@@ -67,10 +68,10 @@ struct LogArgs {
     #[arg(long, value_name = "PR")]
     pr: Option<String>,
     /// A file that proves it (repeatable)
-    #[arg(long = "receipt", value_name = "PATH")]
+    #[arg(long = "receipt", value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     receipts: Vec<String>,
-    /// How serious it is: low, medium or high
-    #[arg(long, value_name = "LEVEL")]
+    /// How serious it is
+    #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(["low", "medium", "high"]).try_map(|word| word.parse::<Severity>()))]
     severity: Option<Severity>,
     /// A further field (repeatable); no core field may be set
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::output::Output;
 use crate::Code;
 use crate::bus::Error as BusError;
+use crate::record::IdFault;
 
 /// The system refused.
 pub(super) const SYSTEM: u8 = 9;
@@ -15,8 +16,10 @@ pub(super) const SYSTEM: u8 = 9;
 pub(super) enum Failure {
     /// The bus refused.
     Bus(BusError),
-    /// The command line makes no sense, beyond what clap checks.
+    /// The command line makes no sense.
     Usage { what: String, hint: String },
+    /// An id on the command line is none.
+    BadId { what: String, hint: String },
     /// A promise that `bus demo` checks does not hold.
     PromiseBroken(String),
 }
@@ -56,6 +59,7 @@ pub(super) fn report(failure: &Failure, output: &mut Output) -> u8 {
     let (code, message, hint, facts) = match failure {
         Failure::Bus(error) => (error.code(), story(error), error.hint(), error.facts()),
         Failure::Usage { what, hint } => (Code::Usage, what.clone(), hint.clone(), Vec::new()),
+        Failure::BadId { what, hint } => (Code::BadId, what.clone(), hint.clone(), Vec::new()),
         Failure::PromiseBroken(what) => {
             (Code::PromiseBroken, what.clone(), "please report this: it must not happen".to_owned(), Vec::new())
         }
@@ -75,19 +79,16 @@ pub(super) fn report(failure: &Failure, output: &mut Output) -> u8 {
     status(code)
 }
 
-/// Shows what clap has to say: help, the version, or what is wrong with the command line.
-pub(super) fn usage(error: &clap::Error, output: &mut Output) -> Result<u8, Failure> {
+/// Shows what clap has to say: help, the version, or what is wrong with the command line of `command`.
+pub(super) fn usage(error: &clap::Error, command: &str, output: &mut Output) -> Result<u8, Failure> {
     let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if output.is_json() && !asked_for {
         let text = error.render().to_string();
-        let (what, usage) = text.split_once("Usage: ").unwrap_or((&text, "bus"));
-        let what = what.split("\n\nFor more").next().unwrap_or(what);
-        let what: Vec<&str> = what.split_whitespace().collect();
-        let command: Vec<&str> = usage.split_whitespace().take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
-        return Err(Failure::Usage {
-            what: what.join(" ").trim_start_matches("error: ").to_owned(),
-            hint: format!("see `{} --help`", command.join(" ")),
-        });
+        let what = text.split("Usage: ").next().unwrap_or(&text).split("\n\nFor more").next().unwrap_or(&text);
+        let what = what.split_whitespace().collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned();
+        let hint = format!("see `{command} --help`");
+        let is_id = std::error::Error::source(error).is_some_and(|source| source.is::<IdFault>());
+        return Err(if is_id { Failure::BadId { what, hint } } else { Failure::Usage { what, hint } });
     }
     output.help(&error.render(), asked_for);
     Ok(if asked_for { 0 } else { status(Code::Usage) })

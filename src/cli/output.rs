@@ -79,12 +79,14 @@ impl Output {
         }
     }
 
-    /// A line of the feed; on a terminal cut to its width where that is asked for.
-    pub(super) fn feed_line(&mut self, colour: Option<AnsiColor>, text: &str, width: Width) {
-        let columns = match width {
-            Width::Terminal => terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| usize::from(columns.0)),
-            Width::Whole => None,
-        };
+    /// How many columns the terminal has that stdout goes to.
+    pub(super) fn columns(&self) -> Option<usize> {
+        terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| usize::from(columns.0))
+    }
+
+    /// A line of many, perhaps in a colour, perhaps cut to the width of the terminal.
+    pub(super) fn row(&mut self, colour: Option<AnsiColor>, text: &str, width: Width) {
+        let columns = if width == Width::Terminal { self.columns() } else { None };
         let safe = escape::terminal(text);
         let safe = columns.map_or_else(|| safe.clone(), |columns| cut(&safe, columns));
         match colour {

@@ -3,6 +3,7 @@
 use anstyle::AnsiColor;
 use clap::Args;
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 use super::args::When;
 use super::context::Context;
@@ -14,6 +15,9 @@ use crate::record::{Span, TaskId, Timestamp};
 
 /// The columns of the table.
 const HEADER: [&str; 7] = ["TASK", "STATE", "AGENT", "SINCE", "SEEN", "BRANCH", "NOTES"];
+
+/// How many columns a terminal must have for a time to be shown both ways.
+const WIDE: usize = 140;
 
 /// How many characters of a cell are shown.
 const MAX_CELL: usize = 60;
@@ -62,6 +66,9 @@ pub(super) fn run(context: &Context, args: &StatusArgs, output: &mut Output) -> 
     for (task, error) in &report.unreadable {
         output.warn(&format!("the claim of `{task}` cannot be read, so it is not free: {error}"));
     }
+    for error in &report.damaged {
+        output.warn(&format!("{error}; the claim is known from elsewhere, and `bus doctor --fix` mends this"));
+    }
     if let Some(error) = &report.config_fault {
         output.warn(&format!("{error}; the defaults stand in"));
     }
@@ -109,7 +116,8 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     let live = report.claims.iter().filter(|status| status.claim.status.is_live()).count();
     let most = query.limit.map_or(usize::MAX, |limit| limit.saturating_add(live));
     let (shown, hidden) = report.claims.split_at(report.claims.len().min(most));
-    let mut rows: Vec<Row> = shown.iter().map(|status| row(status, report.generated_at)).collect();
+    let narrow = output.columns().is_some_and(|columns| columns < WIDE);
+    let mut rows: Vec<Row> = shown.iter().map(|status| row(status, report.generated_at, narrow)).collect();
     rows.extend(report.unreadable.iter().map(|(task, _)| unreadable(task)));
     if !rows.is_empty() {
         output.line("");
@@ -140,7 +148,7 @@ struct Row {
     cells: [String; 7],
 }
 
-fn row(status: &ClaimStatus, now: Timestamp) -> Row {
+fn row(status: &ClaimStatus, now: Timestamp, narrow: bool) -> Row {
     let claim = &status.claim;
     let since = claim.released_at.unwrap_or(claim.claimed_at);
     let seen = status.last_seen.map_or_else(|| "-".to_owned(), |seen| words::ago(seen, now));
@@ -153,7 +161,7 @@ fn row(status: &ClaimStatus, now: Timestamp) -> Row {
         claim.task_id.to_string(),
         status.state.as_str().to_owned(),
         claim.agent_id.to_string(),
-        format!("{} ({since})", words::ago(since, now)),
+        if narrow { words::ago(since, now) } else { format!("{} ({since})", words::ago(since, now)) },
         seen,
         claim.branch.clone(),
         claim.notes.clone().unwrap_or_default(),
@@ -180,13 +188,10 @@ fn cut(text: &str) -> String {
 fn print_columns(rows: &[Row], output: &mut Output) {
     let header = Row { colour: None, cells: HEADER.map(str::to_owned) };
     let all = || [&header].into_iter().chain(rows);
-    let widths: [usize; 7] = std::array::from_fn(|column| all().map(|row| row.cells[column].chars().count()).max().unwrap_or(0));
+    let widths: [usize; 7] = std::array::from_fn(|column| all().map(|row| row.cells[column].width()).max().unwrap_or(0));
     for row in all() {
-        let cells: Vec<String> = row.cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        let line = cells.join("  ");
-        match row.colour {
-            Some(colour) => output.styled(colour, line.trim_end()),
-            None => output.line(line.trim_end()),
-        }
+        let padded = row.cells.iter().zip(widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.width())));
+        let line = padded.collect::<Vec<_>>().join("  ");
+        output.row(row.colour, line.trim_end(), Width::Terminal);
     }
 }

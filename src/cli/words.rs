@@ -40,7 +40,7 @@ pub(super) fn show(event: &Event, now: Timestamp, width: Width, output: &mut Out
 
 /// Shows an event as a line of the feed in the colour of its sort.
 pub(super) fn show_line(event: &Event, now: Timestamp, width: Width, output: &mut Output) {
-    output.feed_line(colour(event), &feed_line(event, now), width);
+    output.row(colour(event), &feed_line(event, now), width);
 }
 
 /// What is serious first; else by who must act on it.

@@ -87,6 +87,11 @@ impl Error {
             Self::Unsupported { .. } => {
                 "use a repository with SHA-1 objects and refs in files, as `git init` makes them".to_owned()
             }
+            Self::Store { verb: "lock", kind: None, .. } => {
+                "run the same command again; where no git command runs any more, `bus doctor --fix` removes the lock a minute \
+                 after it was made"
+                    .to_owned()
+            }
             Self::Store { kind, .. } => kind
                 .and_then(system_hint)
                 .unwrap_or("look at the repository with `git fsck`, then run the same command again")

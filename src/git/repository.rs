@@ -107,6 +107,11 @@ impl Repository {
         self.git_dir.join("index.lock")
     }
 
+    /// The reflog of one of this worktree's own refs.
+    pub(super) fn root_log(&self, name: &str) -> PathBuf {
+        self.git_dir.join("logs").join(name)
+    }
+
     /// The name of this worktree among the linked ones; none for the main one.
     #[must_use]
     pub fn worktree_name(&self) -> Option<String> {
@@ -130,6 +135,13 @@ impl Repository {
         let head = self.refs.try_find("HEAD").ok().flatten()?;
         let name = head.target.try_name()?.as_bstr().to_string();
         name.strip_prefix("refs/heads/").map(str::to_owned)
+    }
+
+    /// Whether there is a branch called `name`.
+    #[must_use]
+    pub fn has_branch(&self, name: &str) -> bool {
+        let name = format!("refs/heads/{name}");
+        self.refs.try_find(name.as_str()).is_ok_and(|branch| branch.is_some())
     }
 
     /// Whether git would take `name` for the name of a branch.

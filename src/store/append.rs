@@ -4,60 +4,93 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use super::journal::read_tail;
 use super::place::{Identity, look};
 use super::replace::sync_folder;
-use super::{Error, Journal, Lock, Place, Verb, crash_point};
+use super::{Error, Journal, Lock, Place, RECENT, Verb, crash_point};
 
 /// How often a file may be swapped under one append before git is taken to be gone mad.
 const MAX_SWAPS: usize = 100;
 
 /// Appends `line` to the file at `place` and returns once it is on disk.
 ///
-/// The line goes out in one write, newline last. If an earlier writer died in the middle of a line, its fragment is
-/// closed off first, so that it spoils only itself. The line also goes to `journal`; while git holds the worktree, durably.
+/// The line goes out in one write, newline last, after those that git took along and `journal` still has. If an earlier
+/// writer died in the middle of a line, its fragment is closed off first, so that it spoils only itself.
 ///
 /// # Errors
 ///
 /// [`Error::WrongKind`] where a link or a folder is in the way; [`Error::Io`] when the disk refuses: the line is then not
 /// in the log, or there as a fragment that readers skip.
-pub fn append(_held: &Lock, place: &Place, line: &str, journal: &Journal) -> Result<(), Error> {
+pub fn append(held: &Lock, place: &Place, line: &str, journal: &Journal<'_>) -> Result<(), Error> {
+    add(held, place, Some(line), journal)
+}
+
+/// Appends to the log file at `place` what git took along and `journal` still has, unless git holds the worktree.
+///
+/// # Errors
+///
+/// As [`append`]; the journal is then as it was.
+pub fn put_back(held: &Lock, place: &Place, journal: &Journal<'_>) -> Result<(), Error> {
+    if journal.git_holds() || journal.lost_from(place)?.is_empty() { Ok(()) } else { add(held, place, None, journal) }
+}
+
+fn add(_held: &Lock, place: &Place, line: Option<&str>, journal: &Journal<'_>) -> Result<(), Error> {
     let path = place.path();
     for _ in 0..MAX_SWAPS {
-        let mut file = match place.inspect()? {
+        let opened = match place.inspect()? {
             // Not made anew where git removes it just now: it would stand in the way of git's own.
-            Some(_) => match open_to_append(&path, false) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                opened => opened,
-            },
+            Some(_) => open_to_append(&path, false),
+            None if journal.git_holds() => return keep(&line.map(str::to_owned).into_iter().collect::<Vec<_>>(), true, journal),
             None => {
-                if journal.git_holds() {
-                    return journal.keep(line, Durable::Yes);
-                }
                 place.make_folders()?;
-                match open_to_append(&path, true) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                    opened => opened,
-                }
+                open_to_append(&path, true)
             }
-        }
-        .map_err(Error::io(Verb::Write, &path))?;
+        };
+        let mut file = match opened {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => continue,
+            opened => opened.map_err(Error::io(Verb::Write, &path))?,
+        };
         // A file that git is still filling would be written over: this look comes after the file was opened.
         let held_before = journal.git_holds();
-        write_line(&mut file, &path, line, Durable::Yes)?;
+        let mut lines = if held_before { Vec::new() } else { journal.lost(place, Some(&file), line.is_some())? };
+        lines.extend(line.filter(|line| !lines.iter().any(|lost| lost == line)).map(str::to_owned));
+        if lines.is_empty() {
+            return Ok(());
+        }
+        write_lines(&mut file, &path, &lines, Durable::Yes)?;
         crash_point("line-appended");
         // First this, then the file's identity: if git is done by now, the swap has happened and shows below.
-        if held_before || journal.git_holds() {
-            journal.keep(line, Durable::Yes)?;
-        } else {
-            // The line is on disk. That it could not be kept twice is no reason to call it lost.
-            let _ = journal.keep(line, Durable::No);
-        }
+        keep(&lines, held_before || journal.git_holds(), journal)?;
         if same_file(&file, &path)? {
             return Ok(());
         }
     }
     let busy = io::Error::new(io::ErrorKind::ResourceBusy, "the file is replaced again and again");
     Err(Error::io(Verb::Write, &path)(busy))
+}
+
+/// Keeps lines a second time; where git holds the worktree, until they are back in the log.
+fn keep(lines: &[String], git_holds: bool, journal: &Journal<'_>) -> Result<(), Error> {
+    if git_holds {
+        journal.hold(lines)?;
+    }
+    // The lines are on disk. That they could not be kept twice is no reason to call them lost.
+    let _ = journal.keep_recent(lines);
+    Ok(())
+}
+
+/// Whether the last MiB of the file at `place` has `line`, whole: a fragment that a writer left behind does not count.
+///
+/// # Errors
+///
+/// As [`Place::inspect`].
+pub fn recently_has(place: &Place, line: &str) -> Result<bool, Error> {
+    if place.inspect()?.is_none() {
+        return Ok(false);
+    }
+    let path = place.path();
+    let bytes = File::open(&path).and_then(|file| read_tail(&file, RECENT)).map_err(Error::io(Verb::Read, &path))?;
+    Ok(memchr::memmem::find(&bytes, format!("{line}\n").as_bytes()).is_some())
 }
 
 /// Whether the last line of the file at `place` has no newline: its writer died in the middle of it.
@@ -97,15 +130,17 @@ pub(super) enum Durable {
     No,
 }
 
-/// One write of `line` to the open file.
-pub(super) fn write_line(file: &mut File, path: &Path, line: &str, durable: Durable) -> Result<(), Error> {
+/// One write of `lines` to the open file.
+pub(super) fn write_lines(file: &mut File, path: &Path, lines: &[String], durable: Durable) -> Result<(), Error> {
     let length = file.metadata().map_err(Error::io(Verb::Read, path))?.len();
-    let mut buffer = String::with_capacity(line.len() + 2);
+    let mut buffer = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum::<usize>() + 1);
     if length > 0 && last_byte(file).map_err(Error::io(Verb::Read, path))? != b'\n' {
         buffer.push('\n');
     }
-    buffer.push_str(line);
-    buffer.push('\n');
+    for line in lines {
+        buffer.push_str(line);
+        buffer.push('\n');
+    }
     file.write_all(buffer.as_bytes()).map_err(Error::io(Verb::Write, path))?;
     if durable == Durable::No {
         return Ok(());
@@ -152,6 +187,10 @@ mod tests {
     use std::fs;
     use std::time::Duration;
 
+    fn no_journal() -> Journal<'static> {
+        Journal { index_lock: Path::new("/no/index.lock"), files: None, forget_committed: &|_, _| {} }
+    }
+
     struct Fixture {
         folder: tempfile::TempDir,
         lock: Lock,
@@ -166,10 +205,6 @@ mod tests {
 
         fn place(&self, relative: &str) -> Place {
             Place::new(self.folder.path(), relative)
-        }
-
-        fn journal(&self) -> Journal {
-            Journal { index_lock: self.folder.path().join("index.lock"), place: None }
         }
     }
 
@@ -188,7 +223,7 @@ mod tests {
         let whole = "{\"a\":1}\n{\"b\":2}\n";
         for cut in 0..=whole.len() {
             put(&place.path(), &whole[..cut]);
-            append(&fixture.lock, &place, "{\"c\":3}", &fixture.journal()).unwrap();
+            append(&fixture.lock, &place, "{\"c\":3}", &no_journal()).unwrap();
             let after = text(&place);
             assert!(after.starts_with(&whole[..cut]), "nothing is cut: {after:?}");
             assert_eq!(after.lines().last(), Some("{\"c\":3}"));
@@ -206,7 +241,7 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), fixture.place("log").path()).unwrap();
         std::os::unix::fs::symlink(fixture.folder.path(), fixture.place("sub").path()).unwrap();
         for relative in ["log", "sub/log"] {
-            let refused = append(&fixture.lock, &fixture.place(relative), "x", &fixture.journal());
+            let refused = append(&fixture.lock, &fixture.place(relative), "x", &no_journal());
             assert!(matches!(refused, Err(Error::WrongKind { found: "a symlink", .. })), "{refused:?}");
         }
         assert_eq!(text(&outside), "");

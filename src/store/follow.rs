@@ -207,12 +207,12 @@ impl Follow {
         let mut entries = VecDeque::new();
         for line in chunk.lines {
             match self.accept(path, &line)? {
-                Accepted::Event(event) => entries.push_back(Entry { event, line: line.bytes }),
-                Accepted::Bad(what) => {
+                None => {}
+                Some(Ok(event)) => entries.push_back(Entry { event, line: line.bytes }),
+                Some(Err(what)) => {
                     let known_by = known_by(path, &line).into_owned();
                     look.bad.push(Bad { line: BadLine::new(path, line.offset, what), known_by });
                 }
-                Accepted::Old => {}
             }
         }
         if let Some(followed) = self.files.get_mut(path) {
@@ -226,28 +226,29 @@ impl Follow {
         Ok(chunk.at_end)
     }
 
-    fn accept(&mut self, path: &Path, line: &RawLine) -> Result<Accepted, Error> {
+    /// The event of a line that was not seen before, or why it is none.
+    fn accept(&mut self, path: &Path, line: &RawLine) -> Result<Option<Result<Event, String>>, Error> {
         if line.too_long {
             let new = self.known.see(&known_by(path, line)) == Verdict::New;
             let what = Fault::TooLong { limit: MAX_LINE }.to_string();
-            return Ok(if new { Accepted::Bad(what) } else { Accepted::Old });
+            return Ok(new.then_some(Err(what)));
         }
         let blank = line.bytes.iter().all(u8::is_ascii_whitespace);
         if blank || (self.learned && self.known.has(&line.bytes)) {
-            return Ok(Accepted::Old);
+            return Ok(None);
         }
         let event = match Event::parse(&line.bytes) {
             Ok(event) => event,
-            Err(fault) if self.known.see(&line.bytes) == Verdict::New => return Ok(Accepted::Bad(fault.to_string())),
-            Err(_) => return Ok(Accepted::Old),
+            Err(fault) if self.known.see(&line.bytes) == Verdict::New => return Ok(Some(Err(fault.to_string()))),
+            Err(_) => return Ok(None),
         };
         if event.ts < self.recent {
             self.learn()?;
         }
         Ok(match self.known.see(&line.bytes) {
-            Verdict::New => Accepted::Event(event),
-            Verdict::Seen => Accepted::Old,
-            Verdict::Clash => Accepted::Bad(clash(&event)),
+            Verdict::New => Some(Ok(event)),
+            Verdict::Seen => None,
+            Verdict::Clash => Some(Err(clash(&event))),
         })
     }
 
@@ -271,12 +272,6 @@ fn known_by<'a>(path: &Path, line: &'a RawLine) -> Cow<'a, [u8]> {
         return format!("{} {}", path.display(), line.offset).into_bytes().into();
     }
     Cow::Borrowed(&line.bytes)
-}
-
-enum Accepted {
-    Event(Event),
-    Bad(String),
-    Old,
 }
 
 /// Lets this process open as many files as the system allows: one is held open for each file of the log.

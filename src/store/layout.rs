@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Place;
+use super::{JournalFiles, Place};
 use crate::record::{AgentId, CursorName, EventLayout, TaskId};
 
 /// The paths of a bus in one worktree.
@@ -157,10 +157,13 @@ impl PrivateLayout {
 
     /// The journal of the log file `log` in the linked worktree `name`, or in the main one.
     #[must_use]
-    pub fn journal(&self, name: Option<&str>, log: &Place) -> Place {
+    pub fn journal(&self, name: Option<&str>, log: &Place) -> JournalFiles {
         let below = log.relative().strip_prefix("_bus").unwrap_or(log.relative());
-        let path = self.worktree_journals(name).join(below);
-        self.place(path.strip_prefix(&self.common).unwrap_or(&path))
+        let place = |folder: &str| {
+            let path = self.worktree_journals(name).join(folder).join(below);
+            self.place(path.strip_prefix(&self.common).unwrap_or(&path))
+        };
+        JournalFiles { held: place("held"), recent: place("recent"), earlier: place("earlier") }
     }
 
     /// What a watcher of the log has shown under the name `cursor`.

@@ -83,7 +83,7 @@ fn a_file_that_was_edited_is_kept_aside_and_one_that_is_ahead_is_left_to_a_perso
     assert_eq!(names(&repo), ["claim-ahead"]);
     let ran = repo.bus(&["doctor", "--fix"]).exits(1);
     assert!(ran.stdout.contains("it names z, active, at revision 5, the ref names a, active, at revision 1"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("a person must decide this"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("look at `git log refs/bus/claims/T-1`"), "{}", ran.stdout);
     assert_eq!(repo.read("_bus/claims/T-1.json"), foreign);
 }
 
@@ -162,4 +162,83 @@ fn two_spellings_a_copied_clone_and_missing_attributes_are_found() {
     assert!(ran.stdout.contains("found copied-clone-id"), "{}", ran.stdout);
     repo.bus(&["doctor", "--fix"]).within(&copy).ok();
     assert_eq!(found(&repo), [], "the original keeps its id");
+}
+
+#[test]
+fn an_edit_that_keeps_the_revision_is_kept_aside_too_each_in_a_file_of_its_own() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1", "--notes", "one"]).ok();
+    let file = repo.read("_bus/claims/T-1.json");
+    repo.write("_bus/claims/T-1.json", file.replace("\"one\"", "\"two\""));
+    assert_eq!(names(&repo), ["claim-edited"]);
+    mend(&repo);
+    repo.write("_bus/claims/T-1.json", file.replace("\"one\"", "\"three\""));
+    repo.by("a", &["claim", "T-1"]).ok();
+    assert_eq!(repo.read("_bus/claims/T-1.json"), file);
+    let kept =
+        fs::read_dir(repo.path(".git/bus/broken")).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let kept: String = kept.collect();
+    assert!(kept.contains("\"two\"") && kept.contains("\"three\""), "{kept}");
+}
+
+#[test]
+fn what_commands_refuse_to_work_with_is_named() {
+    let repo = Repo::new();
+    repo.write("_bus/config.toml", "[events]\nfoo = [\n");
+    repo.write("_bus/assignments/T-1.json", "{bad");
+    repo.write("AGENT_MANIFEST.json", r#"{"agent_id": "../x"}"#);
+    fs::create_dir_all(repo.path("_bus/events/evil.jsonl")).unwrap();
+    fs::create_dir_all(repo.path("_bus/claims/T-2.json")).unwrap();
+    let expected = [
+        ("wrong-kind", "_bus/claims/T-2.json"),
+        ("malformed-config", "_bus/config.toml"),
+        ("malformed-assignment", "_bus/assignments/T-1.json"),
+        ("malformed-manifest", "AGENT_MANIFEST.json"),
+        ("wrong-kind", "_bus/events/evil.jsonl"),
+    ];
+    assert_eq!(found(&repo), expected.map(|(name, place)| (name.to_owned(), place.to_owned())));
+    for finding in repo.bus(&["doctor", "--json"]).exits(1).json()["findings"].as_array().unwrap() {
+        assert!(finding["mend"].is_null() && !finding["advice"].as_str().unwrap().is_empty(), "{finding}");
+    }
+}
+
+#[test]
+fn a_bad_file_of_another_worktree_is_named_and_hides_nothing() {
+    let repo = Repo::new();
+    let other = repo.worktree("side");
+    repo.by("a", &["claim", "T-1"]).within(&other).ok();
+    fs::write(other.join("_bus/claims/T-1.json"), "{").unwrap();
+    let place = other.join("_bus/claims/T-1.json");
+    assert_eq!(found(&repo), [("malformed-claim".to_owned(), fs::canonicalize(place).unwrap().display().to_string())]);
+    let shown = |folder: &std::path::Path| repo.bus(&["status", "--json"]).within(folder).ok().json();
+    assert_eq!(shown(&repo.root()), shown(&other), "the same from every worktree");
+    repo.by("a", &["release", "T-1"]).within(&other).fails(5, "malformed-record");
+    repo.bus(&["doctor", "--fix"]).within(&other).ok();
+    repo.by("a", &["release", "T-1"]).within(&other).ok();
+}
+
+#[test]
+fn a_branch_without_a_bus_is_left_alone() {
+    let repo = Repo::bare_of_bus();
+    repo.git(&["branch", "nobus"]);
+    repo.bus(&["init"]).ok();
+    repo.by("a", &["claim", "T-1"]).ok();
+    repo.commit_all("bus");
+    repo.git(&["checkout", "--quiet", "nobus"]);
+    repo.bus(&["doctor", "--fix"]).ok();
+    assert!(!repo.path("_bus").exists());
+    repo.git(&["checkout", "--quiet", "main"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_clone_that_was_moved_keeps_its_claims() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1"]).ok();
+    let moved = repo.beside("moved");
+    fs::rename(repo.root(), &moved).unwrap();
+    fs::create_dir(repo.root()).unwrap();
+    repo.git(&["init", "--quiet"]);
+    repo.bus(&["doctor"]).within(&moved).ok();
+    repo.by("a", &["release", "T-1"]).within(&moved).ok();
 }

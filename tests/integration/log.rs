@@ -89,7 +89,7 @@ fn what_cannot_be_logged_is_refused_and_nothing_is_written() {
 fn only_the_owner_speaks_for_a_task_until_its_end() {
     let repo = Repo::new();
     let say = |agent: &str, event: &str| repo.by(agent, &["event", "log", "--event", event, "--task", "T-1", "--summary", "x"]);
-    for event in ["status", "complete", "proposal", "pr_opened", "release"] {
+    for event in ["status", "complete", "proposal", "pr_opened", "release", "COMPLETE", "Pr_Opened"] {
         let error = say("a", event).fails(3, "guard-refused");
         assert!(error["hint"].as_str().unwrap().contains("bus claim T-1"));
     }
@@ -106,7 +106,7 @@ fn only_the_owner_speaks_for_a_task_until_its_end() {
     let expected = json!([{"ts": NOON, "agent_id": "b", "event": "status", "reason": "guard-refused", "task_id": "T-1",
         "claim_owner": "a", "claim_status": "active"}]);
     assert_eq!(Value::from(refusals), expected);
-    assert_eq!(repo.read("_report/agent/a/errors.jsonl").lines().count(), 5);
+    assert_eq!(repo.read("_report/agent/a/errors.jsonl").lines().count(), 7);
     repo.by("b", &["claim", "T-1"]).fails(3, "task-finished");
     assert_eq!(repo.read("_report/agent/b/errors.jsonl").lines().count(), 1, "only the guard's refusals are recorded");
 }
@@ -255,6 +255,22 @@ fn what_is_logged_between_a_stashs_look_and_its_reset_is_not_lost() {
     note(&repo, "b", "four").ok();
     assert_eq!(repo.read("_bus/events/a.jsonl").lines().count(), 3, "another agent's line is put back, too");
     assert_eq!(listed(&repo, &repo.root()), ["one", "two", "three", "untracked", "four"]);
+}
+
+#[test]
+fn what_another_branch_has_is_not_put_onto_this_one() {
+    let repo = Repo::new();
+    repo.git(&["branch", "other"]);
+    note(&repo, "a", "one").ok();
+    repo.commit_all("log");
+    note(&repo, "a", "stashed").ok();
+    repo.git(&["stash"]);
+    repo.git(&["checkout", "--quiet", "other"]);
+    repo.bus(&["doctor"]).ok();
+    note(&repo, "b", "two").ok();
+    assert!(!repo.path("_bus/events/a.jsonl").exists());
+    note(&repo, "a", "three").ok();
+    assert_eq!(repo.read("_bus/events/a.jsonl").lines().count(), 1);
 }
 
 #[cfg(debug_assertions)]

@@ -223,7 +223,7 @@ fn failures_are_one_json_document_too() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1", "--nonsense"]).fails(2, "usage");
     repo.by("a", &["no-such-command"]).fails(2, "usage");
-    repo.by("a", &["claim", "../x"]).fails(2, "usage");
+    repo.by("a", &["claim", "../x"]).fails(2, "bad-id");
     repo.bus(&["claim", "T-1"]).fails(2, "no-identity");
     repo.by("a", &["claim", "T-1"]).without("BUS_NOW").env("BUS_NOW", "noon").fails(2, "usage");
 }
