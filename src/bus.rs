@@ -18,6 +18,7 @@ mod open;
 mod settle;
 mod status;
 mod view;
+mod wait;
 mod watch;
 
 pub use change::{Changed, Outcome};
@@ -33,4 +34,5 @@ pub use logging::EventRequest;
 pub use loss::Loss;
 pub use open::{Bus, Options};
 pub use status::{ClaimState, ClaimStatus, StatusQuery, StatusReport};
+pub use wait::{Patience, Standing, Until};
 pub use watch::{Backlog, Watch, WatchQuery};

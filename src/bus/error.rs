@@ -204,6 +204,24 @@ pub enum Error {
         /// How often it was tried.
         tries: usize,
     },
+    /// What was waited for did not come true in time.
+    #[error("waited {patience}: {what}")]
+    WaitTimeout {
+        /// What is so instead.
+        what: String,
+        /// How long was waited.
+        patience: Span,
+    },
+    /// What is waited for cannot come true any more.
+    #[error("`{task}` will not be {until}: it is {stands}")]
+    CannotHold {
+        /// The task.
+        task: TaskId,
+        /// What it was waited for to be.
+        until: &'static str,
+        /// How it stands.
+        stands: String,
+    },
     /// Live claims stand in the way.
     #[error("live claims stand in the way: {}", tasks.join(", "))]
     InUse {
@@ -252,6 +270,8 @@ impl Error {
             Self::NotHeld { .. } => Code::ClaimNotHeld,
             Self::RefContended { .. } => Code::RefContended,
             Self::InUse { .. } => Code::BusInUse,
+            Self::WaitTimeout { .. } => Code::WaitTimeout,
+            Self::CannotHold { .. } => Code::CannotHold,
         }
     }
 
@@ -323,6 +343,8 @@ impl Error {
             Self::NotHeld { task, ended: Some(Status::Done) } => format!("to do it again: `bus claim {task} --reopen`"),
             Self::NotHeld { task, .. } => format!("claim it with `bus claim {task}`"),
             Self::RefContended { .. } => "run the same command again".to_owned(),
+            Self::WaitTimeout { .. } => "run the same command again, or wait longer with `--timeout 1h`".to_owned(),
+            Self::CannotHold { .. } => "wait for something else: `bus wait --help`".to_owned(),
             Self::InUse { .. } => "release them first; see `bus status --active-only`".to_owned(),
         }
     }
@@ -386,6 +408,7 @@ impl Error {
             | Self::ClaimAlive { task, .. }
             | Self::Guarded { task, .. }
             | Self::ClaimLost { task, .. }
+            | Self::CannotHold { task, .. }
             | Self::NotHeld { task, .. } => Some(task),
             _ => None,
         }

@@ -154,10 +154,9 @@ impl Bus {
         let line = self.check_event(event)?;
         for log in self.journaled_logs() {
             // What cannot be put back stays in the journal, where readers see it and `bus doctor` finds it.
-            let _ = self.with_journal(Some(&log), |journal| {
-                Ok(if journal.is_suspicious(&log) {
-                    put_back(lock, &log, journal)?
-                })
+            let _ = self.with_journal(Some(&log), |journal| match journal.is_suspicious(&log) {
+                true => Ok(put_back(lock, &log, journal)?),
+                false => Ok(()),
             });
         }
         let log = self.log_place(&event.agent_id)?;

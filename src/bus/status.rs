@@ -58,7 +58,7 @@ impl ClaimState {
         }
     }
 
-    const fn of(status: Status, liveness: Liveness) -> Self {
+    pub(super) const fn of(status: Status, liveness: Liveness) -> Self {
         match (status, liveness) {
             (Status::Released, _) => Self::Released,
             (Status::Done, _) => Self::Done,

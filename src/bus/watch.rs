@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Bus, Error, Filter};
 use crate::record::{CursorName, Event};
-use crate::store::{Cursor, Faults, Follow, Fresh, Hints, Layout, RECENT, Stopper, raise_file_limit};
+use crate::store::{Cursor, Faults, Follow, Fresh, Hints, Layout, RECENT, raise_file_limit};
 
 /// How often everything is looked at where notifications work: one may be missing, and network file systems send none.
 const TICK: Duration = Duration::from_secs(5);
@@ -174,9 +174,10 @@ impl Watch<'_> {
         Ok(self.cursor.as_mut().map_or(Ok(()), |cursor| cursor.shown(fresh))?)
     }
 
-    /// Ends [`Watch::wait`] from another thread.
-    pub fn stopper(&mut self) -> Stopper {
-        self.hints().stopper()
+    /// Lets [`Watch::wait`] wait for `hints`.
+    pub fn follow(&mut self, hints: Hints) {
+        self.hints = Some(hints);
+        self.due = Due::Everything;
     }
 
     /// Why the system sends no notifications, where it sends none.
@@ -185,43 +186,27 @@ impl Watch<'_> {
         self.hints.as_ref().and_then(Hints::fault)
     }
 
-    /// Waits until something may have been written; `false` where the watching is to end.
+    /// Waits until something may have been written, at most so long; `false` where the watching is to end.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where the log cannot be read any more.
-    pub fn wait(&mut self) -> Result<bool, Error> {
-        if !matches!(self.due, Due::Nothing) {
-            return Ok(true);
-        }
-        let hint = self.hints().wait(TICK);
+    pub fn wait(&mut self, at_most: Duration) -> Result<bool, Error> {
+        let Some(hints) = self.hints.as_mut().filter(|_| matches!(self.due, Due::Nothing)) else { return Ok(true) };
+        let hint = hints.wait(at_most.min(TICK));
         if hint.everything {
             if hint.paths.is_empty() {
                 // A quiet moment: the rest of the log is read now, so that it is known if a file is replaced.
                 self.follow.learn()?;
             }
             self.due = Due::Everything;
+        } else if hint.paths.iter().any(|path| self.changes_everything(path)) {
+            self.due = Due::Everything;
         } else {
-            let files: BTreeSet<PathBuf> = hint.paths.iter().filter(|path| self.is_log(path)).cloned().collect();
-            let everything = hint.paths.iter().any(|path| self.changes_everything(path));
-            self.due = match (everything, files.is_empty()) {
-                (true, _) => Due::Everything,
-                (false, false) => Due::Files(files),
-                (false, true) => Due::Nothing,
-            };
+            let files: BTreeSet<PathBuf> = hint.paths.into_iter().filter(|path| is_log(path)).collect();
+            self.due = if files.is_empty() { Due::Nothing } else { Due::Files(files) };
         }
         Ok(!hint.stop)
-    }
-
-    fn hints(&mut self) -> &mut Hints {
-        self.hints.get_or_insert_with(|| {
-            self.due = Due::Everything;
-            Hints::new()
-        })
-    }
-
-    fn is_log(&self, path: &Path) -> bool {
-        path.extension().is_some_and(|end| end == "jsonl") && path.parent().is_some_and(|folder| folder.ends_with("events"))
     }
 
     /// Whether a worktree or a folder of the log has come or gone.
@@ -233,4 +218,8 @@ impl Watch<'_> {
             || (path.starts_with(worktrees) && path.ends_with("gitdir"))
             || below(self.bus.private.journals())
     }
+}
+
+fn is_log(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "jsonl") && path.parent().is_some_and(|folder| folder.ends_with("events"))
 }

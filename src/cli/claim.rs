@@ -7,7 +7,7 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{ClaimRequest, Outcome};
+use crate::bus::{ClaimRequest, Error, Outcome, Patience};
 use crate::record::{Claim, PlanId, Span, Status};
 
 const EXAMPLES: &str = "\
@@ -17,8 +17,10 @@ Examples:
   bus claim QUEUE-001 --status active                go on with what you had paused
   bus claim QUEUE-001 --reopen                       take up what somebody else has finished
   bus claim QUEUE-001 --here                         move your claim from another worktree to this one
+  bus claim QUEUE-001 --wait --timeout 1h            take it as soon as its owner gives it back
 
-Exit status: 0 it is yours; 3 it is somebody else's, or meant for somebody else; 5 its record cannot be read.";
+Exit status: 0 it is yours; 3 it is somebody else's, or meant for somebody else; 5 its record cannot be read;
+6 it was not free in time.";
 
 /// Claim a task. Run again, it changes only what is given: it is safe to repeat after a crash.
 #[derive(Debug, Args)]
@@ -53,6 +55,12 @@ pub(super) struct ClaimArgs {
     /// Move your own claim here from another worktree or clone
     #[arg(long)]
     here: bool,
+    /// Where somebody else holds it, wait until it is free
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait [default: for ever]
+    #[arg(long, value_name = "TIME", requires = "wait")]
+    timeout: Option<Span>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -84,7 +92,13 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
         reopen: args.reopen,
         here: args.here,
     };
-    let changed = bus.claim(&agent, args.task.get(), &request)?;
+    let changed = match args.wait {
+        false => bus.claim(&agent, args.task.get(), &request)?,
+        true => {
+            let on_wait = |held: &Error| output.note(&format!("waiting: {held}"));
+            bus.claim_when_free(&agent, args.task.get(), &request, Patience::new(args.timeout), on_wait)?
+        }
+    };
     Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
     if matches!(changed.outcome, Outcome::Claimed | Outcome::Reopened | Outcome::Moved) {
         words::note_earlier_work(changed.previous.as_ref(), &changed.claim, output);

@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
 use super::{
     claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, heartbeat, init, man, output::Output,
-    reclaim, release, status, watch,
+    reclaim, release, status, wait, watch,
 };
 
 /// The command that was typed.
@@ -23,6 +23,7 @@ pub(super) enum Command {
     Event(event::EventArgs),
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
+    Wait(wait::WaitArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -33,7 +34,7 @@ pub(super) enum Command {
 type Describe = fn(clap::Command) -> clap::Command;
 
 /// Each command's name, what it does in a line, and its arguments.
-const COMMANDS: [(&str, &str, Describe); 13] = [
+const COMMANDS: [(&str, &str, Describe); 14] = [
     ("init", "Lay out a bus in this repository", init::InitArgs::augment_args),
     ("deinit", "Take out what `bus init` laid out", deinit::DeinitArgs::augment_args),
     ("claim", "Claim a task: exactly one agent owns it", claim::ClaimArgs::augment_args),
@@ -43,6 +44,7 @@ const COMMANDS: [(&str, &str, Describe); 13] = [
     ("event", "Write or read the log", event::EventArgs::augment_args),
     ("status", "Show who does what, and the latest events", status::StatusArgs::augment_args),
     ("watch", "Show the feed, live with --follow", watch::WatchArgs::augment_args),
+    ("wait", "Block until a task is in a state, or an event is logged", wait::WaitArgs::augment_args),
     ("doctor", "Find what a crash or a hand edit left, and mend it", doctor::DoctorArgs::augment_args),
     ("completions", "Print what makes a shell complete bus", completions::CompletionsArgs::augment_args),
     ("man", "Write the man pages, one a command", man::ManArgs::augment_args),
@@ -68,6 +70,7 @@ impl Command {
             Self::Event(args) => event::run(context, args, output),
             Self::Status(args) => status::run(context, args, output),
             Self::Watch(args) => watch::run(context, args, output),
+            Self::Wait(args) => wait::run(context, args, output),
             Self::Doctor(args) => doctor::run(context, args, output),
             Self::Completions(args) => completions::run(args, output),
             Self::Man(args) => man::run(args, output),
@@ -105,6 +108,7 @@ impl FromArgMatches for Command {
             Some(("event", args)) => Ok(Self::Event(FromArgMatches::from_arg_matches(args)?)),
             Some(("status", args)) => Ok(Self::Status(FromArgMatches::from_arg_matches(args)?)),
             Some(("watch", args)) => Ok(Self::Watch(FromArgMatches::from_arg_matches(args)?)),
+            Some(("wait", args)) => Ok(Self::Wait(FromArgMatches::from_arg_matches(args)?)),
             Some(("doctor", args)) => Ok(Self::Doctor(FromArgMatches::from_arg_matches(args)?)),
             Some(("completions", args)) => Ok(Self::Completions(FromArgMatches::from_arg_matches(args)?)),
             Some(("man", args)) => Ok(Self::Man(FromArgMatches::from_arg_matches(args)?)),

@@ -1,5 +1,7 @@
 //! `bus watch`
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::args::When;
@@ -10,7 +12,7 @@ use super::output::{Output, Width};
 use super::{signals, words};
 use crate::bus::{Filter, Watch, WatchQuery};
 use crate::record::{CursorName, EventKind, TaskId, Timestamp};
-use crate::store::BadLine;
+use crate::store::{BadLine, Hints};
 use clap_complete::ArgValueCompleter;
 
 /// The window, where neither it nor `--since` nor a cursor says otherwise, in hours.
@@ -59,7 +61,7 @@ pub(super) struct WatchArgs {
 impl WatchArgs {
     /// The time before which nothing is shown.
     fn since(&self, now: Timestamp) -> Option<Timestamp> {
-        let window = |hours: u32| (hours > 0).then(|| now.before(std::time::Duration::from_secs(u64::from(hours) * 3600)));
+        let window = |hours: u32| (hours > 0).then(|| now.before(Duration::from_secs(u64::from(hours) * 3600)));
         match (self.since, self.window_hours) {
             (Some(since), _) => Some(since.resolve(now)),
             (None, Some(hours)) => window(hours),
@@ -83,14 +85,16 @@ pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> R
     let limit = Some(args.limit).filter(|limit| *limit > 0);
     let (mut watch, backlog) = bus.watch(WatchQuery { filter, limit, cursor: args.cursor.clone() })?;
     if args.follow {
-        signals::end_waiting(watch.stopper());
+        let hints = Hints::new();
+        signals::end_waiting(hints.stopper());
+        watch.follow(hints);
     }
     backlog.events.iter().for_each(|event| words::show(event, now, Width::Terminal, output));
     words::warn_of_bad_lines(&backlog.bad, bus.root(), output);
     output.flush();
     let mut screen = Screen { context, output, named: 0, polls: false };
     loop {
-        if !screen.catch_up(&mut watch)? || !args.follow || !watch.wait()? {
+        if !screen.catch_up(&mut watch)? || !args.follow || !watch.wait(Duration::MAX)? {
             return Ok(0);
         }
     }

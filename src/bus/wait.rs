@@ -1,0 +1,235 @@
+//! Blocks until something holds, so that scripts need not poll (design, section 6).
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use super::liveness::LastEvents;
+use super::{Bus, Changed, ClaimRequest, ClaimState, Error, Filter, Liveness, WatchQuery};
+use crate::record::{AgentId, Claim, Event, Span, TaskId};
+use crate::store::{Hints, Layout};
+
+/// How often a task is looked at without a hint: a claim becomes stale by time alone.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The longest pause of a claim that waits between the release and its own try, so that not all come at once.
+const MAX_PAUSE: Duration = Duration::from_millis(25);
+
+/// What a task is waited for to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Anybody may claim it: it was never claimed, or was given back.
+    Free,
+    /// Somebody holds it.
+    Claimed,
+    /// It was given back, unfinished.
+    Released,
+    /// It is finished.
+    Done,
+    /// It was given back or is finished.
+    Ended,
+    /// Its owner is silent for too long, or its time is over.
+    Stale,
+}
+
+impl Until {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Free, Self::Claimed, Self::Released, Self::Done, Self::Ended, Self::Stale];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Claimed => "claimed",
+            Self::Released => "released",
+            Self::Done => "done",
+            Self::Ended => "ended",
+            Self::Stale => "stale",
+        }
+    }
+
+    /// Whether it holds where a task's claim is in `state`; nothing where it cannot come to hold any more.
+    fn holds(self, state: Option<ClaimState>) -> Option<bool> {
+        use ClaimState::{Active, Done, Expired, Paused, Released, Stale};
+        match (self, state) {
+            // Finished work is not given back, and nobody is silent about it.
+            (Self::Free | Self::Released | Self::Stale, Some(Done)) => None,
+            (Self::Free, state) => Some(matches!(state, None | Some(Released))),
+            (Self::Claimed, state) => Some(matches!(state, Some(Active | Paused | Stale | Expired))),
+            (Self::Released, state) => Some(state == Some(Released)),
+            (Self::Done, state) => Some(state == Some(Done)),
+            (Self::Ended, state) => Some(matches!(state, Some(Released | Done))),
+            (Self::Stale, state) => Some(matches!(state, Some(Stale | Expired))),
+        }
+    }
+}
+
+impl FromStr for Until {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|until| until.as_str() == word).ok_or_else(|| format!("`{word}` is no state of a task"))
+    }
+}
+
+/// How a task stands, as a waiting command sees it.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The task, in the spelling that stands.
+    pub task: TaskId,
+    /// Its claim; none where it was never claimed.
+    pub claim: Option<Claim>,
+    /// How the claim stands.
+    pub state: Option<ClaimState>,
+}
+
+impl Standing {
+    /// In words: `done by codex-1`, `free: never claimed`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match (&self.claim, self.state) {
+            (Some(claim), Some(ClaimState::Done | ClaimState::Released)) => format!("{} by {}", claim.status, claim.agent_id),
+            (Some(claim), Some(state)) => format!("claimed by {} ({})", claim.agent_id, state.as_str()),
+            _ => "free: never claimed".to_owned(),
+        }
+    }
+}
+
+/// How long is waited.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    end: Option<Instant>,
+    span: Span,
+}
+
+impl Patience {
+    /// From now on so long; for ever without a span.
+    #[must_use]
+    pub fn new(span: Option<Span>) -> Self {
+        let end = span.and_then(|span| Instant::now().checked_add(span.get()));
+        Self { end, span: span.unwrap_or(Span::new(Duration::ZERO)) }
+    }
+
+    /// How long may still be waited, at most a `tick`; none where the time is over.
+    fn left(&self, tick: Duration) -> Option<Duration> {
+        let left = self.end.map_or(tick, |end| end.saturating_duration_since(Instant::now()).min(tick));
+        (!left.is_zero()).then_some(left)
+    }
+}
+
+impl Bus {
+    /// Waits until `until` holds for a task. Where it holds already, it returns at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WaitTimeout`] where it does not hold in time; [`Error::CannotHold`] where it cannot any more;
+    /// [`Error::Malformed`] where the claim cannot be read.
+    pub fn wait_for_task(&self, task: &TaskId, until: Until, patience: Patience) -> Result<Standing, Error> {
+        let mut hints = Hints::new();
+        loop {
+            // First this: what changes after the look gives a hint.
+            hints.watch(self.claim_folders());
+            let standing = self.standing(task)?;
+            let stands = standing.describe();
+            match until.holds(standing.state) {
+                Some(true) => return Ok(standing),
+                None => return Err(Error::CannotHold { task: standing.task, until: until.as_str(), stands }),
+                Some(false) => {}
+            }
+            let Some(left) = patience.left(TICK) else {
+                let what = format!("`{}` is not {}: it is {stands}", standing.task, until.as_str());
+                return Err(Error::WaitTimeout { what, patience: patience.span });
+            };
+            hints.wait(left);
+        }
+    }
+
+    /// Claims a task as soon as it is free; `on_wait` is told once that it is waited for. Of many that wait one gets it, and the
+    /// others go on waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::claim`], but for a task that somebody else holds: [`Error::WaitTimeout`] where it is not free in time.
+    pub fn claim_when_free(
+        &self,
+        agent: &AgentId,
+        task: &TaskId,
+        request: &ClaimRequest,
+        patience: Patience,
+        mut on_wait: impl FnMut(&Error),
+    ) -> Result<Changed, Error> {
+        let mut told = false;
+        loop {
+            match self.claim(agent, task, request) {
+                Err(error @ Error::ClaimHeld { .. }) if !std::mem::replace(&mut told, true) => on_wait(&error),
+                Err(Error::ClaimHeld { .. }) => {}
+                done => return done,
+            }
+            loop {
+                match self.wait_for_task(task, Until::Free, patience) {
+                    // Claiming it says what stands in the way.
+                    Err(Error::CannotHold { .. }) => break,
+                    waited => drop(waited?),
+                }
+                std::thread::sleep(random_pause());
+                // Somebody else may have been faster; then no lock is asked for.
+                if Until::Free.holds(self.standing(task)?.state) == Some(true) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Waits for the next event that `filter` wants, from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WaitTimeout`] where none comes in time; [`Error::Store`] where the log cannot be read.
+    pub fn wait_for_event(&self, filter: Filter, patience: Patience) -> Result<Event, Error> {
+        let (mut watch, _) = self.watch(WatchQuery { filter, limit: Some(0), cursor: None })?;
+        watch.follow(Hints::new());
+        loop {
+            let fresh = watch.read()?;
+            if let Some(event) = watch.wanted(&fresh).next() {
+                return Ok(event.clone());
+            }
+            let Some(left) = patience.left(TICK) else {
+                let what = "no such event was logged".to_owned();
+                return Err(Error::WaitTimeout { what, patience: patience.span });
+            };
+            watch.wait(left)?;
+        }
+    }
+
+    /// How a task stands now.
+    fn standing(&self, task: &TaskId) -> Result<Standing, Error> {
+        let view = self.view_by(task, None)?;
+        let stale_after = self.config()?.stale_after.get();
+        let state = match view.claim() {
+            Some(claim) => {
+                let liveness = match claim.status.is_live() {
+                    true => self.liveness(&view, stale_after, &mut LastEvents::default())?.0,
+                    false => Liveness::Alive,
+                };
+                Some(ClaimState::of(claim.status, liveness))
+            }
+            None => None,
+        };
+        Ok(Standing { claim: view.claim().cloned(), task: view.task, state })
+    }
+
+    /// The folders in which a change of a claim shows.
+    fn claim_folders(&self) -> Vec<PathBuf> {
+        let common = self.private.common();
+        let refs = ["", "refs", "refs/bus", "refs/bus/claims"].map(|folder| common.join(folder));
+        let files = self.layouts().map(Layout::claims);
+        refs.into_iter().chain(files).collect()
+    }
+}
+
+fn random_pause() -> Duration {
+    use std::hash::{BuildHasher, RandomState};
+    let part = u32::try_from(RandomState::new().hash_one(0) % 256).unwrap_or(0);
+    MAX_PAUSE * part / 256
+}
