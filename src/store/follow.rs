@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -111,11 +110,7 @@ impl Follow {
             return Ok(());
         }
         for (path, followed) in &self.files {
-            let before = followed.file.try_clone().and_then(|mut file| {
-                file.rewind()?;
-                Ok(file.take(followed.position.offset))
-            });
-            let mut lines = ForwardLines::new(before.map_err(Error::io(Verb::Read, path))?);
+            let mut lines = ForwardLines::new(followed.before().map_err(Error::io(Verb::Read, path))?);
             while let Some(line) = lines.next().map_err(Error::io(Verb::Read, path))? {
                 self.known.see(&line.bytes);
             }
@@ -196,11 +191,10 @@ impl Follow {
         }
         let mut chunk = followed.read().map_err(Error::io(Verb::Read, path))?;
         if chunk.is_none() {
-            // It was written anew in place.
-            self.learn()?;
-            let Some(followed) = self.files.get_mut(path) else { return Ok(true) };
+            // It was written anew in place: what stood there is not there to be learned any more.
             followed.position = super::growing::Position::default();
             chunk = followed.read().map_err(Error::io(Verb::Read, path))?;
+            self.learn()?;
         }
         let Some(chunk) = chunk else { return Ok(true) };
         look.left = look.left.saturating_sub(chunk.size);
@@ -293,4 +287,169 @@ struct Look {
     left: u64,
     /// A file was not read because of that.
     cut_short: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs;
+    use std::io::Write;
+
+    /// What may happen to the files of a log.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// A line is appended, or a part of one that the next line of that file completes.
+        Append {
+            file: usize,
+            whole: bool,
+        },
+        /// git replaces a file: it keeps every line but those at these places, and brings lines of other files.
+        Replace {
+            file: usize,
+            without: Vec<prop::sample::Index>,
+            with: usize,
+        },
+        /// An editor writes a file anew in place.
+        Rewrite {
+            file: usize,
+        },
+        Remove {
+            file: usize,
+        },
+        Look,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let without = prop::collection::vec(any::<prop::sample::Index>(), 0..3);
+        prop_oneof![
+            6 => (0..3_usize, prop::bool::weighted(0.8)).prop_map(|(file, whole)| Step::Append { file, whole }),
+            2 => (0..3_usize, without, 0..3_usize).prop_map(|(file, without, with)| Step::Replace { file, without, with }),
+            1 => (0..3_usize).prop_map(|file| Step::Rewrite { file }),
+            1 => (0..3_usize).prop_map(|file| Step::Remove { file }),
+            4 => Just(Step::Look),
+        ]
+    }
+
+    struct Log {
+        folder: tempfile::TempDir,
+        lines: usize,
+    }
+
+    impl Log {
+        fn paths(&self) -> BTreeSet<PathBuf> {
+            (0..3).map(|file| self.path(file)).collect()
+        }
+
+        fn path(&self, file: usize) -> PathBuf {
+            self.folder.path().join(format!("{file}.jsonl"))
+        }
+
+        fn text(&self, file: usize) -> String {
+            fs::read_to_string(self.path(file)).unwrap_or_default()
+        }
+
+        fn line(&mut self) -> String {
+            self.lines += 1;
+            let number = self.lines;
+            format!(
+                "{{\"agent_id\":\"a\",\"event\":\"note\",\"id\":\"{number}\",\"summary\":\"s{number}\",\"ts\":\"2026-03-01T12:00:{:02}Z\"}}\n",
+                number % 60
+            )
+        }
+
+        fn put(&self, file: usize, text: &str) {
+            let mut options = fs::File::options();
+            options.write(true).create(true).truncate(true).open(self.path(file)).unwrap().write_all(text.as_bytes()).unwrap();
+        }
+
+        fn apply(&mut self, step: &Step) {
+            match step {
+                Step::Append { file, whole } => {
+                    let text = self.text(*file);
+                    // A part that stands at the end is completed; what completes it was made with it.
+                    let torn = text.rsplit('\n').next().unwrap_or_default().to_owned();
+                    let line = if torn.is_empty() { self.line() } else { rest_of(&torn) };
+                    let part = if *whole || !torn.is_empty() { &line[..] } else { &line[..line.len() / 2] };
+                    let mut log = fs::File::options().append(true).create(true).open(self.path(*file)).unwrap();
+                    log.write_all(part.as_bytes()).unwrap();
+                }
+                Step::Replace { file, without, with } => {
+                    let mut lines: Vec<String> = self.text(*file).lines().map(str::to_owned).collect();
+                    without.iter().for_each(|index| {
+                        if !lines.is_empty() {
+                            lines.remove(index.index(lines.len()));
+                        }
+                    });
+                    lines.extend(self.text(*with).lines().map(str::to_owned));
+                    let text: String = lines.iter().filter(|line| line.ends_with('}')).map(|line| format!("{line}\n")).collect();
+                    let aside = self.folder.path().join("aside");
+                    fs::write(&aside, text).unwrap();
+                    fs::rename(aside, self.path(*file)).unwrap();
+                }
+                Step::Rewrite { file } => {
+                    let new = self.line();
+                    let text: String = self
+                        .text(*file)
+                        .lines()
+                        .skip(1)
+                        .filter(|line| line.ends_with('}'))
+                        .map(|line| format!("{line}\n"))
+                        .collect();
+                    self.put(*file, &format!("{text}{new}"));
+                }
+                Step::Remove { file } => drop(fs::remove_file(self.path(*file))),
+                Step::Look => {}
+            }
+        }
+
+        /// The whole lines that stand in the files now.
+        fn visible(&self) -> BTreeSet<String> {
+            let texts = (0..3).map(|file| self.text(file)).collect::<String>();
+            texts.lines().filter_map(|line| Some(Event::parse(line.as_bytes()).ok()?.summary)).collect()
+        }
+    }
+
+    /// What is missing of a line of which a part stands there.
+    fn rest_of(torn: &str) -> String {
+        let number = torn.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        let number: usize = number.parse().unwrap_or(0);
+        let mut log = Log { folder: tempfile::tempdir().unwrap(), lines: number.saturating_sub(1) };
+        log.line().split_off(torn.len())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        /// Whatever becomes of the files: each event that stood there at a look is given out once, and none that stood there before.
+        #[test]
+        fn each_event_comes_once(before in 0..4_usize, steps in prop::collection::vec(step(), 1..24), learned in any::<bool>()) {
+            let mut log = Log { folder: tempfile::tempdir().unwrap(), lines: 0 };
+            (0..before).for_each(|file| log.apply(&Step::Append { file: file % 3, whole: true }));
+            let old = log.visible();
+            let mut follow = Follow::from_end(log.paths(), "2026-03-02T00:00:00Z".parse().unwrap()).unwrap();
+            if learned {
+                follow.learn().unwrap();
+            }
+            let mut given = Vec::new();
+            let mut must = BTreeSet::new();
+            for step in steps.iter().chain([&Step::Look]) {
+                log.apply(step);
+                // An editor that writes a file anew takes along what was not read yet, and what was never learned.
+                if matches!(step, Step::Look | Step::Rewrite { .. } | Step::Remove { .. }) {
+                    must.extend(log.visible());
+                    let fresh = follow.look_everywhere(&log.paths()).unwrap();
+                    prop_assert!(!fresh.more && fresh.unreadable.is_empty());
+                    given.extend(fresh.entries.into_iter().map(|entry| entry.event.summary));
+                }
+            }
+            let once: BTreeSet<String> = given.iter().cloned().collect();
+            prop_assert_eq!(once.len(), given.len(), "twice: {:?}", given);
+            let missing: Vec<&String> = must.iter().filter(|line| !once.contains(*line) && !old.contains(*line)).collect();
+            prop_assert!(missing.is_empty(), "missing: {:?}", missing);
+            if learned {
+                prop_assert!(once.is_disjoint(&old), "again: {:?}", once.intersection(&old).collect::<Vec<_>>());
+            }
+        }
+    }
 }

@@ -102,6 +102,17 @@ impl Growing {
         Ok(Self { file, identity: Identity::of(metadata), position })
     }
 
+    /// What stands before the position; nothing where another text stands there than was read.
+    pub(super) fn before(&self) -> io::Result<io::Take<File>> {
+        let Position { offset, before, .. } = &self.position;
+        let mut file = self.file.try_clone()?;
+        file.seek(SeekFrom::Start(offset - before.len() as u64))?;
+        let mut there = Vec::with_capacity(before.len());
+        (&mut file).take(before.len() as u64).read_to_end(&mut there)?;
+        file.rewind()?;
+        Ok(file.take(if there == *before { *offset } else { 0 }))
+    }
+
     /// Reads the whole lines of the next chunk; nothing where another text stands before the position. A line without an end
     /// is left for later.
     pub(super) fn read(&mut self) -> io::Result<Option<Chunk>> {

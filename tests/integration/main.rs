@@ -16,3 +16,4 @@ mod race;
 mod refused;
 mod safety;
 mod status;
+mod watch;
