@@ -23,9 +23,9 @@ const MAX_NAMED: usize = 100;
 
 const EXAMPLES: &str = "\
 Examples:
-  bus watch --follow                                  the last 20 events, then each as it is written
-  bus watch --follow --task QUEUE-001 --event review  only what is said on a task
-  bus watch --cursor mine                             what came since I last looked, each event once
+  bus watch --follow                                   the last 20 events, then each as it is written
+  bus watch --follow --task QUEUE-001 --event review   only the reviews of a task
+  bus watch --cursor mine                              what came since I last looked, each event once
   bus watch --follow --json | while read -r event; do notify \"$event\"; done
 
 All worktrees of the clone are watched, those that come later, too. Ctrl-C and a closed pipe end it; exit status 0.

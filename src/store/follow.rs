@@ -293,7 +293,7 @@ struct Look {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::fs;
+    use std::fs::{self, File};
     use std::io::Write;
 
     /// What may happen to the files of a log.
@@ -384,7 +384,7 @@ mod tests {
                     lines.extend(self.text(*with).lines().map(str::to_owned));
                     let text: String = lines.iter().filter(|line| line.ends_with('}')).map(|line| format!("{line}\n")).collect();
                     let aside = self.folder.path().join("aside");
-                    fs::write(&aside, text).unwrap();
+                    File::create(&aside).unwrap().write_all(text.as_bytes()).unwrap();
                     fs::rename(aside, self.path(*file)).unwrap();
                 }
                 Step::Rewrite { file } => {

@@ -5,6 +5,7 @@
 mod claims;
 mod crash;
 mod doctor;
+mod durable;
 mod harness;
 mod init;
 mod liveness;

@@ -365,6 +365,38 @@ fn replace_a_log(place: &Path, turn: usize) {
     fs::rename(aside, log).unwrap();
 }
 
+/// A command line of the README, run by a shell that has `bus` on its path, in a process group of its own.
+#[cfg(unix)]
+fn readme_line(repo: &Repo, beginning: &str) -> Child {
+    use std::os::unix::process::CommandExt;
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let line = readme.lines().find_map(|line| line.strip_prefix("$ ").filter(|line| line.starts_with(beginning))).unwrap();
+    let binaries = Path::new(env!("CARGO_BIN_EXE_bus")).parent().unwrap();
+    let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", line]).current_dir(repo.root()).env("PATH", path).env("BUS_AGENT", "w").process_group(0).spawn().unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_conditions_do_what_hooks_would_as_the_readme_says() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "QUEUE-001"]).ok();
+    let mut waits = readme_line(&repo, "bus wait ");
+    let mut loops = readme_line(&repo, "bus watch --follow --json |");
+    repo.by("a", &["release", "QUEUE-001"]).without("BUS_NOW").ok();
+    assert!(waits.wait().unwrap().success());
+    assert_eq!(repo.read("news.txt"), "QUEUE-001 is done\n");
+    let end = Instant::now() + PATIENCE;
+    while !repo.read("seen.jsonl").contains("\"summary\":\"done\"") {
+        assert!(Instant::now() < end, "{}", repo.read("seen.jsonl"));
+        std::thread::yield_now();
+    }
+    let group = format!("-{}", loops.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    loops.wait().unwrap();
+}
+
 #[test]
 fn a_state_of_a_task_is_waited_for() {
     let repo = Repo::new();
