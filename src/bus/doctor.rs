@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::settle::is_in_line;
@@ -77,8 +77,8 @@ impl Bus {
             self.examine_task(&task, &files, &mut findings)?;
         }
         self.examine_spellings(&files, &mut findings);
-        self.examine_other_worktrees(&files, &mut findings);
-        self.examine_settings(&mut findings);
+        self.examine_other_worktrees(&files, &mut findings)?;
+        self.examine_settings(&mut findings)?;
         self.examine_log(&mut findings)?;
         self.examine_leftovers(&mut findings);
         self.examine_clone(&mut findings)?;
@@ -131,27 +131,17 @@ impl Bus {
     fn examine_task(&self, task: &TaskId, files: &ClaimFiles, findings: &mut Vec<Finding>) -> Result<(), Error> {
         let view = match self.view_by(task, Some(files)) {
             Ok(view) => view,
-            Err(error @ Error::Malformed { .. }) => {
-                findings.extend(malformed(error));
+            Err(error) => {
+                findings.push(self.of_error("malformed-claim", error)?);
                 return Ok(());
             }
-            Err(error @ Error::Diverged { .. }) => {
-                let found = finding("claim-diverged", task.to_string(), error.to_string(), None);
-                findings.push(found.advise("keep the file that is right, and remove the other"));
-                return Ok(());
-            }
-            Err(Error::Store(error @ StoreError::WrongKind { .. })) => {
-                findings.push(self.wrong_kind(&error));
-                return Ok(());
-            }
-            Err(error) => return Err(error),
         };
         if let Some(what) = &view.unreadable {
             let cure = Some(Cure::SetRefAside(view.task.clone()));
             findings.push(finding("unreadable-ref", view.name.as_str().to_owned(), what.clone(), cure));
         }
         match view.bad_file {
-            Some(error) => findings.extend(malformed(error)),
+            Some(error) => findings.push(self.of_error("malformed-claim", error)?),
             None => findings.extend(self.examine_file(&view)?),
         }
         Ok(())
@@ -212,51 +202,32 @@ impl Bus {
     }
 
     /// Claim files of other worktrees that cannot be read: they are mended there.
-    fn examine_other_worktrees(&self, files: &ClaimFiles, findings: &mut Vec<Finding>) {
-        for (layout, task) in self
-            .layouts()
-            .enumerate()
-            .skip(1)
-            .flat_map(|(index, layout)| files.in_worktree(index).map(move |task| (layout, task)))
-        {
-            if let Err(error @ Error::Malformed { .. }) = self.file_claim(layout, task) {
-                let root = layout.root().display();
-                findings.extend(
-                    malformed(error).map(|found| found.advise(format!("run `bus doctor` there: `bus -C {root} doctor`"))),
-                );
+    fn examine_other_worktrees(&self, files: &ClaimFiles, findings: &mut Vec<Finding>) -> Result<(), Error> {
+        for (index, layout) in self.layouts().enumerate().skip(1) {
+            for task in files.in_worktree(index) {
+                if let Err(error) = self.file_claim(layout, task) {
+                    let advice = format!("run `bus doctor` there: `bus -C {} doctor`", layout.root().display());
+                    findings.push(self.of_error("malformed-claim", error)?.advise(advice));
+                }
             }
         }
+        Ok(())
     }
 
-    /// The policy and the assignments, which commands refuse to work without.
-    fn examine_settings(&self, findings: &mut Vec<Finding>) {
-        let mut wrong = Vec::new();
-        let mut refused = |name, error: &Error| {
-            let facts: std::collections::BTreeMap<_, _> = error.facts().into_iter().collect();
-            let place = facts.get("file").and_then(|file| file.as_str()).unwrap_or_default();
-            let shown = std::path::Path::new(place)
-                .strip_prefix(self.layout.root())
-                .map_or(place.to_owned(), |path| path.display().to_string());
-            findings.push(finding(name, shown, error.to_string(), None).advise(error.hint()));
-        };
-        match self.config() {
-            Err(error @ Error::MalformedConfig { .. }) => refused("malformed-config", &error),
-            Err(Error::Store(error @ StoreError::WrongKind { .. })) => wrong.push(error),
-            _ => {}
+    /// The policy, the assignments and the manifest, which commands refuse to work with where they cannot be read.
+    fn examine_settings(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
+        if let Err(error) = self.config() {
+            findings.push(self.of_error("malformed-config", error)?);
         }
         for task in super::view::ids(self.layout.assignments(), |_| true) {
-            match self.latest_assignment(&task) {
-                Err(error @ Error::Malformed { .. }) => refused("malformed-assignment", &error),
-                Err(Error::Store(error @ StoreError::WrongKind { .. })) => wrong.push(error),
-                _ => {}
+            if let Err(error) = self.latest_assignment(&task) {
+                findings.push(self.of_error("malformed-assignment", error)?);
             }
         }
-        match self.agent(&IdentitySource::default()) {
-            Err(error @ Error::Malformed { .. }) => refused("malformed-manifest", &error),
-            Err(Error::Store(error @ StoreError::WrongKind { .. })) => wrong.push(error),
-            _ => {}
+        if let Err(error) = self.agent(&IdentitySource::default()) {
+            findings.push(self.of_error("malformed-manifest", error)?);
         }
-        findings.extend(wrong.iter().map(|error| self.wrong_kind(error)));
+        Ok(())
     }
 
     fn examine_log(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
@@ -270,18 +241,18 @@ impl Bus {
                     let what = "its last line was cut off".to_owned();
                     findings.push(finding("torn-line", self.show(&place), what, Some(Cure::CloseLine(place))));
                 }
-                Err(error @ StoreError::WrongKind { .. }) => findings.push(self.wrong_kind(&error)),
-                other => drop(other?),
+                Ok(false) => {}
+                Err(error) => findings.push(self.of_error("torn-line", error.into())?),
             }
         }
         for log in self.journaled_logs() {
             let index_lock = self.repo.index_lock();
             let waiting = match self.with_journal(Some(&log), |journal| Ok(journal.lost_from(&log)?)) {
-                Err(Error::Store(error @ StoreError::WrongKind { .. })) => {
-                    findings.push(self.wrong_kind(&error));
+                Ok(lost) => lost.len(),
+                Err(error) => {
+                    findings.push(self.of_error("journal", error)?);
                     continue;
                 }
-                lost => lost?.len(),
             };
             if waiting > 0 {
                 let held = index_lock.exists();
@@ -326,30 +297,31 @@ impl Bus {
                 let what = "it lacks the line by which git merges logs".to_owned();
                 findings.push(finding("missing-gitattributes", ".gitattributes".to_owned(), what, Some(Cure::Attributes)));
             }
-            Err(Error::Store(error @ StoreError::WrongKind { .. })) => findings.push(self.wrong_kind(&error)),
-            other => drop(other?),
+            Ok(_) => {}
+            Err(error) => findings.push(self.of_error("missing-gitattributes", error)?),
         }
         Ok(())
     }
 
-    /// A link or a folder where a file should be.
-    fn wrong_kind(&self, error: &StoreError) -> Finding {
-        let StoreError::WrongKind { path, .. } = error else {
-            return finding("wrong-kind", String::new(), error.to_string(), None);
+    /// What stands in the way of a look is a finding, called `name` where it is malformed; what the system refuses is none.
+    fn of_error(&self, name: &'static str, error: Error) -> Result<Finding, Error> {
+        let (text, advice) = (error.to_string(), error.hint());
+        let below = |path: &Path| path.strip_prefix(self.layout.root()).unwrap_or(path).display().to_string();
+        let found = match error {
+            Error::Malformed { place, line, truth, fault } => {
+                finding(name, place, format!("line {line}: {fault}"), truth.map(Cure::Restore))
+            }
+            Error::MalformedConfig { path, fault } => {
+                finding(name, below(&path), format!("line {}: {}", fault.line, fault.what), None)
+            }
+            Error::Store(StoreError::WrongKind { path, .. }) => finding("wrong-kind", below(&path), text, None),
+            Error::Diverged { task, .. } => finding("claim-diverged", task.to_string(), text, None),
+            refused => return Err(refused),
         };
-        let shown = path.strip_prefix(self.layout.root()).unwrap_or(path).display().to_string();
-        finding("wrong-kind", shown, error.to_string(), None).advise(error.hint())
+        Ok(found.advise(advice))
     }
 }
 
 fn finding(name: &'static str, place: String, what: String, cure: Option<Cure>) -> Finding {
     Finding { name, place, what, mend: cure.as_ref().map(Cure::describe), advice: None, cure }
-}
-
-/// A claim that cannot be read.
-fn malformed(error: Error) -> Option<Finding> {
-    let advice = error.hint();
-    let Error::Malformed { place, line, truth, fault } = error else { return None };
-    let found = finding("malformed-claim", place, format!("line {line}: {fault}"), truth.map(Cure::Restore));
-    Some(found.advise(advice))
 }

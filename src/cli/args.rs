@@ -8,7 +8,8 @@ use clap_complete::ArgValueCompleter;
 
 use super::commands::Command;
 use super::completions;
-use crate::record::{AgentId, Span, TaskId, Timestamp};
+use crate::bus::Filter;
+use crate::record::{AgentId, EventKind, Span, TaskId, Timestamp};
 
 const LONG_ABOUT: &str = "\
 Lets many coding agents work in one git repository: one owner a task, one log, nothing but git.
@@ -85,6 +86,33 @@ impl TaskArg {
     /// The task that was named: clap sees to it that there is exactly one.
     pub(super) fn get(&self) -> &TaskId {
         self.task.as_ref().or(self.task_option.as_ref()).expect("the group is required")
+    }
+}
+
+/// Which events are wanted, beside `--agent`.
+#[derive(Debug, Args)]
+pub(super) struct Wanted {
+    /// Only events of this sort (repeatable)
+    #[arg(long = "event", value_name = "NAME")]
+    events: Vec<EventKind>,
+    /// Only events on this task (repeatable)
+    #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
+    tasks: Vec<TaskId>,
+    /// Only events since then: a time, or 30s, 10m, 4h, 2d ago
+    #[arg(long, value_name = "WHEN")]
+    pub(super) since: Option<When>,
+}
+
+impl Wanted {
+    /// The filter that is meant, seen from `now`.
+    pub(super) fn filter(&self, agents: &[AgentId], now: Timestamp) -> Filter {
+        Filter {
+            agents: agents.to_vec(),
+            events: self.events.clone(),
+            tasks: self.tasks.clone(),
+            since: self.since.map(|when| when.resolve(now)),
+            until: None,
+        }
     }
 }
 

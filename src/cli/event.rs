@@ -4,7 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
-use super::args::When;
+use super::args::{Wanted, When};
 use super::completions;
 use super::context::Context;
 use super::exit::Failure;
@@ -83,15 +83,8 @@ struct ListArgs {
     /// Only the last N; 0 shows all
     #[arg(long, value_name = "N", default_value_t = 0)]
     limit: usize,
-    /// Only events of this sort (repeatable)
-    #[arg(long = "event", value_name = "NAME")]
-    events: Vec<EventKind>,
-    /// Only events on this task (repeatable)
-    #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
-    tasks: Vec<TaskId>,
-    /// Only events since then: a time, or 30s, 10m, 4h, 2d ago
-    #[arg(long, value_name = "WHEN")]
-    since: Option<When>,
+    #[command(flatten)]
+    wanted: Wanted,
     /// Only events until then
     #[arg(long, value_name = "WHEN")]
     until: Option<When>,
@@ -148,13 +141,8 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
     let bus = context.open("event list", output)?;
     context.note_reader(&bus);
     let now = context.clock.now();
-    let filter = Filter {
-        agents: context.global.agent.clone(),
-        events: args.events.clone(),
-        tasks: args.tasks.clone(),
-        since: args.since.map(|when| when.resolve(now)),
-        until: args.until.map(|when| when.resolve(now)),
-    };
+    let until = args.until.map(|when| when.resolve(now));
+    let filter = Filter { until, ..args.wanted.filter(&context.global.agent, now) };
     let limit = Some(args.limit).filter(|limit| *limit > 0);
     let mut feed = bus.feed(filter, limit, args.reverse)?;
     while let Some(event) = feed.next_event()? {

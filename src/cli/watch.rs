@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::args::When;
-use super::completions;
+use super::args::Wanted;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
 use super::{signals, words};
-use crate::bus::{Filter, Watch, WatchQuery};
-use crate::record::{CursorName, EventKind, TaskId, Timestamp};
+use crate::bus::{Watch, WatchQuery};
+use crate::record::{CursorName, Timestamp};
 use crate::store::{BadLine, Hints};
-use clap_complete::ArgValueCompleter;
 
 /// The window, where neither it nor `--since` nor a cursor says otherwise, in hours.
 const WINDOW: u32 = 24;
@@ -41,15 +39,8 @@ pub(super) struct WatchArgs {
     /// How many of the latest events come first; 0 shows all
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
-    /// Only events of this sort (repeatable)
-    #[arg(long = "event", value_name = "NAME")]
-    events: Vec<EventKind>,
-    /// Only events on this task (repeatable)
-    #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
-    tasks: Vec<TaskId>,
-    /// Only events since then: a time, or 30s, 10m, 4h, 2d ago
-    #[arg(long, value_name = "WHEN")]
-    since: Option<When>,
+    #[command(flatten)]
+    wanted: Wanted,
     /// Only events of so many hours; 0 shows all [default: 24; with a cursor 0]
     #[arg(long, value_name = "HOURS", conflicts_with = "since")]
     window_hours: Option<u32>,
@@ -59,34 +50,24 @@ pub(super) struct WatchArgs {
 }
 
 impl WatchArgs {
-    /// The time before which nothing is shown.
-    fn since(&self, now: Timestamp) -> Option<Timestamp> {
-        let window = |hours: u32| (hours > 0).then(|| now.before(Duration::from_secs(u64::from(hours) * 3600)));
-        match (self.since, self.window_hours) {
-            (Some(since), _) => Some(since.resolve(now)),
-            (None, Some(hours)) => window(hours),
-            (None, None) if self.cursor.is_some() => None,
-            (None, None) => window(WINDOW),
-        }
+    /// The time before which nothing is shown, where `--since` does not say.
+    fn window(&self, now: Timestamp) -> Option<Timestamp> {
+        let hours = self.window_hours.unwrap_or(if self.cursor.is_some() { 0 } else { WINDOW });
+        (hours > 0).then(|| now.before(Duration::from_secs(u64::from(hours) * 3600)))
     }
 }
 
 pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> Result<u8, Failure> {
+    let hints = args.follow.then(Hints::new);
+    hints.iter().for_each(|hints| signals::end_waiting(hints.stopper()));
     let bus = context.open("watch", output)?;
     context.note_reader(&bus);
     let now = context.clock.now();
-    let filter = Filter {
-        agents: context.global.agent.clone(),
-        events: args.events.clone(),
-        tasks: args.tasks.clone(),
-        since: args.since(now),
-        until: None,
-    };
+    let mut filter = args.wanted.filter(&context.global.agent, now);
+    filter.since = filter.since.or_else(|| args.window(now));
     let limit = Some(args.limit).filter(|limit| *limit > 0);
     let (mut watch, backlog) = bus.watch(WatchQuery { filter, limit, cursor: args.cursor.clone() })?;
-    if args.follow {
-        let hints = Hints::new();
-        signals::end_waiting(hints.stopper());
+    if let Some(hints) = hints {
         watch.follow(hints);
     }
     backlog.events.iter().for_each(|event| words::show(event, now, Width::Terminal, output));
