@@ -290,6 +290,10 @@ fn a_log_that_is_swapped_under_the_writer_still_gets_the_line() {
     fs::rename(repo.path("new"), &log).unwrap();
     fs::remove_file(&flag).unwrap();
     assert_eq!(Ran::of(writer).status, Some(0));
+    assert!(
+        fs::read_to_string(&log).unwrap().contains("\"two\""),
+        "it is in the file that stands there, not in the journal alone"
+    );
     assert_eq!(listed(&repo, &repo.root()), ["one", "two"]);
 }
 

@@ -229,7 +229,8 @@ fn more_notifications_than_the_system_keeps_lose_no_event() {
     note(&repo, "a", "first").ok();
     let mut watcher = Watcher::start(&repo, &[]);
     watcher.expect("first");
-    let signal = |name: &str| drop(Command::new("kill").args([name, &watcher.child.id().to_string()]).status().unwrap());
+    let pid = watcher.child.id().to_string();
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     signal("-STOP");
     // Two files in turn, so that the system cannot fold notifications; its queue holds 16,384 of them (inotify(7)).
     let mut files = paths.map(|path| fs::File::options().append(true).open(path).unwrap());
