@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
-
 use crate::Code;
 use crate::git;
 use crate::record::{AgentId, ConfigFault, Fault, IdFault, Origin, Span, Status, TaskId, Timestamp};
 use crate::store;
 
-use super::Loss;
+use super::wait::WAIT_AGAIN;
+use super::{Loss, Standing};
 
 /// An error of the bus.
 #[derive(Debug, thiserror::Error)]
@@ -211,16 +210,16 @@ pub enum Error {
         what: String,
         /// How long was waited.
         patience: Span,
+        /// How the task stands, where one was waited for.
+        standing: Option<Box<Standing>>,
     },
     /// What is waited for cannot come true any more.
-    #[error("`{task}` will not be {until}: it is {stands}")]
+    #[error("`{}` will not be {until}: it is {}", standing.task, standing.describe())]
     CannotHold {
-        /// The task.
-        task: TaskId,
-        /// What it was waited for to be.
+        /// What the task was waited for to be.
         until: &'static str,
         /// How it stands.
-        stands: String,
+        standing: Box<Standing>,
     },
     /// Live claims stand in the way.
     #[error("live claims stand in the way: {}", tasks.join(", "))]
@@ -343,74 +342,9 @@ impl Error {
             Self::NotHeld { task, ended: Some(Status::Done) } => format!("to do it again: `bus claim {task} --reopen`"),
             Self::NotHeld { task, .. } => format!("claim it with `bus claim {task}`"),
             Self::RefContended { .. } => "run the same command again".to_owned(),
-            Self::WaitTimeout { .. } => "run the same command again, or wait longer with `--timeout 1h`".to_owned(),
-            Self::CannotHold { .. } => "wait for something else: `bus wait --help`".to_owned(),
+            Self::WaitTimeout { standing: Some(standing), .. } | Self::CannotHold { standing, .. } => standing.hint(),
+            Self::WaitTimeout { .. } => WAIT_AGAIN.to_owned(),
             Self::InUse { .. } => "release them first; see `bus status --active-only`".to_owned(),
-        }
-    }
-
-    /// The facts of the error that `--json` shows beside code, message and hint.
-    #[must_use]
-    pub fn facts(&self) -> Vec<(&'static str, Value)> {
-        let text = |fact: &dyn ToString| Value::from(fact.to_string());
-        let mut facts = vec![("task_id", self.task().map(|task| text(task)))];
-        match self {
-            Self::ClaimHeld { owner, branch, status, since, last_seen, reclaimable, .. } => facts.extend([
-                ("owner", Some(text(owner))),
-                ("branch", Some(text(branch))),
-                ("status", Some(text(status))),
-                ("claimed_at", Some(text(since))),
-                ("last_seen", last_seen.map(|seen| text(&seen))),
-                ("reclaimable", reclaimable.map(|why| text(&why))),
-            ]),
-            Self::HeldElsewhere { owner, origin, since, .. } => facts.extend([
-                ("owner", Some(text(owner))),
-                ("claimed_at", Some(text(since))),
-                ("origin", origin.as_ref().map(|origin| text(origin))),
-            ]),
-            Self::TaskFinished { owner, branch, at, .. } => {
-                facts.extend([("owner", Some(text(owner))), ("branch", Some(text(branch))), ("released_at", Some(text(at)))]);
-            }
-            Self::Diverged { owner, place, .. } => facts.extend([("owner", Some(text(owner))), ("file", Some(text(place)))]),
-            Self::AssignedElsewhere { engineer, manager, .. } => {
-                facts.extend([("engineer", Some(text(engineer))), ("manager", Some(text(manager)))]);
-            }
-            Self::ClaimAlive { owner, last_seen, .. } => {
-                facts.extend([("owner", Some(text(owner))), ("last_seen", last_seen.map(|seen| text(&seen)))]);
-            }
-            Self::Guarded { owner, .. } => facts.push(("owner", owner.as_ref().map(|owner| text(owner)))),
-            Self::ClaimLost { loss, owner, .. } => facts.extend([
-                ("lost_at", Some(text(&loss.at))),
-                ("lost_to", loss.by.as_ref().map(|by| text(by))),
-                ("note", loss.note.as_ref().map(|note| text(note))),
-                ("owner", owner.as_ref().map(|owner| text(owner))),
-            ]),
-            Self::Malformed { place, line, .. } => {
-                facts.extend([("file", Some(text(place))), ("line", Some(Value::from(*line)))]);
-            }
-            Self::MalformedConfig { path, fault } => {
-                facts.extend([("file", Some(text(&path.display()))), ("line", Some(Value::from(fault.line)))]);
-            }
-            _ => {}
-        }
-        facts.into_iter().filter_map(|(name, fact)| Some((name, fact?))).collect()
-    }
-
-    /// The task that it is about.
-    const fn task(&self) -> Option<&TaskId> {
-        match self {
-            Self::ClaimHeld { task, .. }
-            | Self::HeldElsewhere { task, .. }
-            | Self::TaskFinished { task, .. }
-            | Self::Diverged { task, .. }
-            | Self::AssignedElsewhere { task, .. }
-            | Self::NotAssigned { task }
-            | Self::ClaimAlive { task, .. }
-            | Self::Guarded { task, .. }
-            | Self::ClaimLost { task, .. }
-            | Self::CannotHold { task, .. }
-            | Self::NotHeld { task, .. } => Some(task),
-            _ => None,
         }
     }
 

@@ -15,6 +15,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// The longest pause of a claim that waits between the release and its own try, so that not all come at once.
 const MAX_PAUSE: Duration = Duration::from_millis(25);
 
+/// What to do when it was waited for too short a time.
+pub(super) const WAIT_AGAIN: &str = "run the same command again, or wait longer with `--timeout 1h`";
+
 /// What a task is waited for to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
@@ -53,8 +56,8 @@ impl Until {
     fn holds(self, state: Option<ClaimState>) -> Option<bool> {
         use ClaimState::{Active, Done, Expired, Paused, Released, Stale};
         match (self, state) {
-            // Finished work is not given back, and nobody is silent about it.
-            (Self::Free | Self::Released | Self::Stale, Some(Done)) => None,
+            // Finished work is not given back or taken up, unless somebody reopens it.
+            (Self::Free | Self::Claimed | Self::Released | Self::Stale, Some(Done)) => None,
             (Self::Free, state) => Some(matches!(state, None | Some(Released))),
             (Self::Claimed, state) => Some(matches!(state, Some(Active | Paused | Stale | Expired))),
             (Self::Released, state) => Some(state == Some(Released)),
@@ -85,6 +88,21 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether somebody else may take the task over as it is.
+    #[must_use]
+    pub fn is_reclaimable(&self) -> bool {
+        matches!(self.state, Some(ClaimState::Paused | ClaimState::Stale | ClaimState::Expired))
+    }
+
+    /// What to do where waiting did not help.
+    pub(super) fn hint(&self) -> String {
+        match self.state {
+            Some(ClaimState::Done) => format!("look at what was done; to do it again: `bus claim {} --reopen`", self.task),
+            _ if self.is_reclaimable() => format!("wait no longer: take it over with `bus reclaim {} --note WHY`", self.task),
+            _ => WAIT_AGAIN.to_owned(),
+        }
+    }
+
     /// In words: `done by codex-1`, `free: never claimed`.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -118,35 +136,68 @@ impl Patience {
     }
 }
 
+/// What is waited for, of a task.
+#[derive(Clone, Debug)]
+pub struct Awaited {
+    /// The task.
+    pub task: TaskId,
+    /// What it must be.
+    pub until: Until,
+    /// Whose claim it must be; anybody's where there are none.
+    pub agents: Vec<AgentId>,
+    /// Who waits: for as long as that lasts, it is a sign of life.
+    pub waiter: Option<AgentId>,
+}
+
+impl Awaited {
+    fn holds(&self, standing: &Standing) -> Option<bool> {
+        let theirs = |claim: &Claim| self.agents.is_empty() || self.agents.contains(&claim.agent_id);
+        let is_theirs = standing.claim.as_ref().is_none_or(theirs);
+        self.until.holds(standing.state).map(|holds| holds && is_theirs)
+    }
+}
+
 impl Bus {
-    /// Waits until `until` holds for a task. Where it holds already, it returns at once.
+    /// Waits until a task is what is asked for. Where it is already, it returns at once. `on_change` is told how the task stands,
+    /// first and whenever that changes.
     ///
     /// # Errors
     ///
     /// [`Error::WaitTimeout`] where it does not hold in time; [`Error::CannotHold`] where it cannot any more;
     /// [`Error::Malformed`] where the claim cannot be read.
-    pub fn wait_for_task(&self, task: &TaskId, until: Until, patience: Patience) -> Result<Standing, Error> {
+    pub fn wait_for_task(
+        &self,
+        awaited: &Awaited,
+        patience: Patience,
+        mut on_change: impl FnMut(&Standing),
+    ) -> Result<Standing, Error> {
         let mut hints = Hints::new();
+        let mut said = String::new();
         loop {
             // First this: what changes after the look gives a hint.
             hints.watch(self.claim_folders());
-            let standing = self.standing(task)?;
-            let stands = standing.describe();
-            match until.holds(standing.state) {
+            awaited.waiter.iter().for_each(|agent| self.note_presence(agent));
+            let standing = self.standing(&awaited.task)?;
+            let until = awaited.until.as_str();
+            match awaited.holds(&standing) {
                 Some(true) => return Ok(standing),
-                None => return Err(Error::CannotHold { task: standing.task, until: until.as_str(), stands }),
+                None => return Err(Error::CannotHold { until, standing: Box::new(standing) }),
                 Some(false) => {}
             }
+            let stands = standing.describe();
+            if std::mem::replace(&mut said, stands.clone()) != stands {
+                on_change(&standing);
+            }
             let Some(left) = patience.left(TICK) else {
-                let what = format!("`{}` is not {}: it is {stands}", standing.task, until.as_str());
-                return Err(Error::WaitTimeout { what, patience: patience.span });
+                let what = format!("`{}` is not {until}: it is {stands}", standing.task);
+                return Err(Error::WaitTimeout { what, patience: patience.span, standing: Some(Box::new(standing)) });
             };
             hints.wait(left);
         }
     }
 
-    /// Claims a task as soon as it is free; `on_wait` is told once that it is waited for. Of many that wait one gets it, and the
-    /// others go on waiting.
+    /// Claims a task as soon as it is free; `on_change` is told how it stands meanwhile. Of many that wait one gets it, and
+    /// the others go on waiting.
     ///
     /// # Errors
     ///
@@ -157,17 +208,16 @@ impl Bus {
         task: &TaskId,
         request: &ClaimRequest,
         patience: Patience,
-        mut on_wait: impl FnMut(&Error),
+        mut on_change: impl FnMut(&Standing),
     ) -> Result<Changed, Error> {
-        let mut told = false;
+        let awaited = Awaited { task: task.clone(), until: Until::Free, agents: Vec::new(), waiter: Some(agent.clone()) };
         loop {
             match self.claim(agent, task, request) {
-                Err(error @ Error::ClaimHeld { .. }) if !std::mem::replace(&mut told, true) => on_wait(&error),
                 Err(Error::ClaimHeld { .. }) => {}
                 done => return done,
             }
             loop {
-                match self.wait_for_task(task, Until::Free, patience) {
+                match self.wait_for_task(&awaited, patience, &mut on_change) {
                     // Claiming it says what stands in the way.
                     Err(Error::CannotHold { .. }) => break,
                     waited => drop(waited?),
@@ -181,13 +231,17 @@ impl Bus {
         }
     }
 
-    /// Waits for the next event that `filter` wants, from now on.
+    /// Waits for the next event that `filter` wants; where it says since when, one that was logged since then is it.
     ///
     /// # Errors
     ///
     /// [`Error::WaitTimeout`] where none comes in time; [`Error::Store`] where the log cannot be read.
     pub fn wait_for_event(&self, filter: Filter, patience: Patience) -> Result<Event, Error> {
-        let (mut watch, _) = self.watch(WatchQuery { filter, limit: Some(0), cursor: None })?;
+        let limit = if filter.since.is_some() { None } else { Some(0) };
+        let (mut watch, backlog) = self.watch(WatchQuery { filter, limit, cursor: None })?;
+        if let Some(event) = backlog.events.into_iter().next() {
+            return Ok(event);
+        }
         watch.follow(Hints::new());
         loop {
             let fresh = watch.read()?;
@@ -196,7 +250,7 @@ impl Bus {
             }
             let Some(left) = patience.left(TICK) else {
                 let what = "no such event was logged".to_owned();
-                return Err(Error::WaitTimeout { what, patience: patience.span });
+                return Err(Error::WaitTimeout { what, patience: patience.span, standing: None });
             };
             watch.wait(left)?;
         }

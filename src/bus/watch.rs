@@ -50,6 +50,8 @@ pub struct Backlog {
     pub events: Vec<Event>,
     /// Lines that are no events.
     pub bad: Faults,
+    /// The cursor was not there before.
+    pub new_cursor: bool,
 }
 
 impl Bus {
@@ -61,14 +63,14 @@ impl Bus {
     pub fn watch(&self, query: WatchQuery) -> Result<(Watch<'_>, Backlog), Error> {
         raise_file_limit();
         let place = query.cursor.map(|name| self.private.cursor(&name));
-        let (mut cursor, resumed) = place.map(|place| Cursor::open(&place)).transpose()?.unzip();
+        let (cursor, resumed) = place.map(|place| Cursor::open(&place)).transpose()?.unzip();
         let mut backlog = Backlog::default();
         let follow = match resumed.flatten() {
             Some(follow) => follow,
             None => {
-                let mut follow = Follow::from_end(self.log_files(), self.clock.now())?;
+                let follow = Follow::from_end(self.log_files(), self.clock.now())?;
                 backlog = read_backlog(&follow, &query.filter, query.limit)?;
-                cursor.as_mut().map_or(Ok(()), |cursor| cursor.begin(&mut follow))?;
+                backlog.new_cursor = cursor.is_some();
                 follow
             }
         };
@@ -116,10 +118,20 @@ fn read_backlog(follow: &Follow, filter: &Filter, limit: Option<usize>) -> Resul
         }
     }
     events.reverse();
-    Ok(Backlog { events, bad: log.into_faults() })
+    Ok(Backlog { events, bad: log.into_faults(), new_cursor: false })
 }
 
 impl Watch<'_> {
+    /// Notes, for a new cursor, that the backlog was shown, and that all before it counts as shown.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the log cannot be read or the cursor not be written.
+    pub fn begin(&mut self) -> Result<(), Error> {
+        let Some(cursor) = self.cursor.as_mut().filter(|cursor| cursor.is_new()) else { return Ok(()) };
+        Ok(cursor.begin(&mut self.follow)?)
+    }
+
     /// Reads what is due: once everything, later what [`Watch::wait`] was given hints of. Where [`Fresh::more`] is set, there
     /// is more to read at once.
     ///

@@ -50,10 +50,10 @@ pub(super) struct Global {
     /// The repository, or a folder in it [default: the current folder]
     #[arg(short = 'C', long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath, help_heading = "Global options")]
     pub(super) repo: Option<PathBuf>,
-    /// Who you are [default: $BUS_AGENT, else AGENT_MANIFEST.json]; on `status` and `event list`, whom to show (repeatable)
+    /// Who you are [default: $BUS_AGENT, else AGENT_MANIFEST.json]; on commands that only read, whose records (repeatable)
     #[arg(long, global = true, value_name = "ID", help_heading = "Global options", add = ArgValueCompleter::new(completions::agents))]
     pub(super) agent: Vec<AgentId>,
-    /// Print JSON to stdout: one document, on failure, too (`event list`: one a line)
+    /// Print JSON to stdout: one document, on failure, too (`event list` and `watch`: one a line)
     #[arg(long, global = true, help_heading = "Global options")]
     pub(super) json: bool,
     /// When to use colour

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{ClaimRequest, Error, Outcome, Patience};
+use crate::bus::{ClaimRequest, Outcome, Patience, Standing};
 use crate::record::{Claim, PlanId, Span, Status};
 
 const EXAMPLES: &str = "\
@@ -95,8 +95,11 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
     let changed = match args.wait {
         false => bus.claim(&agent, args.task.get(), &request)?,
         true => {
-            let on_wait = |held: &Error| output.note(&format!("waiting: {held}"));
-            bus.claim_when_free(&agent, args.task.get(), &request, Patience::new(args.timeout), on_wait)?
+            let on_change = |standing: &Standing| {
+                let advice = if standing.is_reclaimable() { "; it may be taken over with `bus reclaim`" } else { "" };
+                output.note(&format!("waiting: {} is {}{advice}", standing.task, standing.describe()));
+            };
+            bus.claim_when_free(&agent, args.task.get(), &request, Patience::new(args.timeout), on_change)?
         }
     };
     Context::note_spelling(args.task.get(), &changed.claim.task_id, output);

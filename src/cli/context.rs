@@ -73,11 +73,14 @@ impl Context {
 
     /// A sign of life of whoever reads, where environment or manifest say who that is.
     pub(super) fn note_reader(&self, bus: &Bus) {
+        self.reader(bus).iter().for_each(|agent| bus.note_presence(agent));
+    }
+
+    /// Who reads, where environment or manifest say so.
+    pub(super) fn reader(&self, bus: &Bus) -> Option<AgentId> {
         let source = IdentitySource { argument: None, environment: self.environment.clone() };
         // A manifest that cannot be read is no reason not to show what was asked for.
-        if let Ok(Some(agent)) = bus.agent(&source) {
-            bus.note_presence(&agent);
-        }
+        bus.agent(&source).ok().flatten()
     }
 
     /// Says so where the task that was asked for is spelled otherwise.

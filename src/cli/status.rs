@@ -121,7 +121,7 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     rows.extend(report.unreadable.iter().map(|(task, _)| unreadable(task)));
     if !rows.is_empty() {
         output.line("");
-        print_columns(&rows, output);
+        print_columns(&rows, narrow, output);
     }
     if !hidden.is_empty() {
         output.line(&format!("… and {} more that have ended; `--limit 0` shows them", hidden.len()));
@@ -129,7 +129,7 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     if !report.events.is_empty() {
         output.line("");
     }
-    report.events.iter().for_each(|event| words::show_line(event, report.generated_at, Width::Whole, output));
+    report.events.iter().for_each(|event| words::show_line(event, report.generated_at, Width::Terminal, output));
 }
 
 fn summary(report: &StatusReport) -> String {
@@ -185,12 +185,14 @@ fn cut(text: &str) -> String {
     }
 }
 
-fn print_columns(rows: &[Row], output: &mut Output) {
+fn print_columns(rows: &[Row], narrow: bool, output: &mut Output) {
     let header = Row { colour: None, cells: HEADER.map(str::to_owned) };
     let all = || [&header].into_iter().chain(rows);
     let widths: [usize; 7] = std::array::from_fn(|column| all().map(|row| row.cells[column].width()).max().unwrap_or(0));
     for row in all() {
-        let padded = row.cells.iter().zip(widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.width())));
+        // The branch goes first: it mostly says agent and task again.
+        let cells = row.cells.iter().zip(widths).enumerate().filter(|(column, _)| !narrow || HEADER[*column] != "BRANCH");
+        let padded = cells.map(|(_, cell)| cell).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.width())));
         let line = padded.collect::<Vec<_>>().join("  ");
         output.row(row.colour, line.trim_end(), Width::Terminal);
     }

@@ -5,22 +5,24 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
+use super::args::When;
 use super::completions;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
 use super::words;
-use crate::bus::{Filter, Patience, Standing, Until};
+use crate::bus::{Awaited, Filter, Patience, Standing, Until};
 use crate::record::{EventKind, Span, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus wait --task QUEUE-001 --until free --timeout 10m && bus claim QUEUE-001
-  bus wait --task QUEUE-001 --until done             go on when it is finished
+  bus wait QUEUE-001 --until done --timeout 10m      go on when it is finished
+  bus wait QUEUE-001 --until stale --json            when its owner is gone
   bus wait --event review --task QUEUE-001           the next review of a task, from now on
-  bus wait --event complete --agent codex-2 --json   the next time codex-2 completes something
+  bus wait --event review --since 5m                 or one of the last five minutes
+  bus wait --event complete --agent codex-2          the next time codex-2 completes something
 
-A state that holds already ends the waiting at once. To claim a task that is held, `bus claim --wait` is surer.
+A state that holds already ends the waiting at once. To take a task when it is free: `bus claim TASK --wait`.
 Exit status: 0 it is so; 1 it cannot come true any more (the task is finished); 6 it was not so in time.";
 
 /// Block until a task is in a state, or until an event is logged
@@ -28,15 +30,22 @@ Exit status: 0 it is so; 1 it cannot come true any more (the task is finished); 
 #[command(after_help = EXAMPLES)]
 pub(super) struct WaitArgs {
     /// The task
-    #[arg(long, value_name = "TASK", add = ArgValueCompleter::new(completions::tasks), required_unless_present = "event")]
+    #[arg(value_name = "TASK", add = ArgValueCompleter::new(completions::tasks), required_unless_present_any = ["task_option", "event"])]
     task: Option<TaskId>,
-    /// What the task must be: free (to be claimed), claimed, released, done, ended (released or done) or stale
-    #[arg(long, value_name = "STATE", requires = "task", conflicts_with = "event", required_unless_present = "event",
+    /// The task, as an option
+    #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks), conflicts_with = "task")]
+    task_option: Option<TaskId>,
+    /// What the task must be: free (never claimed, or given back), claimed, released, done, ended (released or done), stale (or
+    /// expired); with --agent, by one of these agents
+    #[arg(long, value_name = "STATE", conflicts_with = "event", required_unless_present = "event",
         value_parser = PossibleValuesParser::new(Until::ALL.map(Until::as_str)).try_map(|word| word.parse::<Until>()))]
     until: Option<Until>,
     /// The next event of this sort, by --agent and on --task where they are given
     #[arg(long, value_name = "NAME")]
     event: Option<EventKind>,
+    /// An event that was logged since then is it, too: a time, or 30s, 10m, 4h, 2d ago
+    #[arg(long, value_name = "WHEN", requires = "event")]
+    since: Option<When>,
     /// How long to wait [default: for ever]
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
@@ -46,19 +55,25 @@ pub(super) fn run(context: &Context, args: &WaitArgs, output: &mut Output) -> Re
     let bus = context.open("wait", output)?;
     context.note_reader(&bus);
     let patience = Patience::new(args.timeout);
-    match (&args.task, args.until, &args.event) {
-        (Some(task), Some(until), _) => {
-            let standing = bus.wait_for_task(task, until, patience)?;
+    let task = args.task.as_ref().or(args.task_option.as_ref());
+    match (task, args.until) {
+        (Some(task), Some(until)) => {
+            let agents = context.global.agent.clone();
+            let awaited = Awaited { task: task.clone(), until, agents, waiter: context.reader(&bus) };
+            let on_change = |standing: &Standing| output.note(&format!("waiting: {} is {}", standing.task, standing.describe()));
+            let standing = bus.wait_for_task(&awaited, patience, on_change)?;
             Context::note_spelling(task, &standing.task, output);
             output.document(&document(&standing, until));
             output.line(&format!("{} is {}", standing.task, standing.describe()));
         }
-        (task, _, event) => {
+        (task, _) => {
+            let now = context.clock.now();
             let filter = Filter {
                 agents: context.global.agent.clone(),
-                events: event.iter().cloned().collect(),
-                tasks: task.iter().cloned().collect(),
-                ..Filter::default()
+                events: args.event.iter().cloned().collect(),
+                tasks: task.into_iter().cloned().collect(),
+                since: args.since.map(|when| when.resolve(now)),
+                until: None,
             };
             let event = bus.wait_for_event(filter, patience)?;
             let now = context.clock.now();

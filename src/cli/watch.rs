@@ -27,7 +27,9 @@ Examples:
   bus watch --follow --json | while read -r event; do notify \"$event\"; done
 
 All worktrees of the clone are watched, those that come later, too. Ctrl-C and a closed pipe end it; exit status 0.
-A cursor has one reader at a time, and goes on where it was, whatever --limit says and however old that is.";
+A cursor has one reader at a time. Its first run shows the latest events, as --limit says, and goes on from there; later
+runs show all that came since, however old. What a filter leaves out counts as seen. To forget a cursor, remove its file
+in the git common dir, under bus/cursors/.";
 
 /// Show the latest events, and with --follow each new one as it is written
 #[derive(Debug, Args)]
@@ -73,6 +75,13 @@ pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> R
     backlog.events.iter().for_each(|event| words::show(event, now, Width::Terminal, output));
     words::warn_of_bad_lines(&backlog.bad, bus.root(), output);
     output.flush();
+    if output.is_closed() {
+        return Ok(0);
+    }
+    if let Some(name) = args.cursor.as_ref().filter(|_| backlog.new_cursor) {
+        output.note(&format!("`{name}` is a new cursor: it goes on from here"));
+    }
+    watch.begin()?;
     let mut screen = Screen { context, output, named: 0, polls: false };
     loop {
         if !screen.catch_up(&mut watch)? || !args.follow || !watch.wait(Duration::MAX)? {

@@ -50,6 +50,12 @@ impl Cursor {
         Ok((cursor, known.map(Follow::from_known)))
     }
 
+    /// Whether it has shown nothing yet.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.namer.is_none()
+    }
+
     /// Everything that was shown; nothing where the cursor is new.
     fn read(&mut self) -> io::Result<Option<Known>> {
         let mut bytes = Vec::new();
