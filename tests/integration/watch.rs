@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -69,8 +69,20 @@ impl Watcher {
 
     /// Ends it, perhaps before it has begun: then the signal has ended it.
     fn end_at_any_time(mut self) -> (Option<i32>, Vec<String>, String) {
-        interrupt(&self.child);
-        let status = self.child.wait().unwrap().code();
+        // A signal that comes while its handler is being set is nobody's; people press the key again, too.
+        let ended = loop {
+            interrupt(&self.child);
+            let patience = Instant::now() + Duration::from_millis(200);
+            let mut ended = self.child.try_wait().unwrap();
+            while ended.is_none() && Instant::now() < patience {
+                std::thread::yield_now();
+                ended = self.child.try_wait().unwrap();
+            }
+            if let Some(ended) = ended {
+                break ended;
+            }
+        };
+        let status = ended.code();
         while let Ok(line) = self.lines.recv() {
             self.take(&line);
         }
@@ -86,8 +98,8 @@ impl Watcher {
 }
 
 fn interrupt(child: &Child) {
-    let done = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(done.success());
+    // It may have ended already.
+    let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status().unwrap();
 }
 
 fn append(path: &Path, text: &str) {
