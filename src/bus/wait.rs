@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::liveness::LastEvents;
 use super::{Bus, Changed, ClaimRequest, ClaimState, Error, Filter, Liveness, WatchQuery};
 use crate::record::{AgentId, Claim, Event, Span, TaskId};
-use crate::store::{Hints, Layout};
+use crate::store::{Error as StoreError, Hints, Layout};
 
 /// How often a task is looked at without a hint: a claim becomes stale by time alone.
 const TICK: Duration = Duration::from_secs(1);
@@ -214,6 +214,7 @@ impl Bus {
         loop {
             match self.claim(agent, task, request) {
                 Err(Error::ClaimHeld { .. }) => {}
+                Err(Error::Store(StoreError::LockTimeout { .. })) if patience.left(TICK).is_some() => continue,
                 done => return done,
             }
             loop {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Bus, Error, Filter};
 use crate::record::{CursorName, Event};
@@ -34,6 +34,7 @@ pub struct Watch<'a> {
     due: Due,
     /// What could not be read, as it was said.
     said: BTreeSet<String>,
+    began: Instant,
 }
 
 /// What is to be looked at next.
@@ -68,8 +69,8 @@ impl Bus {
         let follow = match resumed.flatten() {
             Some(follow) => follow,
             None => {
-                let follow = Follow::from_end(self.log_files(), self.clock.now())?;
-                backlog = read_backlog(&follow, &query.filter, query.limit)?;
+                let mut follow = Follow::from_end(self.log_files(), self.clock.now())?;
+                backlog = read_backlog(&mut follow, &query.filter, query.limit)?;
                 backlog.new_cursor = cursor.is_some();
                 follow
             }
@@ -83,6 +84,7 @@ impl Bus {
             folders: BTreeSet::new(),
             due: Due::Everything,
             said: BTreeSet::new(),
+            began: Instant::now(),
         };
         Ok((watch, backlog))
     }
@@ -105,7 +107,7 @@ impl Bus {
 
 /// The last events that are wanted. A merge may bring old lines to the end of a file, so the first that is too old ends
 /// nothing; a MiB of them in a row does.
-fn read_backlog(follow: &Follow, filter: &Filter, limit: Option<usize>) -> Result<Backlog, Error> {
+fn read_backlog(follow: &mut Follow, filter: &Filter, limit: Option<usize>) -> Result<Backlog, Error> {
     let mut log = follow.backlog()?;
     let mut events = Vec::new();
     let mut too_old = 0;
@@ -114,6 +116,7 @@ fn read_backlog(follow: &Follow, filter: &Filter, limit: Option<usize>) -> Resul
         let old = filter.since.is_some_and(|since| entry.event.ts < since);
         too_old = if old { too_old + entry.line.len() as u64 } else { 0 };
         if filter.wants(&entry.event) {
+            follow.remember(&entry.line);
             events.push(entry.event);
         }
     }
@@ -192,6 +195,15 @@ impl Watch<'_> {
         self.due = Due::Everything;
     }
 
+    /// Learns what stood in the log when the watching began, so that it is known wherever it turns up again: a short log at once,
+    /// a long one when it is watched for a while.
+    fn learn(&mut self) -> Result<(), Error> {
+        let soon = self.follow.length() <= RECENT || self.began.elapsed() >= TICK;
+        Ok(if soon {
+            self.follow.learn()?
+        })
+    }
+
     /// Why the system sends no notifications, where it sends none.
     #[must_use]
     pub fn no_notifications(&self) -> Option<&str> {
@@ -204,15 +216,17 @@ impl Watch<'_> {
     ///
     /// [`Error::Store`] where the log cannot be read any more.
     pub fn wait(&mut self, at_most: Duration) -> Result<bool, Error> {
-        let Some(hints) = self.hints.as_mut().filter(|_| matches!(self.due, Due::Nothing)) else { return Ok(true) };
-        let hint = hints.wait(at_most.min(TICK));
-        if hint.everything {
-            if hint.paths.is_empty() {
-                // A quiet moment: the rest of the log is read now, so that it is known if a file is replaced.
-                self.follow.learn()?;
+        self.learn()?;
+        let Some(hints) = self.hints.as_mut() else { return Ok(true) };
+        if !matches!(self.due, Due::Nothing) {
+            let hint = hints.poll();
+            if hint.everything || !hint.paths.is_empty() {
+                self.due = Due::Everything;
             }
-            self.due = Due::Everything;
-        } else if hint.paths.iter().any(|path| self.changes_everything(path)) {
+            return Ok(!hint.stop);
+        }
+        let hint = hints.wait(at_most.min(TICK));
+        if hint.everything || hint.paths.iter().any(|path| self.changes_everything(path)) {
             self.due = Due::Everything;
         } else {
             let files: BTreeSet<PathBuf> = hint.paths.into_iter().filter(|path| is_log(path)).collect();
@@ -232,6 +246,8 @@ impl Watch<'_> {
     }
 }
 
+/// Whether a log may stand at `path`. A folder that is a link is nobody's log.
 fn is_log(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end == "jsonl") && path.parent().is_some_and(|folder| folder.ends_with("events"))
+    let folder = path.parent().filter(|folder| folder.ends_with("events") && !folder.is_symlink());
+    path.extension().is_some_and(|end| end == "jsonl") && folder.is_some()
 }

@@ -138,6 +138,7 @@ fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Fai
 }
 
 fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, Failure> {
+    output.stream();
     let bus = context.open("event list", output)?;
     context.note_reader(&bus);
     let now = context.clock.now();

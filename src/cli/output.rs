@@ -21,7 +21,7 @@ pub(super) struct Output {
     /// The first write to stdout that failed.
     failed: Option<io::Error>,
     closed: bool,
-    /// NDJSON has gone out: what follows is a line, too.
+    /// Each JSON document is a line.
     streaming: bool,
 }
 
@@ -56,6 +56,11 @@ impl Output {
     /// Whether nobody can read what is still to come.
     pub(super) const fn is_closed(&self) -> bool {
         self.closed || self.failed.is_some()
+    }
+
+    /// From here on JSON is one document a line, an error, too.
+    pub(super) const fn stream(&mut self) {
+        self.streaming = true;
     }
 
     /// A line of text on stdout; nothing where stdout is JSON.
@@ -113,7 +118,6 @@ impl Output {
     /// A line of NDJSON on stdout; nothing where stdout is text.
     pub(super) fn ndjson(&mut self, value: &Value) {
         if self.json {
-            self.streaming = true;
             let text = format!("{value}\n");
             self.write(escape::json(&text).into_owned().as_bytes());
         }

@@ -23,7 +23,16 @@ pub(super) fn end_waiting(stopper: Stopper) {
     // Where a signal cannot be caught, it ends the process, as it did before.
     if let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]) {
         let stopper = stopper.clone();
-        std::thread::spawn(move || signals.forever().take(1).for_each(|_| stopper.stop()));
+        std::thread::spawn(move || {
+            let mut asked = false;
+            for signal in signals.forever() {
+                if std::mem::replace(&mut asked, true) {
+                    // Whoever asks twice does not want to wait for a reader that has stopped reading.
+                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                }
+                stopper.stop();
+            }
+        });
     }
     std::thread::spawn(move || {
         let stdout = std::io::stdout();

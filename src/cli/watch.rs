@@ -17,7 +17,7 @@ use crate::store::{BadLine, Hints};
 const WINDOW: u32 = 24;
 
 /// How many lines that are no events are named.
-const MAX_NAMED: usize = 100;
+const MAX_NAMED: usize = 10;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +60,7 @@ impl WatchArgs {
 }
 
 pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> Result<u8, Failure> {
+    output.stream();
     let hints = args.follow.then(Hints::new);
     hints.iter().for_each(|hints| signals::end_waiting(hints.stopper()));
     let bus = context.open("watch", output)?;
@@ -84,7 +85,9 @@ pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> R
     watch.begin()?;
     let mut screen = Screen { context, output, named: 0, polls: false };
     loop {
-        if !screen.catch_up(&mut watch)? || !args.follow || !watch.wait(Duration::MAX)? {
+        let more = screen.show_next(&mut watch)?;
+        let over = if args.follow { !watch.wait(Duration::MAX)? } else { !more };
+        if over || screen.output.is_closed() {
             return Ok(0);
         }
     }
@@ -101,27 +104,23 @@ struct Screen<'a> {
 }
 
 impl Screen<'_> {
-    /// Shows all that is due; `false` where nobody reads it any more.
-    fn catch_up(&mut self, watch: &mut Watch<'_>) -> Result<bool, Failure> {
-        loop {
-            let fresh = watch.read()?;
-            let now = self.context.clock.now();
-            watch.wanted(&fresh).for_each(|event| words::show(event, now, Width::Terminal, self.output));
-            self.output.flush();
-            if self.output.is_closed() {
-                return Ok(false);
-            }
-            fresh.bad.iter().for_each(|bad| self.warn(&bad.line, watch.root()));
-            watch.unreadable(&fresh).iter().for_each(|what| self.output.warn(what));
-            watch.shown(&fresh)?;
-            if let Some(why) = watch.no_notifications().filter(|_| !self.polls) {
-                self.output.note(&format!("the system sends no notifications ({why}); looking five times a second"));
-                self.polls = true;
-            }
-            if !fresh.more {
-                return Ok(true);
-            }
+    /// Shows what is due next; says whether there is more.
+    fn show_next(&mut self, watch: &mut Watch<'_>) -> Result<bool, Failure> {
+        let fresh = watch.read()?;
+        let now = self.context.clock.now();
+        watch.wanted(&fresh).for_each(|event| words::show(event, now, Width::Terminal, self.output));
+        self.output.flush();
+        if self.output.is_closed() {
+            return Ok(false);
         }
+        fresh.bad.iter().for_each(|bad| self.warn(&bad.line, watch.root()));
+        watch.unreadable(&fresh).iter().for_each(|what| self.output.warn(what));
+        watch.shown(&fresh)?;
+        if let Some(why) = watch.no_notifications().filter(|_| !self.polls) {
+            self.output.note(&format!("the system sends no notifications ({why}); looking five times a second"));
+            self.polls = true;
+        }
+        Ok(fresh.more)
     }
 
     /// Names a line that is no event, as long as there are not too many of them.

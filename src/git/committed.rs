@@ -8,8 +8,12 @@ use gix::objs::FindExt;
 
 use super::{ObjectId, Repository};
 
-/// How many of the last entries of a reflog are looked at.
-const RECENT: usize = 6;
+/// Which entries of a reflog are looked at: the last few, and those that are not older than this than the last, in seconds.
+const RECENT: i64 = 300;
+const FEW: usize = 6;
+
+/// How many entries are looked at at most.
+const MAX_ENTRIES: usize = 300;
 
 impl Repository {
     /// Takes those of `lines` out that the file at `path` has in a commit that HEAD was at lately, or in a stash: git keeps
@@ -34,10 +38,10 @@ impl Repository {
         let mut commits: Vec<ObjectId> = self.head().into_iter().collect();
         for log in logs {
             let text = fs::read(log).unwrap_or_default();
-            // An entry begins with the commit before and the commit after (gitrepository-layout(5), `logs`).
-            let ids = |line: &[u8]| line.splitn(3, |byte| *byte == b' ').take(2).map(<[u8]>::to_vec).collect::<Vec<_>>();
-            let entries = text.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(RECENT);
-            commits.extend(entries.flat_map(|line| ids(line).into_iter().rev()).filter_map(|id| ObjectId::from_hex(&id).ok()));
+            let mut entries = text.rsplit(|byte| *byte == b'\n').filter_map(entry).take(MAX_ENTRIES).enumerate().peekable();
+            let last = entries.peek().map_or(0, |(_, (_, time))| *time);
+            let recent = entries.take_while(|(number, (_, time))| *number < FEW || last - time <= RECENT);
+            commits.extend(recent.flat_map(|(_, (ids, _))| ids));
         }
         let mut seen = HashSet::new();
         commits.retain(|commit| !commit.is_null() && seen.insert(*commit));
@@ -52,4 +56,14 @@ impl Repository {
         let entries = objects.find_tree_iter(&tree, &mut tree_buffer).ok()?;
         entries.lookup_entry_by_path(objects, &mut buffer, path).ok()?.map(|entry| entry.oid)
     }
+}
+
+/// The commits after and before, and the time in seconds, of an entry of a reflog: `before after name <mail> time zone<tab>why`
+/// (gitrepository-layout(5), `logs`).
+fn entry(line: &[u8]) -> Option<([ObjectId; 2], i64)> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (before, rest) = line.split_once(' ')?;
+    let (after, rest) = rest.split_once(' ')?;
+    let time = rest.split('\t').next()?.rsplit(' ').nth(1)?.parse().ok()?;
+    Some(([ObjectId::from_hex(after.as_bytes()).ok()?, ObjectId::from_hex(before.as_bytes()).ok()?], time))
 }

@@ -13,8 +13,7 @@ use super::{Error, Follow, Fresh, Place, Verb};
 /// What a cursor's file begins with, before the two keys of its hashes.
 const MAGIC: &[u8; 8] = b"buscur1\n";
 
-/// How long the beginning is, and how long each event, in bytes.
-const HEADER: u64 = 24;
+/// How long the two keys are, and each event, in bytes.
 const RECORD: usize = 16;
 
 /// A cursor, held by one watcher.
@@ -60,7 +59,15 @@ impl Cursor {
     fn read(&mut self) -> io::Result<Option<Known>> {
         let mut bytes = Vec::new();
         self.file.read_to_end(&mut bytes)?;
-        let Some(rest) = bytes.strip_prefix(MAGIC).filter(|rest| rest.len() >= RECORD) else { return Ok(None) };
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let Some(rest) = bytes.strip_prefix(MAGIC).filter(|rest| rest.len() >= RECORD) else {
+            // What was shown is forgotten, so everything comes again: nothing is skipped.
+            let namer = Namer::random();
+            self.write(namer, &[])?;
+            return Ok(Some(Known::of(namer, [])));
+        };
         let pair = |bytes: &[u8]| {
             let half = |from: usize| u64::from_le_bytes(std::array::from_fn(|index| bytes[from + index]));
             (half(0), half(8))
@@ -83,18 +90,16 @@ impl Cursor {
         follow.learn()?;
         let namer = follow.known().namer();
         let shown: Vec<u8> = follow.known().lines().flat_map(record).collect();
-        let header = [MAGIC.as_slice(), &record((namer.keys[0], namer.keys[1]))].concat();
         self.namer = Some(namer);
-        // The header last: until it is there, the cursor is new.
-        self.file
-            .set_len(0)
-            .and_then(|()| self.file.seek(SeekFrom::Start(HEADER)))
-            .and_then(|_| self.file.write_all(&shown))
-            .and_then(|()| self.file.rewind())
-            .and_then(|()| self.file.write_all(&header))
-            .and_then(|()| self.file.seek(SeekFrom::End(0)))
-            .map(drop)
-            .map_err(Error::io(Verb::Write, &self.path))
+        self.write(namer, &shown).map_err(Error::io(Verb::Write, &self.path))
+    }
+
+    /// Writes a whole cursor.
+    fn write(&mut self, namer: Namer, shown: &[u8]) -> io::Result<()> {
+        let header = [MAGIC.as_slice(), &record((namer.keys[0], namer.keys[1]))].concat();
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(&[&header, shown].concat())
     }
 
     /// Notes that `fresh` was shown.
@@ -104,9 +109,10 @@ impl Cursor {
     /// [`Error::Io`] where the cursor cannot be written.
     pub fn shown(&mut self, fresh: &Fresh) -> Result<(), Error> {
         let Some(namer) = self.namer else { return Ok(()) };
-        let entries = fresh.entries.iter().map(|entry| entry.line.as_slice());
-        let lines = entries.chain(fresh.bad.iter().map(|bad| bad.known_by.as_slice()));
-        let records: Vec<u8> = lines.flat_map(|line| record(namer.hashes(line))).collect();
+        let entries = fresh.entries.iter().map(|entry| namer.hashes(&entry.line));
+        // One that is no event, or clashes with one, is known by its bytes.
+        let bad = fresh.bad.iter().map(|bad| namer.hashes(&bad.known_by).1).map(|content| (content, content));
+        let records: Vec<u8> = entries.chain(bad).flat_map(record).collect();
         self.file.write_all(&records).map_err(Error::io(Verb::Write, &self.path))
     }
 }

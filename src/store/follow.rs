@@ -100,6 +100,17 @@ impl Follow {
         Union::of(self.files.iter().map(source).collect::<Result<_, _>>()?, Direction::Backward)
     }
 
+    /// How much of the files stood there when the following began, in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.files.values().map(|file| file.position.offset).sum()
+    }
+
+    /// Remembers a line that was given out as a part of the backlog.
+    pub fn remember(&mut self, line: &[u8]) {
+        self.known.see(line);
+    }
+
     /// Learns all that stood in the files when the following began, so that it is known again wherever it turns up.
     ///
     /// # Errors
@@ -130,13 +141,22 @@ impl Follow {
     ///
     /// [`Error::Io`] where a file cannot be read.
     pub fn look(&mut self, paths: &BTreeSet<PathBuf>) -> Result<Fresh, Error> {
+        self.look_without(paths, &[])
+    }
+
+    /// Looks at `paths`, and takes the last look at those that are `gone`.
+    fn look_without(&mut self, paths: &BTreeSet<PathBuf>, gone: &[PathBuf]) -> Result<Fresh, Error> {
         let mut look = Look { bad: Vec::new(), left: MAX_LOOK, cut_short: false };
         let mut unreadable = Vec::new();
+        gone.iter().try_for_each(|path| self.look_at(path, There::Nothing, &mut look))?;
         for path in paths {
             match stands_at(path, self.files.get(path)) {
                 Ok(there) => self.look_at(path, there, &mut look)?,
-                // One file that cannot be read hides no other.
-                Err(error) => unreadable.push(error),
+                // One file that cannot be read hides no other, and what was opened before can still be read.
+                Err(error) => {
+                    self.read_on(path, &mut look)?;
+                    unreadable.push(error);
+                }
             }
         }
         let entries = self.merge();
@@ -150,8 +170,8 @@ impl Follow {
     ///
     /// [`Error::Io`] where a file cannot be read.
     pub fn look_everywhere(&mut self, all: &BTreeSet<PathBuf>) -> Result<Fresh, Error> {
-        let known: BTreeSet<PathBuf> = self.files.keys().chain(all).cloned().collect();
-        self.look(&known)
+        let gone: Vec<PathBuf> = self.files.keys().filter(|path| !all.contains(*path)).cloned().collect();
+        self.look_without(all, &gone)
     }
 
     /// Looks at one file, at whose path now stands `there`.

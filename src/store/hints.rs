@@ -1,8 +1,10 @@
 //! Hints that something may have changed: notifications of folders, and a regular look in case one is missing.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
@@ -12,11 +14,21 @@ use super::place::{Identity, look};
 /// How often is looked where the system sends no notifications.
 const POLL: Duration = Duration::from_millis(200);
 
+/// How many notifications wait to be looked at. Beyond that everything is looked at.
+const MAX_WAITING: usize = 4096;
+
 /// What wakes a waiting command.
 enum Wake {
     Changed(Vec<PathBuf>),
-    Everything,
-    Stop,
+    /// One of the flags below is set.
+    Flag,
+}
+
+/// What must not be lost, however many notifications wait.
+#[derive(Debug, Default)]
+struct Flags {
+    everything: AtomicBool,
+    stop: AtomicBool,
 }
 
 /// What may have changed.
@@ -33,7 +45,8 @@ pub struct Hint {
 /// Watches folders.
 pub struct Hints {
     receiver: Receiver<Wake>,
-    sender: Sender<Wake>,
+    sender: SyncSender<Wake>,
+    flags: Arc<Flags>,
     watcher: Option<RecommendedWatcher>,
     watched: HashMap<PathBuf, Identity>,
     fault: Option<String>,
@@ -41,13 +54,14 @@ pub struct Hints {
 
 /// Ends the waiting of a [`Hints`] from another thread.
 #[derive(Clone)]
-pub struct Stopper(Sender<Wake>);
+pub struct Stopper(SyncSender<Wake>, Arc<Flags>);
 
 impl Stopper {
     /// Ends it.
     pub fn stop(&self) {
-        // Where nobody waits any more, there is nothing to end.
-        let _ = self.0.send(Wake::Stop);
+        self.1.stop.store(true, Ordering::SeqCst);
+        // Where it is full, whoever waits is awake.
+        let _ = self.0.try_send(Wake::Flag);
     }
 }
 
@@ -61,28 +75,31 @@ impl Hints {
     /// Watches nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        let (sender, receiver) = channel();
-        let notified = sender.clone();
+        let (sender, receiver) = sync_channel(MAX_WAITING);
+        let flags = Arc::<Flags>::default();
+        let (notified, raised) = (sender.clone(), flags.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            let wake = match event {
-                Ok(event) if event.need_rescan() => Wake::Everything,
-                Ok(event) if event.kind.is_access() => return,
-                Ok(event) => Wake::Changed(event.paths),
-                Err(_) => Wake::Everything,
+            let paths = match event {
+                Ok(event) if event.kind.is_access() && !event.need_rescan() => return,
+                Ok(event) if !event.need_rescan() => Some(event.paths),
+                _ => None,
             };
-            let _ = notified.send(wake);
+            if paths.is_none_or(|paths| notified.try_send(Wake::Changed(paths)).is_err()) {
+                raised.everything.store(true, Ordering::SeqCst);
+                let _ = notified.try_send(Wake::Flag);
+            }
         });
         let (watcher, fault) = match watcher {
             Ok(watcher) => (Some(watcher), None),
             Err(error) => (None, Some(error.to_string())),
         };
-        Self { receiver, sender, watcher, watched: HashMap::new(), fault }
+        Self { receiver, sender, flags, watcher, watched: HashMap::new(), fault }
     }
 
     /// What ends the waiting from another thread.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        Stopper(self.sender.clone())
+        Stopper(self.sender.clone(), self.flags.clone())
     }
 
     /// Why there are no notifications, where there are none: the files are then looked at five times a second.
@@ -102,6 +119,7 @@ impl Hints {
                 wanted.insert(folder, Identity::of(&metadata));
             }
         }
+        let mut refused = Vec::new();
         for folder in self.watched.keys().filter(|folder| !wanted.contains_key(*folder)) {
             // It may be gone already, and its watch with it.
             let _ = watcher.unwatch(folder);
@@ -109,14 +127,17 @@ impl Hints {
         for (folder, _) in wanted.iter().filter(|(folder, identity)| self.watched.get(*folder) != Some(*identity)) {
             let _ = watcher.unwatch(folder);
             match watcher.watch(folder, RecursiveMode::NonRecursive) {
-                Err(error) if !is_gone(folder) => {
+                Err(error) if is_exhausted(&error) => {
                     self.fault = Some(error.to_string());
                     self.watcher = None;
                     return;
                 }
-                _ => {}
+                // It is gone, or may not be read: the next look at everything tries again.
+                Err(_) => refused.push(folder.clone()),
+                Ok(()) => {}
             }
         }
+        wanted.retain(|folder, _| !refused.contains(folder));
         self.watched = wanted;
     }
 
@@ -128,9 +149,20 @@ impl Hints {
             Ok(wake) => hint.add(wake),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => hint.everything = true,
         }
+        self.gather(hint)
+    }
+
+    /// Takes the hints that wait, if any.
+    pub fn poll(&mut self) -> Hint {
+        self.gather(Hint::default())
+    }
+
+    fn gather(&mut self, mut hint: Hint) -> Hint {
         while let Ok(wake) = self.receiver.try_recv() {
             hint.add(wake);
         }
+        hint.everything |= self.flags.everything.swap(false, Ordering::SeqCst);
+        hint.stop |= self.flags.stop.load(Ordering::SeqCst);
         for path in &hint.paths {
             // The folder itself was removed or made: its inode may be the same and its watch gone.
             hint.everything |= self.watched.remove(path).is_some();
@@ -141,22 +173,26 @@ impl Hints {
 
 impl Hint {
     fn add(&mut self, wake: Wake) {
-        match wake {
-            Wake::Changed(paths) => self.paths.extend(paths),
-            Wake::Everything => self.everything = true,
-            Wake::Stop => self.stop = true,
+        if let Wake::Changed(paths) = wake {
+            self.paths.extend(paths);
         }
     }
 }
 
-fn is_gone(folder: &Path) -> bool {
-    !folder.is_dir()
+/// Whether the system has no notifications left: ENOSPC, EMFILE (inotify(7)).
+fn is_exhausted(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => true,
+        notify::ErrorKind::Io(error) => matches!(error.raw_os_error(), Some(24 | 28)),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::Path;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -189,6 +225,6 @@ mod tests {
         let stopper = hints.stopper();
         std::thread::spawn(move || stopper.stop());
         assert!(hints.wait(PATIENCE).stop);
-        assert!(hints.wait(Duration::ZERO).everything);
+        assert!(hints.wait(Duration::ZERO).stop, "it stays so");
     }
 }

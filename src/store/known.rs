@@ -64,7 +64,11 @@ impl Known {
 
     /// Knows these lines.
     pub(super) fn of(namer: Namer, lines: impl IntoIterator<Item = Hashes>) -> Self {
-        Self { namer, lines: lines.into_iter().collect() }
+        let mut known = Self { namer, lines: HashMap::new() };
+        for (name, content) in lines {
+            known.lines.entry(name).or_insert(content);
+        }
+        known
     }
 
     pub(super) const fn namer(&self) -> Namer {
@@ -85,14 +89,18 @@ impl Known {
                 Verdict::New
             }
             Entry::Occupied(known) if *known.get() == content => Verdict::Seen,
-            Entry::Occupied(_) => Verdict::Clash,
+            // The line itself is remembered by its bytes, so that it is called a clash once.
+            Entry::Occupied(_) => match self.lines.insert(content, content) {
+                Some(known) if known == content => Verdict::Seen,
+                _ => Verdict::Clash,
+            },
         }
     }
 
     /// Whether this very line was seen.
     pub(super) fn has(&self, line: &[u8]) -> bool {
         let (name, content) = self.namer.hashes(line);
-        self.lines.get(&name) == Some(&content)
+        [name, content].iter().any(|name| self.lines.get(name) == Some(&content))
     }
 }
 
@@ -110,10 +118,11 @@ mod tests {
     #[test]
     fn a_line_is_known_by_its_id_or_else_by_its_bytes() {
         let mut known = Known::new();
-        let lines: [(&str, Verdict); 10] = [
+        let lines: [(&str, Verdict); 11] = [
             (r#"{"id":"1","summary":"a"}"#, Verdict::New),
             (r#"{"id":"1","summary":"a"}"#, Verdict::Seen),
             (r#"{"id":"1","summary":"b"}"#, Verdict::Clash),
+            (r#"{"id":"1","summary":"b"}"#, Verdict::Seen),
             (r#"{"id":"1","summary":"a"}"#, Verdict::Seen),
             (r#"{"meta":{"id":"1"},"summary":"\"id\":\"1\""}"#, Verdict::New),
             (r#"{"id":"","summary":"a"}"#, Verdict::New),

@@ -271,6 +271,13 @@ fn what_another_branch_has_is_not_put_onto_this_one() {
     assert!(!repo.path("_bus/events/a.jsonl").exists());
     note(&repo, "a", "three").ok();
     assert_eq!(repo.read("_bus/events/a.jsonl").lines().count(), 1);
+    // A rebase writes an entry of the reflog for each commit.
+    repo.commit_all("other");
+    repo.git(&["checkout", "--quiet", "-b", "topic", "main~1"]);
+    (0..9).for_each(|_| repo.commit_all("work"));
+    repo.git(&["rebase", "--quiet", "--keep-empty", "other"]);
+    note(&repo, "a", "four").ok();
+    assert_eq!(repo.read("_bus/events/a.jsonl").lines().count(), 2);
 }
 
 #[cfg(debug_assertions)]

@@ -335,6 +335,34 @@ fn a_cursor_shows_each_event_once_after_any_gap() {
     repo.by("w", &["watch", "--cursor", "MINE"]).fails(3, "cursor-in-use");
     watcher.has_shown(&["six"]);
     repo.by("w", &["watch", "--cursor", "../x"]).exits(2);
+    // What clashes is said once; a damaged cursor skips nothing.
+    append(&repo.path("_bus/events/z.jsonl"), &foreign("a").replace("{", "{\"id\":\"1\","));
+    append(&repo.path("_bus/events/z.jsonl"), &foreign("b").replace("{", "{\"id\":\"1\","));
+    let ran = repo.by("w", &["watch", "--json", "--cursor", "mine"]).ok().says("the same id `1`");
+    assert_eq!(ran.ndjson().len(), 1);
+    let again = repo.by("w", &["watch", "--json", "--cursor", "mine"]).ok();
+    assert_eq!((again.stdout, again.stderr), (String::new(), String::new()));
+    repo.write(".git/bus/cursors/mine", "damaged");
+    assert_eq!(read().len(), 8);
+    assert!(read().is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_becomes_a_link_is_nobodys_log_any_more() {
+    let repo = Repo::new();
+    note(&repo, "a", "one").ok();
+    let mut watcher = Watcher::start(&repo, &[]);
+    watcher.expect("one");
+    let outside = repo.beside("outside");
+    append(&outside.join("a.jsonl"), &foreign("from outside"));
+    fs::remove_dir_all(repo.path("_bus/events")).unwrap();
+    std::os::unix::fs::symlink(&outside, repo.path("_bus/events")).unwrap();
+    append(&outside.join("a.jsonl"), &foreign("from outside, later"));
+    fs::remove_file(repo.path("_bus/events")).unwrap();
+    note(&repo, "b", "two").ok();
+    watcher.expect("two");
+    watcher.has_shown(&["one", "two"]);
 }
 
 /// Everything that a watcher on a cursor shows while it is ended and started again, each second or so.
