@@ -30,7 +30,7 @@ pub use hints::{Hint, Hints, Stopper};
 pub use journal::{Journal, JournalFiles};
 pub use layout::{Layout, PrivateLayout};
 pub use lock::Lock;
-pub use mark::{first_seen, last_touched, touch};
+pub use mark::{first_seen, is_younger, last_touched, stamp, touch};
 pub use place::Place;
 pub use replace::{create, replace};
 pub use union::{BadLine, Direction, Entry, Faults, Union};

@@ -11,7 +11,7 @@ use super::{Bus, Error, Who};
 use crate::Code;
 use crate::record::json::{self, MAX_LINE, Object};
 use crate::record::{AgentId, CORE_FIELDS, Event, EventKind, PlanId, Severity, TaskId};
-use crate::store::{Journal, Lock, Place, append, put_back};
+use crate::store::{Journal, Lock, Place, append, is_younger, put_back, stamp};
 
 /// The sorts of events that speak for a task: only its claim's owner may log them (design, section 7).
 const GUARDED: [&str; 5] = ["status", "complete", "proposal", "pr_opened", "release"];
@@ -152,6 +152,17 @@ impl Bus {
     /// Appends `event` to the file of the log that its agent writes, once what git dropped is put back.
     pub(super) fn append_event(&self, lock: &Lock, event: &Event) -> Result<(), Error> {
         let line = self.check_event(event)?;
+        let swept = self.private.swept(self.repo.worktree_name().as_deref());
+        if is_younger(&self.layout.events(), &swept) {
+            self.sweep(lock);
+            stamp(&swept);
+        }
+        let log = self.log_place(&event.agent_id)?;
+        self.with_journal(Some(&log), |journal| Ok(append(lock, &log, &line, journal)?))
+    }
+
+    /// Puts back what git took along of the other agents' logs.
+    fn sweep(&self, lock: &Lock) {
         for log in self.journaled_logs() {
             // What cannot be put back stays in the journal, where readers see it and `bus doctor` finds it.
             let _ = self.with_journal(Some(&log), |journal| match journal.is_suspicious(&log) {
@@ -159,8 +170,6 @@ impl Bus {
                 false => Ok(()),
             });
         }
-        let log = self.log_place(&event.agent_id)?;
-        self.with_journal(Some(&log), |journal| Ok(append(lock, &log, &line, journal)?))
     }
 
     /// The line of an event, which must not be too long for the log.

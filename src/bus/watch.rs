@@ -199,9 +199,7 @@ impl Watch<'_> {
     /// a long one when it is watched for a while.
     fn learn(&mut self) -> Result<(), Error> {
         let soon = self.follow.length() <= RECENT || self.began.elapsed() >= TICK;
-        Ok(if soon {
-            self.follow.learn()?
-        })
+        if soon { Ok(self.follow.learn()?) } else { Ok(()) }
     }
 
     /// Why the system sends no notifications, where it sends none.

@@ -155,6 +155,13 @@ impl PrivateLayout {
         name.map_or_else(|| self.journals().join("main"), |name| self.journals().join("worktrees").join(name))
     }
 
+    /// Written when the logs of the linked worktree `name`, or of the main one, were last compared with their journals.
+    #[must_use]
+    pub fn swept(&self, name: Option<&str>) -> Place {
+        let path = self.worktree_journals(name).join("swept");
+        self.place(path.strip_prefix(&self.common).unwrap_or(&path))
+    }
+
     /// The journal of the log file `log` in the linked worktree `name`, or in the main one.
     #[must_use]
     pub fn journal(&self, name: Option<&str>, log: &Place) -> JournalFiles {

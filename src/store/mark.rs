@@ -2,7 +2,8 @@
 //! written, a sign of life is missed and nothing else.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
+use std::path::Path;
 
 use super::clock::from_system;
 use super::{Clock, Place, replace};
@@ -35,6 +36,24 @@ pub fn touch(place: &Place, clock: Clock) {
 pub fn last_touched(place: &Place) -> Option<Timestamp> {
     let metadata = fs::symlink_metadata(place.path()).ok()?;
     metadata.modified().ok().map(from_system)
+}
+
+/// Writes the mark at `place` anew, so that its time comes from the same clock as those of folders.
+pub fn stamp(place: &Place) {
+    let open = || File::options().write(true).create(true).truncate(false).open(place.path());
+    if place.inspect().is_ok() && place.make_folders().is_ok() {
+        // Where it cannot be written, the work that it saves is done again.
+        let _ = open().and_then(|mut file| file.write_all(b"\n"));
+    }
+}
+
+/// Whether something was made, removed or replaced in `folder` since the mark at `place` was written, or at the same moment, or
+/// the folder is gone.
+#[must_use]
+pub fn is_younger(folder: &Path, place: &Place) -> bool {
+    let time = |path: &Path| fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let (folder, mark) = (time(folder), time(&place.path()));
+    folder.is_none() || mark.is_none() || folder >= mark
 }
 
 /// Since when `state` is what is seen at `place`: now, where something else was seen before.
