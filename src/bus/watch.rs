@@ -1,8 +1,8 @@
 //! The feed as it grows: all events of all worktrees, each once, as they are written (design, sections 4 and 6).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{Bus, Error, Filter};
 use crate::record::{CursorName, Event};
@@ -10,6 +10,9 @@ use crate::store::{Cursor, Faults, Follow, Fresh, Hints, Layout, RECENT, raise_f
 
 /// How often everything is looked at where notifications work: one may be missing, and network file systems send none.
 const TICK: Duration = Duration::from_secs(5);
+
+/// After how many such looks the folders are listed, changed or not.
+const MAX_TICKS: u32 = 12;
 
 /// What `bus watch` asks for.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +32,10 @@ pub struct Watch<'a> {
     cursor: Option<Cursor>,
     filter: Filter,
     hints: Option<Hints>,
-    /// The folders whose coming and going matters, whether they are there or not.
-    folders: BTreeSet<PathBuf>,
+    /// The folders whose coming and going matters, whether they are there or not, and when each was changed last.
+    folders: BTreeMap<PathBuf, Option<SystemTime>>,
+    /// The files of the log when the folders were last listed, and how often they have been looked at since.
+    files: (BTreeSet<PathBuf>, u32),
     due: Due,
     /// What could not be read, as it was said.
     said: BTreeSet<String>,
@@ -81,7 +86,8 @@ impl Bus {
             cursor,
             filter: query.filter,
             hints: None,
-            folders: BTreeSet::new(),
+            folders: BTreeMap::new(),
+            files: (BTreeSet::new(), MAX_TICKS),
             due: Due::Everything,
             said: BTreeSet::new(),
             began: Instant::now(),
@@ -150,12 +156,8 @@ impl Watch<'_> {
                 fresh
             }
             Due::Everything => {
-                let (folders, files) = self.bus.log_now();
-                if let Some(hints) = &mut self.hints {
-                    hints.watch(folders.iter().cloned());
-                }
-                self.folders = folders;
-                let fresh = self.follow.look_everywhere(&files)?;
+                self.list();
+                let fresh = self.follow.look_everywhere(&self.files.0)?;
                 self.due = if fresh.more { Due::Everything } else { Due::Nothing };
                 fresh
             }
@@ -167,6 +169,23 @@ impl Watch<'_> {
     #[must_use]
     pub fn root(&self) -> &Path {
         self.bus.root()
+    }
+
+    /// Lists the files of the log, and watches their folders. Where no folder has changed, the list stands: to open a folder would
+    /// be a notification, too, and wake this very process.
+    fn list(&mut self) {
+        let unchanged = self.folders.iter().all(|(folder, time)| changed_at(folder) == *time);
+        self.files.1 += 1;
+        if unchanged && self.files.1 < MAX_TICKS {
+            return;
+        }
+        let (folders, _) = self.bus.log_now();
+        // The times first, then the list: what changes in between is listed again.
+        self.folders = folders.into_iter().map(|folder| (folder.clone(), changed_at(&folder))).collect();
+        if let Some(hints) = &mut self.hints {
+            hints.watch(self.folders.keys().cloned());
+        }
+        self.files = (self.bus.log_now().1, 0);
     }
 
     /// The events of `fresh` that are wanted.
@@ -237,11 +256,16 @@ impl Watch<'_> {
     fn changes_everything(&self, path: &Path) -> bool {
         let below = |folder: PathBuf| path.starts_with(folder) && path.extension().is_none_or(|end| end != "jsonl");
         let worktrees = self.bus.private.common().join("worktrees");
-        self.folders.contains(path)
+        self.folders.contains_key(path)
             || path.parent() == Some(&worktrees)
             || (path.starts_with(worktrees) && path.ends_with("gitdir"))
             || below(self.bus.private.journals())
     }
+}
+
+/// When something was made, removed or replaced in a folder.
+fn changed_at(folder: &Path) -> Option<SystemTime> {
+    std::fs::symlink_metadata(folder).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// Whether a log may stand at `path`. A folder that is a link is nobody's log.
