@@ -270,10 +270,10 @@ impl Bus {
     fn examine_leftovers(&self, findings: &mut Vec<Finding>) {
         let temporary = |name: &str| name.starts_with('.') && name.ends_with(".tmp");
         let lock = |name: &str| name.ends_with(".lock");
-        let mut look = |folder: PathBuf, wanted: &dyn Fn(&str) -> bool, name: &'static str, patience: Duration| {
+        let mut look = |folder: PathBuf, wanted: &dyn Fn(&str) -> bool, name: &'static str| {
             for entry in walkdir::WalkDir::new(folder).into_iter().flatten() {
                 let old = entry.metadata().ok().and_then(|metadata| metadata.modified().ok());
-                let old = old.is_some_and(|time| self.clock.system().duration_since(time).unwrap_or_default() >= patience);
+                let old = old.is_some_and(|time| self.clock.system().duration_since(time).unwrap_or_default() >= ABANDONED_AFTER);
                 if entry.file_type().is_file() && wanted(&entry.file_name().to_string_lossy()) && old {
                     let path = entry.into_path();
                     let shown = path.strip_prefix(self.layout.root()).unwrap_or(&path).display().to_string();
@@ -281,9 +281,9 @@ impl Bus {
                 }
             }
         };
-        look(self.layout.root().join("_bus"), &temporary, "temporary-file", ABANDONED_AFTER);
-        look(self.private.folder(), &temporary, "temporary-file", ABANDONED_AFTER);
-        look(self.private.common().join("refs/bus"), &lock, "ref-lock", ABANDONED_AFTER);
+        look(self.layout.root().join("_bus"), &temporary, "temporary-file");
+        look(self.private.folder(), &temporary, "temporary-file");
+        look(self.private.common().join("refs/bus"), &lock, "ref-lock");
     }
 
     fn examine_clone(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::liveness::LastEvents;
 use super::view::{ClaimFiles, View};
-use super::{Bus, Error, Filter, Liveness};
+use super::{Bus, Error, Filter, Liveness, Signs};
 use crate::record::{AgentId, Claim, Config, Event, Status, TaskId, Timestamp};
 use crate::store::Faults;
 
@@ -58,7 +58,7 @@ impl ClaimState {
         }
     }
 
-    pub(super) const fn of(status: Status, liveness: Liveness) -> Self {
+    const fn of(status: Status, liveness: Liveness) -> Self {
         match (status, liveness) {
             (Status::Released, _) => Self::Released,
             (Status::Done, _) => Self::Done,
@@ -156,12 +156,23 @@ impl Bus {
             (query.agents.is_empty() || query.agents.contains(&claim.agent_id)) && (!query.active_only || claim.status.is_live())
         };
         let Some(claim) = view.claim().filter(wanted) else { return Ok(None) };
-        let (liveness, signs) = match claim.status.is_live() {
-            true => self.liveness(view, stale_after, events)?,
-            false => (Liveness::Alive, super::Signs::default()),
-        };
-        let state = ClaimState::of(claim.status, liveness);
+        let (state, signs) = self.state_of(view, claim.status, stale_after, events)?;
         Ok(Some(ClaimStatus { claim: claim.clone(), state, last_seen: signs.last(self.clock.now()) }))
+    }
+
+    /// How the claim of `view` stands, whose status is `status`, and the signs of its owner's life.
+    pub(super) fn state_of(
+        &self,
+        view: &View,
+        status: Status,
+        stale_after: Duration,
+        events: &mut LastEvents,
+    ) -> Result<(ClaimState, Signs), Error> {
+        let (liveness, signs) = match status.is_live() {
+            true => self.liveness(view, stale_after, events)?,
+            false => (Liveness::Alive, Signs::default()),
+        };
+        Ok((ClaimState::of(status, liveness), signs))
     }
 
     /// All tasks that have a ref, or a file in any worktree.

@@ -113,21 +113,19 @@ impl Bus {
         if claim.claim_id.is_some() && tip.claim.lineage.iter().any(|past| past.claim_id == claim.claim_id) {
             return Ok(true);
         }
-        let mut link = tip.link.clone();
-        loop {
-            if Claim::parse(&link.body).is_ok_and(|past| past.same_claim(claim)) {
-                return Ok(true);
-            }
-            let Some(parent) = self.before(&link)? else { return Ok(false) };
-            link = parent;
-        }
+        self.has_state(tip, |past| past.same_claim(claim))
     }
 
     /// Whether `claim` says what one of the states up to `tip` says.
     pub(super) fn is_past_state(&self, tip: &State, claim: &Claim) -> Result<bool, Error> {
+        self.has_state(tip, |past| past == claim)
+    }
+
+    /// Whether one of the states of the chain that ends at `tip` is `wanted`.
+    fn has_state(&self, tip: &State, wanted: impl Fn(&Claim) -> bool) -> Result<bool, Error> {
         let mut link = tip.link.clone();
         loop {
-            if Claim::parse(&link.body).is_ok_and(|past| past == *claim) {
+            if Claim::parse(&link.body).is_ok_and(|past| wanted(&past)) {
                 return Ok(true);
             }
             let Some(parent) = self.before(&link)? else { return Ok(false) };

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use super::liveness::LastEvents;
-use super::{Bus, Changed, ClaimRequest, ClaimState, Error, Filter, Liveness, WatchQuery};
+use super::{Bus, Changed, ClaimRequest, ClaimState, Error, Filter, WatchQuery};
 use crate::record::{AgentId, Claim, Event, Span, TaskId};
 use crate::store::{Error as StoreError, Hints, Layout};
 
@@ -261,16 +261,9 @@ impl Bus {
     fn standing(&self, task: &TaskId) -> Result<Standing, Error> {
         let view = self.view_by(task, None)?;
         let stale_after = self.config()?.stale_after.get();
-        let state = match view.claim() {
-            Some(claim) => {
-                let liveness = match claim.status.is_live() {
-                    true => self.liveness(&view, stale_after, &mut LastEvents::default())?.0,
-                    false => Liveness::Alive,
-                };
-                Some(ClaimState::of(claim.status, liveness))
-            }
-            None => None,
-        };
+        let mut events = LastEvents::default();
+        let state = view.claim().map(|claim| self.state_of(&view, claim.status, stale_after, &mut events)).transpose()?;
+        let state = state.map(|(state, _)| state);
         Ok(Standing { claim: view.claim().cloned(), task: view.task, state })
     }
 

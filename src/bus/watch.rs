@@ -95,9 +95,13 @@ impl Bus {
         Ok((watch, backlog))
     }
 
-    /// The folders that hold the log, or may come to hold it, and all files of the log, as they are now.
-    fn log_now(&self) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
-        let layouts: Vec<Layout> = self.repo.worktrees().into_iter().map(|worktree| Layout::new(worktree.root)).collect();
+    /// The worktrees that there are now.
+    fn layouts_now(&self) -> Vec<Layout> {
+        self.repo.worktrees().into_iter().map(|worktree| Layout::new(worktree.root)).collect()
+    }
+
+    /// The folders that hold the log in `layouts`, or may come to hold it.
+    fn log_folders(&self, layouts: &[Layout]) -> BTreeSet<PathBuf> {
         let of_layout = |layout: &Layout| [layout.root().to_owned(), layout.root().join("_bus"), layout.events()];
         let mut folders: BTreeSet<PathBuf> = layouts.iter().flat_map(of_layout).collect();
         let common = self.private.common();
@@ -107,7 +111,7 @@ impl Bus {
             folders.extend(entries.filter(|entry| entry.file_type().is_dir()).map(walkdir::DirEntry::into_path));
             folders.insert(folder);
         }
-        (folders, self.files_of(&layouts).into_iter().collect())
+        folders
     }
 }
 
@@ -179,13 +183,14 @@ impl Watch<'_> {
         if unchanged && self.files.1 < MAX_TICKS {
             return;
         }
-        let (folders, _) = self.bus.log_now();
         // The times first, then the list: what changes in between is listed again.
-        self.folders = folders.into_iter().map(|folder| (folder.clone(), changed_at(&folder))).collect();
+        let folders = self.bus.log_folders(&self.bus.layouts_now()).into_iter();
+        self.folders = folders.map(|folder| (folder.clone(), changed_at(&folder))).collect();
         if let Some(hints) = &mut self.hints {
             hints.watch(self.folders.keys().cloned());
         }
-        self.files = (self.bus.log_now().1, 0);
+        // A worktree may have come while its folders were not yet watched.
+        self.files = (self.bus.files_of(&self.bus.layouts_now()).into_iter().collect(), 0);
     }
 
     /// The events of `fresh` that are wanted.
