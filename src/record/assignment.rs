@@ -1,7 +1,8 @@
 //! An assignment: a manager's word that a task is meant for an agent.
 
-use super::fields::Fields;
-use super::{AgentId, Fault, TaskId, Timestamp, json};
+use super::fields::{Fields, first};
+use super::json::{self, Object};
+use super::{AgentId, Fault, PlanId, TaskId, Timestamp};
 
 /// The engineer's name that older buses give a task that is meant for nobody yet.
 const NOBODY: &str = "unassigned";
@@ -17,6 +18,12 @@ pub struct Assignment {
     pub manager: AgentId,
     /// When.
     pub assigned_at: Timestamp,
+    /// The plan of the work.
+    pub plan_id: Option<PlanId>,
+    /// The branch that the work is meant for.
+    pub branch: Option<String>,
+    /// The manager's words.
+    pub note: Option<String>,
 }
 
 impl Assignment {
@@ -26,13 +33,36 @@ impl Assignment {
     ///
     /// The first [`Fault`] that makes the bytes no assignment.
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        let mut fields = Fields(json::parse_record(bytes)?);
-        let engineer: AgentId = fields.id("engineer")?;
-        Ok(Self {
-            task_id: fields.id("task_id")?,
-            engineer: Some(engineer).filter(|engineer| engineer.as_str() != NOBODY),
-            manager: fields.id("manager")?,
-            assigned_at: fields.time("assigned_at")?,
+        Self::from_object(json::parse_record(bytes)?).map_err(first)
+    }
+
+    /// Reads an assignment out of a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// Every [`Fault`] that makes the object no assignment.
+    pub fn from_object(object: Object) -> Result<Self, Vec<Fault>> {
+        let mut fields = Fields::new(object);
+        let assignment = Self::read(&mut fields);
+        fields.finish(assignment)
+    }
+
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let task_id = fields.id("task_id");
+        let engineer = fields.id("engineer");
+        let manager = fields.id("manager");
+        let assigned_at = fields.time("assigned_at");
+        let plan_id = fields.optional_id("plan_id");
+        let branch = fields.optional_text("branch");
+        let note = fields.optional_text("note");
+        Some(Self {
+            task_id: task_id?,
+            engineer: engineer.map(|engineer| Some(engineer).filter(|engineer| engineer.as_str() != NOBODY))?,
+            manager: manager?,
+            assigned_at: assigned_at?,
+            plan_id: plan_id?,
+            branch: branch?,
+            note: note?,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::fields::{Fields, put};
+use super::fields::{Fields, Taken, first, given, put};
 use super::json::{self, Object};
 use super::{AgentId, Fault, PlanId, TaskId, Timestamp};
 
@@ -46,14 +46,8 @@ impl Status {
         matches!(self, Self::Active | Self::Paused)
     }
 
-    fn parse(word: String) -> Result<Self, Fault> {
-        match word.as_str() {
-            "active" => Ok(Self::Active),
-            "paused" => Ok(Self::Paused),
-            "released" => Ok(Self::Released),
-            "done" => Ok(Self::Done),
-            _ => Err(Fault::UnknownWord { field: "status", word, allowed: "active, paused, released, done" }),
-        }
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Active, Self::Paused, Self::Released, Self::Done].into_iter().find(|status| status.as_str() == word)
     }
 }
 
@@ -142,14 +136,8 @@ impl Ended {
         }
     }
 
-    fn parse(word: String) -> Result<Self, Fault> {
-        match word.as_str() {
-            "released" => Ok(Self::Released),
-            "done" => Ok(Self::Done),
-            "reclaimed" => Ok(Self::Reclaimed),
-            "moved" => Ok(Self::Moved),
-            _ => Err(Fault::UnknownWord { field: "ended", word, allowed: "released, done, reclaimed, moved" }),
-        }
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Released, Self::Done, Self::Reclaimed, Self::Moved].into_iter().find(|ended| ended.as_str() == word)
     }
 }
 
@@ -175,20 +163,23 @@ pub struct PastClaim {
 }
 
 impl PastClaim {
-    fn read(value: Value) -> Result<Self, Fault> {
-        let Value::Object(object) = value else {
-            return Err(Fault::Mistyped { field: "lineage", expected: "a list of objects" });
-        };
-        let mut fields = Fields(object);
-        Ok(Self {
-            claim_id: fields.optional_text("claim_id")?.map(ClaimId),
-            agent_id: fields.id("agent_id")?,
-            origin: fields.optional_text("origin")?.filter(|origin| !origin.is_empty()).map(Origin),
-            by: fields.optional_id("by")?,
-            ended: Ended::parse(fields.text("ended")?)?,
-            at: fields.time("at")?,
-            note: fields.optional_text("note")?,
-            extra: fields.0,
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let claim_id = fields.optional_text("claim_id");
+        let agent_id = fields.id("agent_id");
+        let origin = fields.optional_text("origin");
+        let by = fields.optional_id("by");
+        let ended = fields.word("ended", "released, done, reclaimed, moved", Ended::parse);
+        let at = fields.time("at");
+        let note = fields.optional_text("note");
+        Some(Self {
+            claim_id: claim_id?.map(ClaimId),
+            agent_id: agent_id?,
+            origin: given(origin?).map(Origin),
+            by: by?,
+            ended: ended?,
+            at: at?,
+            note: note?,
+            extra: Object::new(),
         })
     }
 
@@ -255,27 +246,60 @@ impl Claim {
     ///
     /// The first [`Fault`] that makes the bytes no claim.
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        let mut fields = Fields(json::parse_record(bytes)?);
-        Ok(Self {
-            task_id: fields.id("task_id")?,
-            agent_id: fields.id("agent_id")?,
-            branch: fields.text("branch")?,
-            status: Status::parse(fields.text("status")?)?,
-            claimed_at: fields.time("claimed_at")?,
-            plan_id: fields.optional_id("plan_id")?,
-            notes: fields.optional_text("notes")?,
-            released_at: fields.optional_time("released_at")?,
-            released_by: fields.optional_id("released_by")?,
-            release_note: fields.optional_text("release_note")?,
-            expires_at: fields.optional_time("expires_at")?,
-            base: fields.optional_text("base")?,
-            session_id: fields.optional_text("session_id")?,
-            lineage: lineage(&mut fields)?,
-            confirmed: confirmed(&mut fields)?,
-            claim_id: fields.optional_text("claim_id")?.filter(|id| !id.is_empty()).map(ClaimId),
-            origin: fields.optional_text("origin")?.filter(|origin| !origin.is_empty()).map(Origin),
-            revision: revision(&mut fields)?,
-            extra: fields.0,
+        Self::from_object(json::parse_record(bytes)?).map_err(first)
+    }
+
+    /// Reads a claim out of a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// Every [`Fault`] that makes the object no claim.
+    pub fn from_object(object: Object) -> Result<Self, Vec<Fault>> {
+        let mut fields = Fields::new(object);
+        let claim = Self::read(&mut fields);
+        let claim = claim.map(|claim| Self { extra: std::mem::take(&mut fields.rest), ..claim });
+        fields.finish(claim)
+    }
+
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let task_id = fields.id("task_id");
+        let agent_id = fields.id("agent_id");
+        let branch = fields.text("branch");
+        let status = fields.word("status", "active, paused, released, done", Status::parse);
+        let claimed_at = fields.time("claimed_at");
+        let plan_id = fields.optional_id("plan_id");
+        let notes = fields.optional_text("notes");
+        let released_at = fields.optional_time("released_at");
+        let released_by = fields.optional_id("released_by");
+        let release_note = fields.optional_text("release_note");
+        let expires_at = fields.optional_time("expires_at");
+        let base = fields.optional_text("base");
+        let session_id = fields.optional_text("session_id");
+        let lineage = fields.objects("lineage", PastClaim::read);
+        let confirmed = confirmed(fields);
+        let claim_id = fields.optional_text("claim_id");
+        let origin = fields.optional_text("origin");
+        let revision = revision(fields);
+        Some(Self {
+            task_id: task_id?,
+            agent_id: agent_id?,
+            branch: branch?,
+            status: status?,
+            claimed_at: claimed_at?,
+            plan_id: plan_id?,
+            notes: notes?,
+            released_at: released_at?,
+            released_by: released_by?,
+            release_note: release_note?,
+            expires_at: expires_at?,
+            base: base?,
+            session_id: session_id?,
+            lineage: lineage?.into_iter().map(|(past, extra)| PastClaim { extra, ..past }).collect(),
+            confirmed: confirmed?,
+            claim_id: given(claim_id?).map(ClaimId),
+            origin: given(origin?).map(Origin),
+            revision: revision?,
+            extra: Object::new(),
         })
     }
 
@@ -326,29 +350,23 @@ impl Claim {
     }
 }
 
-fn lineage(fields: &mut Fields) -> Result<Vec<PastClaim>, Fault> {
-    match fields.0.remove("lineage") {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => items.into_iter().map(PastClaim::read).collect(),
-        Some(_) => Err(Fault::Mistyped { field: "lineage", expected: "a list of objects" }),
-    }
-}
-
-fn confirmed(fields: &mut Fields) -> Result<Option<bool>, Fault> {
-    match fields.0.remove("confirmed") {
+fn confirmed(fields: &mut Fields) -> Taken<Option<bool>> {
+    let confirmed = match fields.rest.remove("confirmed") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(confirmed)) => Ok(Some(confirmed)),
         Some(_) => Err(Fault::Mistyped { field: "confirmed", expected: "true or false" }),
-    }
+    };
+    fields.note(confirmed)
 }
 
-fn revision(fields: &mut Fields) -> Result<u64, Fault> {
+fn revision(fields: &mut Fields) -> Taken<u64> {
     let fault = Fault::Mistyped { field: "revision", expected: "a whole number from 0 to 9007199254740991" };
-    match fields.0.remove("revision") {
+    let revision = match fields.rest.remove("revision") {
         None | Some(Value::Null) => Ok(0),
         Some(Value::Number(number)) => number.as_u64().filter(|revision| *revision <= MAX_REVISION).ok_or(fault),
         Some(_) => Err(fault),
-    }
+    };
+    fields.note(revision)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Span;
+use super::{AgentId, Span};
 
 /// How long a claim may go without a sign of life, where nothing else is said (design, section 3).
 const STALE_AFTER: Span = Span::new(Duration::from_secs(6 * 3600));
@@ -31,11 +31,13 @@ pub struct Config {
     pub stale_after: Span,
     /// Which file of the log an event goes to.
     pub layout: EventLayout,
+    /// Who may change other agents' records on a branch of their own; everybody else is refused (design, section 5).
+    pub managers: Vec<AgentId>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { require_assignment: false, ttl: None, stale_after: STALE_AFTER, layout: EventLayout::default() }
+        Self { require_assignment: false, ttl: None, stale_after: STALE_AFTER, layout: EventLayout::default(), managers: Vec::new() }
     }
 }
 
@@ -56,6 +58,8 @@ struct Document {
     #[serde(default)]
     require_assignment: bool,
     #[serde(default)]
+    managers: Vec<Manager>,
+    #[serde(default)]
     claims: Claims,
     #[serde(default)]
     events: Events,
@@ -73,6 +77,18 @@ struct Claims {
 struct Events {
     #[serde(default)]
     layout: EventLayout,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Manager(AgentId);
+
+impl TryFrom<String> for Manager {
+    type Error = super::IdFault;
+
+    fn try_from(text: String) -> Result<Self, super::IdFault> {
+        AgentId::new(text).map(Self)
+    }
 }
 
 #[derive(Deserialize)]
@@ -107,6 +123,7 @@ impl Config {
             ttl: document.claims.ttl.map(|length| length.0),
             stale_after: document.claims.stale_after.map_or(STALE_AFTER, |length| length.0),
             layout: document.events.layout,
+            managers: document.managers.into_iter().map(|manager| manager.0).collect(),
         })
     }
 }
@@ -132,6 +149,7 @@ mod tests {
             ("\n[claims]\nttl = \"soon\"", 3, "soon"),
             ("[claims]\nttl = \"1ms\"", 2, "too short"),
             ("[events]\nlayout = \"both\"", 2, "both"),
+            ("managers = [\"lead\", \"../x\"]", 1, "agent id"),
             ("\n\n[claims", 3, ""),
         ] {
             let fault = Config::parse(text).unwrap_err();

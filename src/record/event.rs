@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::fields::{Fields, put};
+use super::fields::{Fields, Taken, first, given, put};
 use super::json::{self, Object};
 use super::{AgentId, EventKind, Fault, PlanId, TaskId, Timestamp};
 
@@ -93,21 +93,48 @@ impl Event {
     ///
     /// The first [`Fault`] that makes the line no event.
     pub fn parse(line: &[u8]) -> Result<Self, Fault> {
-        let mut fields = Fields(json::parse_line(line)?);
-        Ok(Self {
-            ts: fields.time("ts")?,
-            agent_id: fields.id("agent_id")?,
-            event: fields.id("event")?,
-            summary: fields.text("summary")?,
-            id: fields.optional_text("id")?.filter(|id| !id.is_empty()),
-            task_id: fields.optional_id("task_id")?,
-            plan_id: fields.optional_id("plan_id")?,
-            branch: fields.optional_text("branch")?,
-            pr: pull_request(&mut fields)?,
-            receipts: fields.texts("receipts")?,
-            severity: fields.optional_text("severity")?.map(|word| word.parse()).transpose()?,
-            session_id: fields.optional_text("session_id")?,
-            extra: fields.0,
+        Self::from_object(json::parse_line(line)?).map_err(first)
+    }
+
+    /// Reads an event out of a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// Every [`Fault`] that makes the object no event.
+    pub fn from_object(object: Object) -> Result<Self, Vec<Fault>> {
+        let mut fields = Fields::new(object);
+        let event = Self::read(&mut fields);
+        let event = event.map(|event| Self { extra: std::mem::take(&mut fields.rest), ..event });
+        fields.finish(event)
+    }
+
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let ts = fields.time("ts");
+        let agent_id = fields.id("agent_id");
+        let event = fields.id("event");
+        let summary = fields.text("summary");
+        let id = fields.optional_text("id");
+        let task_id = fields.optional_id("task_id");
+        let plan_id = fields.optional_id("plan_id");
+        let branch = fields.optional_text("branch");
+        let pr = pull_request(fields);
+        let receipts = fields.texts("receipts");
+        let severity = severity(fields);
+        let session_id = fields.optional_text("session_id");
+        Some(Self {
+            ts: ts?,
+            agent_id: agent_id?,
+            event: event?,
+            summary: summary?,
+            id: given(id?),
+            task_id: task_id?,
+            plan_id: plan_id?,
+            branch: branch?,
+            pr: pr?,
+            receipts: receipts?,
+            severity: severity?,
+            session_id: session_id?,
+            extra: Object::new(),
         })
     }
 
@@ -140,15 +167,20 @@ impl Event {
 }
 
 /// A pull request is a text, but other tools write its number bare.
-fn pull_request(fields: &mut Fields) -> Result<Option<String>, Fault> {
-    match fields.0.get("pr") {
+fn pull_request(fields: &mut Fields) -> Taken<Option<String>> {
+    match fields.rest.get("pr") {
         Some(Value::Number(number)) => {
             let number = number.to_string();
-            fields.0.remove("pr");
-            Ok(Some(number))
+            fields.rest.remove("pr");
+            Some(Some(number))
         }
         _ => fields.optional_text("pr"),
     }
+}
+
+fn severity(fields: &mut Fields) -> Taken<Option<Severity>> {
+    let word = fields.optional_text("severity")?;
+    fields.note(word.map(|word| word.parse()).transpose())
 }
 
 #[cfg(test)]

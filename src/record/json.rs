@@ -3,13 +3,14 @@
 //! Stricter than `serde_json` alone: no key twice at any depth, exactly one object, no byte-order
 //! mark, bounded size and (by `serde_json`) a depth of 128. Numbers keep their digits.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serialize;
 use serde_json::{Map, Value};
 
-use super::Fault;
+use super::{Fault, Position};
 
 /// A JSON object, keys sorted.
 pub type Object = Map<String, Value>;
@@ -29,8 +30,8 @@ const NUMBER_KEY: &str = "$serde_json::private::Number";
 ///
 /// A [`Fault`] with the line and column where the bytes stop being one strict JSON object.
 pub fn parse_record(bytes: &[u8]) -> Result<Object, Fault> {
-    if let Some(line) = conflict_marker(bytes) {
-        return Err(Fault::MergeConflict { line });
+    if let Some(line) = bytes.split(|byte| *byte == b'\n').position(is_conflict_marker) {
+        return Err(Fault::MergeConflict { at: Position { line: line + 1, column: 1 } });
     }
     parse(bytes, MAX_RECORD)
 }
@@ -41,6 +42,9 @@ pub fn parse_record(bytes: &[u8]) -> Result<Object, Fault> {
 ///
 /// A [`Fault`], whose line is always 1.
 pub fn parse_line(line: &[u8]) -> Result<Object, Fault> {
+    if is_conflict_marker(line) {
+        return Err(Fault::MergeConflict { at: Position::START });
+    }
     parse(line, MAX_LINE)
 }
 
@@ -79,42 +83,54 @@ fn parse(bytes: &[u8], limit: usize) -> Result<Object, Fault> {
         return Err(Fault::TooLong { limit });
     }
     if bytes.starts_with(b"\xef\xbb\xbf") {
-        return Err(Fault::Syntax { what: "a byte-order mark".to_owned(), line: 1, column: 1 });
+        return Err(Fault::ByteOrderMark);
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| at(bytes, error.valid_up_to(), "invalid UTF-8"))?;
+    if let Some(place) = memchr::memchr(0, bytes) {
+        return Err(Fault::Nul { at: Position::of(bytes, place) });
+    }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Fault::InvalidUtf8 { at: Position::of(bytes, error.valid_up_to()) })?;
+    let twice = RefCell::new(None);
+    let fault = |error: &serde_json::Error| fault(error, twice.take());
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict { input: text }.deserialize(&mut reader).map_err(|error| syntax(&error))?;
-    reader.end().map_err(|error| syntax(&error))?;
+    let value = Strict { input: text, twice: &twice }.deserialize(&mut reader).map_err(|error| fault(&error))?;
+    reader.end().map_err(|error| Fault::SecondValue { at: position(&error) })?;
     match value {
         Value::Object(object) => Ok(object),
         _ => Err(Fault::NotAnObject),
     }
 }
 
-fn syntax(error: &serde_json::Error) -> Fault {
-    let text = error.to_string();
-    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    Fault::Syntax { what: what.to_owned(), line: error.line().max(1), column: error.column().max(1) }
+/// What `serde_json` met; `twice` is the key that an object has twice, where that was it.
+fn fault(error: &serde_json::Error, twice: Option<String>) -> Fault {
+    let at = position(error);
+    match twice {
+        Some(key) => Fault::DuplicateKey { key, at },
+        None if error.is_eof() => Fault::CutOff { at },
+        None => {
+            let text = error.to_string();
+            let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+            Fault::Syntax { what: what.to_owned(), at }
+        }
+    }
 }
 
-/// The fault `what` at byte `place`.
-fn at(bytes: &[u8], place: usize, what: &str) -> Fault {
-    let before = &bytes[..place];
-    let line = memchr::memchr_iter(b'\n', before).count() + 1;
-    let column = place - memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1) + 1;
-    Fault::Syntax { what: what.to_owned(), line, column }
+fn position(error: &serde_json::Error) -> Position {
+    Position { line: error.line().max(1), column: error.column().max(1) }
 }
 
-/// The first line that git wrote to mark a conflict, from 1.
-fn conflict_marker(bytes: &[u8]) -> Option<usize> {
-    let marked = |line: &[u8]| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> ");
-    bytes.split(|byte| *byte == b'\n').position(marked).map(|line| line + 1)
+/// Whether git wrote the line to mark a conflict (git-merge(1), "How conflicts are presented").
+fn is_conflict_marker(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    [b"<<<<<<< ", b">>>>>>> ", b"||||||| "].iter().any(|marker| line.starts_with(*marker)) || line == b"======="
 }
 
 /// Builds a [`Value`] and refuses a key that an object has twice.
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     input: &'a str,
+    /// The first key that was met twice.
+    twice: &'a RefCell<Option<String>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
@@ -176,7 +192,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
                 }
             };
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the key `{}` stands there twice", key.escape_debug())));
+                self.twice.replace(Some(key));
+                return Err(A::Error::custom("a key stands there twice"));
             }
             let value = entries.next_value_seed(self)?;
             object.insert(key, value);
@@ -273,7 +290,7 @@ mod tests {
             assert!(parse_line(text.as_bytes()).is_err(), "{text:?}");
         }
         assert!(parse_line(b"{\"a\":\"\xff\"}").is_err());
-        assert_eq!(parse_record(b"{\n<<<<<<< HEAD\n}").unwrap_err(), Fault::MergeConflict { line: 2 });
+        assert_eq!(parse_record(b"{\n<<<<<<< HEAD\n}").unwrap_err(), Fault::MergeConflict { at: Position { line: 2, column: 1 } });
         assert_eq!(parse_record(b"{\n \"a\" 1}").unwrap_err().line_in(b""), 2);
     }
 

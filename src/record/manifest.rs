@@ -1,6 +1,6 @@
 //! `AGENT_MANIFEST.json`: who works in this worktree.
 
-use super::fields::Fields;
+use super::fields::{Fields, first};
 use super::{AgentId, Fault, json};
 
 /// The agent of a worktree.
@@ -17,7 +17,8 @@ impl Manifest {
     ///
     /// The first [`Fault`] that makes the bytes no manifest.
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        let mut fields = Fields(json::parse_record(bytes)?);
-        Ok(Self { agent_id: fields.id("agent_id")? })
+        let mut fields = Fields::new(json::parse_record(bytes)?);
+        let agent_id = fields.id("agent_id");
+        fields.finish(agent_id.map(|agent_id| Self { agent_id })).map_err(first)
     }
 }
