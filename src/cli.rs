@@ -19,6 +19,7 @@ mod reclaim;
 mod release;
 mod signals;
 mod status;
+mod validate;
 mod wait;
 mod watch;
 mod words;

@@ -45,6 +45,8 @@ pub enum Code {
     UnsupportedRepository,
     /// A git repository without a bus.
     NoBus,
+    /// There is no such commit here.
+    NoRevision,
     /// Nobody holds the task.
     ClaimNotHeld,
     /// A record on disk breaks its format.
@@ -65,7 +67,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::PromiseBroken,
         Self::CannotHold,
         Self::Usage,
@@ -85,6 +87,7 @@ impl Code {
         Self::NoRepository,
         Self::UnsupportedRepository,
         Self::NoBus,
+        Self::NoRevision,
         Self::ClaimNotHeld,
         Self::MalformedRecord,
         Self::MalformedConfig,
@@ -118,6 +121,7 @@ impl Code {
             Self::NoRepository => "no-repository",
             Self::UnsupportedRepository => "unsupported-repository",
             Self::NoBus => "no-bus",
+            Self::NoRevision => "no-revision",
             Self::ClaimNotHeld => "claim-not-held",
             Self::MalformedRecord => "malformed-record",
             Self::MalformedConfig => "malformed-config",

@@ -4,10 +4,12 @@ mod chain;
 mod child;
 mod committed;
 mod error;
+mod history;
 mod repository;
 
 pub use chain::{Link, RefName, Tip};
 pub use error::Error;
+pub use history::{History, Indexed, TreeFile, blob_id};
 pub use repository::{Repository, Worktree};
 
 /// The name of a git object.

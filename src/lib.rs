@@ -19,5 +19,6 @@ mod code;
 pub mod git;
 pub mod record;
 pub mod store;
+pub mod validate;
 
 pub use code::Code;

@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
 use super::{
     claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, heartbeat, init, man, output::Output,
-    reclaim, release, status, wait, watch,
+    reclaim, release, status, validate, wait, watch,
 };
 
 /// The command that was typed.
@@ -25,6 +25,7 @@ pub(super) enum Command {
     Watch(watch::WatchArgs),
     Wait(wait::WaitArgs),
     Doctor(doctor::DoctorArgs),
+    Validate(validate::ValidateArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
     Demo(demo::DemoArgs),
@@ -34,7 +35,7 @@ pub(super) enum Command {
 type Describe = fn(clap::Command) -> clap::Command;
 
 /// Each command's name, what it does in a line, and its arguments.
-const COMMANDS: [(&str, &str, Describe); 14] = [
+const COMMANDS: [(&str, &str, Describe); 15] = [
     ("init", "Lay out a bus in this repository", init::InitArgs::augment_args),
     ("deinit", "Take out what `bus init` laid out", deinit::DeinitArgs::augment_args),
     ("claim", "Claim a task: exactly one agent owns it", claim::ClaimArgs::augment_args),
@@ -46,6 +47,7 @@ const COMMANDS: [(&str, &str, Describe); 14] = [
     ("watch", "Show the feed, live with --follow", watch::WatchArgs::augment_args),
     ("wait", "Block until a task is in a state, or an event is logged", wait::WaitArgs::augment_args),
     ("doctor", "Find what a crash or a hand edit left, and mend it", doctor::DoctorArgs::augment_args),
+    ("validate", "Check that the bus is sound, as CI does", validate::ValidateArgs::augment_args),
     ("completions", "Print what makes a shell complete bus", completions::CompletionsArgs::augment_args),
     ("man", "Write the man pages, one a command", man::ManArgs::augment_args),
     ("demo", "Show what bus does, in a throwaway repository, in a few seconds", demo::DemoArgs::augment_args),
@@ -72,6 +74,7 @@ impl Command {
             Self::Watch(args) => watch::run(context, args, output),
             Self::Wait(args) => wait::run(context, args, output),
             Self::Doctor(args) => doctor::run(context, args, output),
+            Self::Validate(args) => validate::run(context, args, output),
             Self::Completions(args) => completions::run(args, output),
             Self::Man(args) => man::run(args, output),
             Self::Demo(args) => demo::run(context, args, output),
@@ -110,6 +113,7 @@ impl FromArgMatches for Command {
             Some(("watch", args)) => Ok(Self::Watch(FromArgMatches::from_arg_matches(args)?)),
             Some(("wait", args)) => Ok(Self::Wait(FromArgMatches::from_arg_matches(args)?)),
             Some(("doctor", args)) => Ok(Self::Doctor(FromArgMatches::from_arg_matches(args)?)),
+            Some(("validate", args)) => Ok(Self::Validate(FromArgMatches::from_arg_matches(args)?)),
             Some(("completions", args)) => Ok(Self::Completions(FromArgMatches::from_arg_matches(args)?)),
             Some(("man", args)) => Ok(Self::Man(FromArgMatches::from_arg_matches(args)?)),
             Some(("demo", args)) => Ok(Self::Demo(FromArgMatches::from_arg_matches(args)?)),

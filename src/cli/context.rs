@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::args::Global;
 use super::exit::Failure;
 use super::output::Output;
-use crate::bus::{Bus, IdentitySource, Options};
+use crate::bus::{Bus, Error as BusError, IdentitySource, Options};
+use crate::git::Repository;
 use crate::record::{AgentId, TaskId, Timestamp};
 use crate::store::Clock;
 
@@ -19,12 +20,26 @@ pub(super) struct Context {
 impl Context {
     pub(super) fn new(global: Global) -> Result<Self, Failure> {
         let usage = |what: String| Failure::Usage { what, hint: "see `bus --help`, under Environment".to_owned() };
-        let read = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-        let environment = read("BUS_AGENT").map(AgentId::new).transpose();
+        let environment = variable("BUS_AGENT").map(AgentId::new).transpose();
         let environment = environment.map_err(|fault| usage(format!("BUS_AGENT: {fault}")))?;
-        let fixed = read("BUS_NOW").map(|text| text.parse::<Timestamp>()).transpose();
+        let fixed = variable("BUS_NOW").map(|text| text.parse::<Timestamp>()).transpose();
         let clock = Clock::new(fixed.map_err(|fault| usage(format!("BUS_NOW: {fault}")))?);
         Ok(Self { global, clock, environment })
+    }
+
+    /// A variable of the environment that says something.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        variable(name)
+    }
+
+    /// Finds the repository, for who needs nothing but to read it.
+    pub(super) fn repository(&self, output: &mut Output) -> Result<Repository, Failure> {
+        let start = self.global.repo.clone().unwrap_or_else(|| PathBuf::from("."));
+        let repo = Repository::discover(&start).map_err(BusError::from)?;
+        if self.global.verbose {
+            output.note(&format!("worktree {}", repo.root().display()));
+        }
+        Ok(repo)
     }
 
     /// Opens the bus for `command`.
@@ -89,4 +104,8 @@ impl Context {
             output.note(&format!("the task is spelled `{stands}`"));
         }
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
 }

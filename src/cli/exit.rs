@@ -7,6 +7,7 @@ use super::output::Output;
 use crate::Code;
 use crate::bus::Error as BusError;
 use crate::record::IdFault;
+use crate::validate::Error as ValidateError;
 
 /// The system refused.
 pub(super) const SYSTEM: u8 = 9;
@@ -16,6 +17,8 @@ pub(super) const SYSTEM: u8 = 9;
 pub(super) enum Failure {
     /// The bus refused.
     Bus(BusError),
+    /// The validator has no verdict.
+    Validate(ValidateError),
     /// The command line makes no sense.
     Usage { what: String, hint: String },
     /// An id on the command line is none.
@@ -27,6 +30,12 @@ pub(super) enum Failure {
 impl From<BusError> for Failure {
     fn from(error: BusError) -> Self {
         Self::Bus(error)
+    }
+}
+
+impl From<ValidateError> for Failure {
+    fn from(error: ValidateError) -> Self {
+        Self::Validate(error)
     }
 }
 
@@ -46,7 +55,7 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::BusInUse
         | Code::RefContended
         | Code::CursorInUse => 3,
-        Code::NoRepository | Code::UnsupportedRepository | Code::NoBus | Code::ClaimNotHeld => 4,
+        Code::NoRepository | Code::UnsupportedRepository | Code::NoBus | Code::NoRevision | Code::ClaimNotHeld => 4,
         Code::MalformedRecord | Code::MalformedConfig | Code::NotARegularFile => 5,
         Code::LockTimeout | Code::WaitTimeout => 6,
         Code::ClaimLost => 8,
@@ -58,6 +67,7 @@ pub(super) const fn status(code: Code) -> u8 {
 pub(super) fn report(failure: &Failure, output: &mut Output) -> u8 {
     let (code, message, hint, facts) = match failure {
         Failure::Bus(error) => (error.code(), story(error), error.hint(), error.facts()),
+        Failure::Validate(error) => (error.code(), story(error), error.hint(), Vec::new()),
         Failure::Usage { what, hint } => (Code::Usage, what.clone(), hint.clone(), Vec::new()),
         Failure::BadId { what, hint } => (Code::BadId, what.clone(), hint.clone(), Vec::new()),
         Failure::PromiseBroken(what) => {
@@ -95,9 +105,9 @@ pub(super) fn usage(error: &clap::Error, command: &str, output: &mut Output) -> 
 }
 
 /// The error and what the system said, in one line.
-fn story(error: &BusError) -> String {
+fn story(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(error) = source {
         text.push_str(": ");
         text.push_str(&error.to_string());

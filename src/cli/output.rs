@@ -53,6 +53,11 @@ impl Output {
         self.json
     }
 
+    /// From here on stdout is JSON.
+    pub(super) const fn speak_json(&mut self) {
+        self.json = true;
+    }
+
     /// Whether nobody can read what is still to come.
     pub(super) const fn is_closed(&self) -> bool {
         self.closed || self.failed.is_some()

@@ -51,6 +51,18 @@ pub enum Error {
         /// What the system said, where that was the cause.
         kind: Option<std::io::ErrorKind>,
     },
+    /// There is no such revision.
+    #[error("there is no commit `{revision}` here")]
+    NoRevision {
+        /// What was asked for.
+        revision: String,
+    },
+    /// A shallow clone lacks a commit, or what lies between it and HEAD.
+    #[error("this clone is shallow, and lacks `{revision}` or what lies between it and HEAD")]
+    TooShallow {
+        /// What was asked for.
+        revision: String,
+    },
     /// The user's git could not be started.
     #[error("cannot run `git`")]
     NoGit {
@@ -66,6 +78,7 @@ impl Error {
         match self {
             Self::NotARepository { .. } | Self::Bare { .. } | Self::BrokenGitDir { .. } => Code::NoRepository,
             Self::OtherOwner { .. } | Self::Unsupported { .. } => Code::UnsupportedRepository,
+            Self::NoRevision { .. } | Self::TooShallow { .. } => Code::NoRevision,
             Self::Store { .. } | Self::NoGit { .. } => Code::System,
         }
     }
@@ -96,6 +109,10 @@ impl Error {
                 .and_then(system_hint)
                 .unwrap_or("look at the repository with `git fsck`, then run the same command again")
                 .to_owned(),
+            Self::NoRevision { .. } => "name a commit or a branch that `git log` knows; `git fetch` brings a remote's".to_owned(),
+            Self::TooShallow { .. } => {
+                "deepen the clone: `git fetch --unshallow`; in GitHub Actions: `fetch-depth: 0`".to_owned()
+            }
             Self::NoGit { .. } => "install git, or put it on the PATH".to_owned(),
         }
     }

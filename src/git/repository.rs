@@ -101,6 +101,11 @@ impl Repository {
         &self.common_dir
     }
 
+    /// This worktree's own part of the repository.
+    pub(super) fn git_dir(&self) -> &Path {
+        &self.git_dir
+    }
+
     /// The lock that git holds while it changes this worktree's files.
     #[must_use]
     pub fn index_lock(&self) -> PathBuf {

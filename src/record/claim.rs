@@ -339,6 +339,23 @@ impl Claim {
         json::pretty(&self.to_object()).into_bytes()
     }
 
+    /// Whether the lineage says that `earlier` has ended and this claim came after it (design, section 5).
+    #[must_use]
+    pub fn succeeds(&self, earlier: &Self) -> bool {
+        let claimed_at = |past: &PastClaim| past.extra.get("claimed_at")?.as_str()?.parse().ok();
+        self.lineage.iter().any(|past| match (&past.claim_id, &earlier.claim_id) {
+            (Some(past), Some(earlier)) => past == earlier,
+            (None, None) => past.agent_id == earlier.agent_id && claimed_at(past) == Some(earlier.claimed_at),
+            _ => false,
+        })
+    }
+
+    /// Whether the lineage may have dropped older claims.
+    #[must_use]
+    pub const fn lineage_is_full(&self) -> bool {
+        self.lineage.len() >= LINEAGE_LIMIT
+    }
+
     /// Whether `self` and `other` are states of one and the same claim.
     #[must_use]
     pub fn same_claim(&self, other: &Self) -> bool {

@@ -37,7 +37,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { require_assignment: false, ttl: None, stale_after: STALE_AFTER, layout: EventLayout::default(), managers: Vec::new() }
+        Self {
+            require_assignment: false,
+            ttl: None,
+            stale_after: STALE_AFTER,
+            layout: EventLayout::default(),
+            managers: Vec::new(),
+        }
     }
 }
 

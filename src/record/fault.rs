@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::locate::{Step, locate};
 use super::{IdFault, TimestampFault};
 
 /// Why some bytes are not the record they should be.
@@ -108,7 +109,7 @@ pub enum Fault {
 pub struct Position {
     /// Line, from 1.
     pub line: usize,
-    /// Column in bytes, from 1.
+    /// Column in characters, from 1.
     pub column: usize,
 }
 
@@ -121,7 +122,9 @@ impl Position {
     pub fn of(bytes: &[u8], offset: usize) -> Self {
         let before = &bytes[..offset.min(bytes.len())];
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
-        Self { line: memchr::memchr_iter(b'\n', before).count() + 1, column: before.len() - line_start + 1 }
+        let begins_character = |byte: &&u8| (**byte & 0xc0) != 0x80;
+        let column = before[line_start..].iter().filter(begins_character).count() + 1;
+        Self { line: memchr::memchr_iter(b'\n', before).count() + 1, column }
     }
 }
 
@@ -137,13 +140,25 @@ impl Fault {
             | Self::DuplicateKey { at, .. }
             | Self::SecondValue { at }
             | Self::MergeConflict { at } => *at,
-            Self::ByteOrderMark | Self::NotAnObject | Self::TooLong { .. } | Self::Missing(_) => Position::START,
+            Self::Inside { list, number, fault } => {
+                let item = [Step::Key(list), Step::Item(number - 1)];
+                let field = fault.field().map(Step::Key);
+                locate(bytes, &item.into_iter().chain(field).collect::<Vec<_>>())
+            }
+            _ => self.field().map_or(Position::START, |field| locate(bytes, &[Step::Key(field)])),
+        }
+    }
+
+    /// The field that is meant, where there is one and it stands there.
+    fn field(&self) -> Option<&str> {
+        match self {
             Self::Mistyped { field, .. }
             | Self::UnknownWord { field, .. }
             | Self::Id { field, .. }
             | Self::Time { field, .. }
-            | Self::Inside { list: field, .. } => field_position(bytes, field),
-            Self::WrongTask { .. } => field_position(bytes, "task_id"),
+            | Self::Missing(field) => Some(field),
+            Self::WrongTask { .. } => Some("task_id"),
+            _ => None,
         }
     }
 
@@ -154,57 +169,36 @@ impl Fault {
     }
 }
 
-/// Where the object `bytes`, which is valid JSON, has the key `field`; its start where it has none.
-#[must_use]
-pub fn field_position(bytes: &[u8], field: &str) -> Position {
-    let quoted = format!("\"{field}\"");
-    let mut depth = 0_usize;
-    let mut offset = 0;
-    while let Some(byte) = bytes.get(offset) {
-        match byte {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => {
-                let end = string_end(bytes, offset);
-                let is_key = || bytes[end..].trim_ascii_start().starts_with(b":");
-                if depth == 1 && bytes[offset..end] == *quoted.as_bytes() && is_key() {
-                    return Position::of(bytes, offset);
-                }
-                offset = end;
-                continue;
-            }
-            _ => {}
-        }
-        offset += 1;
-    }
-    Position::START
-}
-
-/// The end of the JSON text that begins at `start`.
-fn string_end(bytes: &[u8], start: usize) -> usize {
-    let mut offset = start + 1;
-    while let Some(byte) = bytes.get(offset) {
-        match byte {
-            b'"' => return offset + 1,
-            b'\\' => offset += 2,
-            _ => offset += 1,
-        }
-    }
-    bytes.len()
-}
-
+/// `{:#}` leaves the column out.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(f)?;
         match self {
-            Self::Syntax { what, at } => write!(f, "{what} (column {})", at.column),
-            Self::CutOff { at } => write!(f, "it ends too early (column {})", at.column),
-            Self::InvalidUtf8 { at } => write!(f, "invalid UTF-8 (column {})", at.column),
-            Self::ByteOrderMark => write!(f, "it begins with a byte-order mark"),
-            Self::Nul { at } => write!(f, "a NUL byte (column {})", at.column),
-            Self::DuplicateKey { key, at } => {
-                write!(f, "the key `{}` stands there twice (column {})", key.escape_debug(), at.column)
+            Self::Syntax { at, .. }
+            | Self::CutOff { at }
+            | Self::InvalidUtf8 { at }
+            | Self::Nul { at }
+            | Self::DuplicateKey { at, .. }
+            | Self::SecondValue { at }
+                if !f.alternate() =>
+            {
+                write!(f, " (column {})", at.column)
             }
-            Self::SecondValue { at } => write!(f, "something follows the object (column {})", at.column),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Fault {
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax { what, .. } => write!(f, "{what}"),
+            Self::CutOff { .. } => write!(f, "it ends too early"),
+            Self::InvalidUtf8 { .. } => write!(f, "invalid UTF-8"),
+            Self::ByteOrderMark => write!(f, "it begins with a byte-order mark"),
+            Self::Nul { .. } => write!(f, "a NUL byte"),
+            Self::DuplicateKey { key, .. } => write!(f, "the key `{}` stands there twice", key.escape_debug()),
+            Self::SecondValue { .. } => write!(f, "something follows the object"),
             Self::NotAnObject => write!(f, "it is not a JSON object"),
             Self::TooLong { limit } => write!(f, "it is longer than {limit} bytes"),
             Self::MergeConflict { .. } => write!(f, "a merge conflict was left in it"),
@@ -220,16 +214,3 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_field_is_found_where_it_is_a_key_of_the_record_itself() {
-        let text = "{\n  \"notes\": \"\\\"status\\\": \",\n  \"x\": {\"status\": 1, \"y\": [\"status\"]},\n   \"status\" : 2\n}";
-        assert_eq!(field_position(text.as_bytes(), "status"), Position { line: 4, column: 4 });
-        assert_eq!(field_position(text.as_bytes(), "none"), Position::START);
-        assert_eq!(field_position(b"{\"a\":\"status", "status"), Position::START);
-    }
-}

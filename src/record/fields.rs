@@ -73,11 +73,7 @@ impl Fields {
     }
 
     /// A list of objects, each read by `read`; empty where the field is missing or null.
-    pub(super) fn objects<T>(
-        &mut self,
-        field: &'static str,
-        read: impl Fn(&mut Self) -> Option<T>,
-    ) -> Taken<Vec<(T, Object)>> {
+    pub(super) fn objects<T>(&mut self, field: &'static str, read: impl Fn(&mut Self) -> Option<T>) -> Taken<Vec<(T, Object)>> {
         let mistyped = || Fault::Mistyped { field, expected: "a list of objects" };
         let items = match self.rest.remove(field) {
             None | Some(Value::Null) => Vec::new(),
@@ -98,12 +94,7 @@ impl Fields {
     }
 
     /// A word of a fixed set.
-    pub(super) fn word<T>(
-        &mut self,
-        field: &'static str,
-        allowed: &'static str,
-        read: impl Fn(&str) -> Option<T>,
-    ) -> Taken<T> {
+    pub(super) fn word<T>(&mut self, field: &'static str, allowed: &'static str, read: impl Fn(&str) -> Option<T>) -> Taken<T> {
         let word = self.text(field)?;
         let known = read(&word).ok_or(Fault::UnknownWord { field, word, allowed });
         self.note(known)

@@ -110,10 +110,14 @@ impl<K> Id<K> {
     }
 }
 
+/// Whether `text` is an id of this sort.
+pub(super) fn is_id<K: IdKind>(text: &str) -> bool {
+    broken_rule(text, K::MAY_BEGIN_WITH_AGENT).is_none()
+}
+
 /// The rule that `text` breaks, as the end of a sentence that begins with "it must".
 fn broken_rule(text: &str, may_begin_with_agent: bool) -> Option<&'static str> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let lower = text.to_ascii_lowercase();
     if text.is_empty() || text.len() > MAX_LENGTH {
         Some("have 1 to 100 characters")
     } else if !text.bytes().all(allowed) {
@@ -122,23 +126,34 @@ fn broken_rule(text: &str, may_begin_with_agent: bool) -> Option<&'static str> {
         Some("begin with a letter or a digit")
     } else if text.contains("..") {
         Some("not have `..`")
-    } else if text.ends_with('.') || lower.ends_with(".lock") {
+    } else if text.ends_with('.') || ends_with(text, ".lock") {
         Some("not end in `.` or `.lock`")
-    } else if is_device_name(&lower) {
+    } else if is_device_name(text) {
         Some("not be the name of a Windows device")
-    } else if !may_begin_with_agent && lower.starts_with("agent-") {
+    } else if !may_begin_with_agent && starts_with(text, "agent-") {
         Some("not begin with `agent-`, which names an inbox")
     } else {
         None
     }
 }
 
+/// Whether ASCII `text` begins so, whatever its letter case.
+fn starts_with(text: &str, start: &str) -> bool {
+    text.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+}
+
+/// Whether ASCII `text` ends so, whatever its letter case.
+fn ends_with(text: &str, end: &str) -> bool {
+    text.len() >= end.len() && text[text.len() - end.len()..].eq_ignore_ascii_case(end)
+}
+
 /// Whether Windows takes a file of this name, with or without an extension, for a device
 /// (Microsoft, "Naming Files, Paths, and Namespaces").
-fn is_device_name(lower: &str) -> bool {
-    let stem = lower.split('.').next().unwrap_or_default();
-    let numbered = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
-    matches!(stem, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
+fn is_device_name(text: &str) -> bool {
+    let stem = text.split('.').next().unwrap_or_default();
+    let is = |name: &str| stem.eq_ignore_ascii_case(name);
+    let numbered = |prefix: &str| stem.len() == 4 && starts_with(stem, prefix) && stem.as_bytes()[3].is_ascii_digit();
+    is("con") || is("prn") || is("aux") || is("nul") || numbered("com") || numbered("lpt")
 }
 
 /// A text that is no id, and the rule that it breaks.

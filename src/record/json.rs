@@ -88,13 +88,12 @@ fn parse(bytes: &[u8], limit: usize) -> Result<Object, Fault> {
     if let Some(place) = memchr::memchr(0, bytes) {
         return Err(Fault::Nul { at: Position::of(bytes, place) });
     }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Fault::InvalidUtf8 { at: Position::of(bytes, error.valid_up_to()) })?;
+    let text = std::str::from_utf8(bytes).map_err(|error| Fault::InvalidUtf8 { at: Position::of(bytes, error.valid_up_to()) })?;
     let twice = RefCell::new(None);
-    let fault = |error: &serde_json::Error| fault(error, twice.take());
+    let fault = |error: &serde_json::Error| fault(bytes, error, twice.take());
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Strict { input: text, twice: &twice }.deserialize(&mut reader).map_err(|error| fault(&error))?;
-    reader.end().map_err(|error| Fault::SecondValue { at: position(&error) })?;
+    reader.end().map_err(|error| Fault::SecondValue { at: position(bytes, &error) })?;
     match value {
         Value::Object(object) => Ok(object),
         _ => Err(Fault::NotAnObject),
@@ -102,8 +101,8 @@ fn parse(bytes: &[u8], limit: usize) -> Result<Object, Fault> {
 }
 
 /// What `serde_json` met; `twice` is the key that an object has twice, where that was it.
-fn fault(error: &serde_json::Error, twice: Option<String>) -> Fault {
-    let at = position(error);
+fn fault(bytes: &[u8], error: &serde_json::Error, twice: Option<String>) -> Fault {
+    let at = position(bytes, error);
     match twice {
         Some(key) => Fault::DuplicateKey { key, at },
         None if error.is_eof() => Fault::CutOff { at },
@@ -115,8 +114,11 @@ fn fault(error: &serde_json::Error, twice: Option<String>) -> Fault {
     }
 }
 
-fn position(error: &serde_json::Error) -> Position {
-    Position { line: error.line().max(1), column: error.column().max(1) }
+/// Where the error is: `serde_json` counts columns in bytes.
+fn position(bytes: &[u8], error: &serde_json::Error) -> Position {
+    let newlines = memchr::memchr_iter(b'\n', bytes).map(|newline| newline + 1);
+    let line_start = std::iter::once(0).chain(newlines).nth(error.line().max(1) - 1).unwrap_or(0);
+    Position::of(bytes, line_start + error.column().max(1) - 1)
 }
 
 /// Whether git wrote the line to mark a conflict (git-merge(1), "How conflicts are presented").
@@ -290,7 +292,10 @@ mod tests {
             assert!(parse_line(text.as_bytes()).is_err(), "{text:?}");
         }
         assert!(parse_line(b"{\"a\":\"\xff\"}").is_err());
-        assert_eq!(parse_record(b"{\n<<<<<<< HEAD\n}").unwrap_err(), Fault::MergeConflict { at: Position { line: 2, column: 1 } });
+        assert_eq!(
+            parse_record(b"{\n<<<<<<< HEAD\n}").unwrap_err(),
+            Fault::MergeConflict { at: Position { line: 2, column: 1 } }
+        );
         assert_eq!(parse_record(b"{\n \"a\" 1}").unwrap_err().line_in(b""), 2);
     }
 

@@ -125,14 +125,7 @@ fn step(fields: &mut Fields) -> Option<Step> {
     let status = fields.word("status", Progress::WORDS, Progress::parse);
     let notes: Taken<_> = fields.optional_text("notes");
     let receipts = fields.texts("receipts");
-    Some(Step {
-        id: id?,
-        title: title?,
-        status: status?,
-        notes: given(notes?),
-        receipts: receipts?,
-        extra: Object::new(),
-    })
+    Some(Step { id: id?, title: title?, status: status?, notes: given(notes?), receipts: receipts?, extra: Object::new() })
 }
 
 #[cfg(test)]

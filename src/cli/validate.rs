@@ -1,0 +1,176 @@
+//! `bus validate`
+
+use anstyle::AnsiColor;
+use clap::{Args, ValueEnum};
+use glob::Pattern;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
+use crate::validate::{About, Against, Query, Report, Rule, Selection, Severity, validate};
+
+const EXAMPLES: &str = "\
+Examples:
+  bus validate                                    is what stands here sound?
+  bus validate --base origin/main                 and does it rewrite or steal nothing of what it grew from?
+  bus validate --base origin/main --refs 'origin/agent/*'     and does no open branch hold the same task?
+  bus validate --explain append-only              what a rule wants, with a bad and a good example
+  bus validate --format sarif > bus.sarif
+
+With a base only what changed since is judged, so that old faults stop nobody. The base is what REV and HEAD grew from;
+who holds a task on REV itself counts, too. It reads this worktree, committed or not, and writes nothing.
+In GitHub Actions the format is `github`, and the base the first parent of a merge commit, else the default branch.
+Exit status: 0 sound, or warnings only; 1 findings; 2 usage; 4 no bus, no such revision.";
+
+/// The form of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line a finding
+    Text,
+    /// One document, as with --json
+    Json,
+    /// Annotations of a GitHub workflow
+    Github,
+    /// SARIF 2.1.0
+    Sarif,
+}
+
+/// Check that the bus is sound: records, logs and, with a base, that nothing was rewritten or taken twice.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ValidateArgs {
+    /// Compare with what REV and HEAD grew from, such as origin/main
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
+    /// Refuse a task that is held on one of these branches, too, such as 'origin/agent/*'
+    #[arg(long, value_name = "GLOB", num_args = 1..)]
+    refs: Vec<Pattern>,
+    /// The branch that is judged [default: $GITHUB_HEAD_REF in GitHub Actions, else the one that is checked out]
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
+    /// The form of the report [default: text; github in GitHub Actions]
+    #[arg(long, value_name = "FORM")]
+    format: Option<Format>,
+    /// Let warnings fail, too
+    #[arg(long)]
+    strict: bool,
+    /// Only this rule (repeatable)
+    #[arg(long = "rule", value_name = "RULE")]
+    only: Vec<Rule>,
+    /// Not this rule (repeatable)
+    #[arg(long, value_name = "RULE")]
+    skip: Vec<Rule>,
+    /// List the rules
+    #[arg(long, conflicts_with_all = ["base", "refs", "explain"])]
+    list_rules: bool,
+    /// Explain a rule
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["base", "refs"])]
+    explain: Option<Rule>,
+}
+
+pub(super) fn run(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<u8, Failure> {
+    if args.list_rules {
+        list(output);
+        return Ok(0);
+    }
+    if let Some(rule) = args.explain {
+        explain(rule.about(), output);
+        return Ok(0);
+    }
+    let format = form(context, args, output)?;
+    let in_github = context.variable("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+    let github = |name: &str| context.variable(name).filter(|_| in_github);
+    let base = match &args.base {
+        Some(revision) => Against::Revision(revision.clone()),
+        None if in_github => Against::PullRequest { into: github("GITHUB_BASE_REF") },
+        None => Against::Nothing,
+    };
+    let branch = args.branch.clone().or_else(|| github("GITHUB_HEAD_REF"));
+    let rules = Selection { only: args.only.clone(), skip: args.skip.clone() };
+    let repo = context.repository(output)?;
+    let report = validate(&repo, &Query { base, refs: args.refs.clone(), branch, rules })?;
+    show(&report, format, output);
+    let failed = report.count(Severity::Error) > 0 || (args.strict && report.total() > 0);
+    Ok(u8::from(failed))
+}
+
+/// The form that is asked for; JSON is what `--json` means, too.
+fn form(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<Format, Failure> {
+    let in_github = context.variable("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+    let format = match args.format {
+        Some(format) if output.is_json() && format != Format::Json => {
+            let what = "`--json` and `--format` ask for different forms".to_owned();
+            return Err(Failure::Usage { what, hint: "give one of them".to_owned() });
+        }
+        Some(format) => format,
+        None if output.is_json() => Format::Json,
+        None if in_github => Format::Github,
+        None => Format::Text,
+    };
+    if matches!(format, Format::Json | Format::Sarif) {
+        output.speak_json();
+    }
+    Ok(format)
+}
+
+fn show(report: &Report, format: Format, output: &mut Output) {
+    match format {
+        Format::Json => output.document(&report.to_json()),
+        Format::Sarif => output.document(&report.to_sarif()),
+        Format::Github => {
+            report.to_annotations().iter().for_each(|line| output.line(line));
+            output.line(&report.summary());
+        }
+        Format::Text => show_text(report, output),
+    }
+    if report.base.is_none() {
+        output.note("history was not compared: name what this grew from with `--base`");
+    }
+}
+
+/// A line a finding, and how to mend it below the first of each rule.
+fn show_text(report: &Report, output: &mut Output) {
+    let mut told = Vec::new();
+    for finding in &report.findings {
+        let colour = if finding.rule.severity() == Severity::Error { AnsiColor::Red } else { AnsiColor::Yellow };
+        output.styled(colour, &finding.to_line());
+        if !told.contains(&finding.rule) {
+            told.push(finding.rule);
+            output.line(&format!("  to mend it: {}", finding.rule.about().mend));
+        }
+    }
+    output.line(&report.summary());
+}
+
+fn list(output: &mut Output) {
+    let rules: Vec<Value> = Rule::all().map(|rule| to_json(rule.about())).collect();
+    output.document(&json!({ "rules": rules }));
+    for rule in Rule::all() {
+        let about = rule.about();
+        output.line(&format!("{:<24}{:<9}{}", about.name, about.severity, about.summary));
+    }
+}
+
+fn explain(about: &About, output: &mut Output) {
+    output.document(&to_json(about));
+    output.line(&format!("{} ({}): {}", about.name, about.severity, about.summary));
+    output.line(&format!("  bad:        {}", about.bad));
+    output.line(&format!("  good:       {}", about.good));
+    output.line(&format!("  to mend it: {}", about.mend));
+    if about.rule.is_history() {
+        output.line("  It compares with a base: `bus validate --base origin/main`.");
+    }
+}
+
+fn to_json(about: &About) -> Value {
+    json!({
+        "bad": about.bad,
+        "good": about.good,
+        "history": about.rule.is_history(),
+        "mend": about.mend,
+        "name": about.name,
+        "severity": about.severity.as_str(),
+        "summary": about.summary,
+    })
+}

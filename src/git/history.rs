@@ -1,0 +1,211 @@
+//! What the history has: revisions, their merge bases, and the files of a commit; and which files of the worktree are
+//! still what git knows.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use gix::index::entry::stat::Options as StatOptions;
+use gix::index::entry::{Stage, Stat};
+use gix::objs::tree::EntryKind;
+
+use super::error::store;
+use super::{Error, ObjectId, Repository};
+
+/// The history of a repository.
+pub struct History {
+    repo: gix::Repository,
+}
+
+/// A file in a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TreeFile {
+    /// Its bytes.
+    pub id: ObjectId,
+    /// Whether it is a regular file, and no link.
+    pub is_regular: bool,
+}
+
+/// What git's index knows of the worktree.
+pub struct Indexed {
+    index: Option<gix::worktree::Index>,
+}
+
+impl Repository {
+    /// Opens the history, for what needs more than refs and single objects.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the repository cannot be read.
+    pub fn history(&self) -> Result<History, Error> {
+        let options = gix::open::Options::isolated().with(gix::sec::Trust::Full).open_path_as_is(true);
+        let opened = gix::open_opts(self.git_dir(), options);
+        let mut repo = opened.map_err(|error| store("open", &self.git_dir().display().to_string(), &error))?;
+        repo.object_cache_size_if_unset(4 * 1024 * 1024);
+        Ok(History { repo })
+    }
+}
+
+impl History {
+    /// The commit that `revision` names, as gitrevisions(7) spells it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRevision`] where there is none; [`Error::TooShallow`] where a shallow clone may have cut it off.
+    pub fn commit(&self, revision: &str) -> Result<ObjectId, Error> {
+        let missing = || self.missing(revision);
+        let object = self.repo.rev_parse_single(revision).map_err(|_| missing())?.object().map_err(|_| missing())?;
+        object.peel_to_commit().map(|commit| commit.id).map_err(|_| missing())
+    }
+
+    /// The commit that HEAD is at; none on a branch without commits.
+    #[must_use]
+    pub fn head(&self) -> Option<ObjectId> {
+        self.repo.head_id().ok().map(gix::Id::detach)
+    }
+
+    /// The parents of a commit, also those that a shallow clone does not have.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the commit cannot be read.
+    pub fn parents(&self, commit: ObjectId) -> Result<Vec<ObjectId>, Error> {
+        let found = self.repo.find_commit(commit).map_err(|error| store("read", &commit.to_string(), &error))?;
+        Ok(found.parent_ids().map(gix::Id::detach).collect())
+    }
+
+    /// The best common ancestors of two commits: one but for criss-cross merges, none where the histories are strangers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooShallow`] where a shallow clone lacks what tells; [`Error::Store`] where the history cannot be read.
+    pub fn merge_bases(&self, one: ObjectId, other: ObjectId) -> Result<Vec<ObjectId>, Error> {
+        let shallow = self.is_shallow();
+        let too_shallow = || Error::TooShallow { revision: other.to_string() };
+        let bases = self.repo.merge_bases_many(one, &[other]);
+        let bases = bases.map_err(|error| if shallow { too_shallow() } else { store("read", "the history", &error) })?;
+        if bases.is_empty() && shallow { Err(too_shallow()) } else { Ok(bases.into_iter().map(gix::Id::detach).collect()) }
+    }
+
+    /// The files of a commit below the folders `below` (names at the root), by their paths.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where a tree cannot be read.
+    pub fn files(&self, commit: ObjectId, below: &[&str]) -> Result<BTreeMap<String, TreeFile>, Error> {
+        let refused = |error: gix::Error| store("read", &commit.to_string(), &error);
+        let tree = self.repo.find_commit(commit).and_then(|commit| commit.tree()).map_err(refused)?;
+        let mut files = BTreeMap::new();
+        let mut folders: Vec<(String, ObjectId)> = Vec::new();
+        for entry in tree.iter() {
+            let entry = entry.map_err(refused)?;
+            let name = entry.filename().to_string();
+            if entry.mode().is_tree() && below.contains(&name.as_str()) {
+                folders.push((name, entry.object_id()));
+            } else if below.contains(&name.as_str()) {
+                files.insert(name, tree_file(entry.mode().kind(), entry.object_id()));
+            }
+        }
+        while let Some((path, id)) = folders.pop() {
+            let tree = self.repo.find_tree(id).map_err(refused)?;
+            for entry in tree.iter() {
+                let entry = entry.map_err(refused)?;
+                let path = format!("{path}/{}", entry.filename());
+                match entry.mode().kind() {
+                    EntryKind::Tree => folders.push((path, entry.object_id())),
+                    kind => drop(files.insert(path, tree_file(kind, entry.object_id()))),
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// The bytes of a file in a commit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where they cannot be read.
+    pub fn read(&self, blob: ObjectId) -> Result<Vec<u8>, Error> {
+        let found = self.repo.find_object(blob).map_err(|error| store("read", &blob.to_string(), &error))?;
+        Ok(found.detach().data)
+    }
+
+    /// How many bytes a file in a commit has; none where it cannot be read.
+    #[must_use]
+    pub fn size(&self, blob: ObjectId) -> Option<u64> {
+        self.repo.find_header(blob).ok().map(|header| header.size())
+    }
+
+    /// All refs and the commits that they are at, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the refs cannot be read.
+    pub fn refs(&self) -> Result<BTreeMap<String, ObjectId>, Error> {
+        let refused = |error: &(dyn std::error::Error + 'static)| store("read", "the refs", error);
+        let platform = self.repo.references().map_err(|error| refused(&error))?;
+        let all = platform.all().map_err(|error| refused(&error))?;
+        let mut refs = BTreeMap::new();
+        for mut reference in all.flatten() {
+            let name = reference.name().as_bstr().to_string();
+            if let Ok(commit) = reference.peel_to_commit() {
+                refs.insert(name, commit.id);
+            }
+        }
+        Ok(refs)
+    }
+
+    /// The branch that the remote `origin` calls its default, as a ref that is here.
+    #[must_use]
+    pub fn default_branch(&self) -> Option<String> {
+        let head = self.repo.find_reference("refs/remotes/origin/HEAD").ok();
+        let named = head.and_then(|head| head.target().try_name().map(|name| name.as_bstr().to_string()));
+        let usual = ["origin/main", "origin/master", "main", "master"].map(str::to_owned);
+        named.into_iter().chain(usual).find(|name| self.commit(name).is_ok())
+    }
+
+    /// What git's index knows of the worktree.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where there is an index and it cannot be read.
+    pub fn indexed(&self) -> Result<Indexed, Error> {
+        let index = self.repo.try_index().map_err(|error| store("read", "the index", &error))?;
+        Ok(Indexed { index })
+    }
+
+    /// Whether the clone has only the newest part of the history.
+    #[must_use]
+    pub fn is_shallow(&self) -> bool {
+        self.repo.is_shallow().unwrap_or(false)
+    }
+
+    fn missing(&self, revision: &str) -> Error {
+        let revision = revision.to_owned();
+        if self.is_shallow() { Error::TooShallow { revision } } else { Error::NoRevision { revision } }
+    }
+}
+
+impl Indexed {
+    /// The blob that the worktree's file `path` was when git last looked, if by its size and times it still is that.
+    #[must_use]
+    pub fn blob_of(&self, root: &Path, path: &str) -> Option<ObjectId> {
+        let index = self.index.as_ref()?;
+        let entry = index.entry_by_path_and_stage(path.into(), Stage::Unconflicted)?;
+        let metadata = gix::index::fs::Metadata::from_path_no_follow(&root.join(path)).ok()?;
+        let options = StatOptions { trust_ctime: true, check_stat: true, use_nsec: true, use_stdev: false };
+        let now = Stat::from_fs(&metadata).ok()?;
+        // A file that was changed within the clock's tick of the index looks unchanged (git's "racy git problem").
+        let same = entry.stat.matches(&now, options) && !entry.stat.is_racy(index.timestamp(), options);
+        same.then_some(entry.id)
+    }
+}
+
+/// The name that git would give to a file's bytes; none where they collide on purpose with others.
+#[must_use]
+pub fn blob_id(bytes: &[u8]) -> Option<ObjectId> {
+    gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::objs::Kind::Blob, bytes).ok()
+}
+
+fn tree_file(kind: EntryKind, id: ObjectId) -> TreeFile {
+    TreeFile { id, is_regular: matches!(kind, EntryKind::Blob | EntryKind::BlobExecutable) }
+}

@@ -1,0 +1,179 @@
+//! The validator: reads a bus and what it grew from, and tells what is not sound. It never writes (design, section 5).
+
+mod append_only;
+mod base;
+mod error;
+mod faults;
+mod files;
+mod finding;
+mod format;
+mod handover;
+mod hashes;
+mod history;
+mod lines;
+mod logs;
+mod plans;
+mod records;
+mod rewrites;
+mod rule;
+
+use std::collections::HashSet;
+
+use base::{Base, Commit, Delta};
+use files::{Found, Kind, Stands};
+use finding::Findings;
+use hashes::Secret;
+use logs::{Author, Known, LineCheck, LineFile};
+use records::Surroundings;
+
+use crate::git::{Error as GitError, History, ObjectId, Repository};
+use crate::record::AgentId;
+use crate::store::{Error as StoreError, Verb};
+
+pub use error::Error;
+pub use finding::{Finding, Place, Report, SHOWN, Selection};
+pub use rule::{About, NoSuchRule, Rule, Severity};
+
+/// What is to be validated.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// What the tree is compared with.
+    pub base: Against,
+    /// Other branches, that may not hold what this tree holds: patterns of the names of refs, short or in full.
+    pub refs: Vec<glob::Pattern>,
+    /// The branch that is judged, where it is not the one that is checked out.
+    pub branch: Option<String>,
+    /// Which rules are looked at.
+    pub rules: Selection,
+}
+
+/// What a tree is compared with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Against {
+    /// Nothing: only the tree itself is looked at.
+    #[default]
+    Nothing,
+    /// What it grew from, seen from this revision.
+    Revision(String),
+    /// What a check of a pull request compares with: the first parent of a merge commit, else what HEAD and the default
+    /// branch grew from. The branch is named where it is known.
+    PullRequest {
+        /// The name of the branch that the work is to be merged into.
+        into: Option<String>,
+    },
+}
+
+/// Validates the bus in the worktree of `repo`.
+///
+/// # Errors
+///
+/// [`Error::NoBus`] where neither the tree nor the base has one; [`Error::Git`] where the base is not
+/// there; [`Error::Store`] where a file cannot be read.
+pub fn validate(repo: &Repository, query: &Query) -> Result<Report, Error> {
+    let mut refused = Vec::new();
+    let found = files::walk(repo.root(), |error| refused.push(error));
+    if let Some(error) = refused.pop() {
+        let path = error.path().unwrap_or(repo.root()).to_owned();
+        return Err(StoreError::io(Verb::Read, &path)(error.into()).into());
+    }
+    let history = repo.history()?;
+    let base = base_of(&history, &query.base)?.map(|commit| Base::find(&history, commit)).transpose()?;
+    let has_bus = found.iter().any(|found| found.path.starts_with("_bus/"));
+    if !has_bus && !base.as_ref().is_some_and(|base| base.commits.iter().any(Commit::has_bus)) {
+        return Err(Error::NoBus { root: repo.root().to_owned() });
+    }
+    Run { repo, history: &history, found: &found, base: base.as_ref(), query, secret: Secret::random() }.run()
+}
+
+fn base_of(history: &History, against: &Against) -> Result<Option<ObjectId>, Error> {
+    let into = match against {
+        Against::Nothing => return Ok(None),
+        Against::Revision(revision) => return Ok(Some(history.commit(revision)?)),
+        Against::PullRequest { into } => into,
+    };
+    let Some(head) = history.head() else { return Ok(None) };
+    if let [first, _, ..] = history.parents(head)?.as_slice() {
+        return Ok(Some(history.commit(&first.to_string())?));
+    }
+    let named = into.as_ref().map(|branch| format!("origin/{branch}"));
+    match named.or_else(|| history.default_branch()) {
+        Some(branch) => Ok(Some(history.commit(&branch)?)),
+        None if history.is_shallow() => Err(Error::Git(GitError::TooShallow { revision: "the default branch".to_owned() })),
+        None => Ok(None),
+    }
+}
+
+/// One run of the validator.
+struct Run<'a> {
+    repo: &'a Repository,
+    history: &'a History,
+    found: &'a [Found],
+    base: Option<&'a Base>,
+    query: &'a Query,
+    secret: Secret,
+}
+
+impl Run<'_> {
+    fn run(&self) -> Result<Report, Error> {
+        let mut findings = Findings::new(self.query.rules.clone());
+        let news = self.news()?;
+        records::check_names(&mut findings, self.found, |path| news.contains(path));
+        self.check_records(&mut findings, &news)?;
+        let author = self.author()?;
+        let mut files = self.line_files(&news);
+        let others = self.other_branches()?;
+        self.check_history(&mut findings, &news, &author, &mut files, &others)?;
+        LineCheck { root: self.repo.root(), files: &files, author: &author, secret: self.secret }.run(&mut findings)?;
+        let (findings, counts) = findings.finish();
+        let base = self.base.map(|base| base.revision.to_string());
+        Ok(Report { findings, counts, base, refs: others.into_keys().collect(), files: news.len() })
+    }
+
+    /// The paths that are judged: what differs from the base; everything without one.
+    fn news(&self) -> Result<HashSet<&str>, Error> {
+        let all = self.found.iter();
+        let Some(base) = self.base else { return Ok(all.map(|found| found.path.as_str()).collect()) };
+        let delta = Delta { root: self.repo.root(), history: self.history, indexed: self.history.indexed()? };
+        // A receipt that is gone is told of where a plan names it.
+        let plans = base.commits.iter().any(|commit| commit.has_lost_a_receipt(self.repo.root()));
+        let is_news = |found: &&Found| (plans && found.kind == Some(Kind::Plan)) || delta.is_news(base, found);
+        Ok(all.filter(is_news).map(|found| found.path.as_str()).collect())
+    }
+
+    /// The files of one sort that can be read and are news.
+    fn readable<'a>(&'a self, news: &'a HashSet<&str>) -> impl Iterator<Item = (&'a str, Kind)> {
+        let files =
+            self.found.iter().filter(|found| !matches!(found.stands, Stands::Not(_)) && news.contains(found.path.as_str()));
+        files.filter_map(|found| Some((found.path.as_str(), found.kind?)))
+    }
+
+    fn check_records(&self, findings: &mut Findings, news: &HashSet<&str>) -> Result<(), Error> {
+        let around = Surroundings::new(self.repo.root(), self.found);
+        let records: Vec<_> = self.readable(news).filter(|(_, kind)| !kind.is_lines()).collect();
+        let start = || findings.sister();
+        let sisters = lines::on_all_cores(records.len(), start, |findings, number| {
+            let (path, kind) = records[number];
+            records::check(findings, &around, path, kind)
+        })?;
+        sisters.into_iter().for_each(|sister| findings.join(sister, |_, place| place));
+        Ok(())
+    }
+
+    fn line_files(&self, news: &HashSet<&str>) -> Vec<LineFile> {
+        let files = self.readable(news).filter(|(_, kind)| kind.is_lines());
+        files.map(|(path, kind)| LineFile { path: path.to_owned(), kind, known: Known::default() }).collect()
+    }
+
+    /// The one agent that may change something on this branch; none where the branch is nobody's own, or a manager's.
+    fn author(&self) -> Result<Author, Error> {
+        let Some(base) = self.base else { return Ok(None) };
+        let branch = self.query.branch.clone().or_else(|| self.repo.branch());
+        let agent = branch.as_deref().and_then(|branch| {
+            let (agent, rest) = branch.strip_prefix("agent/")?.split_once('/')?;
+            AgentId::new(agent).ok().filter(|_| !rest.is_empty())
+        });
+        let Some(agent) = agent else { return Ok(None) };
+        let is_manager = self.managers(base)?.contains(&agent);
+        Ok(Some(agent).filter(|_| !is_manager))
+    }
+}

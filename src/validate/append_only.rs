@@ -1,0 +1,207 @@
+//! The log is append-only: every line of the base is still there, in its order (design, section 5).
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::finding::{Findings, Place};
+use super::hashes::{BLANK, Secret};
+use super::rule::Rule;
+use crate::store::{Error, Verb};
+
+/// How much of a line a message shows, in letters.
+const QUOTED: usize = 80;
+
+/// How much of a file is compared at a time, in bytes.
+const BLOCK: usize = 256 * 1024;
+
+/// What became of a line of the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It stands there, from 0.
+    At(usize),
+    /// It is nowhere in the file.
+    Gone,
+    /// It is there, but not in its place.
+    Moved,
+    /// It is blank, or stands further up in the base already: readers drop doubles.
+    Idle,
+}
+
+/// A file of lines as the base has it.
+pub(super) struct BaseLines<'a> {
+    pub(super) path: &'a str,
+    pub(super) bytes: &'a [u8],
+}
+
+/// The lines of the other files of the log, to which a line may have moved.
+pub(super) type Elsewhere<'a> = &'a HashSet<u64>;
+
+impl BaseLines<'_> {
+    /// Whether the file `now` begins with the base's bytes, so that nothing but new lines can have been added.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the file cannot be read.
+    pub(super) fn is_beginning_of(&self, now: &Path) -> Result<bool, Error> {
+        let refused = Error::io(Verb::Read, now);
+        let compare = || -> std::io::Result<bool> {
+            let mut file = File::open(now)?;
+            let mut block = vec![0; BLOCK];
+            for expected in self.bytes.chunks(BLOCK) {
+                let block = &mut block[..expected.len()];
+                match file.read_exact(block) {
+                    Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
+                    read => read?,
+                }
+                if block != expected {
+                    return Ok(false);
+                }
+            }
+            // A last line without a newline must end where it ended.
+            let mut next = [0];
+            let ended = self.bytes.is_empty() || self.bytes.ends_with(b"\n");
+            Ok(ended || file.read(&mut next)? == 0 || next == *b"\n")
+        };
+        compare().map_err(refused)
+    }
+
+    /// The lines of the base, as hashes.
+    pub(super) fn hashes(&self, secret: Secret) -> Vec<u64> {
+        // Reading from memory cannot fail.
+        secret.lines(self.bytes).unwrap_or_default()
+    }
+
+    /// Compares with the lines `now` of the same file, and tells what is missing or out of its place.
+    pub(super) fn compare(&self, findings: &mut Findings, secret: Secret, now: &[u64], elsewhere: Elsewhere<'_>) {
+        let before = self.hashes(secret);
+        let known: HashSet<u64> = before.iter().copied().collect();
+        let mut lines = self.bytes.split(|byte| *byte == b'\n').enumerate();
+        // Where a line that is missing would stand, from 0: after the last one that is there.
+        let mut next = 0;
+        for (index, fate) in fates(&before, now).into_iter().enumerate() {
+            let what = match fate {
+                Fate::Idle => continue,
+                Fate::At(place) => {
+                    next = place + 1;
+                    continue;
+                }
+                Fate::Gone if elsewhere.contains(&before[index]) => continue,
+                Fate::Gone => "is gone, or was changed",
+                Fate::Moved => "stands in another place now",
+            };
+            let text = lines.find(|(number, _)| *number == index).map_or(&b""[..], |(_, text)| text);
+            let place = Place::line((next + 1).min(now.len().max(1)));
+            let words = || format!("line {} of the base {what}: `{}`", index + 1, quote(text));
+            findings.add(Rule::AppendOnly, self.path, Some(place), words);
+            // A new line in its place is the line as it was changed.
+            next += usize::from(fate == Fate::Gone && now.get(next).is_some_and(|line| !known.contains(line)));
+        }
+    }
+
+    /// Tells that the file is gone, unless all its lines stand elsewhere.
+    pub(super) fn compare_with_nothing(&self, findings: &mut Findings, secret: Secret, elsewhere: Elsewhere<'_>) {
+        let before = self.hashes(secret);
+        let lines = before.iter().filter(|line| **line != BLANK).count();
+        let gone = before.iter().filter(|line| **line != BLANK && !elsewhere.contains(line)).count();
+        if gone > 0 {
+            let words = || format!("the base's file is gone, and with it {gone} of its {lines} lines");
+            findings.add(Rule::AppendOnly, self.path, None, words);
+        }
+    }
+}
+
+/// What became of each line of `before`.
+fn fates(before: &[u64], now: &[u64]) -> Vec<Fate> {
+    let mut places: Vec<(u64, usize)> = now.iter().enumerate().map(|(place, line)| (*line, place)).collect();
+    places.sort_unstable();
+    let from = |line: u64, place: usize| {
+        let index = places.partition_point(|entry| *entry < (line, place));
+        places.get(index).filter(|entry| entry.0 == line).map(|entry| entry.1)
+    };
+    let mut seen = HashSet::new();
+    let mut fates = vec![Fate::Idle; before.len()];
+    let mut present = Vec::new();
+    let (mut next, mut in_order) = (0, true);
+    for (index, line) in before.iter().enumerate().filter(|(_, line)| **line != BLANK && seen.insert(**line)) {
+        fates[index] = match (from(*line, 0), from(*line, next)) {
+            (None, _) => Fate::Gone,
+            (Some(first), later) => {
+                present.push((index, first));
+                in_order &= later.is_some();
+                next = later.map_or(next, |place| place + 1);
+                later.map_or(Fate::Moved, Fate::At)
+            }
+        }
+    }
+    if !in_order {
+        let moved: HashSet<usize> = out_of_order(&present).into_iter().collect();
+        let fate = |index, place| if moved.contains(&index) { Fate::Moved } else { Fate::At(place) };
+        present.into_iter().for_each(|(index, place)| fates[index] = fate(index, place));
+    }
+    fates
+}
+
+/// The fewest lines that must be taken out of `lines` (line of the base, place now) so that the others are in order.
+fn out_of_order(lines: &[(usize, usize)]) -> Vec<usize> {
+    // The longest increasing run, by patience sorting: `tops[n]` ends the best run of n + 1 lines.
+    let mut tops: Vec<usize> = Vec::new();
+    let mut before: Vec<Option<usize>> = Vec::with_capacity(lines.len());
+    for (number, (_, place)) in lines.iter().enumerate() {
+        let pile = tops.partition_point(|top| lines[*top].1 < *place);
+        before.push(pile.checked_sub(1).map(|pile| tops[pile]));
+        if pile == tops.len() { tops.push(number) } else { tops[pile] = number }
+    }
+    let stays: HashSet<usize> = std::iter::successors(tops.last().copied(), |number| before[*number]).collect();
+    lines.iter().enumerate().filter(|(number, _)| !stays.contains(number)).map(|(_, (index, _))| *index).collect()
+}
+
+fn quote(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&line[..line.len().min(4 * QUOTED)]);
+    match text.char_indices().nth(QUOTED) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Fate::{At, Gone, Idle, Moved};
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_missing_or_moved_is_told_and_nothing_else() {
+        let cases: [(&[u64], &[u64], &[Fate]); 9] = [
+            (&[1, 2, 3], &[1, 2, 3, 4], &[At(0), At(1), At(2)]),
+            (&[1, 2, 3], &[4, 1, 5, 2, 3], &[At(1), At(3), At(4)]),
+            (&[1, 2, 3], &[1, 3], &[At(0), Gone, At(1)]),
+            (&[1, 2, 3], &[1, 9, 3], &[At(0), Gone, At(2)]),
+            (&[1, 2, 3], &[3, 1, 2], &[At(1), At(2), Moved]),
+            (&[1, 2, 3, 4], &[2, 3, 4, 1], &[Moved, At(0), At(1), At(2)]),
+            (&[1, BLANK, 1, 2], &[1, 2], &[At(0), Idle, Idle, At(1)]),
+            (&[1, 2, 3], &[2, 1, 2, 3], &[At(1), At(2), At(3)]),
+            (&[1, 2], &[], &[Gone, Gone]),
+        ];
+        for (before, now, expected) in cases {
+            assert_eq!(fates(before, now), expected, "{before:?} {now:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn a_subsequence_is_never_told_of_and_anything_else_always(
+            before in prop::collection::vec(1..12u64, 0..10), now in prop::collection::vec(1..12u64, 0..14),
+        ) {
+            let mut seen = HashSet::new();
+            let once: Vec<u64> = before.iter().copied().filter(|line| seen.insert(*line)).collect();
+            let mut rest = now.iter();
+            let is_subsequence = once.iter().all(|line| rest.any(|other| other == line));
+            let told = fates(&before, &now).into_iter().any(|fate| matches!(fate, Gone | Moved));
+            prop_assert_eq!(!told, is_subsequence);
+        }
+    }
+}

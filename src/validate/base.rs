@@ -1,0 +1,110 @@
+//! What the tree is compared with: the base, and what has changed since.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use super::files::{Found, Kind, ROOTS, Stands, kind_of};
+use crate::git::{Error, History, Indexed, ObjectId, TreeFile, blob_id};
+
+/// The longest file that is hashed to see whether it has changed; of a longer one the size tells, or its lines.
+const MAX_HASHED: u64 = 64 * 1024 * 1024;
+
+/// The files of the bus in a commit.
+#[derive(Debug)]
+pub(super) struct Commit {
+    /// The files of the bus, by path.
+    pub(super) files: BTreeMap<String, (Kind, TreeFile)>,
+    /// Every file below the bus's folders, receipts included.
+    all: HashSet<String>,
+}
+
+impl Commit {
+    pub(super) fn read(history: &History, id: ObjectId) -> Result<Self, Error> {
+        let files = history.files(id, &ROOTS)?;
+        let all = files.keys().filter(|path| path.starts_with("_report/")).cloned().collect();
+        let of_bus = |(path, file): (String, TreeFile)| match kind_of(&path) {
+            Some((kind, true)) => Some((path, (kind, file))),
+            _ => None,
+        };
+        Ok(Self { all, files: files.into_iter().filter_map(of_bus).collect() })
+    }
+
+    /// Whether the commit has anything of a bus.
+    pub(super) fn has_bus(&self) -> bool {
+        self.files.keys().any(|path| path.starts_with("_bus/"))
+    }
+
+    /// Whether a receipt of the commit is not there any more.
+    pub(super) fn has_lost_a_receipt(&self, root: &Path) -> bool {
+        self.all.iter().any(|path| !root.join(path).is_file())
+    }
+}
+
+/// The commits that the tree grew from: one but for criss-cross merges.
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) commits: Vec<Commit>,
+    /// The commit that was asked for, where the tree did not grow from it but beside it.
+    pub(super) beside: Option<Commit>,
+    pub(super) revision: ObjectId,
+}
+
+impl Base {
+    /// Finds what the tree of HEAD and the worktree shall be compared with when `revision` is asked for.
+    pub(super) fn find(history: &History, revision: ObjectId) -> Result<Self, Error> {
+        let roots = match history.head() {
+            Some(head) => history.merge_bases(head, revision)?,
+            None => Vec::new(),
+        };
+        let roots = if roots.is_empty() { vec![revision] } else { roots };
+        let beside = if roots.contains(&revision) { None } else { Some(Commit::read(history, revision)?) };
+        let commits = roots.into_iter().map(|root| Commit::read(history, root)).collect::<Result<_, _>>()?;
+        Ok(Self { commits, beside, revision })
+    }
+
+    /// The base's files that are not in the tree any more, each once.
+    pub(super) fn gone<'a>(&'a self, found: &[Found]) -> Vec<(&'a Commit, &'a str, Kind, TreeFile)> {
+        let here: HashSet<&str> = found.iter().map(|found| found.path.as_str()).collect();
+        let mut told = HashSet::new();
+        let files = self.commits.iter().flat_map(|commit| commit.files.iter().map(move |file| (commit, file)));
+        let gone = files.filter(|(_, (path, _))| !here.contains(path.as_str()));
+        gone.filter(|(_, (path, _))| told.insert(path.as_str()))
+            .map(|(commit, (path, (kind, file)))| (commit, path.as_str(), *kind, *file))
+            .collect()
+    }
+}
+
+/// Which files of the worktree are not what the base has.
+pub(super) struct Delta<'a> {
+    pub(super) root: &'a Path,
+    pub(super) history: &'a History,
+    pub(super) indexed: Indexed,
+}
+
+impl Delta<'_> {
+    /// Whether `found` differs from what each commit of the base has at its path.
+    pub(super) fn is_news(&self, base: &Base, found: &Found) -> bool {
+        let known: Vec<TreeFile> =
+            base.commits.iter().filter_map(|commit| commit.files.get(&found.path)).map(|(_, file)| *file).collect();
+        if known.is_empty() || found.stands != Stands::Rightly {
+            return true;
+        }
+        let id = self.blob_of(&found.path, &known);
+        !known.iter().any(|file| file.is_regular && Some(file.id) == id)
+    }
+
+    /// The name that git gives to the file's bytes; none where it can be none of `known`.
+    fn blob_of(&self, path: &str, known: &[TreeFile]) -> Option<ObjectId> {
+        if let Some(id) = self.indexed.blob_of(self.root, path) {
+            return Some(id);
+        }
+        let place = self.root.join(path);
+        let length = place.metadata().ok()?.len();
+        let fits = known.iter().any(|file| self.history.size(file.id) == Some(length));
+        if !fits || length > MAX_HASHED {
+            return None;
+        }
+        // A file that cannot be read here is read, and told of, where it is checked.
+        blob_id(&std::fs::read(place).ok()?)
+    }
+}

@@ -1,0 +1,162 @@
+//! Which files are a bus's, and what each of them is (design, section 2).
+
+use std::fs::FileType;
+use std::path::Path;
+
+use walkdir::{DirEntry, WalkDir};
+
+/// The folders at the root that a bus is made of.
+pub(super) const ROOTS: [&str; 4] = ["_bus", "_plans", "queue", "_report"];
+
+/// What a file of the bus holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Claim,
+    Assignment,
+    Plan,
+    QueueItem,
+    Registry,
+    Config,
+    /// Events.
+    Log,
+    /// Messages.
+    Channel,
+    /// What the guard refused.
+    Refusals,
+}
+
+impl Kind {
+    /// Whether it is JSONL, one object a line.
+    pub(super) const fn is_lines(self) -> bool {
+        matches!(self, Self::Log | Self::Channel | Self::Refusals)
+    }
+}
+
+/// What stands in the worktree where a file of the bus should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// A file at its place.
+    Rightly,
+    /// A file in a folder where no reader looks.
+    Misplaced,
+    /// Something that is no file.
+    Not(&'static str),
+}
+
+/// A file of the bus in the worktree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Below the root, with `/` between folders.
+    pub(super) path: String,
+    /// None where a folder of the bus is no folder.
+    pub(super) kind: Option<Kind>,
+    pub(super) stands: Stands,
+}
+
+/// The name of a file without its folder.
+pub(super) fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// What the name of a record file says about what is in it: `QUEUE-001` of `_bus/claims/QUEUE-001.json`.
+pub(super) fn stem_of(path: &str) -> &str {
+    let name = name_of(path);
+    [".plan.json", ".jsonl", ".json"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
+}
+
+/// What the file at `path` is to a bus, and whether it is at its place.
+pub(super) fn kind_of(path: &str) -> Option<(Kind, bool)> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let name = *parts.last()?;
+    let ends = |end: &str| name.ends_with(end) && !name.starts_with('.');
+    match parts.as_slice() {
+        ["_bus", "claims", .., _] if ends(".json") => Some((Kind::Claim, parts.len() == 3)),
+        ["_bus", "assignments", .., _] if ends(".json") => Some((Kind::Assignment, parts.len() == 3)),
+        ["_bus", "events", .., _] if ends(".jsonl") => Some((Kind::Log, parts.len() == 3)),
+        ["_bus", "messages", .., _] if ends(".jsonl") => Some((Kind::Channel, parts.len() == 3)),
+        ["_bus", "meta", "agents.json"] => Some((Kind::Registry, true)),
+        ["_bus", "config.toml"] => Some((Kind::Config, true)),
+        ["_plans", _] if ends(".plan.json") => Some((Kind::Plan, true)),
+        ["queue", _] if ends(".md") && name.as_bytes()[0].is_ascii_digit() => Some((Kind::QueueItem, true)),
+        ["_report", "agent", _, "errors.jsonl"] => Some((Kind::Refusals, true)),
+        _ => None,
+    }
+}
+
+/// All files of the bus in the worktree `root`, by path; what cannot be listed is given to `refused`.
+pub(super) fn walk(root: &Path, mut refused: impl FnMut(walkdir::Error)) -> Vec<Found> {
+    let mut found = Vec::new();
+    let walks = [("_bus", usize::MAX), ("_plans", 1), ("queue", 1), ("_report", 0), ("_report/agent", 2)];
+    for (folder, depth) in walks {
+        for entry in WalkDir::new(root.join(folder)).max_depth(depth) {
+            match entry {
+                Ok(entry) => found.extend(look(root, &entry)),
+                Err(error) if error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound) => {}
+                Err(error) => refused(error),
+            }
+        }
+    }
+    found.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    found.dedup();
+    found
+}
+
+fn look(root: &Path, entry: &DirEntry) -> Option<Found> {
+    let relative = entry.path().strip_prefix(root).ok()?;
+    let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+    let path = parts.join("/");
+    let kind = kind_of(&path);
+    let stands = match (kind, what(entry.file_type())) {
+        (None, Some(what)) if is_folder_of_bus(&path) && what != "a folder" => Stands::Not(what),
+        (None, _) => return None,
+        (Some(_), Some(what)) => Stands::Not(what),
+        (Some((_, true)), None) => Stands::Rightly,
+        (Some((_, false)), None) => Stands::Misplaced,
+    };
+    Some(Found { path, kind: kind.map(|(kind, _)| kind), stands })
+}
+
+/// What something is that is no regular file.
+fn what(kind: FileType) -> Option<&'static str> {
+    match (kind.is_file(), kind.is_symlink(), kind.is_dir()) {
+        (true, ..) => None,
+        (_, true, _) => Some("a symlink"),
+        (.., true) => Some("a folder"),
+        _ => Some("a device"),
+    }
+}
+
+/// Whether a folder of the bus is expected at `path`.
+fn is_folder_of_bus(path: &str) -> bool {
+    let folders = ["_bus/claims", "_bus/assignments", "_bus/events", "_bus/messages", "_bus/meta", "_report/agent"];
+    ROOTS.contains(&path) || folders.contains(&path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_says_what_a_file_is() {
+        for (path, kind) in [
+            ("_bus/claims/Q-1.json", Some((Kind::Claim, true))),
+            ("_bus/claims/old/Q-1.json", Some((Kind::Claim, false))),
+            ("_bus/claims/.Q-1.json.tmp", None),
+            ("_bus/claims/.gitkeep", None),
+            ("_bus/claims/README.md", None),
+            ("_bus/events/a.jsonl", Some((Kind::Log, true))),
+            ("_bus/messages/agent-a.jsonl", Some((Kind::Channel, true))),
+            ("_plans/2025-09-19-x.plan.json", Some((Kind::Plan, true))),
+            ("_plans/README.md", None),
+            ("queue/001-x.md", Some((Kind::QueueItem, true))),
+            ("queue/README.md", None),
+            ("_report/agent/a/errors.jsonl", Some((Kind::Refusals, true))),
+            ("_report/agent/a/log.jsonl", None),
+            ("src/_bus/claims/Q-1.json", None),
+            ("", None),
+        ] {
+            assert_eq!(kind_of(path), kind, "{path}");
+        }
+        assert_eq!((stem_of("_plans/a.plan.json"), stem_of("_bus/events/a.b.jsonl")), ("a", "a.b"));
+    }
+}

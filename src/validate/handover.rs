@@ -1,0 +1,156 @@
+//! Who owned a task before and who owns it now: duplicate claims, lawful handovers, changes that are not one's own.
+
+use std::collections::BTreeMap;
+
+use super::finding::Findings;
+use super::logs::Author;
+use super::rule::Rule;
+use crate::git::{Error, History, Repository};
+use crate::record::{Claim, TaskId};
+
+/// A claim and where it was read.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) claim: Claim,
+    pub(super) bytes: Vec<u8>,
+    /// The file, below the root.
+    pub(super) path: String,
+}
+
+/// Claims by task.
+pub(super) type Claims = BTreeMap<TaskId, Held>;
+
+/// Whether the claim's own history has a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// It has.
+    Proved,
+    /// It has not.
+    Refuted,
+    /// It cannot be told here.
+    Open,
+}
+
+/// Judges how claims changed.
+pub(super) struct Judge<'a> {
+    pub(super) repo: &'a Repository,
+    pub(super) history: &'a History,
+    pub(super) author: &'a Author,
+}
+
+impl Judge<'_> {
+    /// Compares a claim with what the base had of it, where it had something.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where a claim's history cannot be read.
+    pub(super) fn changed(&self, findings: &mut Findings, before: Option<&Held>, now: &Held) -> Result<(), Error> {
+        let Some(before) = before else {
+            self.check_author(findings, None, now);
+            return Ok(());
+        };
+        let (old, new) = (&before.claim, &now.claim);
+        if old.same_claim(new) {
+            if new.revision < old.revision {
+                let words = || format!("revision {} of the claim follows {} ({})", new.revision, old.revision, old.status);
+                findings.add(Rule::ClaimRollback, &now.path, None, words);
+            }
+            self.check_author(findings, Some(before), now);
+            return Ok(());
+        }
+        if !old.status.is_live() {
+            self.check_author(findings, Some(before), now);
+            return Ok(());
+        }
+        let proof = self.prove(now)?;
+        match (new.succeeds(old), proof) {
+            (true, Proof::Proved) => {}
+            (true, Proof::Open) => findings.add(Rule::HandoverUnproved, &now.path, None, || {
+                format!("`{}` went from {} to {}, and no claim ref here can prove it", new.task_id, old.agent_id, new.agent_id)
+            }),
+            (true, Proof::Refuted) => findings.add(Rule::HandoverForged, &now.path, None, || {
+                format!(
+                    "`{}` went from {} to {}, and its claim ref knows no such record",
+                    new.task_id, old.agent_id, new.agent_id
+                )
+            }),
+            // The oldest of a full lineage falls out of it, and only the whole history can tell.
+            (false, Proof::Proved) if new.lineage_is_full() => {}
+            (false, _) => {
+                add_duplicate(findings, now, before, "the base");
+                return Ok(());
+            }
+        }
+        self.check_author(findings, Some(before), now);
+        Ok(())
+    }
+
+    /// Compares a live claim with what another branch, called `name`, has of it.
+    ///
+    /// Neither is at fault where one follows the other; where both cannot be, the one that was never confirmed is.
+    pub(super) fn beside(&self, findings: &mut Findings, now: &Held, theirs: &Held, name: &str) {
+        let (ours, other) = (&now.claim, &theirs.claim);
+        let both_live = ours.status.is_live() && other.status.is_live();
+        let one_follows = ours.same_claim(other) || ours.succeeds(other) || other.succeeds(ours);
+        let theirs_yields = other.confirmed == Some(false) && ours.confirmed != Some(false);
+        if both_live && !one_follows && !theirs_yields {
+            add_duplicate(findings, now, theirs, name);
+        }
+    }
+
+    /// On an agent's branch only its own claims change, but for those that it takes over lawfully.
+    fn check_author(&self, findings: &mut Findings, before: Option<&Held>, now: &Held) {
+        let Some(author) = self.author else { return };
+        let owner = &now.claim.agent_id;
+        if owner == author {
+            return;
+        }
+        let what = if before.is_some() { "changed" } else { "added" };
+        let words = || format!("the claim of `{owner}` on `{}` was {what} on a branch of `{author}`", now.claim.task_id);
+        findings.add(Rule::Tampering, &now.path, None, words);
+    }
+
+    /// Looks for the very bytes of a claim in the claim's history, here and as it was fetched.
+    fn prove(&self, now: &Held) -> Result<Proof, Error> {
+        let name = now.claim.task_id.as_str().to_ascii_uppercase();
+        let own = format!("refs/bus/claims/{name}");
+        let (fetched, end) = ("refs/bus-remote/", format!("/claims/{name}"));
+        let mut proof = Proof::Open;
+        for (reference, tip) in self.history.refs()? {
+            let is_fetched = reference.starts_with(fetched) && reference.ends_with(&end);
+            if reference != own && !is_fetched {
+                continue;
+            }
+            let mut link = self.repo.link(tip)?.ok();
+            let newest = link.as_ref().and_then(|link| Claim::parse(&link.body).ok());
+            while let Some(state) = link {
+                if state.body == now.bytes {
+                    return Ok(Proof::Proved);
+                }
+                link = match state.parent {
+                    Some(parent) => self.repo.link(parent)?.ok(),
+                    None => None,
+                };
+            }
+            // This clone's own ref may not have heard of a later state; the remote's has.
+            let behind = newest.is_none_or(|newest| newest.revision < now.claim.revision);
+            if is_fetched || !behind {
+                proof = Proof::Refuted;
+            }
+        }
+        Ok(proof)
+    }
+}
+
+fn add_duplicate(findings: &mut Findings, now: &Held, theirs: &Held, name: &str) {
+    let (ours, other) = (&now.claim, &theirs.claim);
+    let words = || {
+        let task = &ours.task_id;
+        let held = format!("{} holds `{task}` on {name}, since {}", other.agent_id, other.claimed_at);
+        match ours.confirmed {
+            Some(false) => format!("{held}, and wins: {} claimed it offline, and was never confirmed", ours.agent_id),
+            _ => format!("{held}, and {} here, since {}, without having been handed it", ours.agent_id, ours.claimed_at),
+        }
+    };
+    findings.add(Rule::DuplicateClaim, &now.path, None, words);
+}

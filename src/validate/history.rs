@@ -1,0 +1,157 @@
+//! The rules that compare a tree with its base and with other branches.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::base::{Base, Commit};
+use super::files::{Kind, name_of, stem_of};
+use super::finding::Findings;
+use super::handover::{Claims, Held, Judge};
+use super::logs::{Author, LineFile};
+use super::rule::Rule;
+use super::{Error, Run, plans, records};
+use crate::git::ObjectId;
+use crate::record::{AgentId, Claim, Config, QueueItem, TaskId};
+
+impl Run<'_> {
+    /// Compares with the base and with other branches; notes in `files` which of their lines are known.
+    pub(super) fn check_history(
+        &self,
+        findings: &mut Findings,
+        news: &HashSet<&str>,
+        author: &Author,
+        files: &mut [LineFile],
+        others: &BTreeMap<String, ObjectId>,
+    ) -> Result<(), Error> {
+        let ours = self.claims_here(news)?;
+        let judge = Judge { repo: self.repo, history: self.history, author };
+        if let Some(base) = self.base {
+            self.check_gone(findings, base);
+            self.check_plans(findings, base, news)?;
+            self.check_lines(findings, base, files)?;
+            for commit in &base.commits {
+                let before = self.claims_of(commit, |path| news.contains(path) || !self.stands(path))?;
+                for now in ours.values() {
+                    judge.changed(findings, before.get(&now.claim.task_id), now)?;
+                }
+            }
+            if let Some(beside) = &base.beside {
+                self.check_beside(findings, &judge, &ours, beside, "the base")?;
+            }
+        }
+        for (name, id) in others {
+            self.check_beside(findings, &judge, &ours, &Commit::read(self.history, *id)?, name)?;
+        }
+        Ok(())
+    }
+
+    fn check_beside(
+        &self,
+        findings: &mut Findings,
+        judge: &Judge<'_>,
+        ours: &Claims,
+        commit: &Commit,
+        name: &str,
+    ) -> Result<(), Error> {
+        let wanted = |path: &str| TaskId::new(stem_of(path)).is_ok_and(|task| ours.contains_key(&task));
+        let theirs = self.claims_of(commit, wanted)?;
+        for now in ours.values() {
+            if let Some(theirs) = theirs.get(&now.claim.task_id) {
+                judge.beside(findings, now, theirs, name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The managers that the base names: what a branch says of itself does not count.
+    pub(super) fn managers(&self, base: &Base) -> Result<Vec<AgentId>, Error> {
+        let mut managers = Vec::new();
+        for commit in &base.commits {
+            if let Some((_, file)) = commit.files.get("_bus/config.toml") {
+                let text = String::from_utf8(self.history.read(file.id)?).unwrap_or_default();
+                managers.extend(Config::parse(&text).unwrap_or_default().managers);
+            }
+        }
+        Ok(managers)
+    }
+
+    /// The claims in this tree that are news. What is no claim is told of elsewhere.
+    fn claims_here(&self, news: &HashSet<&str>) -> Result<Claims, Error> {
+        let mut claims = Claims::new();
+        for (path, _) in self.readable(news).filter(|(_, kind)| *kind == Kind::Claim) {
+            let bytes = records::read(&self.repo.root().join(path))?;
+            hold(&mut claims, path, bytes);
+        }
+        Ok(claims)
+    }
+
+    /// The claims of a commit whose paths are wanted.
+    fn claims_of(&self, commit: &Commit, wanted: impl Fn(&str) -> bool) -> Result<Claims, Error> {
+        let mut claims = Claims::new();
+        for (path, (kind, file)) in &commit.files {
+            if *kind == Kind::Claim && file.is_regular && wanted(path) {
+                hold(&mut claims, path, self.history.read(file.id)?);
+            }
+        }
+        Ok(claims)
+    }
+
+    fn stands(&self, path: &str) -> bool {
+        self.found.binary_search_by(|found| found.path.as_str().cmp(path)).is_ok()
+    }
+
+    /// Records of the base that are not here any more, under whatever name.
+    fn check_gone(&self, findings: &mut Findings, base: &Base) {
+        let here: HashSet<(Kind, String)> =
+            self.found.iter().filter_map(|found| Some((found.kind?, subject(found.kind?, &found.path)))).collect();
+        for (_, path, kind, _) in base.gone(self.found) {
+            // Lines are compared one by one, and the policy is nobody's record.
+            if kind.is_lines() || matches!(kind, Kind::Registry | Kind::Config) || here.contains(&(kind, subject(kind, path))) {
+                continue;
+            }
+            findings.add(Rule::RecordGone, path, None, || "the base has this file, and this tree has not".to_owned());
+        }
+    }
+
+    fn check_plans(&self, findings: &mut Findings, base: &Base, news: &HashSet<&str>) -> Result<(), Error> {
+        for (path, _) in self.readable(news).filter(|(_, kind)| *kind == Kind::Plan) {
+            for (_, before) in base.commits.iter().filter_map(|commit| commit.files.get(path)) {
+                let before = self.history.read(before.id)?;
+                plans::compare(findings, path, &before, &records::read(&self.repo.root().join(path))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The branches that `--refs` names, but for this one.
+    pub(super) fn other_branches(&self) -> Result<BTreeMap<String, ObjectId>, Error> {
+        let mut branches = BTreeMap::new();
+        if self.query.refs.is_empty() {
+            return Ok(branches);
+        }
+        let refs = self.history.refs()?;
+        let short = |name: &str| {
+            let starts = ["refs/heads/", "refs/remotes/"];
+            starts.iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name).to_owned()
+        };
+        for pattern in &self.query.refs {
+            let fits = |name: &str| pattern.matches(name) || pattern.matches(&short(name));
+            branches.extend(refs.iter().filter(|(name, _)| fits(name)).map(|(name, id)| (short(name), *id)));
+        }
+        let head = self.history.head();
+        branches.retain(|_, id| Some(*id) != head);
+        Ok(branches)
+    }
+}
+
+/// Adds what `bytes` hold, if that is a claim.
+fn hold(claims: &mut Claims, path: &str, bytes: Vec<u8>) {
+    if let Ok(claim) = Claim::parse(&bytes) {
+        claims.insert(claim.task_id.clone(), Held { claim, bytes, path: path.to_owned() });
+    }
+}
+
+/// What a record file is about, whatever letter case and slug its name has.
+fn subject(kind: Kind, path: &str) -> String {
+    let item = (kind == Kind::QueueItem).then(|| QueueItem::task(name_of(path))).flatten();
+    item.map_or_else(|| stem_of(path).to_owned(), |task| task.to_string()).to_ascii_lowercase()
+}

@@ -1,0 +1,241 @@
+//! The static rules of record files: claims, assignments, plans, queue items, the policy.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use super::faults::in_record;
+use super::files::{Found, Kind, Stands, name_of, stem_of};
+use super::finding::{Findings, Place};
+use super::rule::Rule;
+use crate::record::json::{self, MAX_RECORD, Object};
+use crate::record::{
+    Assignment, Claim, Config, Fault, PathStep, PlanRecord, Position, Progress, QueueItem, TaskId, Timestamp, locate,
+};
+use crate::store::{Error, Verb};
+
+/// What the rules of one file need to know of the others.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    root: PathBuf,
+    /// The plans that there are, in lower case.
+    plans: HashSet<String>,
+}
+
+impl Surroundings {
+    pub(super) fn new(root: &Path, found: &[Found]) -> Self {
+        let plans = found.iter().filter(|found| found.kind == Some(Kind::Plan));
+        Self { root: root.to_owned(), plans: plans.map(|plan| stem_of(&plan.path).to_ascii_lowercase()).collect() }
+    }
+}
+
+/// Reads a record file; one byte more than a record may have where it has more.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(Error::io(Verb::Read, path))?;
+    file.take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes).map_err(Error::io(Verb::Read, path))?;
+    Ok(bytes)
+}
+
+/// Checks a record file.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the file cannot be read.
+pub(super) fn check(findings: &mut Findings, around: &Surroundings, path: &str, kind: Kind) -> Result<(), Error> {
+    let bytes = read(&around.root.join(path))?;
+    match kind {
+        Kind::QueueItem => check_queue_item(findings, path, &bytes),
+        Kind::Config => check_config(findings, path, &bytes),
+        _ => check_json(findings, around, path, kind, &bytes),
+    }
+    Ok(())
+}
+
+fn check_json(findings: &mut Findings, around: &Surroundings, path: &str, kind: Kind, bytes: &[u8]) {
+    let object = match json::parse_record(bytes) {
+        Ok(object) => object,
+        Err(fault) => return in_record(findings, path, bytes, &[fault]),
+    };
+    if !bytes.ends_with(b"\n") {
+        let end = Place::from(Position::of(bytes, bytes.len()));
+        findings.add(Rule::NoFinalNewline, path, Some(end), || "the file does not end with a newline".to_owned());
+    }
+    let record = Record { path, bytes };
+    let checked = match kind {
+        Kind::Claim => {
+            record.check_claim(findings, around, &object);
+            Claim::from_object(object).map(drop)
+        }
+        Kind::Assignment => {
+            record.check_name(findings, "task_id", &object);
+            Assignment::from_object(object).map(drop)
+        }
+        Kind::Plan => {
+            record.check_name(findings, "plan_id", &object);
+            PlanRecord::from_object(object).map(|plan| record.check_plan(findings, around, &plan))
+        }
+        _ => Ok(()),
+    };
+    if let Err(faults) = checked {
+        in_record(findings, path, bytes, &faults);
+    }
+}
+
+/// A record file that is valid JSON.
+struct Record<'a> {
+    path: &'a str,
+    bytes: &'a [u8],
+}
+
+impl Record<'_> {
+    fn add(&self, findings: &mut Findings, rule: Rule, at: &[PathStep<'_>], message: impl FnOnce() -> String) {
+        findings.add(rule, self.path, Some(locate(self.bytes, at).into()), message);
+    }
+
+    fn check_name(&self, findings: &mut Findings, field: &str, object: &Object) {
+        let stem = stem_of(self.path);
+        if let Some(id) = text(object, field).filter(|id| !stem.eq_ignore_ascii_case(id)) {
+            let message = || format!("the file is called after `{stem}`, and its `{field}` is `{id}`");
+            self.add(findings, Rule::WrongFileName, &[PathStep::Key(field)], message);
+        }
+    }
+
+    /// Checks what a claim's fields say together, whatever faults others have.
+    fn check_claim(&self, findings: &mut Findings, around: &Surroundings, object: &Object) {
+        self.check_name(findings, "task_id", object);
+        if let (Some(branch), Some(agent)) = (text(object, "branch"), text(object, "agent_id")) {
+            let prefix = format!("agent/{agent}/");
+            let begin = branch.get(..prefix.len()).unwrap_or_default();
+            if branch.len() == prefix.len() || !begin.eq_ignore_ascii_case(&prefix) {
+                let message = || format!("the branch `{branch}` is not under `{prefix}`");
+                self.add(findings, Rule::WrongBranch, &[PathStep::Key("branch")], message);
+            }
+        }
+        let time = |field| text(object, field).and_then(|text| text.parse::<Timestamp>().ok());
+        if let (Some(claimed), Some(released)) = (time("claimed_at"), time("released_at"))
+            && released < claimed
+        {
+            let message = || format!("it was released at {released} and claimed only at {claimed}");
+            self.add(findings, Rule::ReleasedBeforeClaimed, &[PathStep::Key("released_at")], message);
+        }
+        if let Some(plan) = text(object, "plan_id").filter(|plan| !around.plans.contains(&plan.to_ascii_lowercase())) {
+            let message = || format!("there is no `_plans/{plan}.plan.json`");
+            self.add(findings, Rule::MissingPlan, &[PathStep::Key("plan_id")], message);
+        }
+    }
+
+    fn check_plan(&self, findings: &mut Findings, around: &Surroundings, plan: &PlanRecord) {
+        let mut ids = HashSet::new();
+        for (number, step) in plan.steps.iter().enumerate() {
+            let at = |field| [PathStep::Key("steps"), PathStep::Item(number), PathStep::Key(field)];
+            if !ids.insert(step.id.as_str()) {
+                self.add(findings, Rule::DuplicateStep, &at("id"), || format!("a second step is called `{}`", step.id));
+            }
+            if step.status != Progress::Done {
+                continue;
+            }
+            if step.receipts.is_empty() {
+                let message = || format!("the step `{}` is done and names no receipt", step.id);
+                self.add(findings, Rule::StepWithoutReceipt, &at("status"), message);
+            }
+            for receipt in step.receipts.iter().filter(|receipt| !is_there(&around.root, receipt)) {
+                let message = || format!("the step `{}` is done, and its receipt `{receipt}` is not there", step.id);
+                self.add(findings, Rule::MissingReceipt, &at("receipts"), message);
+            }
+        }
+    }
+}
+
+/// A field that says something.
+fn text<'a>(object: &'a Object, field: &str) -> Option<&'a str> {
+    object.get(field)?.as_str().filter(|text| !text.is_empty())
+}
+
+/// Whether `receipt` is a file inside of the repository, no link on the way.
+fn is_there(root: &Path, receipt: &str) -> bool {
+    let mut path = root.to_owned();
+    for part in Path::new(receipt).components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => continue,
+            _ => return false,
+        }
+        if path.symlink_metadata().map_or(true, |metadata| metadata.is_symlink()) {
+            return false;
+        }
+    }
+    path.is_file()
+}
+
+fn check_queue_item(findings: &mut Findings, path: &str, bytes: &[u8]) {
+    if QueueItem::task(name_of(path)).is_none() {
+        let message = || "its name is not of the form `NNN-slug.md`".to_owned();
+        findings.add(Rule::BadQueueItem, path, None, message);
+    }
+    let fault = match std::str::from_utf8(bytes) {
+        _ if bytes.len() > MAX_RECORD => Fault::TooLong { limit: MAX_RECORD },
+        Err(error) => Fault::InvalidUtf8 { at: Position::of(bytes, error.valid_up_to()) },
+        Ok(text) => match text.lines().position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ")) {
+            Some(line) => Fault::MergeConflict { at: Position { line: line + 1, column: 1 } },
+            None if QueueItem::parse(text).is_none() => {
+                let message = || "it does not begin with `# Task: TITLE`".to_owned();
+                return findings.add(Rule::BadQueueItem, path, Some(Place::line(1)), message);
+            }
+            None => return,
+        },
+    };
+    in_record(findings, path, bytes, &[fault]);
+}
+
+fn check_config(findings: &mut Findings, path: &str, bytes: &[u8]) {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = Position::of(bytes, error.valid_up_to());
+            return in_record(findings, path, bytes, &[Fault::InvalidUtf8 { at }]);
+        }
+    };
+    if let Err(fault) = Config::parse(text) {
+        findings.add(Rule::BadConfig, path, Some(Place::line(fault.line)), || fault.what);
+    }
+}
+
+/// Checks what only the names of all files tell. A group of files is told of where one of them `is_news`.
+pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: impl Fn(&str) -> bool) {
+    for file in found.iter().filter(|file| is_news(&file.path)) {
+        match file.stands {
+            Stands::Rightly => {}
+            Stands::Not(what) => findings.add(Rule::NotAFile, &file.path, None, || format!("{what} stands there")),
+            Stands::Misplaced => {
+                let message = || format!("no reader looks there; its place is `{}`", upwards(&file.path));
+                findings.add(Rule::MisplacedRecord, &file.path, None, message);
+            }
+        }
+    }
+    let mut claims: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut items: BTreeMap<TaskId, Vec<&str>> = BTreeMap::new();
+    for file in found {
+        match file.kind {
+            Some(Kind::Claim) => claims.entry(stem_of(&file.path).to_ascii_lowercase()).or_default().push(&file.path),
+            Some(Kind::QueueItem) => {
+                QueueItem::task(name_of(&file.path)).map(|task| items.entry(task).or_default().push(&file.path)).unwrap_or(());
+            }
+            _ => {}
+        }
+    }
+    let claims = claims.into_values().map(|files| (Rule::DuplicateClaimFile, files));
+    let items = items.into_values().map(|files| (Rule::DuplicateQueueItem, files));
+    for (rule, files) in claims.chain(items).filter(|(_, files)| files.len() > 1 && files.iter().any(|file| is_news(file))) {
+        for file in &files[1..] {
+            findings.add(rule, file, None, || format!("`{}` is of the same task", files[0]));
+        }
+    }
+}
+
+/// The place of a record that stands too deep: `_bus/claims/Q-1.json` for `_bus/claims/old/Q-1.json`.
+fn upwards(path: &str) -> String {
+    let folder: Vec<&str> = path.split('/').take(2).collect();
+    format!("{}/{}", folder.join("/"), name_of(path))
+}

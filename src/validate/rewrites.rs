@@ -1,0 +1,92 @@
+//! Which files of lines were rewritten or are gone, and what became of their lines.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::sync::Arc;
+
+use super::append_only::BaseLines;
+use super::base::Base;
+use super::files::Kind;
+use super::finding::Findings;
+use super::logs::LineFile;
+use super::{Error, Run};
+use crate::git::ObjectId;
+use crate::store::{Error as StoreError, Verb};
+
+/// A file of the base to which more happened than that lines were appended.
+struct Before<'a> {
+    path: &'a str,
+    kind: Kind,
+    blob: ObjectId,
+    is_gone: bool,
+}
+
+impl Before<'_> {
+    /// The file alone, or the log as a whole: a line that moves within it is not lost.
+    fn whole(&self) -> &str {
+        whole(self.kind, self.path)
+    }
+}
+
+fn whole(kind: Kind, path: &str) -> &str {
+    if kind == Kind::Log { "the log" } else { path }
+}
+
+impl Run<'_> {
+    /// Every line of the base is still there, in its order; a line of the log may be in another of its files. Notes in
+    /// `files` which of their lines are known.
+    pub(super) fn check_lines(&self, findings: &mut Findings, base: &Base, files: &mut [LineFile]) -> Result<(), Error> {
+        let befores = self.rewritten(base, files)?;
+        if befores.is_empty() {
+            return Ok(());
+        }
+        let mut known: HashMap<&str, HashSet<u64>> = HashMap::new();
+        for before in &befores {
+            let bytes = self.history.read(before.blob)?;
+            known.entry(before.whole()).or_default().extend(BaseLines { path: before.path, bytes: &bytes }.hashes(self.secret));
+        }
+        let known: HashMap<&str, Arc<HashSet<u64>>> = known.into_iter().map(|(name, lines)| (name, Arc::new(lines))).collect();
+        let mut in_log = HashSet::new();
+        for file in files.iter_mut() {
+            file.known.lines = known.get(whole(file.kind, &file.path)).cloned().unwrap_or_default();
+            if file.kind == Kind::Log {
+                in_log.extend(self.lines_now(&file.path)?);
+            }
+        }
+        let nowhere = HashSet::new();
+        for before in &befores {
+            let bytes = self.history.read(before.blob)?;
+            let lines = BaseLines { path: before.path, bytes: &bytes };
+            let elsewhere = if before.kind == Kind::Log { &in_log } else { &nowhere };
+            match before.is_gone {
+                true => lines.compare_with_nothing(findings, self.secret, elsewhere),
+                false => lines.compare(findings, self.secret, &self.lines_now(before.path)?, elsewhere),
+            }
+        }
+        Ok(())
+    }
+
+    /// The files of the base that are gone, or whose bytes are not the beginning of what stands there now.
+    fn rewritten<'a>(&self, base: &'a Base, files: &mut [LineFile]) -> Result<Vec<Before<'a>>, Error> {
+        let gone = base.gone(self.found).into_iter().filter(|(_, _, kind, _)| kind.is_lines());
+        let mut befores: Vec<Before<'a>> =
+            gone.map(|(_, path, kind, file)| Before { path, kind, blob: file.id, is_gone: true }).collect();
+        for file in files {
+            for (path, (kind, blob)) in base.commits.iter().filter_map(|commit| commit.files.get_key_value(&file.path)) {
+                let bytes = self.history.read(blob.id)?;
+                if (BaseLines { path, bytes: &bytes }).is_beginning_of(&self.repo.root().join(path))? {
+                    file.known.until = file.known.until.max(bytes.len() as u64);
+                } else {
+                    befores.push(Before { path, kind: *kind, blob: blob.id, is_gone: false });
+                }
+            }
+        }
+        Ok(befores)
+    }
+
+    fn lines_now(&self, path: &str) -> Result<Vec<u64>, Error> {
+        let path = self.repo.root().join(path);
+        let read = File::open(&path).and_then(|text| self.secret.lines(text));
+        Ok(read.map_err(StoreError::io(Verb::Read, &path))?)
+    }
+}

@@ -1,0 +1,190 @@
+//! The table of rules, as `--list-rules` and `--explain` show it.
+
+use super::Severity::{Error, Warning};
+use super::{About, Rule, Severity};
+
+const fn rule(rule: Rule, name: &'static str, severity: Severity, summary: &'static str) -> About {
+    About { rule, name, severity, summary, mend: "", bad: "", good: "" }
+}
+
+impl About {
+    const fn mend(self, mend: &'static str) -> Self {
+        Self { mend, ..self }
+    }
+
+    const fn bad(self, bad: &'static str) -> Self {
+        Self { bad, ..self }
+    }
+
+    const fn good(self, good: &'static str) -> Self {
+        Self { good, ..self }
+    }
+}
+
+/// Every rule, at the place of its number.
+pub(super) static RULES: [About; 41] = [
+    rule(Rule::NotAFile, "not-a-file", Error, "a symlink or a folder where a file of the bus should be")
+        .mend("put a regular file there; `bus` follows no link")
+        .bad("_bus/claims/QUEUE-001.json -> ../../elsewhere.json")
+        .good("_bus/claims/QUEUE-001.json, a regular file"),
+    rule(Rule::WrongFileName, "wrong-file-name", Error, "a file that is not called after the record in it")
+        .mend("give the file the name of the id that the record has")
+        .bad("_bus/claims/QUEUE-002.json: {\"task_id\": \"QUEUE-001\", …}")
+        .good("_bus/claims/QUEUE-001.json: {\"task_id\": \"QUEUE-001\", …}"),
+    rule(Rule::MisplacedRecord, "misplaced-record", Error, "a record in a folder where no reader looks")
+        .mend("move the file up into the folder itself")
+        .bad("_bus/claims/old/QUEUE-001.json")
+        .good("_bus/claims/QUEUE-001.json"),
+    rule(Rule::DuplicateClaimFile, "duplicate-claim-file", Error, "two claim files of one task, by case or by folder")
+        .mend("keep the file that `bus status` shows, and remove the other")
+        .bad("_bus/claims/QUEUE-001.json and _bus/claims/queue-001.json")
+        .good("_bus/claims/QUEUE-001.json alone"),
+    rule(Rule::DuplicateQueueItem, "duplicate-queue-item", Error, "two queue items with one number")
+        .mend("give the later one the next free number")
+        .bad("queue/012-parser.md and queue/012-lexer.md")
+        .good("queue/012-parser.md and queue/013-lexer.md"),
+    rule(Rule::InvalidUtf8, "invalid-utf8", Error, "bytes that are no UTF-8")
+        .mend("write the file as UTF-8")
+        .bad("\"summary\":\"caf\\xe9\", in Latin-1")
+        .good("\"summary\":\"café\", in UTF-8"),
+    rule(Rule::ByteOrderMark, "byte-order-mark", Error, "a byte-order mark at the beginning")
+        .mend("save the file without it (\"UTF-8 without BOM\")")
+        .bad("\\xef\\xbb\\xbf{…}")
+        .good("{…}"),
+    rule(Rule::NulByte, "nul-byte", Error, "a NUL byte, as a power loss leaves them")
+        .mend("restore the file from git; a line that was never committed is lost")
+        .bad("{\"agent_id\":\"codex-1\",\\x00\\x00\\x00")
+        .good("{\"agent_id\":\"codex-1\",…}"),
+    rule(Rule::MergeConflict, "merge-conflict", Error, "a marker that a merge left behind")
+        .mend("resolve the conflict: `bus doctor --fix` for a claim; in a log keep the lines of both sides and remove the markers")
+        .bad("<<<<<<< HEAD")
+        .good("the lines of both sides, without the markers"),
+    rule(Rule::LineTooLong, "line-too-long", Error, "a line of a log with more than 64 KiB")
+        .mend("put the long text into a file and name it as a receipt")
+        .bad("{…,\"summary\":\"(100,000 letters)\"}")
+        .good("{…,\"receipts\":[\"_report/agent/codex-1/build.log\"],\"summary\":\"the build fails\"}"),
+    rule(Rule::RecordTooLong, "record-too-long", Error, "a record with more than 1 MiB")
+        .mend("shorten the notes")
+        .bad("_bus/claims/QUEUE-001.json with 2 MiB of notes")
+        .good("the notes in a file, and its path in the claim's notes"),
+    rule(Rule::NoFinalNewline, "no-final-newline", Error, "a file that does not end with a newline")
+        .mend("end it with a newline; `bus doctor --fix` does that for a log")
+        .bad("{…}{…} on one line after the next append")
+        .good("{…}\\n"),
+    rule(Rule::TornLine, "torn-line", Warning, "a line of a log that was cut off, as a killed writer leaves it")
+        .mend("nothing, once it is on the base: readers skip it, and a log is never cut; before that the line may be removed")
+        .bad("{\"agent_id\":\"codex-1\",\"eve")
+        .good("{\"agent_id\":\"codex-1\",\"event\":\"note\",…}"),
+    rule(Rule::InvalidJson, "invalid-json", Error, "what is not valid JSON")
+        .mend("write valid JSON (RFC 8259)")
+        .bad("{'task_id': 'QUEUE-001',}")
+        .good("{\"task_id\": \"QUEUE-001\"}"),
+    rule(Rule::NotAnObject, "not-an-object", Error, "JSON that is not an object")
+        .mend("write one object")
+        .bad("[\"codex-1\", \"note\"]")
+        .good("{\"agent_id\":\"codex-1\",\"event\":\"note\",…}"),
+    rule(Rule::TwoObjects, "two-objects", Error, "something that follows the object on its line or in its file")
+        .mend("give each object its own line; a record file has one")
+        .bad("{…}{…}")
+        .good("{…}\\n{…}"),
+    rule(Rule::DuplicateKey, "duplicate-key", Error, "a key that stands twice in one object")
+        .mend("keep one of them: readers disagree on which counts")
+        .bad("{\"agent_id\":\"codex-1\",\"agent_id\":\"codex-2\",…}")
+        .good("{\"agent_id\":\"codex-1\",…}"),
+    rule(Rule::MissingField, "missing-field", Error, "a required field that is missing or empty")
+        .mend("add it; `_bus/README.md` lists the fields")
+        .bad("{\"agent_id\":\"codex-1\",\"event\":\"note\",\"ts\":\"2025-09-19T17:45:00Z\"}")
+        .good("{\"agent_id\":\"codex-1\",\"event\":\"note\",\"summary\":\"read it\",\"ts\":\"2025-09-19T17:45:00Z\"}"),
+    rule(Rule::WrongType, "wrong-type", Error, "a field with a value of the wrong type")
+        .mend("write what the field takes; `_bus/README.md` lists the fields")
+        .bad("\"revision\": \"3\"")
+        .good("\"revision\": 3"),
+    rule(Rule::UnknownValue, "unknown-value", Error, "a field with none of the words it may hold: a status, a severity")
+        .mend("write one of the words")
+        .bad("\"status\": \"pending\"")
+        .good("\"status\": \"active\""),
+    rule(Rule::BadId, "bad-id", Error, "an id that breaks the rules for ids")
+        .mend("use 1 to 100 of `A-Z a-z 0-9 . _ -`, a letter or digit first; a task id does not begin with `agent-`")
+        .bad("\"task_id\": \"../QUEUE-001\"")
+        .good("\"task_id\": \"QUEUE-001\""),
+    rule(Rule::BadTimestamp, "bad-timestamp", Error, "a time in another form, or one that no calendar has")
+        .mend("write it as `2025-09-19T17:45:00Z`, in UTC")
+        .bad("\"ts\":\"2025-02-30T12:00:00+02:00\"")
+        .good("\"ts\":\"2025-02-28T10:00:00Z\""),
+    rule(Rule::ReleasedBeforeClaimed, "released-before-claimed", Error, "a claim that ended before it began")
+        .mend("write the time of the release; a new claim of the task has no `released_at`")
+        .bad("\"claimed_at\": \"2025-09-19T17:45:00Z\", \"released_at\": \"2025-09-18T09:00:00Z\"")
+        .good("\"claimed_at\": \"2025-09-19T17:45:00Z\", \"released_at\": \"2025-09-19T18:00:00Z\""),
+    rule(Rule::WrongBranch, "wrong-branch", Error, "a claim on a branch that is not under `agent/<agent_id>/`")
+        .mend("claim with `--branch agent/<agent_id>/…`, or without `--branch`")
+        .bad("\"agent_id\": \"codex-1\", \"branch\": \"main\"")
+        .good("\"agent_id\": \"codex-1\", \"branch\": \"agent/codex-1/queue-001\""),
+    rule(Rule::IdClash, "id-clash", Error, "two lines with one id that say different things")
+        .mend("give the line that was added a new id, or remove it: a line is never edited, a correction is a new event")
+        .bad("{…,\"id\":\"0199b7a3-…\",\"summary\":\"done\"} and {…,\"id\":\"0199b7a3-…\",\"summary\":\"not done\"}")
+        .good("the same line twice, byte for byte, as a merge leaves it"),
+    rule(Rule::ForeignEvent, "foreign-event", Error, "an event in another agent's file")
+        .mend("move the line to `_bus/events/<agent_id>.jsonl`")
+        .bad("_bus/events/codex-1.jsonl: {\"agent_id\":\"codex-2\",…}")
+        .good("_bus/events/codex-2.jsonl: {\"agent_id\":\"codex-2\",…}"),
+    rule(Rule::WrongChannel, "wrong-channel", Error, "a message in another task's or another agent's channel")
+        .mend("move the line to `_bus/messages/<task_id>.jsonl`, or to `agent-<to>.jsonl`")
+        .bad("_bus/messages/QUEUE-001.jsonl: {\"task_id\":\"QUEUE-002\",…}")
+        .good("_bus/messages/QUEUE-002.jsonl: {\"task_id\":\"QUEUE-002\",…}"),
+    rule(Rule::BadQueueItem, "bad-queue-item", Error, "a queue item without a number in its name or a title in its text")
+        .mend("call it `queue/NNN-slug.md` and begin it with `# Task: TITLE`")
+        .bad("queue/12-parser.md, or a text that begins with `Goal:`")
+        .good("queue/012-parser.md: # Task: Read the new syntax"),
+    rule(Rule::BadConfig, "bad-config", Error, "a `config.toml` that means nothing")
+        .mend("write a key that `_bus/config.toml` as `bus init` lays it out explains")
+        .bad("require_asignment = true")
+        .good("require_assignment = true"),
+    rule(Rule::MissingPlan, "missing-plan", Warning, "a claim with a plan that is not there")
+        .mend("commit the plan, or take `plan_id` out of the claim")
+        .bad("\"plan_id\": \"2025-09-19-parser\" without _plans/2025-09-19-parser.plan.json")
+        .good("\"plan_id\": \"2025-09-19-parser\" with _plans/2025-09-19-parser.plan.json"),
+    rule(Rule::DuplicateStep, "duplicate-step", Error, "two steps of a plan with one id")
+        .mend("give each step an id of its own")
+        .bad("\"steps\": [{\"id\": \"S1\", …}, {\"id\": \"S1\", …}]")
+        .good("\"steps\": [{\"id\": \"S1\", …}, {\"id\": \"S2\", …}]"),
+    rule(Rule::StepWithoutReceipt, "step-without-receipt", Error, "a finished step of a plan without a receipt")
+        .mend("name the file that proves it in the step's `receipts`")
+        .bad("{\"id\": \"S1\", \"status\": \"done\", \"receipts\": []}")
+        .good("{\"id\": \"S1\", \"status\": \"done\", \"receipts\": [\"_report/agent/codex-1/tests.log\"]}"),
+    rule(Rule::MissingReceipt, "missing-receipt", Error, "a receipt of a finished step that is not there")
+        .mend("commit the file, or name the one that proves the step")
+        .bad("\"receipts\": [\"_report/agent/codex-1/gone.log\"]")
+        .good("\"receipts\": [\"_report/agent/codex-1/tests.log\"], a file of the repository"),
+    rule(Rule::AppendOnly, "append-only", Error, "a line of a log that the base has and this tree has not, or not in its place")
+        .mend("put the line back as it was; a correction is a new line")
+        .bad("a line that was edited, cut, moved up or deleted")
+        .good("new lines at the end; a line that moved to another file of the log"),
+    rule(Rule::RecordGone, "record-gone", Error, "a claim, an assignment, a plan or a queue item that the base has and this tree has not")
+        .mend("put the file back; a claim ends by `bus release`")
+        .bad("_bus/claims/QUEUE-001.json deleted")
+        .good("_bus/claims/QUEUE-001.json with status `done`"),
+    rule(Rule::DuplicateClaim, "duplicate-claim", Error, "a task with two owners: here, on the base, or on another branch")
+        .mend("take another task; who holds this one must release it, or it must be taken over with `bus reclaim`")
+        .bad("the base: codex-1 holds QUEUE-001; here: codex-2 holds it, and no `lineage` says how")
+        .good("the base: codex-1 has released QUEUE-001; here: codex-2 holds it"),
+    rule(Rule::ClaimRollback, "claim-rollback", Error, "a claim that fell back behind the base's state of it")
+        .mend("take the base's file; the claim goes on from there with `bus`")
+        .bad("the base: revision 5, `done`; here: revision 3 of the same claim, `active`")
+        .good("the base: revision 3; here: revision 5"),
+    rule(Rule::HandoverForged, "handover-forged", Error, "a change of owner that the claim's own history does not have")
+        .mend("take the record that `git log refs/bus/claims/<TASK>` shows")
+        .bad("a `lineage` that was written by hand")
+        .good("a record as `bus reclaim` wrote it"),
+    rule(Rule::HandoverUnproved, "handover-unproved", Warning, "a change of owner that only its own record tells of")
+        .mend("fetch the claims' history, so that it can be checked: `git fetch origin '+refs/bus/claims/*:refs/bus-remote/origin/claims/*'`")
+        .bad("a `lineage`, and no claim ref that can be read here")
+        .good("a `lineage`, and a claim ref that has the record"),
+    rule(Rule::PlanRegression, "plan-regression", Error, "a finished plan or step that is not finished any more, or is gone")
+        .mend("leave what is done as done; add a new step for what is to be done again")
+        .bad("the base: S1 is `done`; here: S1 is `in_progress`")
+        .good("the base: S1 is `done`; here: S1 is `done`, and S2 is new"),
+    rule(Rule::Tampering, "tampering", Error, "on a branch `agent/<id>/…`: a claim or a log line of another agent that was changed or added")
+        .mend("leave it to that agent's own branch; managers are named in the base's `_bus/config.toml`")
+        .bad("on agent/codex-1/x: a line by codex-2 in _bus/events/codex-2.jsonl")
+        .good("on agent/codex-1/x: a line by codex-1 in _bus/events/codex-1.jsonl"),
+];
