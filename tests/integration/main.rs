@@ -7,6 +7,10 @@ mod crash;
 mod doctor;
 mod durable;
 mod harness;
+#[cfg(unix)]
+mod hooks;
+#[cfg(unix)]
+mod hooks_run;
 mod init;
 mod liveness;
 mod log;
@@ -17,4 +21,6 @@ mod race;
 mod refused;
 mod safety;
 mod status;
+#[cfg(unix)]
+mod stub;
 mod watch;
