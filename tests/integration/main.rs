@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
+#[cfg(unix)]
+mod ci_scripts;
 mod claims;
 mod crash;
 mod doctor;
