@@ -39,6 +39,8 @@ pub enum Code {
     RefContended,
     /// Another `bus watch` uses the cursor.
     CursorInUse,
+    /// git is told to look for its hooks in another folder than the repository's.
+    HooksElsewhere,
     /// Not inside a git repository with a work tree.
     NoRepository,
     /// A repository in a form that cannot be read safely.
@@ -67,7 +69,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::PromiseBroken,
         Self::CannotHold,
         Self::Usage,
@@ -84,6 +86,7 @@ impl Code {
         Self::BusInUse,
         Self::RefContended,
         Self::CursorInUse,
+        Self::HooksElsewhere,
         Self::NoRepository,
         Self::UnsupportedRepository,
         Self::NoBus,
@@ -118,6 +121,7 @@ impl Code {
             Self::BusInUse => "bus-in-use",
             Self::RefContended => "ref-contended",
             Self::CursorInUse => "cursor-in-use",
+            Self::HooksElsewhere => "hooks-elsewhere",
             Self::NoRepository => "no-repository",
             Self::UnsupportedRepository => "unsupported-repository",
             Self::NoBus => "no-bus",

@@ -32,7 +32,7 @@ pub use layout::{Layout, PrivateLayout};
 pub use lock::Lock;
 pub use mark::{first_seen, is_younger, last_touched, stamp, touch};
 pub use place::Place;
-pub use replace::{create, replace};
+pub use replace::{create, is_program, replace, replace_program};
 pub use union::{BadLine, Direction, Entry, Faults, Union};
 
 /// How much of a file's end is searched for what may have been written lately (design, sections 3 and 8).

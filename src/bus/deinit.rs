@@ -15,6 +15,8 @@ const MAX_OWN: usize = 16 * 1024 * 1024;
 pub struct Taken {
     /// What was removed, or had lines taken out, below the worktree's root.
     pub removed: Vec<String>,
+    /// The hooks in whose place those stand again that stood there before.
+    pub restored: Vec<String>,
     /// What stays because it was made or changed since.
     pub kept: Vec<String>,
 }
@@ -48,6 +50,7 @@ impl Bus {
             }
             taken.removed.push(place.relative().display().to_string());
         }
+        self.take_hooks(&mut taken)?;
         for folder in ["_bus", "_plans", "queue", "_report"] {
             self.leave(folder, &mut taken);
         }
@@ -71,6 +74,7 @@ impl Bus {
     }
 }
 
-fn remove(path: &Path) -> Result<(), Error> {
+/// Removes a file.
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
     Ok(fs::remove_file(path).map_err(StoreError::io(Verb::Remove, path))?)
 }

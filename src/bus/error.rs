@@ -8,7 +8,7 @@ use crate::record::{AgentId, ConfigFault, Fault, IdFault, Origin, Span, Status, 
 use crate::store;
 
 use super::wait::WAIT_AGAIN;
-use super::{Loss, Standing};
+use super::{HookFault, Loss, Standing};
 
 /// An error of the bus.
 #[derive(Debug, thiserror::Error)]
@@ -227,6 +227,9 @@ pub enum Error {
         /// Their tasks.
         tasks: Vec<String>,
     },
+    /// The git hooks cannot be put in.
+    #[error(transparent)]
+    Hooks(#[from] HookFault),
 }
 
 /// A time as people read it: `3 h ago`.
@@ -271,6 +274,7 @@ impl Error {
             Self::InUse { .. } => Code::BusInUse,
             Self::WaitTimeout { .. } => Code::WaitTimeout,
             Self::CannotHold { .. } => Code::CannotHold,
+            Self::Hooks(fault) => fault.code(),
         }
     }
 
@@ -345,6 +349,7 @@ impl Error {
             Self::WaitTimeout { standing: Some(standing), .. } | Self::CannotHold { standing, .. } => standing.hint(),
             Self::WaitTimeout { .. } => WAIT_AGAIN.to_owned(),
             Self::InUse { .. } => "release them first; see `bus status --active-only`".to_owned(),
+            Self::Hooks(fault) => fault.hint(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Error;
+use super::{Error, HookFault};
 use crate::record::TaskId;
 use crate::store;
 
@@ -56,6 +56,10 @@ impl Error {
             }
             Self::MalformedConfig { path, fault } => {
                 facts.extend([("file", Some(text(&path.display()))), ("line", Some(Value::from(fault.line)))]);
+            }
+            Self::Hooks(HookFault::Elsewhere { folder }) => facts.push(("folder", Some(text(&folder.display())))),
+            Self::Hooks(HookFault::InTheWay { hook, earlier }) => {
+                facts.extend([("file", Some(text(hook))), ("earlier", Some(text(earlier)))]);
             }
             _ => {}
         }

@@ -37,6 +37,17 @@ pub struct Laid {
     pub path: String,
     /// The lines that were added to it; none where the whole file was made.
     pub lines: Vec<String>,
+    /// What the file is called now that stood there before, and is run first: a hook.
+    pub earlier: Option<String>,
+    /// Whether it is this clone's alone, so that it cannot be committed: a hook.
+    pub private: bool,
+}
+
+impl Laid {
+    /// A file of the worktree.
+    fn committed(place: &Place, lines: Vec<String>) -> Self {
+        Self { path: place.relative().display().to_string(), lines, earlier: None, private: false }
+    }
 }
 
 /// A file that is a bus's own, and what it says when nobody has changed it.
@@ -47,14 +58,16 @@ pub(super) struct Own {
 
 impl Bus {
     /// Lays the bus out in this worktree: makes what is missing, and changes no file that stands, but for
-    /// the lines that `.gitattributes` and `.gitignore` need.
+    /// the lines that `.gitattributes` and `.gitignore` need. With `hooks`, git runs `bus validate` before each commit and
+    /// push from now on, and before that the hooks that stood there.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where something is in the way or the disk refuses; nothing is changed where a link or a folder
-    /// is in the way.
-    pub fn init(&self) -> Result<Vec<Laid>, Error> {
+    /// [`Error::Hooks`] where the hooks cannot be put in, and [`Error::Store`] where a
+    /// link or a folder is in the way: nothing is changed then; or where the disk refuses.
+    pub fn init(&self, hooks: bool) -> Result<Vec<Laid>, Error> {
         let _lock = self.lock()?;
+        let hooks = if hooks { self.missing_hooks()? } else { Vec::new() };
         let own = self.own_files();
         own.iter().try_for_each(|own| own.place.inspect().map(drop))?;
         self.lined_files().iter().try_for_each(|(place, _)| place.inspect().map(drop))?;
@@ -64,9 +77,12 @@ impl Bus {
             if (own.text == KEEP && folder) || !create(&own.place, own.text.as_bytes())? {
                 continue;
             }
-            laid.push(Laid { path: own.place.relative().display().to_string(), lines: Vec::new() });
+            laid.push(Laid::committed(&own.place, Vec::new()));
         }
         laid.extend(self.lay_lines(&LINES.map(|(name, _)| name))?);
+        for hook in hooks {
+            laid.push(self.lay_hook(&hook)?);
+        }
         Ok(laid)
     }
 
@@ -80,7 +96,7 @@ impl Bus {
             let before = place.read(MAX_TEXT)?;
             if let Some((text, lines)) = with_lines(before.as_deref(), lines) {
                 replace(&place, &text)?;
-                laid.push(Laid { path: place.relative().display().to_string(), lines });
+                laid.push(Laid::committed(&place, lines));
             }
         }
         Ok(laid)

@@ -54,7 +54,8 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::GuardRefused
         | Code::BusInUse
         | Code::RefContended
-        | Code::CursorInUse => 3,
+        | Code::CursorInUse
+        | Code::HooksElsewhere => 3,
         Code::NoRepository | Code::UnsupportedRepository | Code::NoBus | Code::NoRevision | Code::ClaimNotHeld => 4,
         Code::MalformedRecord | Code::MalformedConfig | Code::NotARegularFile => 5,
         Code::LockTimeout | Code::WaitTimeout => 6,

@@ -1,6 +1,6 @@
 //! The door to the user's `git`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Error;
@@ -20,6 +20,18 @@ const REPOSITORY_VARIABLES: [&str; 7] = [
 pub(super) fn git_trusts(folder: &Path) -> Result<bool, Error> {
     let status = git(folder).args(["rev-parse", "--git-dir"]).status();
     status.map(|status| status.success()).map_err(|source| Error::NoGit { source })
+}
+
+/// The folder whose hooks the user's git runs in the worktree `root`: its own, unless `core.hooksPath` says otherwise.
+pub(super) fn git_hooks_folder(root: &Path) -> Result<PathBuf, Error> {
+    let failed = |what: String| Error::Store { verb: "read", name: "core.hooksPath".to_owned(), what, kind: None };
+    let asked = git(root).args(["rev-parse", "--git-path", "hooks"]).stdout(Stdio::piped()).output();
+    let asked = asked.map_err(|source| Error::NoGit { source })?;
+    if !asked.status.success() {
+        return Err(failed(format!("`git rev-parse` ended with {}", asked.status)));
+    }
+    let path = gix::path::from_byte_slice(asked.stdout.strip_suffix(b"\n").unwrap_or(&asked.stdout));
+    Ok(root.join(path.map_err(|error| failed(error.to_string()))?))
 }
 
 /// A silent `git` that works in `folder` and takes no locks that it does not need.

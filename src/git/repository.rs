@@ -15,7 +15,7 @@ use gix::refs::file::Store;
 use gix::refs::store::WriteReflog;
 use gix::sec::Trust;
 
-use super::child::git_trusts;
+use super::child::{git_hooks_folder, git_trusts};
 use super::error::{store, story};
 use super::{Error, ObjectId};
 
@@ -104,6 +104,19 @@ impl Repository {
     /// This worktree's own part of the repository.
     pub(super) fn git_dir(&self) -> &Path {
         &self.git_dir
+    }
+
+    /// The folder in which git looks for hooks, where that is not the common dir's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoGit`] or [`Error::Store`] where the user's git does not say.
+    pub fn foreign_hooks(&self) -> Result<Option<PathBuf>, Error> {
+        let folder = git_hooks_folder(&self.root)?;
+        // The folder itself may be missing.
+        let whole = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let is_own = whole(&folder) == whole(&self.common_dir.join("hooks"));
+        Ok(Some(folder).filter(|_| !is_own))
     }
 
     /// The lock that git holds while it changes this worktree's files.

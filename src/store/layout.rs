@@ -137,6 +137,12 @@ impl PrivateLayout {
         self.place(format!("bus/presence/{}", agent.as_str().to_ascii_lowercase()))
     }
 
+    /// The hook of git's called `name`, which git runs in all worktrees.
+    #[must_use]
+    pub fn hook(&self, name: &str) -> Place {
+        self.place(format!("hooks/{name}"))
+    }
+
     /// Which state of another clone's claim this clone has seen, and since when.
     #[must_use]
     pub fn seen(&self, task: &TaskId) -> Place {

@@ -1,6 +1,6 @@
 //! Replaces a whole file so that every reader sees the old bytes or the new ones.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -16,19 +16,31 @@ use super::{Error, Place, Verb, crash_point};
 /// [`Error::WrongKind`] where a link or a folder is in the way; [`Error::Io`] where the disk refuses: the old file
 /// is then still there, whole.
 pub fn replace(place: &Place, bytes: &[u8]) -> Result<(), Error> {
-    place.make_folders()?;
-    let before = place.inspect()?;
-    let path = place.path();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = place.sibling(&format!(".{name}.tmp")).path();
-    let mode = before.map(|metadata| metadata.permissions());
-    write_aside(&temporary, bytes, mode).inspect_err(|_| {
-        // Nobody reads it, and the next write removes it: failing to remove it now loses nothing.
-        let _ = fs::remove_file(&temporary);
-    })?;
-    crash_point("file-written-aside");
-    fs::rename(&temporary, &path).map_err(Error::io(Verb::Rename, &path))?;
-    sync_folder(&path)
+    put(place, bytes, false)
+}
+
+/// Does the same for a program: whoever may read the file may run it.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub fn replace_program(place: &Place, bytes: &[u8]) -> Result<(), Error> {
+    put(place, bytes, true)
+}
+
+/// Whether the system would run the file as a program.
+#[cfg(unix)]
+#[must_use]
+pub fn is_program(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+/// Windows knows programs by other signs; git runs any hook there.
+#[cfg(not(unix))]
+#[must_use]
+pub fn is_program(_metadata: &Metadata) -> bool {
+    true
 }
 
 /// Puts `bytes` into a new file at `place`; where one stands already, it stays as it is and `false` is returned.
@@ -43,7 +55,23 @@ pub fn create(place: &Place, bytes: &[u8]) -> Result<bool, Error> {
     replace(place, bytes).map(|()| true)
 }
 
-fn write_aside(path: &Path, bytes: &[u8], mode: Option<Permissions>) -> Result<(), Error> {
+fn put(place: &Place, bytes: &[u8], program: bool) -> Result<(), Error> {
+    place.make_folders()?;
+    let before = place.inspect()?;
+    let path = place.path();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = place.sibling(&format!(".{name}.tmp")).path();
+    let mode = before.map(|metadata| metadata.permissions());
+    write_aside(&temporary, bytes, mode, program).inspect_err(|_| {
+        // Nobody reads it, and the next write removes it: failing to remove it now loses nothing.
+        let _ = fs::remove_file(&temporary);
+    })?;
+    crash_point("file-written-aside");
+    fs::rename(&temporary, &path).map_err(Error::io(Verb::Rename, &path))?;
+    sync_folder(&path)
+}
+
+fn write_aside(path: &Path, bytes: &[u8], mut mode: Option<Permissions>, program: bool) -> Result<(), Error> {
     let options = || OpenOptions::new().write(true).create_new(true).open(path);
     let mut file = match options() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -53,9 +81,26 @@ fn write_aside(path: &Path, bytes: &[u8], mode: Option<Permissions>) -> Result<(
         opened => opened,
     }
     .map_err(Error::io(Verb::Create, path))?;
+    if program {
+        let fresh = file.metadata().map_err(Error::io(Verb::Read, path))?.permissions();
+        mode = Some(runnable(mode.unwrap_or(fresh)));
+    }
     mode.map_or(Ok(()), |mode| file.set_permissions(mode)).map_err(Error::io(Verb::Write, path))?;
     file.write_all(bytes).map_err(Error::io(Verb::Write, path))?;
     file.sync_all().map_err(Error::io(Verb::Sync, path))
+}
+
+/// Lets everybody run the file who may read it.
+#[cfg(unix)]
+fn runnable(mode: Permissions) -> Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    let readers = mode.mode() & 0o444;
+    Permissions::from_mode(mode.mode() | readers >> 2)
+}
+
+#[cfg(not(unix))]
+fn runnable(mode: Permissions) -> Permissions {
+    mode
 }
 
 /// Makes the name of `path` as durable as its bytes.

@@ -26,7 +26,7 @@ pub(super) struct Line<'a> {
     pub(super) offset: u64,
     /// Its bytes without the newline; only the first [`MAX_LINE`] and one more where it is longer.
     pub(super) bytes: &'a [u8],
-    /// Whether a newline ends it.
+    /// Whether a newline ends it, or it is too long to tell.
     pub(super) ended: bool,
 }
 
@@ -152,7 +152,9 @@ fn read_part(path: &PathBuf, part: usize, buffer: &mut Vec<u8>, mut look: impl F
         let length = newline.unwrap_or(buffer.len() - place);
         let bytes = &buffer[place..place + length.min(MAX_LINE + 1)];
         let offset = start + (place - before) as u64;
-        look(Line { file: 0, part, number, offset, bytes, ended: newline.is_some() });
+        // Of a line that is too long the end was not read.
+        let ended = newline.is_some() || length > MAX_LINE;
+        look(Line { file: 0, part, number, offset, bytes, ended });
         place += length + 1;
         number += 1;
     }
@@ -188,7 +190,8 @@ mod tests {
         lines
             .map(|(index, line)| {
                 let bytes = line.strip_suffix(b"\n").unwrap_or(line);
-                let found = (index + 1, offset, bytes.len().min(MAX_LINE + 1), line.ends_with(b"\n"));
+                let ended = line.ends_with(b"\n") || bytes.len() > MAX_LINE;
+                let found = (index + 1, offset, bytes.len().min(MAX_LINE + 1), ended);
                 offset += line.len() as u64;
                 found
             })

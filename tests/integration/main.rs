@@ -2,11 +2,17 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
+#[cfg(unix)]
+mod ci_scripts;
 mod claims;
 mod crash;
 mod doctor;
 mod durable;
 mod harness;
+#[cfg(unix)]
+mod hooks;
+#[cfg(unix)]
+mod hooks_run;
 mod init;
 mod liveness;
 mod log;
@@ -17,4 +23,6 @@ mod race;
 mod refused;
 mod safety;
 mod status;
+#[cfg(unix)]
+mod stub;
 mod watch;

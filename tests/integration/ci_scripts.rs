@@ -1,0 +1,276 @@
+//! `ci/validate.sh` as CI jobs run it: which base it picks, how far it deepens a clone, and what it hands on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::harness::{Bus, Repo};
+use super::stub::Stub;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ci/validate.sh");
+
+/// A repository with commits `m1` to `m9` on `main`, which it serves, and a pull request that left at `m5`: `p1` to `p3` on
+/// `agent/a/x`, merged into `m9` as `refs/pull/1/merge`.
+fn served() -> Repo {
+    let repo = Repo::bare_of_bus();
+    let commit = |name: String| {
+        repo.git(&["commit", "--quiet", "--allow-empty", "--message", &name]);
+        repo.git(&["tag", &name]);
+    };
+    (1..=5).for_each(|number| commit(format!("m{number}")));
+    repo.git(&["checkout", "--quiet", "-b", "agent/a/x"]);
+    (1..=3).for_each(|number| commit(format!("p{number}")));
+    repo.git(&["checkout", "--quiet", "main"]);
+    (6..=9).for_each(|number| commit(format!("m{number}")));
+    repo.git(&["checkout", "--quiet", "--detach"]);
+    repo.git(&["merge", "--quiet", "--no-edit", "agent/a/x"]);
+    repo.git(&["update-ref", "refs/pull/1/merge", "HEAD"]);
+    repo.git(&["checkout", "--quiet", "main"]);
+    repo
+}
+
+/// The id of a commit in the served repository.
+fn id(repo: &Repo, name: &str) -> String {
+    repo.git(&["rev-parse", name]).trim().to_owned()
+}
+
+/// What a CI service checks out: one commit without history, over the network's protocol.
+fn checkout(repo: &Repo, name: &str) -> PathBuf {
+    let folder = repo.beside("job");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir(&folder).unwrap();
+    repo.git_in(&folder, &["init", "--quiet"]);
+    repo.git_in(&folder, &["remote", "add", "origin", &format!("file://{}", repo.root().display())]);
+    repo.git_in(&folder, &["fetch", "--quiet", "--no-tags", "--depth=1", "origin", &id(repo, name)]);
+    repo.git_in(&folder, &["checkout", "--quiet", "--detach", "FETCH_HEAD"]);
+    folder
+}
+
+/// Whether the clone has a commit of the served repository.
+fn has(repo: &Repo, folder: &Path, name: &str) -> bool {
+    repo.try_git_in(folder, &["cat-file", "-e", &id(repo, name)]).status.success()
+}
+
+fn validate<'a>(stub: &Stub<'a>, folder: &Path, arguments: &[&str]) -> Bus<'a> {
+    stub.run(SCRIPT, folder, arguments)
+}
+
+/// The variables that GitHub sets in a job for the pull request.
+fn pull_request<'a>(repo: &Repo, job: Bus<'a>, sha: &str) -> Bus<'a> {
+    job.env("GITHUB_EVENT_NAME", "pull_request").env("GITHUB_SHA", &id(repo, sha)).env("GITHUB_BASE_REF", "main")
+}
+
+/// The one call of the stub, without the folder.
+fn call(stub: &Stub) -> String {
+    let calls = stub.calls();
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    calls[0].rsplit_once(" in ").unwrap().0.to_owned()
+}
+
+#[test]
+fn a_pull_request_is_judged_against_what_github_merged_it_into() {
+    let repo = served();
+    let stub = Stub::new(&repo);
+    let job = checkout(&repo, "refs/pull/1/merge");
+    pull_request(&repo, validate(&stub, &job, &[]), "refs/pull/1/merge").ok();
+    assert_eq!(call(&stub), format!("validate --base {}", id(&repo, "m9")));
+    assert!(has(&repo, &job, "m9") && has(&repo, &job, "p3"));
+    assert!(!has(&repo, &job, "m8") && !has(&repo, &job, "p2"), "it is deepened by one commit, no more");
+    assert_eq!(repo.git_in(&job, &["for-each-ref"]), "", "no branch is fetched");
+}
+
+#[test]
+fn a_pull_request_whose_own_head_is_checked_out_is_judged_from_where_it_left() {
+    let repo = served();
+    let stub = Stub::new(&repo);
+    let job = checkout(&repo, "p3");
+    pull_request(&repo, validate(&stub, &job, &[]), "refs/pull/1/merge").ok();
+    assert_eq!(call(&stub), "validate --base refs/remotes/origin/main");
+    let parted = repo.git_in(&job, &["merge-base", "refs/remotes/origin/main", "HEAD"]);
+    assert_eq!(parted.trim(), id(&repo, "m5"));
+    assert_eq!(repo.git_in(&job, &["for-each-ref", "--format=%(refname)"]), "refs/remotes/origin/main\n");
+    // One's own merge is no merge of GitHub's: its first parent may be anything.
+    let job = checkout(&repo, "refs/pull/1/merge");
+    pull_request(&repo, validate(&stub, &job, &[]), "m9").ok();
+    assert_eq!(call(&stub), "validate --base refs/remotes/origin/main");
+}
+
+#[test]
+fn a_push_is_judged_against_what_the_branch_was_at() {
+    let repo = served();
+    let stub = Stub::new(&repo);
+    for event in ["push", "merge_group"] {
+        let job = checkout(&repo, "m9");
+        let before = id(&repo, "m5");
+        validate(&stub, &job, &[]).env("GITHUB_EVENT_NAME", event).env("BUS_BEFORE", &before).ok();
+        assert_eq!(call(&stub), format!("validate --base {before}"));
+        assert_eq!(repo.git_in(&job, &["merge-base", &before, "HEAD"]).trim(), before);
+        assert!(!has(&repo, &job, "m1~1"), "some more are fetched at a time, but not all");
+    }
+    // A forced push: what was there is no ancestor.
+    let job = checkout(&repo, "m9");
+    validate(&stub, &job, &[]).env("GITHUB_EVENT_NAME", "push").env("BUS_BEFORE", &id(&repo, "p3")).ok();
+    assert_eq!(call(&stub), format!("validate --base {}", id(&repo, "p3")));
+    assert_eq!(repo.git_in(&job, &["merge-base", "HEAD", &id(&repo, "p3")]).trim(), id(&repo, "m5"));
+}
+
+#[test]
+fn a_push_that_has_nothing_before_it_is_judged_without_history_and_says_so() {
+    let repo = served();
+    let stub = Stub::new(&repo);
+    let job = checkout(&repo, "m9");
+    for before in ["0".repeat(40), "1".repeat(40)] {
+        let ran = validate(&stub, &job, &[]).env("GITHUB_EVENT_NAME", "push").env("BUS_BEFORE", &before).ok();
+        ran.says("its history is not checked");
+        assert_eq!(call(&stub), "validate");
+    }
+    repo.git_in(&job, &["fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*"]);
+    repo.git_in(&job, &["remote", "set-head", "origin", "main"]);
+    validate(&stub, &job, &[]).ok();
+    assert_eq!(call(&stub), "validate --base refs/remotes/origin/HEAD");
+}
+
+#[test]
+fn a_base_that_was_promised_and_is_gone_is_left_to_bus_to_refuse() {
+    let repo = served();
+    let stub = Stub::new(&repo);
+    let gone = "1".repeat(40);
+    let job = checkout(&repo, "m9");
+    stub.ends_with(4);
+    validate(&stub, &job, &[&gone]).exits(4).says("have no commit in common");
+    assert_eq!(call(&stub), format!("validate --base {gone}"));
+    validate(&stub, &job, &[]).env("GITHUB_EVENT_NAME", "merge_group").env("BUS_BEFORE", &gone).exits(4);
+    assert_eq!(call(&stub), format!("validate --base {gone}"));
+    pull_request(&repo, validate(&stub, &job, &[]), "m8").env("GITHUB_BASE_REF", "gone").exits(4);
+    assert_eq!(call(&stub), "validate --base refs/remotes/origin/gone");
+}
+
+#[test]
+fn a_merge_request_of_gitlab_is_judged_from_where_gitlab_says_it_left() {
+    let repo = served();
+    let stub = Stub::new(&repo);
+    let job = checkout(&repo, "p3");
+    let base = id(&repo, "m5");
+    let gitlab = || {
+        let job = validate(&stub, &job, &[]).env("CI_MERGE_REQUEST_DIFF_BASE_SHA", &base);
+        job.env("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "agent/a/x")
+    };
+    gitlab().ok();
+    assert_eq!(call(&stub), format!("validate --branch=agent/a/x --base {base}"));
+    assert!(has(&repo, &job, "m5") && !has(&repo, &job, "m9"));
+    gitlab().env("BUS_BASE", "main").ok();
+    assert_eq!(call(&stub), "validate --branch=agent/a/x --base refs/remotes/origin/main");
+}
+
+#[test]
+fn a_base_that_is_named_wins_and_a_server_that_hands_out_no_commits_by_name_is_no_obstacle() {
+    let repo = served();
+    let stub = Stub::new(&repo);
+    let job = checkout(&repo, "m9");
+    let named = validate(&stub, &job, &[&id(&repo, "m2"), "--strict"]).env("BUS_BASE", "main");
+    let named = pull_request(&repo, named, "m9");
+    // The older protocol asks for branches only.
+    named.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "protocol.version").env("GIT_CONFIG_VALUE_0", "0").ok();
+    assert_eq!(call(&stub), format!("validate --base {} --strict", id(&repo, "m2")));
+    assert!(has(&repo, &job, "m2"));
+    validate(&stub, &job, &["HEAD~1", "--format", "json"]).ok();
+    assert_eq!(call(&stub), "validate --base HEAD~1 --format json");
+    validate(&stub, &job, &["--strict"]).env("BUS_BASE", "origin/agent/a/x").ok();
+    assert_eq!(call(&stub), "validate --base refs/remotes/origin/agent/a/x --strict");
+    validate(&stub, &job, &[]).env("BUS_BASE", "--output=x").exits(2);
+    assert!(stub.calls().is_empty());
+}
+
+#[test]
+fn branches_and_claims_that_the_check_needs_are_fetched_and_no_others() {
+    let repo = served();
+    repo.git(&["branch", "agent/b/y"]);
+    repo.git(&["branch", "feature"]);
+    repo.git(&["update-ref", "refs/bus/claims/T-1", "m1"]);
+    let stub = Stub::new(&repo);
+    let job = checkout(&repo, "m9");
+    validate(&stub, &job, &["HEAD"]).env("BUS_REFS", "agent/*/x agent/b/y").ok();
+    assert_eq!(call(&stub), "validate --base HEAD --refs=refs/remotes/origin/agent/b/y --refs=refs/remotes/origin/agent/*/x");
+    let refs = repo.git_in(&job, &["for-each-ref", "--format=%(refname)"]);
+    let wanted = ["refs/bus-remote/origin/claims/T-1", "refs/remotes/origin/agent/a/x", "refs/remotes/origin/agent/b/y"];
+    assert_eq!(refs.lines().collect::<Vec<_>>(), wanted);
+    assert!(!has(&repo, &job, "p2"), "of the branches only the tips");
+    validate(&stub, &job, &["HEAD"]).env("BUS_REFS", "gone").exits(7).says("cannot fetch the branches gone");
+    assert!(stub.calls().is_empty());
+}
+
+#[test]
+fn a_whole_clone_stays_whole() {
+    let repo = served();
+    let stub = Stub::new(&repo);
+    let job = repo.beside("whole");
+    repo.git(&["clone", "--quiet", "--no-tags", ".", job.to_str().unwrap()]);
+    validate(&stub, &job, &[]).env("BUS_REFS", "agent/*").ok();
+    assert_eq!(call(&stub), "validate --base refs/remotes/origin/HEAD --refs=refs/remotes/origin/agent/*");
+    assert_eq!(repo.git_in(&job, &["rev-parse", "--is-shallow-repository"]), "false\n");
+}
+
+#[test]
+fn names_that_a_fork_chose_are_only_ever_names() {
+    let repo = served();
+    let stub = Stub::new(&repo);
+    let job = checkout(&repo, "m9");
+    let name = "agent/$(touch${IFS}pwned);touch pwned;`touch pwned`\" --skip '*' &";
+    for variable in ["CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "GITHUB_HEAD_REF", "BUS_BASE", "BUS_BEFORE", "GITHUB_BASE_REF"] {
+        let run = pull_request(&repo, validate(&stub, &job, &["HEAD"]), "m9").env(variable, name).ok();
+        assert!(!run.stderr.contains("not found"), "{}", run.transcript);
+        let expected = if variable.starts_with("CI_") {
+            format!("validate --branch={name} --base HEAD")
+        } else {
+            "validate --base HEAD".into()
+        };
+        assert_eq!(call(&stub), expected);
+    }
+    for event in ["pull_request", "push", "merge_group", name] {
+        let run = validate(&stub, &job, &[]).env("GITHUB_EVENT_NAME", event).env("BUS_BEFORE", name);
+        run.env("GITHUB_BASE_REF", name).env("BUS_REFS", "").run();
+        assert!(call(&stub).starts_with("validate"));
+    }
+    assert!(!job.join("pwned").exists());
+}
+
+#[test]
+fn the_status_is_that_of_bus_wherever_it_comes_from() {
+    let repo = served();
+    let job = checkout(&repo, "m9");
+    let stub = Stub::new(&repo);
+    for status in [0, 1, 2, 4] {
+        stub.ends_with(status);
+        validate(&stub, &job, &["HEAD"]).exits(status);
+    }
+    assert_eq!(stub.calls().len(), 4);
+    let other = stub.program("other", "echo \"other $* in $PWD\" >> \"$STUB_CALLS\"; exit 3\n");
+    validate(&stub, &job, &["HEAD"]).env("BUS", other.to_str().unwrap()).exits(3);
+    assert_eq!(call(&stub), "other validate --base HEAD");
+    let stub = stub.without_bus();
+    stub.program("cargo", "echo \"cargo $* in $PWD\" >> \"$STUB_CALLS\"; exit \"$STUB_STATUS\"\n");
+    stub.ends_with(0);
+    validate(&stub, &job, &["HEAD"]).ok();
+    let calls = stub.calls();
+    assert!(
+        calls[0].starts_with("cargo build --release --locked --manifest-path ") && calls[1].contains(" -- validate --base HEAD")
+    );
+    stub.ends_with(101);
+    validate(&stub, &job, &["HEAD"]).exits(101);
+    assert_eq!(stub.calls().len(), 1, "what was not built is not run");
+    // Elsewhere nothing is built, and nothing is installed.
+    fs::copy(SCRIPT, job.join("validate.sh")).unwrap();
+    let copied = job.join("validate.sh");
+    stub.run(copied.to_str().unwrap(), &job, &["HEAD"]).exits(127).says("cargo install agent-bus --locked");
+    assert!(stub.calls().is_empty());
+}
+
+#[test]
+fn where_there_is_no_commit_bus_says_what_is_wrong() {
+    let repo = Repo::bare_of_bus();
+    let stub = Stub::new(&repo);
+    let plain = repo.beside("plain");
+    fs::create_dir(&plain).unwrap();
+    stub.ends_with(4);
+    validate(&stub, &plain, &["--strict"]).exits(4);
+    assert_eq!(call(&stub), "validate --strict");
+}
