@@ -48,6 +48,17 @@ fn the_readme_names_every_command_and_every_exit_status() {
 }
 
 #[test]
+fn the_readme_lists_the_rules_of_the_validator() {
+    let listed = Repo::bare_of_bus().bus(&["validate", "--list-rules", "--json"]).ok().json();
+    let text = |rule: &serde_json::Value, field: &str| rule[field].as_str().unwrap().to_owned();
+    let row = |rule| format!("| `{}` | {} | {} |\n", text(rule, "name"), text(rule, "severity"), text(rule, "summary"));
+    let expected: String = listed["rules"].as_array().unwrap().iter().map(row).collect();
+    let readme = readme();
+    let table = readme.split("| what it finds |\n|---|---|---|\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    assert_eq!(format!("{table}\n"), expected, "the table of rules in README.md should be:\n{expected}");
+}
+
+#[test]
 fn every_command_that_the_readme_shows_is_understood() {
     let readme = readme();
     let repo = Repo::new();
@@ -92,6 +103,7 @@ fn every_command_has_an_example_in_its_help_that_is_understood() {
         "watch",
         "wait",
         "doctor",
+        "validate",
         "completions",
         "man",
         "demo",
