@@ -163,14 +163,10 @@ impl History {
         named.into_iter().chain(usual).find(|name| self.commit(name).is_ok())
     }
 
-    /// What git's index knows of the worktree.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Store`] where there is an index and it cannot be read.
-    pub fn indexed(&self) -> Result<Indexed, Error> {
-        let index = self.repo.try_index().map_err(|error| store("read", "the index", &error))?;
-        Ok(Indexed { index })
+    /// What git's index knows of the worktree: nothing where it cannot be read, since every file can be read in its place.
+    #[must_use]
+    pub fn indexed(&self) -> Indexed {
+        Indexed { index: self.repo.try_index().ok().flatten() }
     }
 
     /// Whether the clone has only the newest part of the history.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::Findings;
+use super::finding::{Findings, Place};
 use super::logs::Author;
 use super::rule::Rule;
 use crate::git::{Error, History, Repository};
-use crate::record::{Claim, TaskId};
+use crate::record::{Claim, PathStep, TaskId, locate};
 
 /// A claim and where it was read.
 #[derive(Clone, Debug)]
@@ -15,6 +15,13 @@ pub(super) struct Held {
     pub(super) bytes: Vec<u8>,
     /// The file, below the root.
     pub(super) path: String,
+}
+
+impl Held {
+    /// Where the record has `field`.
+    fn at(&self, field: &str) -> Option<Place> {
+        Some(locate(&self.bytes, &[PathStep::Key(field)]).into())
+    }
 }
 
 /// Claims by task.
@@ -50,39 +57,43 @@ impl Judge<'_> {
             return Ok(());
         };
         let (old, new) = (&before.claim, &now.claim);
-        if old.same_claim(new) {
-            if new.revision < old.revision {
-                let words = || format!("revision {} of the claim follows {} ({})", new.revision, old.revision, old.status);
-                findings.add(Rule::ClaimRollback, &now.path, None, words);
+        let is_fair = match old.same_claim(new) {
+            true if !same_owner(old, new) => {
+                add_duplicate(findings, now, before, "the base");
+                false
             }
+            true => {
+                check_rollback(findings, old, now);
+                true
+            }
+            false => !old.status.is_live() || self.check_handover(findings, before, now)?,
+        };
+        if is_fair {
             self.check_author(findings, Some(before), now);
-            return Ok(());
         }
-        if !old.status.is_live() {
-            self.check_author(findings, Some(before), now);
-            return Ok(());
-        }
-        let proof = self.prove(now)?;
-        match (new.succeeds(old), proof) {
+        Ok(())
+    }
+
+    /// Checks that a task whose claim was live was handed over; says whether the record at least says so.
+    fn check_handover(&self, findings: &mut Findings, before: &Held, now: &Held) -> Result<bool, Error> {
+        let (old, new) = (&before.claim, &now.claim);
+        let went = || format!("`{}` went from {} to {}", new.task_id, old.agent_id, new.agent_id);
+        // The oldest of a full lineage falls out of it.
+        let may_succeed = new.succeeds(old) || new.lineage_is_full();
+        match (may_succeed, self.prove(now)?) {
             (true, Proof::Proved) => {}
-            (true, Proof::Open) => findings.add(Rule::HandoverUnproved, &now.path, None, || {
-                format!("`{}` went from {} to {}, and no claim ref here can prove it", new.task_id, old.agent_id, new.agent_id)
+            (true, Proof::Open) => findings.add(Rule::HandoverUnproved, &now.path, now.at("agent_id"), || {
+                format!("{}, and no claim ref here can prove it", went())
             }),
-            (true, Proof::Refuted) => findings.add(Rule::HandoverForged, &now.path, None, || {
-                format!(
-                    "`{}` went from {} to {}, and its claim ref knows no such record",
-                    new.task_id, old.agent_id, new.agent_id
-                )
+            (true, Proof::Refuted) => findings.add(Rule::HandoverForged, &now.path, now.at("agent_id"), || {
+                format!("{}, and its claim ref knows no such record", went())
             }),
-            // The oldest of a full lineage falls out of it, and only the whole history can tell.
-            (false, Proof::Proved) if new.lineage_is_full() => {}
             (false, _) => {
                 add_duplicate(findings, now, before, "the base");
-                return Ok(());
+                return Ok(false);
             }
         }
-        self.check_author(findings, Some(before), now);
-        Ok(())
+        Ok(true)
     }
 
     /// Compares a live claim with what another branch, called `name`, has of it.
@@ -91,7 +102,7 @@ impl Judge<'_> {
     pub(super) fn beside(&self, findings: &mut Findings, now: &Held, theirs: &Held, name: &str) {
         let (ours, other) = (&now.claim, &theirs.claim);
         let both_live = ours.status.is_live() && other.status.is_live();
-        let one_follows = ours.same_claim(other) || ours.succeeds(other) || other.succeeds(ours);
+        let one_follows = (ours.same_claim(other) && same_owner(ours, other)) || ours.succeeds(other) || other.succeeds(ours);
         let theirs_yields = other.confirmed == Some(false) && ours.confirmed != Some(false);
         if both_live && !one_follows && !theirs_yields {
             add_duplicate(findings, now, theirs, name);
@@ -107,7 +118,7 @@ impl Judge<'_> {
         }
         let what = if before.is_some() { "changed" } else { "added" };
         let words = || format!("the claim of `{owner}` on `{}` was {what} on a branch of `{author}`", now.claim.task_id);
-        findings.add(Rule::Tampering, &now.path, None, words);
+        findings.add(Rule::Tampering, &now.path, now.at("agent_id"), words);
     }
 
     /// Looks for the very bytes of a claim in the claim's history, here and as it was fetched.
@@ -142,6 +153,23 @@ impl Judge<'_> {
     }
 }
 
+/// Whether two states of a claim have one owner: agent and place, where both say it (design, section 3).
+fn same_owner(one: &Claim, other: &Claim) -> bool {
+    let same_place = one.origin.is_none() || other.origin.is_none() || one.origin == other.origin;
+    one.agent_id == other.agent_id && same_place
+}
+
+/// A claim only goes on: its revision grows, and what has ended does not come back to life.
+fn check_rollback(findings: &mut Findings, old: &Claim, now: &Held) {
+    let new = &now.claim;
+    let is_back = new.revision < old.revision || (new.status.is_live() && !old.status.is_live());
+    if is_back {
+        let state = |claim: &Claim| format!("revision {}, {}", claim.revision, claim.status);
+        let words = || format!("the base has {} of this claim, and here it is {}", state(old), state(new));
+        findings.add(Rule::ClaimRollback, &now.path, now.at("revision"), words);
+    }
+}
+
 fn add_duplicate(findings: &mut Findings, now: &Held, theirs: &Held, name: &str) {
     let (ours, other) = (&now.claim, &theirs.claim);
     let words = || {
@@ -152,5 +180,5 @@ fn add_duplicate(findings: &mut Findings, now: &Held, theirs: &Held, name: &str)
             _ => format!("{held}, and {} here, since {}, without having been handed it", ours.agent_id, ours.claimed_at),
         }
     };
-    findings.add(Rule::DuplicateClaim, &now.path, None, words);
+    findings.add(Rule::DuplicateClaim, &now.path, now.at("agent_id"), words);
 }

@@ -22,6 +22,9 @@ impl Run<'_> {
         files: &mut [LineFile],
         others: &BTreeMap<String, ObjectId>,
     ) -> Result<(), Error> {
+        if self.base.is_none() && others.is_empty() {
+            return Ok(());
+        }
         let ours = self.claims_here(news)?;
         let judge = Judge { repo: self.repo, history: self.history, author };
         if let Some(base) = self.base {

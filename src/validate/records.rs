@@ -15,6 +15,9 @@ use crate::record::{
 };
 use crate::store::{Error, Verb};
 
+/// How much room a record file usually takes: so much is read at a time, in bytes.
+const USUAL: usize = 16 * 1024;
+
 /// What the rules of one file need to know of the others.
 #[derive(Debug)]
 pub(super) struct Surroundings {
@@ -32,7 +35,7 @@ impl Surroundings {
 
 /// Reads a record file; one byte more than a record may have where it has more.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(USUAL);
     let file = File::open(path).map_err(Error::io(Verb::Read, path))?;
     file.take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes).map_err(Error::io(Verb::Read, path))?;
     Ok(bytes)
