@@ -15,6 +15,7 @@ use super::output::Output;
 use super::words;
 use crate::bus::{Bus, Options};
 use crate::store::Clock;
+use crate::validate::Rule;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -82,6 +83,13 @@ pub(super) fn tasks(typed: &OsStr) -> Vec<CompletionCandidate> {
 /// The agents that begin with what is typed.
 pub(super) fn agents(typed: &OsStr) -> Vec<CompletionCandidate> {
     candidates(typed, |bus| bus.known_agents().iter().map(ToString::to_string).collect())
+}
+
+/// The rules of the validator that begin with what is typed.
+pub(super) fn rules(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    let fitting = Rule::all().filter(|rule| rule.name().starts_with(&*typed));
+    fitting.map(|rule| CompletionCandidate::new(rule.name()).help(Some(rule.about().summary.into()))).collect()
 }
 
 /// The folder that is typed after `-C` or `--repo`, so far.

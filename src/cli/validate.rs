@@ -2,9 +2,11 @@
 
 use anstyle::AnsiColor;
 use clap::{Args, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use glob::Pattern;
 use serde_json::{Value, json};
 
+use super::completions;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
@@ -56,16 +58,16 @@ pub(super) struct ValidateArgs {
     #[arg(long)]
     strict: bool,
     /// Only this rule (repeatable)
-    #[arg(long = "rule", value_name = "RULE")]
+    #[arg(long = "rule", value_name = "RULE", add = ArgValueCompleter::new(completions::rules))]
     only: Vec<Rule>,
     /// Not this rule (repeatable)
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", add = ArgValueCompleter::new(completions::rules))]
     skip: Vec<Rule>,
     /// List the rules
     #[arg(long, conflicts_with_all = ["base", "refs", "explain"])]
     list_rules: bool,
     /// Explain a rule
-    #[arg(long, value_name = "RULE", conflicts_with_all = ["base", "refs"])]
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["base", "refs"], add = ArgValueCompleter::new(completions::rules))]
     explain: Option<Rule>,
 }
 

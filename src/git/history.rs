@@ -39,8 +39,7 @@ impl Repository {
     pub fn history(&self) -> Result<History, Error> {
         let options = gix::open::Options::isolated().with(gix::sec::Trust::Full).open_path_as_is(true);
         let opened = gix::open_opts(self.git_dir(), options);
-        let mut repo = opened.map_err(|error| store("open", &self.git_dir().display().to_string(), &error))?;
-        repo.object_cache_size_if_unset(4 * 1024 * 1024);
+        let repo = opened.map_err(|error| store("open", &self.git_dir().display().to_string(), &error))?;
         Ok(History { repo })
     }
 }
