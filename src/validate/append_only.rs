@@ -11,7 +11,7 @@ use super::rule::Rule;
 use crate::store::{Error, Verb};
 
 /// How much of a line a message shows, in letters.
-const QUOTED: usize = 80;
+const QUOTED: usize = 120;
 
 /// How much of a file is compared at a time, in bytes.
 const BLOCK: usize = 256 * 1024;
