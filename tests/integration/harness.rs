@@ -106,6 +106,12 @@ impl Repo {
         command.output().unwrap()
     }
 
+    /// Runs git in the main worktree with something to read; it must work.
+    pub(crate) fn git_reads(&self, arguments: &[&str], stdin: fs::File) {
+        let done = self.command("git", &self.root()).args(arguments).stdin(stdin).output().unwrap();
+        assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
     /// Commits everything in the main worktree.
     pub(crate) fn commit_all(&self, message: &str) {
         self.commit_all_in(&self.root(), message);

@@ -5,6 +5,8 @@
 #[cfg(unix)]
 mod ci_scripts;
 mod claims;
+#[cfg(unix)]
+mod corpus;
 mod crash;
 mod doctor;
 mod durable;
