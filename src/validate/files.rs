@@ -88,7 +88,11 @@ pub(super) fn walk(root: &Path, mut refused: impl FnMut(walkdir::Error)) -> Vec<
     let mut found = Vec::new();
     let walks = [("_bus", usize::MAX), ("_plans", 1), ("queue", 1), ("_report", 0), ("_report/agent", 2)];
     for (folder, depth) in walks {
-        for entry in WalkDir::new(root.join(folder)).max_depth(depth) {
+        // What is below a link is elsewhere; the link itself is found by the walk of its own folder.
+        if folder.split_once('/').is_some_and(|(above, _)| root.join(above).is_symlink()) {
+            continue;
+        }
+        for entry in WalkDir::new(root.join(folder)).follow_root_links(false).max_depth(depth) {
             match entry {
                 Ok(entry) => found.extend(look(root, &entry)),
                 Err(error) if error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound) => {}
