@@ -39,7 +39,7 @@ pub(super) enum Stands {
     Rightly,
     /// A file in a folder where no reader looks.
     Misplaced,
-    /// Something that is no file.
+    /// Something else than a file, or where a folder should be, than a folder.
     Not(&'static str),
 }
 
@@ -111,7 +111,7 @@ fn look(root: &Path, entry: &DirEntry) -> Option<Found> {
     let path = parts.join("/");
     let kind = kind_of(&path);
     let stands = match (kind, what(entry.file_type())) {
-        (None, Some(what)) if is_folder_of_bus(&path) && what != "a folder" => Stands::Not(what),
+        (None, what) if is_folder_of_bus(&path) && what != Some("a folder") => Stands::Not(what.unwrap_or("a file")),
         (None, _) => return None,
         (Some(_), Some(what)) => Stands::Not(what),
         (Some((_, true)), None) => Stands::Rightly,

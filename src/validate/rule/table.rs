@@ -23,8 +23,8 @@ impl About {
 
 /// Every rule, at the place of its number.
 pub(super) static RULES: [About; 41] = [
-    rule(Rule::NotAFile, "not-a-file", Error, "a symlink or a folder where a file of the bus should be")
-        .mend("put a regular file there; `bus` follows no link")
+    rule(Rule::NotAFile, "not-a-file", Error, "something else where a file or a folder of the bus should be")
+        .mend("put a regular file there, or a folder where one should be; `bus` follows no link")
         .bad("_bus/claims/QUEUE-001.json -> ../../elsewhere.json")
         .good("_bus/claims/QUEUE-001.json, a regular file"),
     rule(Rule::WrongFileName, "wrong-file-name", Error, "a file that is not called after the record in it")
