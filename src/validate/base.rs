@@ -1,6 +1,7 @@
 //! What the tree is compared with: the base, and what has changed since.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs::Metadata;
 use std::path::Path;
 
 use super::files::{Found, Kind, ROOTS, Stands, kind_of};
@@ -14,19 +15,18 @@ const MAX_HASHED: u64 = 64 * 1024 * 1024;
 pub(super) struct Commit {
     /// The files of the bus, by path.
     pub(super) files: BTreeMap<String, (Kind, TreeFile)>,
-    /// Every file below the bus's folders, receipts included.
-    all: HashSet<String>,
+    /// Every file below the bus's folders: receipts, links, and records where no reader looks, too.
+    all: BTreeMap<String, TreeFile>,
 }
 
 impl Commit {
     pub(super) fn read(history: &History, id: ObjectId) -> Result<Self, Error> {
-        let files = history.files(id, &ROOTS)?;
-        let all = files.keys().filter(|path| path.starts_with("_report/")).cloned().collect();
-        let of_bus = |(path, file): (String, TreeFile)| match kind_of(&path) {
-            Some((kind, true)) => Some((path, (kind, file))),
+        let all = history.files(id, &ROOTS)?;
+        let of_bus = |(path, file): (&String, &TreeFile)| match kind_of(path) {
+            Some((kind, true)) => Some((path.clone(), (kind, *file))),
             _ => None,
         };
-        Ok(Self { all, files: files.into_iter().filter_map(of_bus).collect() })
+        Ok(Self { files: all.iter().filter_map(of_bus).collect(), all })
     }
 
     /// Whether the commit has anything of a bus.
@@ -36,7 +36,13 @@ impl Commit {
 
     /// Whether a receipt of the commit is not there any more.
     pub(super) fn has_lost_a_receipt(&self, root: &Path) -> bool {
-        self.all.iter().any(|path| !root.join(path).is_file())
+        self.all.keys().any(|path| path.starts_with("_report/") && !root.join(path).is_file())
+    }
+
+    /// Whether the commit has a folder at `path`.
+    fn has_folder(&self, path: &str) -> bool {
+        let below = format!("{path}/");
+        self.all.range(below.clone()..).next().is_some_and(|(path, _)| path.starts_with(&below))
     }
 }
 
@@ -84,13 +90,18 @@ pub(super) struct Delta<'a> {
 impl Delta<'_> {
     /// Whether `found` differs from what each commit of the base has at its path.
     pub(super) fn is_news(&self, base: &Base, found: &Found) -> bool {
-        let known: Vec<TreeFile> =
-            base.commits.iter().filter_map(|commit| commit.files.get(&found.path)).map(|(_, file)| *file).collect();
-        if known.is_empty() || found.stands != Stands::Rightly {
+        let place = self.root.join(&found.path);
+        let metadata = (found.stands != Stands::Rightly).then(|| place.symlink_metadata().ok()).flatten();
+        if metadata.as_ref().is_some_and(Metadata::is_dir) {
+            return !base.commits.iter().any(|commit| commit.has_folder(&found.path));
+        }
+        let known: Vec<TreeFile> = base.commits.iter().filter_map(|commit| commit.all.get(&found.path)).copied().collect();
+        if known.is_empty() {
             return true;
         }
-        let id = self.blob_of(&found.path, &known);
-        !known.iter().any(|file| file.is_regular && Some(file.id) == id)
+        let is_link = metadata.is_some_and(|metadata| metadata.is_symlink());
+        let id = if is_link { target_id(&place) } else { self.blob_of(&found.path, &known) };
+        !known.iter().any(|file| file.is_regular != is_link && Some(file.id) == id)
     }
 
     /// The name that git gives to the file's bytes; none where it can be none of `known`.
@@ -107,4 +118,9 @@ impl Delta<'_> {
         // A file that cannot be read here is read, and told of, where it is checked.
         blob_id(&std::fs::read(place).ok()?)
     }
+}
+
+/// The name that git gives to a link: that of its target's bytes.
+fn target_id(link: &Path) -> Option<ObjectId> {
+    blob_id(std::fs::read_link(link).ok()?.as_os_str().as_encoded_bytes())
 }
