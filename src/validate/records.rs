@@ -205,7 +205,8 @@ fn check_config(findings: &mut Findings, path: &str, bytes: &[u8]) {
     }
 }
 
-/// Checks what only the names of all files tell. A group of files is told of where one of them `is_news`.
+/// Checks what only the names of all files tell. Of files that may not be there together, those that are
+/// news are told of.
 pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: impl Fn(&str) -> bool) {
     for file in found.iter().filter(|file| is_news(&file.path)) {
         match file.stands {
@@ -230,8 +231,10 @@ pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: imp
     }
     let claims = claims.into_values().map(|files| (Rule::DuplicateClaimFile, files));
     let items = items.into_values().map(|files| (Rule::DuplicateQueueItem, files));
-    for (rule, files) in claims.chain(items).filter(|(_, files)| files.len() > 1 && files.iter().any(|file| is_news(file))) {
-        for file in &files[1..] {
+    for (rule, mut files) in claims.chain(items) {
+        // What was there before and stands in its place comes first, so that the other one is told of.
+        files.sort_by_key(|file| (is_news(file), file.matches('/').count()));
+        for file in files.iter().skip(1).filter(|file| is_news(file)) {
             findings.add(rule, file, None, || format!("`{}` is of the same task", files[0]));
         }
     }
