@@ -177,31 +177,44 @@ fn check_queue_item(findings: &mut Findings, path: &str, bytes: &[u8]) {
         let message = || "its name is not of the form `NNN-slug.md`".to_owned();
         findings.add(Rule::BadQueueItem, path, None, message);
     }
-    let fault = match std::str::from_utf8(bytes) {
-        _ if bytes.len() > MAX_RECORD => Fault::TooLong { limit: MAX_RECORD },
-        Err(error) => Fault::InvalidUtf8 { at: Position::of(bytes, error.valid_up_to()) },
-        Ok(text) => match text.lines().position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ")) {
-            Some(line) => Fault::MergeConflict { at: Position { line: line + 1, column: 1 } },
-            None if QueueItem::parse(text).is_none() => {
-                let message = || "it does not begin with `# Task: TITLE`".to_owned();
-                return findings.add(Rule::BadQueueItem, path, Some(Place::line(1)), message);
-            }
-            None => return,
-        },
-    };
-    in_record(findings, path, bytes, &[fault]);
+    match sound_text(bytes) {
+        Err(fault) => in_record(findings, path, bytes, &[fault]),
+        Ok(text) if QueueItem::parse(text).is_none() => {
+            let message = || "it does not begin with `# Task: TITLE`".to_owned();
+            findings.add(Rule::BadQueueItem, path, Some(Place::line(1)), message);
+        }
+        Ok(_) => {}
+    }
 }
 
 fn check_config(findings: &mut Findings, path: &str, bytes: &[u8]) {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let at = Position::of(bytes, error.valid_up_to());
-            return in_record(findings, path, bytes, &[Fault::InvalidUtf8 { at }]);
+    match sound_text(bytes) {
+        Err(fault) => in_record(findings, path, bytes, &[fault]),
+        Ok(text) => {
+            if let Err(fault) = Config::parse(text) {
+                findings.add(Rule::BadConfig, path, Some(Place::line(fault.line)), || fault.what);
+            }
         }
-    };
-    if let Err(fault) = Config::parse(text) {
-        findings.add(Rule::BadConfig, path, Some(Place::line(fault.line)), || fault.what);
+    }
+}
+
+/// The text of a file that is no JSON, but must be sound as well.
+fn sound_text(bytes: &[u8]) -> Result<&str, Fault> {
+    if bytes.len() > MAX_RECORD {
+        return Err(Fault::TooLong { limit: MAX_RECORD });
+    }
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        return Err(Fault::ByteOrderMark);
+    }
+    if let Some(place) = bytes.iter().position(|byte| *byte == 0) {
+        return Err(Fault::Nul { at: Position::of(bytes, place) });
+    }
+    let text = std::str::from_utf8(bytes);
+    let text = text.map_err(|error| Fault::InvalidUtf8 { at: Position::of(bytes, error.valid_up_to()) })?;
+    // The marker between both sides underlines a heading as well.
+    match text.lines().position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ")) {
+        Some(line) => Err(Fault::MergeConflict { at: Position { line: line + 1, column: 1 } }),
+        None => Ok(text),
     }
 }
 
