@@ -100,9 +100,8 @@ impl Plan {
         let actor = fields.text("actor");
         let summary = fields.text("summary");
         let status = fields.word("status", Progress::WORDS, Progress::parse);
-        if !matches!(fields.rest.get("steps"), Some(Value::Array(_))) {
-            fields.rest.remove("steps");
-            fields.faults.push(Fault::Mistyped { field: "steps", expected: "a list of objects" });
+        if matches!(fields.rest.get("steps"), None | Some(Value::Null)) {
+            fields.faults.push(Fault::Missing("steps"));
         }
         let steps = fields.objects("steps", step);
         let receipts = fields.texts("receipts");
