@@ -34,6 +34,12 @@ impl Commit {
         self.files.keys().any(|path| path.starts_with("_bus/"))
     }
 
+    /// The record whose file is called `path`, in whatever letter case: so spelled, two ids are one.
+    pub(super) fn record(&self, kind: Kind, path: &str) -> Option<TreeFile> {
+        let spelled_otherwise = || self.files.iter().find(|(other, file)| file.0 == kind && other.eq_ignore_ascii_case(path));
+        self.files.get_key_value(path).or_else(spelled_otherwise).map(|(_, (_, file))| *file)
+    }
+
     /// Whether a receipt of the commit is not there any more.
     pub(super) fn has_lost_a_receipt(&self, root: &Path) -> bool {
         self.all.keys().any(|path| path.starts_with("_report/") && !root.join(path).is_file())

@@ -117,7 +117,7 @@ impl Run<'_> {
 
     fn check_plans(&self, findings: &mut Findings, base: &Base, news: &HashSet<&str>) -> Result<(), Error> {
         for (path, _) in self.readable(news).filter(|(_, kind)| *kind == Kind::Plan) {
-            for (_, before) in base.commits.iter().filter_map(|commit| commit.files.get(path)) {
+            for before in base.commits.iter().filter_map(|commit| commit.record(Kind::Plan, path)) {
                 let before = self.history.read(before.id)?;
                 plans::compare(findings, path, &before, &records::read(&self.repo.root().join(path))?);
             }
