@@ -134,10 +134,7 @@ impl Run<'_> {
         let all = self.found.iter();
         let Some(base) = self.base else { return Ok(all.map(|found| found.path.as_str()).collect()) };
         let delta = Delta { root: self.repo.root(), history: self.history, indexed: self.history.indexed() };
-        // A receipt that is gone is told of where a plan names it.
-        let plans = base.commits.iter().any(|commit| commit.has_lost_a_receipt(self.repo.root()));
-        let is_news = |found: &&Found| (plans && found.kind == Some(Kind::Plan)) || delta.is_news(base, found);
-        Ok(all.filter(is_news).map(|found| found.path.as_str()).collect())
+        Ok(all.filter(|found| delta.is_news(base, found)).map(|found| found.path.as_str()).collect())
     }
 
     /// The files of one sort that can be read and are news.

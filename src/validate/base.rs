@@ -40,9 +40,11 @@ impl Commit {
         self.files.get_key_value(path).or_else(spelled_otherwise).map(|(_, (_, file))| *file)
     }
 
-    /// Whether a receipt of the commit is not there any more.
-    pub(super) fn has_lost_a_receipt(&self, root: &Path) -> bool {
-        self.all.keys().any(|path| path.starts_with("_report/") && !root.join(path).is_file())
+    /// The receipts of the commit that are not there any more.
+    pub(super) fn lost_receipts<'a>(&'a self, root: &Path) -> impl Iterator<Item = &'a str> {
+        let stands = |path: &str| root.join(path).symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+        let receipts = self.all.iter().filter(|(path, file)| file.is_regular && path.starts_with("_report/"));
+        receipts.map(|(path, _)| path.as_str()).filter(move |path| !stands(path))
     }
 
     /// Whether the commit has a folder at `path`.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::base::{Base, Commit};
-use super::files::{Kind, name_of, stem_of};
+use super::files::{Kind, Stands, name_of, stem_of};
 use super::finding::Findings;
 use super::handover::{Claims, Held, Judge};
 use super::logs::{Author, LineFile};
@@ -30,6 +30,7 @@ impl Run<'_> {
         if let Some(base) = self.base {
             self.check_gone(findings, base);
             self.check_plans(findings, base, news)?;
+            self.check_receipts(findings, base, news)?;
             self.check_lines(findings, base, files)?;
             for commit in &base.commits {
                 let before = self.claims_of(commit, |path| news.contains(path) || !self.stands(path))?;
@@ -113,6 +114,17 @@ impl Run<'_> {
             }
             findings.add(Rule::RecordGone, path, None, || "the base has this file, and this tree has not".to_owned());
         }
+    }
+
+    /// Receipts of the base that are gone, where a plan names them that is itself as it was.
+    fn check_receipts(&self, findings: &mut Findings, base: &Base, news: &HashSet<&str>) -> Result<(), Error> {
+        let root = self.repo.root();
+        let lost: HashSet<&str> = base.commits.iter().flat_map(|commit| commit.lost_receipts(root)).collect();
+        let plans = self.found.iter().filter(|found| found.kind == Some(Kind::Plan) && found.stands == Stands::Rightly);
+        for plan in plans.filter(|plan| !lost.is_empty() && !news.contains(plan.path.as_str())) {
+            plans::find_lost(findings, &plan.path, &records::read(&root.join(&plan.path))?, &lost);
+        }
+        Ok(())
     }
 
     fn check_plans(&self, findings: &mut Findings, base: &Base, news: &HashSet<&str>) -> Result<(), Error> {

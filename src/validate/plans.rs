@@ -1,4 +1,7 @@
-//! What is finished stays finished: plans and their steps.
+//! What is finished stays finished, and proved: plans, their steps and receipts.
+
+use std::collections::HashSet;
+use std::path::{Component, Path};
 
 use super::finding::Findings;
 use super::rule::Rule;
@@ -24,4 +27,22 @@ pub(super) fn compare(findings: &mut Findings, path: &str, before: &[u8], now: &
             Some(_) => {}
         }
     }
+}
+
+/// Tells which receipts of finished steps of the plan `bytes` are among those that were `lost`.
+pub(super) fn find_lost(findings: &mut Findings, path: &str, bytes: &[u8], lost: &HashSet<&str>) {
+    let Ok(plan) = PlanRecord::parse(bytes) else { return };
+    for (number, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.status == Progress::Done) {
+        for receipt in step.receipts.iter().filter(|receipt| lost.contains(plain(receipt).as_str())) {
+            let at = [PathStep::Key("steps"), PathStep::Item(number), PathStep::Key("receipts")];
+            let words = || format!("the step `{}` is done, and its receipt `{receipt}` is gone", step.id);
+            findings.add(Rule::MissingReceipt, path, Some(locate(bytes, &at).into()), words);
+        }
+    }
+}
+
+/// A path without the dots that lead nowhere: `_report/a.log` for `./_report/a.log`.
+fn plain(path: &str) -> String {
+    let parts = Path::new(path).components().filter(|part| !matches!(part, Component::CurDir));
+    parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
