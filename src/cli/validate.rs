@@ -72,15 +72,10 @@ pub(super) struct ValidateArgs {
 }
 
 pub(super) fn run(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<u8, Failure> {
-    if args.list_rules {
-        list(output);
-        return Ok(0);
-    }
-    if let Some(rule) = args.explain {
-        explain(rule.about(), output);
-        return Ok(0);
-    }
     let format = form(context, args, output)?;
+    if args.list_rules || args.explain.is_some() {
+        return tell_of_rules(args, output);
+    }
     let in_github = context.variable("GITHUB_ACTIONS").is_some_and(|value| value == "true");
     let github = |name: &str| context.variable(name).filter(|_| in_github);
     let base = match &args.base {
@@ -143,6 +138,19 @@ fn show_text(report: &Report, output: &mut Output) {
         }
     }
     output.line(&report.summary());
+}
+
+/// Lists the rules, or explains one; neither is a report.
+fn tell_of_rules(args: &ValidateArgs, output: &mut Output) -> Result<u8, Failure> {
+    if matches!(args.format, Some(Format::Github | Format::Sarif)) {
+        let what = "rules are listed and explained as text or JSON only".to_owned();
+        return Err(Failure::Usage { what, hint: "give `--format text` or `--format json`".to_owned() });
+    }
+    match args.explain {
+        Some(rule) => explain(rule.about(), output),
+        None => list(output),
+    }
+    Ok(0)
 }
 
 fn list(output: &mut Output) {
