@@ -10,6 +10,8 @@ mod corpus;
 mod crash;
 mod doctor;
 mod durable;
+#[cfg(unix)]
+mod formats;
 mod harness;
 #[cfg(unix)]
 mod hooks;
