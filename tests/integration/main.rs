@@ -12,6 +12,7 @@ mod doctor;
 mod durable;
 #[cfg(unix)]
 mod formats;
+mod handover;
 mod harness;
 #[cfg(unix)]
 mod hooks;
