@@ -20,7 +20,7 @@ mod rule;
 use std::collections::HashSet;
 
 use base::{Base, Commit, Delta};
-use files::{Found, Kind, Stands};
+use files::{Found, Kind};
 use finding::Findings;
 use hashes::Secret;
 use logs::{Author, Known, LineCheck, LineFile};
@@ -139,8 +139,7 @@ impl Run<'_> {
 
     /// The files of one sort that can be read and are news.
     fn readable<'a>(&'a self, news: &'a HashSet<&str>) -> impl Iterator<Item = (&'a str, Kind)> {
-        let files =
-            self.found.iter().filter(|found| !matches!(found.stands, Stands::Not(_)) && news.contains(found.path.as_str()));
+        let files = self.found.iter().filter(|found| found.stands.is_readable() && news.contains(found.path.as_str()));
         files.filter_map(|found| Some((found.path.as_str(), found.kind?)))
     }
 
@@ -159,7 +158,7 @@ impl Run<'_> {
     /// The files of lines that are read: those that are news, and where there are any the others of their sort as well, of
     /// which all is known. An id may be taken from a line of any of them.
     fn line_files(&self, news: &HashSet<&str>) -> Vec<LineFile> {
-        let readable = || self.found.iter().filter(|found| !matches!(found.stands, Stands::Not(_)));
+        let readable = || self.found.iter().filter(|found| found.stands.is_readable());
         let kinds: HashSet<Kind> =
             readable().filter(|found| news.contains(found.path.as_str())).filter_map(|found| found.kind).collect();
         let files = readable().filter_map(|found| Some((&found.path, found.kind.filter(|kind| kind.is_lines())?)));

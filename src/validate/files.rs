@@ -41,6 +41,15 @@ pub(super) enum Stands {
     Misplaced,
     /// Something else than a file, or where a folder should be, than a folder.
     Not(&'static str),
+    /// A file whose name is no UTF-8, so that no id can be it.
+    Unspeakable,
+}
+
+impl Stands {
+    /// Whether there is a file to be read.
+    pub(super) const fn is_readable(self) -> bool {
+        matches!(self, Self::Rightly | Self::Misplaced)
+    }
 }
 
 /// A file of the bus in the worktree.
@@ -114,6 +123,7 @@ fn look(root: &Path, entry: &DirEntry) -> Option<Found> {
         (None, what) if is_folder_of_bus(&path) && what != Some("a folder") => Stands::Not(what.unwrap_or("a file")),
         (None, _) => return None,
         (Some(_), Some(what)) => Stands::Not(what),
+        (Some(_), None) if relative.to_str().is_none() => Stands::Unspeakable,
         (Some((_, true)), None) => Stands::Rightly,
         (Some((_, false)), None) => Stands::Misplaced,
     };

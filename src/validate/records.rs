@@ -224,6 +224,9 @@ pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: imp
     for file in found.iter().filter(|file| is_news(&file.path)) {
         match file.stands {
             Stands::Rightly => {}
+            Stands::Unspeakable => {
+                findings.add(Rule::InvalidUtf8, &file.path, None, || "the name of the file is no UTF-8".to_owned());
+            }
             Stands::Not(what) => findings.add(Rule::NotAFile, &file.path, None, || format!("{what} stands there")),
             Stands::Misplaced => {
                 let message = || format!("no reader looks there; its place is `{}`", upwards(&file.path));

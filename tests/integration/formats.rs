@@ -173,3 +173,22 @@ fn what_cannot_be_judged_is_said_in_the_form_that_was_asked_for() {
     note(&with, &["--json", "--format", "sarif"]);
     assert_snapshot("failures.txt", &said);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_whose_name_is_no_utf_8_is_a_finding_and_does_not_stop_the_others() {
+    use std::os::unix::ffi::OsStrExt;
+    let repo = Repo::new();
+    repo.write("_bus/claims/QUEUE-001.json", "[]\n");
+    let name = std::ffi::OsStr::from_bytes(b"_bus/claims/\xff.json");
+    fs::write(repo.root().join(name), "{}\n").unwrap();
+    let report = repo.bus(&["validate", "--json"]).exits(1).json();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let found: Vec<(&str, &str)> =
+        findings.map(|finding| (finding["rule"].as_str().unwrap(), finding["path"].as_str().unwrap())).collect();
+    assert_eq!(
+        found,
+        [("not-an-object", "_bus/claims/QUEUE-001.json"), ("invalid-utf8", "_bus/claims/\u{fffd}.json")],
+        "{report:#}"
+    );
+}
