@@ -180,6 +180,7 @@ impl Run<'_> {
         let Some(base) = self.base else { return Ok(None) };
         let branch = self.query.branch.clone().or_else(|| self.repo.branch());
         let agent = branch.as_deref().and_then(|branch| {
+            let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
             let (agent, rest) = branch.strip_prefix("agent/")?.split_once('/')?;
             AgentId::new(agent).ok().filter(|_| !rest.is_empty())
         });
