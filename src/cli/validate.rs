@@ -87,6 +87,9 @@ pub(super) fn run(context: &Context, args: &ValidateArgs, output: &mut Output) -
     let rules = Selection { only: args.only.clone(), skip: args.skip.clone() };
     let repo = context.repository(output)?;
     let report = validate(&repo, &Query { base, refs: args.refs.clone(), branch, rules })?;
+    if report.refs.is_empty() && !args.refs.is_empty() {
+        output.note("`--refs` names no other branch that is here: `git fetch` brings a remote's");
+    }
     show(&report, format, output);
     let failed = report.count(Severity::Error) > 0 || (args.strict && report.total() > 0);
     Ok(u8::from(failed))

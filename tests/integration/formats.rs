@@ -192,3 +192,14 @@ fn a_file_whose_name_is_no_utf_8_is_a_finding_and_does_not_stop_the_others() {
         "{report:#}"
     );
 }
+
+#[test]
+fn a_pattern_that_names_no_branch_is_said() {
+    let repo = Repo::new();
+    repo.git(&["branch", "topic"]);
+    repo.commit_all("more");
+    let note = "`--refs` names no other branch that is here";
+    repo.bus(&["validate", "--refs", "origin/agent/*"]).ok().says(note);
+    let named = repo.bus(&["validate", "--refs", "origin/agent/*", "top*"]).ok();
+    assert!(!named.stderr.contains(note), "{}", named.transcript);
+}
