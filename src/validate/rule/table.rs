@@ -56,7 +56,7 @@ pub(super) static RULES: [About; 41] = [
         .bad("{\"agent_id\":\"codex-1\",\\x00\\x00\\x00")
         .good("{\"agent_id\":\"codex-1\",…}"),
     rule(Rule::MergeConflict, "merge-conflict", Error, "a marker that a merge left behind")
-        .mend("resolve the conflict: `bus doctor --fix` for a claim; in a log keep the lines of both sides and remove the markers")
+        .mend("resolve the conflict: `bus doctor --fix` for a claim; in a log remove the markers, and keep the lines of both sides")
         .bad("<<<<<<< HEAD")
         .good("the lines of both sides, without the markers"),
     rule(Rule::LineTooLong, "line-too-long", Error, "a line of a log with more than 64 KiB")
@@ -68,7 +68,7 @@ pub(super) static RULES: [About; 41] = [
         .bad("_bus/claims/QUEUE-001.json with 2 MiB of notes")
         .good("the notes in a file, and its path in the claim's notes"),
     rule(Rule::NoFinalNewline, "no-final-newline", Error, "a file that does not end with a newline")
-        .mend("end it with a newline; `bus doctor --fix` does that for a log")
+        .mend("end it with a newline; `bus doctor --fix` does that for the log in `_bus/events/`")
         .bad("{…}{…} on one line after the next append")
         .good("{…}\\n"),
     rule(Rule::TornLine, "torn-line", Warning, "a line of a log that was cut off, as a killed writer leaves it")
@@ -136,7 +136,7 @@ pub(super) static RULES: [About; 41] = [
         .bad("queue/12-parser.md, or a text that begins with `Goal:`")
         .good("queue/012-parser.md: # Task: Read the new syntax"),
     rule(Rule::BadConfig, "bad-config", Error, "a `config.toml` that means nothing")
-        .mend("write a key that `_bus/config.toml` as `bus init` lays it out explains")
+        .mend("use only the keys and values that the comments of a new `_bus/config.toml` explain, as `bus init` writes it")
         .bad("require_asignment = true")
         .good("require_assignment = true"),
     rule(Rule::MissingPlan, "missing-plan", Warning, "a claim with a plan that is not there")
@@ -160,7 +160,7 @@ pub(super) static RULES: [About; 41] = [
         .bad("a line that was edited, cut, moved up or deleted")
         .good("new lines at the end; a line that moved to another file of the log"),
     rule(Rule::RecordGone, "record-gone", Error, "a claim, an assignment, a plan or a queue item that the base has and this tree has not")
-        .mend("put the file back; a claim ends by `bus release`")
+        .mend("put the file back with `git checkout <base> -- <file>`; a claim ends by `bus release`")
         .bad("_bus/claims/QUEUE-001.json deleted")
         .good("_bus/claims/QUEUE-001.json with status `done`"),
     rule(Rule::DuplicateClaim, "duplicate-claim", Error, "a task with two owners: here, on the base, or on another branch")
@@ -168,7 +168,7 @@ pub(super) static RULES: [About; 41] = [
         .bad("the base: codex-1 holds QUEUE-001; here: codex-2 holds it, and no `lineage` says how")
         .good("the base: codex-1 has released QUEUE-001; here: codex-2 holds it"),
     rule(Rule::ClaimRollback, "claim-rollback", Error, "a claim that fell back behind the base's state of it")
-        .mend("take the base's file; the claim goes on from there with `bus`")
+        .mend("take the base's file with `git checkout <base> -- <file>`; the claim goes on from there with `bus`")
         .bad("the base: revision 5, `done`; here: revision 3 of the same claim, `active`")
         .good("the base: revision 3; here: revision 5"),
     rule(Rule::HandoverForged, "handover-forged", Error, "a change of owner that the claim's own history does not have")
