@@ -155,24 +155,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The files of lines that are read: those that are news, and where there are any the others of their sort as well, of
-    /// which all is known. An id may be taken from a line of any of them.
     fn line_files(&self, news: &HashSet<&str>) -> Vec<LineFile> {
-        let readable = || self.found.iter().filter(|found| found.stands.is_readable());
-        let kinds: HashSet<Kind> =
-            readable().filter(|found| news.contains(found.path.as_str())).filter_map(|found| found.kind).collect();
-        let files = readable().filter_map(|found| Some((&found.path, found.kind.filter(|kind| kind.is_lines())?)));
-        files
-            .filter_map(|(path, kind)| {
-                let is_news = news.contains(path.as_str());
-                let known = if is_news { Known::default() } else { Known::everything() };
-                (is_news || (kind != Kind::Refusals && kinds.contains(&kind))).then(|| LineFile {
-                    path: path.clone(),
-                    kind,
-                    known,
-                })
-            })
-            .collect()
+        let files = self.readable(news).filter(|(_, kind)| kind.is_lines());
+        files.map(|(path, kind)| LineFile { path: path.to_owned(), kind, known: Known::default() }).collect()
     }
 
     /// The one agent that may change something on this branch; none where the branch is nobody's own, or a manager's.

@@ -14,7 +14,7 @@ use crate::record::json::{MAX_LINE, Object, parse_line};
 use crate::record::{AgentId, Event, Fault, Glance, Message, Refusal};
 use crate::store::Error;
 
-/// A file of lines that is read.
+/// A file of lines that is looked at.
 #[derive(Debug)]
 pub(super) struct LineFile {
     pub(super) path: String,
@@ -29,17 +29,6 @@ pub(super) struct Known {
     pub(super) until: u64,
     /// The lines with these hashes.
     pub(super) lines: Arc<HashSet<u64>>,
-}
-
-impl Known {
-    /// The base has had all of it.
-    pub(super) fn everything() -> Self {
-        Self { until: u64::MAX, ..Self::default() }
-    }
-
-    pub(super) const fn is_everything(&self) -> bool {
-        self.until == u64::MAX
-    }
 }
 
 /// Who alone may add lines, where the branch is an agent's.

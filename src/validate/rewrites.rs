@@ -71,7 +71,7 @@ impl Run<'_> {
         let gone = base.gone(self.found).into_iter().filter(|(_, _, kind, _)| kind.is_lines());
         let mut befores: Vec<Before<'a>> =
             gone.map(|(_, path, kind, file)| Before { path, kind, blob: file.id, is_gone: true }).collect();
-        for file in files.iter_mut().filter(|file| !file.known.is_everything()) {
+        for file in files {
             for (path, (kind, blob)) in base.commits.iter().filter_map(|commit| commit.files.get_key_value(&file.path)) {
                 let bytes = self.history.read(blob.id)?;
                 if (BaseLines { path, bytes: &bytes }).is_beginning_of(&self.repo.root().join(path))? {
