@@ -18,7 +18,10 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        Self { repo: Repo::bare_of_bus() }
+        let repo = Repo::bare_of_bus();
+        // Nothing here has to outlive a power loss.
+        repo.git(&["config", "core.fsync", "none"]);
+        Self { repo }
     }
 
     pub(crate) fn repo(&self) -> &Repo {
@@ -33,9 +36,11 @@ impl Stage {
     /// Makes base, branches and refs, checks the branch out, and writes the tree.
     pub(crate) fn lay_out(&self, case: &Case) {
         self.clear();
-        let stream = self.repo.beside("stream");
-        fs::write(&stream, stream_of(case)).unwrap();
-        self.repo.git_reads(&["fast-import", "--quiet", "--force"], Opened::open(stream).unwrap());
+        if case.files.iter().any(|file| file.place != Place::Tree) {
+            let stream = self.repo.beside("stream");
+            fs::write(&stream, stream_of(case)).unwrap();
+            self.repo.git_reads(&["fast-import", "--quiet", "--force"], Opened::open(stream).unwrap());
+        }
         fs::write(self.repo.path(".git/HEAD"), format!("ref: refs/heads/{}\n", branch(case))).unwrap();
         let mut tree = BTreeMap::from([("_bus/README.md", What::Bytes(b"A bus.\n".to_vec()))]);
         for place in [Place::Base, Place::Tree] {
@@ -53,7 +58,6 @@ impl Stage {
         let commit = fs::read(self.repo.path(".git").join(COMMITTED)).unwrap();
         fs::write(self.repo.path(".git/refs/heads").join(branch(case)), commit).unwrap();
         self.repo.git(&["reset", "--quiet"]);
-        assert_eq!(self.repo.git(&["status", "--porcelain"]), "", "{case}: the tree is what was committed");
     }
 
     /// Takes away what the case before has left; its objects may stay.
