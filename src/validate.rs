@@ -18,6 +18,7 @@ mod rewrites;
 mod rule;
 
 use std::collections::HashSet;
+use std::sync::OnceLock;
 
 use base::{Base, Commit, Delta};
 use files::{Found, Kind};
@@ -123,7 +124,8 @@ impl Run<'_> {
         let mut files = self.line_files(&news);
         let others = self.other_branches()?;
         self.check_history(&mut findings, &news, &author, &mut files, &others)?;
-        LineCheck { root: self.repo.root(), files: &files, author: &author, secret: self.secret }.run(&mut findings)?;
+        let (root, secret, before) = (self.repo.root(), self.secret, OnceLock::new());
+        LineCheck { root, files: &files, author: &author, secret, before }.run(&mut findings)?;
         let (findings, counts) = findings.finish();
         let base = self.base.map(|base| base.revision.to_string());
         Ok(Report { findings, counts, base, refs: others.into_keys().collect(), files: news.len() })

@@ -1,8 +1,10 @@
 //! The static rules of files of lines: the log, the channels, the refused actions.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::faults::in_line;
 use super::files::{Kind, stem_of};
@@ -50,6 +52,8 @@ pub(super) struct LineCheck<'a> {
     pub(super) files: &'a [LineFile],
     pub(super) author: &'a Author,
     pub(super) secret: Secret,
+    /// The lines that the base has of the files, once somebody asks.
+    pub(super) before: OnceLock<HashSet<u64>>,
 }
 
 impl LineCheck<'_> {
@@ -187,9 +191,22 @@ impl LineCheck<'_> {
     /// On an agent's branch only that agent adds lines.
     fn check_author(&self, findings: &mut Findings, line: &Line<'_>, name: &str, field: &str) {
         let Some(author) = self.author.as_ref().filter(|author| !author.as_str().eq_ignore_ascii_case(name)) else { return };
+        if self.is_doubled(line) {
+            return;
+        }
         let path = &self.files[line.file].path;
         let words = || format!("a line of `{name}` was added on a branch of `{author}`");
         findings.add(Rule::Tampering, path, Some(place_at(line, field)), words);
+    }
+
+    /// Whether the base has the line, too: a merge may double it, and readers drop doubles.
+    fn is_doubled(&self, line: &Line<'_>) -> bool {
+        let before = self.before.get_or_init(|| {
+            let read = |file: &LineFile| self.secret.lines(File::open(self.root.join(&file.path))?.take(file.known.until));
+            // A file that cannot be read is told of where its lines are.
+            self.files.iter().filter(|file| file.known.until > 0).flat_map(|file| read(file).unwrap_or_default()).collect()
+        });
+        before.contains(&self.secret.line(line.bytes))
     }
 
     /// Shows the lines whose ids clash: each that is news and says something else than the first line with its id, what
