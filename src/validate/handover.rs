@@ -164,8 +164,8 @@ fn check_rollback(findings: &mut Findings, old: &Claim, now: &Held) {
     let new = &now.claim;
     let is_back = new.revision < old.revision || (new.status.is_live() && !old.status.is_live());
     if is_back {
-        let state = |claim: &Claim| format!("revision {}, {}", claim.revision, claim.status);
-        let words = || format!("the base has {} of this claim, and here it is {}", state(old), state(new));
+        let state = |claim: &Claim| format!("at revision {} ({})", claim.revision, claim.status);
+        let words = || format!("on the base this claim is {}, and here it is {}", state(old), state(new));
         findings.add(Rule::ClaimRollback, &now.path, now.at("revision"), words);
     }
 }

@@ -112,7 +112,7 @@ impl Record<'_> {
             let prefix = format!("agent/{agent}/");
             let begin = branch.get(..prefix.len()).unwrap_or_default();
             if branch.len() == prefix.len() || !begin.eq_ignore_ascii_case(&prefix) {
-                let message = || format!("the branch `{branch}` is not under `{prefix}`");
+                let message = || format!("the branch `{branch}` is not of the form `{prefix}…`");
                 self.add(findings, Rule::WrongBranch, &[PathStep::Key("branch")], message);
             }
         }
@@ -144,7 +144,8 @@ impl Record<'_> {
                 self.add(findings, Rule::StepWithoutReceipt, &at("status"), message);
             }
             for receipt in step.receipts.iter().filter(|receipt| !is_there(&around.root, receipt)) {
-                let message = || format!("the step `{}` is done, and its receipt `{receipt}` is not there", step.id);
+                let message =
+                    || format!("the step `{}` is done, and its receipt `{receipt}` is no file of this repository", step.id);
                 self.add(findings, Rule::MissingReceipt, &at("receipts"), message);
             }
         }
@@ -227,7 +228,10 @@ pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: imp
             Stands::Unspeakable => {
                 findings.add(Rule::InvalidUtf8, &file.path, None, || "the name of the file is no UTF-8".to_owned());
             }
-            Stands::Not(what) => findings.add(Rule::NotAFile, &file.path, None, || format!("{what} stands there")),
+            Stands::Not(what) => {
+                let wanted = if file.kind.is_some() { "a file" } else { "a folder" };
+                findings.add(Rule::NotAFile, &file.path, None, || format!("{what} stands where {wanted} should be"));
+            }
             Stands::Misplaced => {
                 let message = || format!("no reader looks there; its place is `{}`", upwards(&file.path));
                 findings.add(Rule::MisplacedRecord, &file.path, None, message);
