@@ -139,7 +139,8 @@ fn read_part(path: &PathBuf, part: usize, buffer: &mut Vec<u8>, mut look: impl F
             break;
         }
     }
-    let newlines = memchr::memchr_iter(b'\n', &buffer[before..end.max(before)]).count();
+    // A file that was cut meanwhile may have nothing here.
+    let newlines = memchr::memchr_iter(b'\n', buffer.get(before..end).unwrap_or_default()).count();
     let mut place = 0;
     let mut number = 1;
     if part > 0 {
