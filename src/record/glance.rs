@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::id::is_id;
-use super::json::MAX_LINE;
+use super::json::{MAX_LINE, NUMBER_KEY};
 use super::{Agent, CORE_FIELDS, Kind, Plan, Severity, Task, Timestamp};
 
 /// How many fields beside the known ones a line may have and still be read at a glance.
@@ -49,7 +49,7 @@ impl<'de> Visitor<'de> for Look {
         let (mut id, mut agent_id) = (None, None);
         while let Some(key) = entries.next_key::<&'de str>()? {
             let Some(field) = CORE_FIELDS.iter().position(|field| *field == key) else {
-                if count == OTHERS || others.contains(&key) || key.is_empty() {
+                if count == OTHERS || others.contains(&key) || key.is_empty() || key == NUMBER_KEY {
                     return Err(unsure());
                 }
                 others[count] = key;
@@ -181,6 +181,7 @@ mod tests {
             fields in prop::collection::vec((
                 prop_oneof![
                     prop::sample::select(&CORE_FIELDS[..]).prop_map(str::to_owned), "[a-c]{0,2}", Just("i\\u0064".to_owned()),
+                    Just(NUMBER_KEY.to_owned()),
                 ],
                 prop_oneof![
                     4 => prop::sample::select(vec!["\"codex-1\"", "\"low\"", "\"2025-09-17T23:17:52Z\"", "[\"a\"]"]).prop_map(str::to_owned),

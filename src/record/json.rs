@@ -22,7 +22,7 @@ pub const MAX_LINE: usize = 64 * 1024;
 pub const MAX_RECORD: usize = 1024 * 1024;
 
 /// The key under which `serde_json` hides a number that must keep its digits.
-const NUMBER_KEY: &str = "$serde_json::private::Number";
+pub(super) const NUMBER_KEY: &str = "$serde_json::private::Number";
 
 /// Reads one JSON object out of `bytes`, the whole of a record file.
 ///
