@@ -24,7 +24,7 @@ pub use event::{CORE_FIELDS, Event, Severity};
 pub use fault::{Fault, Position};
 pub use glance::Glance;
 pub use id::{Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Plan, PlanId, Task, TaskId};
-pub use locate::{Step as PathStep, locate};
+pub use locate::{Places, Step as PathStep, locate};
 pub use manifest::Manifest;
 pub use message::Message;
 pub use plan::{Plan as PlanRecord, Progress, Step};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::locate::{Step, locate};
+use super::locate::{Places, Step};
 use super::{IdFault, TimestampFault};
 
 /// Why some bytes are not the record they should be.
@@ -129,9 +129,9 @@ impl Position {
 }
 
 impl Fault {
-    /// The place in the record `bytes` at which the fault is; its start where the record as a whole is meant.
+    /// The place in the record at which the fault is; its start where the record as a whole is meant.
     #[must_use]
-    pub fn position_in(&self, bytes: &[u8]) -> Position {
+    pub fn position_in(&self, record: &Places<'_>) -> Position {
         match self {
             Self::Syntax { at, .. }
             | Self::CutOff { at }
@@ -143,9 +143,9 @@ impl Fault {
             Self::Inside { list, number, fault } => {
                 let item = [Step::Key(list), Step::Item(number - 1)];
                 let field = fault.field().map(Step::Key);
-                locate(bytes, &item.into_iter().chain(field).collect::<Vec<_>>())
+                record.locate(&item.into_iter().chain(field).collect::<Vec<_>>())
             }
-            _ => self.field().map_or(Position::START, |field| locate(bytes, &[Step::Key(field)])),
+            _ => self.field().map_or(Position::START, |field| record.locate(&[Step::Key(field)])),
         }
     }
 
@@ -165,7 +165,7 @@ impl Fault {
     /// The line of the record `bytes` at which the fault is, from 1.
     #[must_use]
     pub fn line_in(&self, bytes: &[u8]) -> usize {
-        self.position_in(bytes).line
+        self.position_in(&Places::of(bytes)).line
     }
 }
 

@@ -1,5 +1,6 @@
 //! The static rules of record files: claims, assignments, plans, queue items, the policy.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Read;
@@ -11,7 +12,7 @@ use super::finding::{Findings, Place};
 use super::rule::Rule;
 use crate::record::json::{self, MAX_RECORD, Object};
 use crate::record::{
-    Assignment, Claim, Config, Fault, PathStep, PlanRecord, Position, Progress, QueueItem, TaskId, Timestamp, locate,
+    Assignment, Claim, Config, Fault, PathStep, Places, PlanRecord, Position, Progress, QueueItem, TaskId, Timestamp,
 };
 use crate::store::{Error, Verb};
 
@@ -65,7 +66,7 @@ fn check_json(findings: &mut Findings, around: &Surroundings, path: &str, kind: 
         let end = Place::from(Position::of(bytes, bytes.len()));
         findings.add(Rule::NoFinalNewline, path, Some(end), || "the file does not end with a newline".to_owned());
     }
-    let record = Record { path, bytes };
+    let record = Record { path, places: Places::of(bytes) };
     let checked = match kind {
         Kind::Claim => {
             record.check_claim(findings, around, &object);
@@ -89,12 +90,12 @@ fn check_json(findings: &mut Findings, around: &Surroundings, path: &str, kind: 
 /// A record file that is valid JSON.
 struct Record<'a> {
     path: &'a str,
-    bytes: &'a [u8],
+    places: Places<'a>,
 }
 
 impl Record<'_> {
     fn add(&self, findings: &mut Findings, rule: Rule, at: &[PathStep<'_>], message: impl FnOnce() -> String) {
-        findings.add(rule, self.path, Some(locate(self.bytes, at).into()), message);
+        findings.add(rule, self.path, Some(self.places.locate(at).into()), message);
     }
 
     fn check_name(&self, findings: &mut Findings, field: &str, object: &Object) {
@@ -143,10 +144,11 @@ impl Record<'_> {
                 let message = || format!("the step `{}` is done and names no receipt", step.id);
                 self.add(findings, Rule::StepWithoutReceipt, &at("status"), message);
             }
+            let place = LazyCell::new(|| Place::from(self.places.locate(&at("receipts"))));
             for receipt in step.receipts.iter().filter(|receipt| !is_there(&around.root, receipt)) {
                 let message =
                     || format!("the step `{}` is done, and its receipt `{receipt}` is no file of this repository", step.id);
-                self.add(findings, Rule::MissingReceipt, &at("receipts"), message);
+                findings.add(Rule::MissingReceipt, self.path, Some(*place), message);
             }
         }
     }
