@@ -9,6 +9,9 @@ use crate::record::Position;
 /// How many findings are shown; all are counted.
 pub const SHOWN: usize = 1000;
 
+/// How long a message is at most, in bytes: it quotes what stands in the file.
+const MAX_MESSAGE: usize = 1000;
+
 /// Something that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
@@ -87,7 +90,7 @@ impl Findings {
         *self.counts.entry(rule).or_default() += 1;
         let is_late = |last: &Finding| (path, place, rule).cmp(&(&last.path, last.place, last.rule)) == Ordering::Greater;
         if self.kept.len() < SHOWN || !self.kept.peek().is_some_and(is_late) {
-            self.keep(Finding { path: path.to_owned(), place, rule, message: message() });
+            self.keep(Finding { path: path.to_owned(), place, rule, message: shorten(message()) });
         }
     }
 
@@ -113,6 +116,16 @@ impl Findings {
     pub(super) fn finish(self) -> (Vec<Finding>, BTreeMap<Rule, u64>) {
         (self.kept.into_sorted_vec(), self.counts)
     }
+}
+
+fn shorten(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        let cut = (0..=MAX_MESSAGE).rev().find(|place| message.is_char_boundary(*place));
+        message.truncate(cut.unwrap_or_default());
+        message.push('…');
+        message.shrink_to_fit();
+    }
+    message
 }
 
 /// What the validator found.
