@@ -68,11 +68,15 @@ impl Run<'_> {
 
     /// The files of the base that are gone, or whose bytes are not the beginning of what stands there now.
     fn rewritten<'a>(&self, base: &'a Base, files: &mut [LineFile]) -> Result<Vec<Before<'a>>, Error> {
-        let gone = base.gone(self.found).into_iter().filter(|(_, _, kind, _)| kind.is_lines());
+        // A link's bytes are no lines.
+        let gone = base.gone(self.found).into_iter().filter(|(_, _, kind, file)| kind.is_lines() && file.is_regular);
         let mut befores: Vec<Before<'a>> =
             gone.map(|(_, path, kind, file)| Before { path, kind, blob: file.id, is_gone: true }).collect();
         for file in files {
             for (path, (kind, blob)) in base.commits.iter().filter_map(|commit| commit.files.get_key_value(&file.path)) {
+                if !blob.is_regular {
+                    continue;
+                }
                 let bytes = self.history.read(blob.id)?;
                 if (BaseLines { path, bytes: &bytes }).is_beginning_of(&self.repo.root().join(path))? {
                     file.known.until = file.known.until.max(bytes.len() as u64);
