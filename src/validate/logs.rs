@@ -31,6 +31,8 @@ pub(super) struct Known {
     pub(super) until: u64,
     /// The lines with these hashes.
     pub(super) lines: Arc<HashSet<u64>>,
+    /// Whether the last line had no newline then already.
+    pub(super) open_ended: bool,
 }
 
 /// Who alone may add lines, where the branch is an agent's.
@@ -109,19 +111,22 @@ impl LineCheck<'_> {
     /// Judges a line that did not pass at a glance.
     fn look_closer(&self, gathered: &mut Gathered, line: &Line<'_>, is_news: bool) {
         let file = &self.files[line.file];
-        let mut quiet = gathered.findings.sister();
-        let findings = if is_news { &mut gathered.findings } else { &mut quiet };
         let place = place_of(line);
         let parsed = if line.is_too_long() { Err(Fault::TooLong { limit: MAX_LINE }) } else { parse_line(line.bytes) };
         if !line.ended {
             let cut = matches!(parsed, Err(Fault::CutOff { .. }));
             let end = Place { column: Some(line.bytes.len() + 1), ..place };
             let message = || if cut { "the last line was cut off" } else { "the last line does not end with a newline" };
-            findings.add(Rule::NoFinalNewline, &file.path, Some(end), || message().to_owned());
+            // The line may have been there before, and lost its newline since.
+            if is_news || !file.known.open_ended {
+                gathered.findings.add(Rule::NoFinalNewline, &file.path, Some(end), || message().to_owned());
+            }
             if cut {
                 return;
             }
         }
+        let mut quiet = gathered.findings.sister();
+        let findings = if is_news { &mut gathered.findings } else { &mut quiet };
         let object = match parsed {
             Ok(object) => object,
             Err(fault) => return in_line(findings, &file.path, place, line.bytes, &[fault]),

@@ -78,6 +78,7 @@ impl Run<'_> {
                     continue;
                 }
                 let bytes = self.history.read(blob.id)?;
+                file.known.open_ended |= !bytes.is_empty() && !bytes.ends_with(b"\n");
                 if (BaseLines { path, bytes: &bytes }).is_beginning_of(&self.repo.root().join(path))? {
                     file.known.until = file.known.until.max(bytes.len() as u64);
                 } else {
