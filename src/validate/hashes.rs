@@ -25,6 +25,13 @@ impl Secret {
         finish(&hasher, line.trim_ascii().is_empty())
     }
 
+    /// The hash of a word.
+    pub(super) fn word(self, word: &str) -> u64 {
+        let mut hasher = self.hasher();
+        hasher.write(word.as_bytes());
+        hasher.finish()
+    }
+
     /// The hash of each line of a text that is read, in order.
     pub(super) fn lines(self, mut text: impl Read) -> io::Result<Vec<u64>> {
         let mut hashes = Vec::new();

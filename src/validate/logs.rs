@@ -96,7 +96,7 @@ impl LineCheck<'_> {
         let glance = if file.kind == Kind::Log && line.ended { Glance::at(line.bytes) } else { None };
         let Some(glance) = glance else { return self.look_closer(gathered, line, is_news) };
         if let Some(id) = &glance.id {
-            gathered.names[0].push((self.secret.line(id.as_bytes()), self.secret.line(line.bytes)));
+            gathered.names[0].push((self.secret.word(id), self.secret.line(line.bytes)));
         }
         if is_news {
             self.check_agent(&mut gathered.findings, line, &glance.agent_id);
@@ -133,7 +133,7 @@ impl LineCheck<'_> {
         };
         match self.check_object(findings, line, object) {
             Ok(Some((sort, id))) => {
-                gathered.names[sort].push((self.secret.line(id.as_bytes()), self.secret.line(line.bytes)));
+                gathered.names[sort].push((self.secret.word(&id), self.secret.line(line.bytes)));
             }
             Ok(None) => {}
             Err(faults) => in_line(findings, &file.path, place, line.bytes, &faults),
@@ -245,7 +245,7 @@ impl LineCheck<'_> {
             _ => 0,
         };
         let object = parse_line(line.bytes).ok()?;
-        let id = self.secret.line(object.get("id")?.as_str()?.as_bytes());
+        let id = self.secret.word(object.get("id")?.as_str()?);
         let column = place_at(line, "id").column?;
         let (is_news, content) = (self.is_news(line), self.secret.line(line.bytes));
         let &Line { file, part, number, .. } = line;
