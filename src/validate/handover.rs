@@ -1,11 +1,12 @@
 //! Who owned a task before and who owns it now: duplicate claims, lawful handovers, changes that are not one's own.
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
 
 use super::finding::{Findings, Place};
 use super::logs::Author;
 use super::rule::Rule;
-use crate::git::{Error, History, Repository};
+use crate::git::{Error, History, ObjectId, Repository};
 use crate::record::{Claim, PathStep, TaskId, locate};
 
 /// A claim and where it was read.
@@ -38,14 +39,27 @@ enum Proof {
     Open,
 }
 
-/// Judges how claims changed.
-pub(super) struct Judge<'a> {
-    pub(super) repo: &'a Repository,
-    pub(super) history: &'a History,
-    pub(super) author: &'a Author,
+/// A ref that has the history of a claim.
+struct Chain {
+    tip: ObjectId,
+    /// Whether it is a remote's.
+    is_fetched: bool,
 }
 
-impl Judge<'_> {
+/// Judges how claims changed.
+pub(super) struct Judge<'a> {
+    repo: &'a Repository,
+    history: &'a History,
+    author: &'a Author,
+    /// By task, in upper case; read once they are needed.
+    chains: OnceCell<HashMap<String, Vec<Chain>>>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) const fn new(repo: &'a Repository, history: &'a History, author: &'a Author) -> Self {
+        Self { repo, history, author, chains: OnceCell::new() }
+    }
+
     /// Compares a claim with what the base had of it, where it had something.
     ///
     /// # Errors
@@ -121,17 +135,26 @@ impl Judge<'_> {
         findings.add(Rule::Tampering, &now.path, now.at("agent_id"), words);
     }
 
+    fn chains(&self) -> Result<&HashMap<String, Vec<Chain>>, Error> {
+        if let Some(known) = self.chains.get() {
+            return Ok(known);
+        }
+        let mut chains: HashMap<String, Vec<Chain>> = HashMap::new();
+        for (name, tip) in self.history.refs()? {
+            let own = name.strip_prefix("refs/bus/claims/");
+            let fetched = name.strip_prefix("refs/bus-remote/").and_then(|rest| rest.rsplit_once("/claims/"));
+            if let Some(task) = own.or(fetched.map(|(_, task)| task)) {
+                chains.entry(task.to_owned()).or_default().push(Chain { tip, is_fetched: own.is_none() });
+            }
+        }
+        Ok(self.chains.get_or_init(|| chains))
+    }
+
     /// Looks for the very bytes of a claim in the claim's history, here and as it was fetched.
     fn prove(&self, now: &Held) -> Result<Proof, Error> {
         let name = now.claim.task_id.as_str().to_ascii_uppercase();
-        let own = format!("refs/bus/claims/{name}");
-        let (fetched, end) = ("refs/bus-remote/", format!("/claims/{name}"));
         let mut proof = Proof::Open;
-        for (reference, tip) in self.history.refs()? {
-            let is_fetched = reference.starts_with(fetched) && reference.ends_with(&end);
-            if reference != own && !is_fetched {
-                continue;
-            }
+        for &Chain { tip, is_fetched } in self.chains()?.get(&name).into_iter().flatten() {
             let mut link = self.repo.link(tip)?.ok();
             let newest = link.as_ref().and_then(|link| Claim::parse(&link.body).ok());
             while let Some(state) = link {

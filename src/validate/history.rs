@@ -26,7 +26,7 @@ impl Run<'_> {
             return Ok(());
         }
         let ours = self.claims_here(news)?;
-        let judge = Judge { repo: self.repo, history: self.history, author };
+        let judge = Judge::new(self.repo, self.history, author);
         if let Some(base) = self.base {
             self.check_gone(findings, base);
             self.check_plans(findings, base, news)?;
