@@ -62,6 +62,13 @@ impl History {
         self.repo.head_id().ok().map(gix::Id::detach)
     }
 
+    /// The commits that are being merged into HEAD, where a merge waits for its commit (gitrepository-layout(5), `MERGE_HEAD`).
+    #[must_use]
+    pub fn merging(&self) -> Vec<ObjectId> {
+        let text = std::fs::read_to_string(self.repo.git_dir().join("MERGE_HEAD")).unwrap_or_default();
+        text.lines().filter_map(|line| ObjectId::from_hex(line.as_bytes()).ok()).collect()
+    }
+
     /// The parents of a commit, also those that a shallow clone does not have.
     ///
     /// # Errors
@@ -72,15 +79,16 @@ impl History {
         Ok(found.parent_ids().map(gix::Id::detach).collect())
     }
 
-    /// The best common ancestors of two commits: one but for criss-cross merges, none where the histories are strangers.
+    /// The best common ancestors of a commit and a merge of `others`: one but for criss-cross merges, none where the histories
+    /// are strangers (git-merge-base(1)).
     ///
     /// # Errors
     ///
     /// [`Error::TooShallow`] where a shallow clone lacks what tells; [`Error::Store`] where the history cannot be read.
-    pub fn merge_bases(&self, one: ObjectId, other: ObjectId) -> Result<Vec<ObjectId>, Error> {
+    pub fn merge_bases(&self, one: ObjectId, others: &[ObjectId]) -> Result<Vec<ObjectId>, Error> {
         let shallow = self.is_shallow();
-        let too_shallow = || Error::TooShallow { revision: other.to_string() };
-        let bases = self.repo.merge_bases_many(one, &[other]);
+        let too_shallow = || Error::TooShallow { revision: one.to_string() };
+        let bases = self.repo.merge_bases_many(one, others);
         let bases = bases.map_err(|error| if shallow { too_shallow() } else { store("read", "the history", &error) })?;
         if bases.is_empty() && shallow { Err(too_shallow()) } else { Ok(bases.into_iter().map(gix::Id::detach).collect()) }
     }

@@ -64,10 +64,13 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Finds what the tree of HEAD and the worktree shall be compared with when `revision` is asked for.
+    /// Finds what the tree of HEAD and the worktree shall be compared with when `revision` is asked for. HEAD itself stands for
+    /// all sides of a merge that waits for its commit.
     pub(super) fn find(history: &History, revision: ObjectId) -> Result<Self, Error> {
         let roots = match history.head() {
-            Some(head) => history.merge_bases(head, revision)?,
+            // What a merge brings was judged where it comes from.
+            Some(head) if head == revision => [vec![head], history.merging()].concat(),
+            Some(head) => history.merge_bases(revision, &[vec![head], history.merging()].concat())?,
             None => Vec::new(),
         };
         let roots = if roots.is_empty() { vec![revision] } else { roots };
