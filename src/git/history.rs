@@ -93,33 +93,29 @@ impl History {
         if bases.is_empty() && shallow { Err(too_shallow()) } else { Ok(bases.into_iter().map(gix::Id::detach).collect()) }
     }
 
-    /// The files of a commit below the folders `below` (names at the root), by their paths.
+    /// The files of a commit, by their paths, in the folders that one shall `enter`; of those at the root only what has the name
+    /// of such a folder.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where a tree cannot be read.
-    pub fn files(&self, commit: ObjectId, below: &[&str]) -> Result<BTreeMap<String, TreeFile>, Error> {
+    pub fn files(&self, commit: ObjectId, enter: impl Fn(&str) -> bool) -> Result<BTreeMap<String, TreeFile>, Error> {
         let refused = |error: gix::Error| store("read", &commit.to_string(), &error);
-        let tree = self.repo.find_commit(commit).and_then(|commit| commit.tree()).map_err(refused)?;
+        let root = self.repo.find_commit(commit).and_then(|commit| commit.tree_id()).map_err(refused)?;
         let mut files = BTreeMap::new();
-        let mut folders: Vec<(String, ObjectId)> = Vec::new();
-        for entry in tree.iter() {
-            let entry = entry.map_err(refused)?;
-            let name = entry.filename().to_string();
-            if entry.mode().is_tree() && below.contains(&name.as_str()) {
-                folders.push((name, entry.object_id()));
-            } else if below.contains(&name.as_str()) {
-                files.insert(name, tree_file(entry.mode().kind(), entry.object_id()));
-            }
-        }
-        while let Some((path, id)) = folders.pop() {
+        let mut folders: Vec<(String, ObjectId)> = vec![(String::new(), root.detach())];
+        while let Some((folder, id)) = folders.pop() {
             let tree = self.repo.find_tree(id).map_err(refused)?;
             for entry in tree.iter() {
                 let entry = entry.map_err(refused)?;
-                let path = format!("{path}/{}", entry.filename());
+                let path = format!("{folder}{}", entry.filename());
                 match entry.mode().kind() {
-                    EntryKind::Tree => folders.push((path, entry.object_id())),
-                    kind => drop(files.insert(path, tree_file(kind, entry.object_id()))),
+                    EntryKind::Tree if enter(&path) => folders.push((format!("{path}/"), entry.object_id())),
+                    EntryKind::Tree => {}
+                    kind if !folder.is_empty() || enter(&path) => {
+                        files.insert(path, tree_file(kind, entry.object_id()));
+                    }
+                    _ => {}
                 }
             }
         }

@@ -20,13 +20,23 @@ pub(super) struct Commit {
 }
 
 impl Commit {
+    /// The whole bus of a commit.
     pub(super) fn read(history: &History, id: ObjectId) -> Result<Self, Error> {
-        let all = history.files(id, &ROOTS)?;
+        Ok(Self::of(history.files(id, |path| ROOTS.contains(&path.split('/').next().unwrap_or_default()))?))
+    }
+
+    /// The claims of a commit and nothing else: it may be anybody's, and a few trees that hold each other make a folder that
+    /// has no end.
+    pub(super) fn claims(history: &History, id: ObjectId) -> Result<Self, Error> {
+        Ok(Self::of(history.files(id, |path| ["_bus", "_bus/claims"].contains(&path))?))
+    }
+
+    fn of(all: BTreeMap<String, TreeFile>) -> Self {
         let of_bus = |(path, file): (&String, &TreeFile)| match kind_of(path) {
             Some((kind, true)) => Some((path.clone(), (kind, *file))),
             _ => None,
         };
-        Ok(Self { files: all.iter().filter_map(of_bus).collect(), all })
+        Self { files: all.iter().filter_map(of_bus).collect(), all }
     }
 
     /// Whether the commit has anything of a bus.

@@ -10,6 +10,7 @@ use super::logs::{Author, LineFile};
 use super::rule::Rule;
 use super::{Error, Run, plans, records};
 use crate::git::ObjectId;
+use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, Config, QueueItem, TaskId};
 
 impl Run<'_> {
@@ -43,7 +44,7 @@ impl Run<'_> {
             }
         }
         for (name, id) in others {
-            self.check_beside(findings, &judge, &ours, &Commit::read(self.history, *id)?, name)?;
+            self.check_beside(findings, &judge, &ours, &Commit::claims(self.history, *id)?, name)?;
         }
         Ok(())
     }
@@ -92,7 +93,9 @@ impl Run<'_> {
     fn claims_of(&self, commit: &Commit, wanted: impl Fn(&str) -> bool) -> Result<Claims, Error> {
         let mut claims = Claims::new();
         for (path, (kind, file)) in &commit.files {
-            if *kind == Kind::Claim && file.is_regular && wanted(path) {
+            // What is longer is no claim, and is not read for that.
+            let fits = || self.history.size(file.id).is_some_and(|size| size <= MAX_RECORD as u64);
+            if *kind == Kind::Claim && file.is_regular && wanted(path) && fits() {
                 hold(&mut claims, path, self.history.read(file.id)?);
             }
         }
