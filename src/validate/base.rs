@@ -117,8 +117,9 @@ impl Delta<'_> {
             return !base.commits.iter().any(|commit| commit.has_folder(&found.path));
         }
         let known: Vec<TreeFile> = base.commits.iter().filter_map(|commit| commit.all.get(&found.path)).copied().collect();
-        if known.is_empty() {
-            return true;
+        if known.is_empty() || found.stands == Stands::Unspeakable {
+            // Of a name that cannot be spelled no more is known than that the base has one like it.
+            return known.is_empty();
         }
         let is_link = metadata.is_some_and(|metadata| metadata.is_symlink());
         let id = if is_link { target_id(&place) } else { self.blob_of(&found.path, &known) };
