@@ -8,6 +8,7 @@ mod claims;
 #[cfg(unix)]
 mod corpus;
 mod crash;
+mod dice;
 mod doctor;
 mod durable;
 #[cfg(unix)]
@@ -21,13 +22,22 @@ mod hooks_run;
 mod init;
 mod liveness;
 mod log;
+mod mutations;
 mod older;
 mod paper;
 mod property;
 mod race;
 mod refused;
+mod rewritings;
 mod safety;
+mod scene;
+mod sound_bus;
 mod status;
 #[cfg(unix)]
 mod stub;
+mod validate_fuzz;
+mod validate_hostile;
+mod validate_merges;
+mod validate_property;
+mod validate_sound;
 mod watch;

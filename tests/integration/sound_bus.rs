@@ -14,16 +14,6 @@ pub(crate) enum Layout {
     PerAgent,
 }
 
-impl Layout {
-    /// Where `agent` writes its events.
-    pub(crate) fn log_of(self, agent: &str) -> String {
-        match self {
-            Self::Single => "_bus/events/events.jsonl".to_owned(),
-            Self::PerAgent => format!("_bus/events/{agent}.jsonl"),
-        }
-    }
-}
-
 /// The agents that are at work.
 pub(crate) const AGENTS: [&str; 3] = ["codex-1", "codex-2", "claude-1"];
 
@@ -63,12 +53,15 @@ fn write_records(repo: &Repo) {
     repo.write("_bus/assignments/QUEUE-004.json", assignment.replace("QUEUE-001", "QUEUE-004"));
     repo.write("_bus/meta/agents.json", "{\n  \"codex-1\": {}\n}\n");
     let message = |number: u32, rest: &str| {
-        format!("{{\"from\":\"codex-1\",\"id\":\"m-{number}\",\"summary\":\"s{number}\",{rest},\"ts\":\"2026-03-01T11:00:0{number}Z\",\"type\":\"note\"}}\n")
+        format!(
+            "{{\"from\":\"codex-1\",\"id\":\"m-{number}\",\"summary\":\"s{number}\",{rest},\"ts\":\"2026-03-01T11:00:0{number}Z\",\"type\":\"note\"}}\n"
+        )
     };
     let channel: String = (1..5).map(|number| message(number, "\"meta\":{\"n\":1.50},\"task_id\":\"QUEUE-001\"")).collect();
     repo.write("_bus/messages/QUEUE-001.jsonl", channel);
     repo.write("_bus/messages/agent-codex-2.jsonl", message(6, "\"to\":\"codex-2\"") + &message(7, "\"to\":\"codex-2\""));
-    let refusal = r#"{"agent_id":"codex-1","event":"status","reason":"claim-held","task_id":"QUEUE-002","ts":"2026-03-01T11:00:00Z"}"#;
+    let refusal =
+        r#"{"agent_id":"codex-1","event":"status","reason":"claim-held","task_id":"QUEUE-002","ts":"2026-03-01T11:00:00Z"}"#;
     repo.write("_report/agent/codex-1/errors.jsonl", format!("{refusal}\n"));
 }
 
