@@ -22,7 +22,7 @@ const FOLDERS: [&str; 3] = ["_plans", "queue", "_report"];
 
 /// The lines that git's own files get.
 const LINES: [(&str, &[&str]); 2] = [
-    (".gitattributes", &["_bus/**/*.jsonl text eol=lf merge=union"]),
+    (".gitattributes", &["_bus/**/*.jsonl text eol=lf merge=union", "_report/agent/*/errors.jsonl text eol=lf merge=union"]),
     (".gitignore", &["/AGENT_MANIFEST.json", "/AGENT_MANIFEST.*.json", "_bus/**/.*.tmp"]),
 ];
 
@@ -131,6 +131,13 @@ impl Bus {
     }
 }
 
+/// Where our block begins in a text, with which line, and where its last line begins.
+fn block(text: &[u8]) -> Option<(usize, &'static str, usize)> {
+    let find = |needle: &str, from: usize| memchr::memmem::find(&text[from..], needle.as_bytes()).map(|place| from + place);
+    let (start, begin) = [BEGIN, BEGIN_NEW].into_iter().find_map(|begin| Some((find(begin, 0)?, begin)))?;
+    Some((start, begin, find(END, start)?))
+}
+
 /// The text with the lines that it lacks, in a block of their own; nothing where it lacks none.
 ///
 /// A text without a newline at its end still has none afterwards, so that [`without_lines`] can tell.
@@ -141,11 +148,15 @@ fn with_lines(text: Option<&[u8]>, lines: &[&str]) -> Option<(Vec<u8>, Vec<Strin
     if missing.is_empty() {
         return None;
     }
+    let added: String = missing.iter().map(|line| format!("{line}\n")).collect();
+    if let Some((.., last)) = block(before) {
+        return Some(([&before[..last], added.as_bytes(), &before[last..]].concat(), missing));
+    }
     let open_end = !before.is_empty() && !before.ends_with(b"\n");
     let mut after = before.to_vec();
     after.extend_from_slice(if open_end { b"\n" } else { b"" });
     after.extend_from_slice(if text.is_some() { BEGIN } else { BEGIN_NEW }.as_bytes());
-    missing.iter().for_each(|line| after.extend_from_slice(format!("{line}\n").as_bytes()));
+    after.extend_from_slice(added.as_bytes());
     after.extend_from_slice(END.as_bytes());
     after.extend_from_slice(if open_end { b"" } else { b"\n" });
     Some((after, missing))
@@ -154,13 +165,7 @@ fn with_lines(text: Option<&[u8]>, lines: &[&str]) -> Option<(Vec<u8>, Vec<Strin
 /// What is left of a text without the block of [`with_lines`]: nothing where it has no block, and nothing inside
 /// where the whole file was made by it. Lines that somebody else put into the block stay.
 pub(super) fn without_lines(text: &[u8], lines: &[&str]) -> Option<Option<Vec<u8>>> {
-    let find = |needle: &str, from: usize| memchr::memmem::find(&text[from..], needle.as_bytes()).map(|place| from + place);
-    let (start, begin) = match (find(BEGIN, 0), find(BEGIN_NEW, 0)) {
-        (Some(start), _) => (start, BEGIN),
-        (None, Some(start)) => (start, BEGIN_NEW),
-        (None, None) => return None,
-    };
-    let last = find(END, start)?;
+    let (start, begin, last) = block(text)?;
     let is_ours = |line: &&[u8]| lines.iter().any(|ours| line.trim_ascii() == ours.as_bytes());
     let inside = text[start + begin.len()..last].split_inclusive(|byte| *byte == b'\n').filter(|line| !is_ours(line));
     let theirs: Vec<u8> = inside.flatten().copied().collect();
@@ -198,6 +203,16 @@ mod tests {
         assert_eq!(without_lines(b"/two\n", &["/two"]), None);
         let mixed = String::from_utf8(after).unwrap().replace("/one\n", "/one\n/mine\n");
         assert_eq!(without_lines(mixed.as_bytes(), &["/one"]).unwrap(), Some(b"/two\r\n/mine\n".to_vec()));
+    }
+
+    #[test]
+    fn a_line_that_a_newer_version_needs_joins_the_block() {
+        for before in [None, Some(&b"mine"[..])] {
+            let (older, _) = with_lines(before, &["/one"]).unwrap();
+            let (newer, added) = with_lines(Some(&older), &["/one", "/two"]).unwrap();
+            assert_eq!(added, ["/two"]);
+            assert_eq!(without_lines(&newer, &["/one", "/two"]).unwrap(), before.map(<[u8]>::to_vec));
+        }
     }
 
     #[test]

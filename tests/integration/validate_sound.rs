@@ -27,13 +27,11 @@ struct Team {
 impl Team {
     fn new(seed: u64, is_tidy: bool) -> Self {
         let repo = Repo::new();
-        // The refusals of one agent in two worktrees merge like its events.
-        repo.write(".gitattributes", repo.read(".gitattributes") + "_report/agent/*/errors.jsonl text eol=lf merge=union\n");
         if seed.is_multiple_of(2) {
             let config = repo.read("_bus/config.toml").replace("layout = \"per-agent\"", "layout = \"single\"");
             repo.write("_bus/config.toml", config);
         }
-        repo.commit_all("attributes");
+        repo.commit_all("policy");
         let branches = [1, 2, 3].map(|number| if is_tidy { format!("agent/codex-{number}/work") } else { format!("b{number}") });
         let places = [0, 1, 2].map(|number: usize| repo.worktree(&branches[number]));
         Self { repo, places, branches, is_tidy, dice: Dice::new(seed), now: NOON.parse().unwrap(), told: Vec::new() }
