@@ -2,7 +2,8 @@
 # Runs `bus validate` in a CI job, against the commit that the change begins at: ci/validate.sh [BASE] [OPTION...]
 #
 # It finds `bus` and the base, deepens a shallow clone until HEAD and the base have a commit in common, and ends with the
-# status of `bus validate`, which gets the options. It needs git, and runs nothing that a branch or a title says.
+# status of `bus validate`, which gets the options; with 7 where branches cannot be fetched, with 127 without a `bus`. It needs
+# git, and runs nothing that a branch or a title says.
 #
 #   BUS         the binary, where it is not on the PATH
 #   BUS_BASE    the base, as the first argument says it
@@ -10,7 +11,8 @@
 #   BUS_REFS    globs of branches of origin, as `agent/*`, with which no task may be claimed twice; they are fetched
 #
 # Where nobody names a base it is, in a pull request of GitHub, what GitHub merged it into to try it out, else the branch
-# that it is for; after a push, $BUS_BEFORE; in a merge request of GitLab, what GitLab says; else refs/remotes/origin/HEAD.
+# that it is for; after a push, $BUS_BEFORE; in a merge request of GitLab, the branch that it is for; else
+# refs/remotes/origin/HEAD. Where that is HEAD itself, everything is judged.
 set -euf
 export GIT_TERMINAL_PROMPT=0
 
@@ -21,8 +23,11 @@ say() {
 # Runs bus: the one that is named or installed, else, beside bus's own sources, what they build.
 run_bus() {
   manifest=$(dirname -- "$0")/../Cargo.toml
-  if [ -n "${BUS:-}" ]; then
+  if [ -n "${BUS:-}" ] && command -v "$BUS" >/dev/null; then
     "$BUS" "$@"
+  elif [ -n "${BUS:-}" ]; then
+    say "BUS names no program: $BUS"
+    return 127
   elif command -v bus >/dev/null; then
     bus "$@"
   elif grep -qs '^name = "agent-bus"$' "$manifest"; then
@@ -110,17 +115,25 @@ choose_base() {
   case ${GITHUB_EVENT_NAME:-} in
   pull_request*) base=$(merged_into) || base=${GITHUB_BASE_REF:+refs/remotes/origin/$GITHUB_BASE_REF} ;;
   merge_group) base=${BUS_BEFORE:-} ;;
-  push)
-    # All zeros: the branch is new.
-    case ${BUS_BEFORE:-} in *[!0]*) base=$BUS_BEFORE ;; esac
-    if [ -n "$base" ] && ! reach_base; then
-      say "what the branch was at before the push, $base, is gone"
-      base=
-    fi
-    ;;
+  push) before "${BUS_BEFORE:-}" ;;
   esac
+  if [ -n "${CI_MERGE_REQUEST_TARGET_BRANCH_NAME:-}" ]; then
+    base=refs/remotes/origin/$CI_MERGE_REQUEST_TARGET_BRANCH_NAME
+  fi
   base=${base:-${CI_MERGE_REQUEST_DIFF_BASE_SHA:-}}
+  [ -n "$base" ] || before "${CI_COMMIT_BEFORE_SHA:-}"
   if [ -z "$base" ] && commit refs/remotes/origin/HEAD >/dev/null; then base=refs/remotes/origin/HEAD; fi
+  # On the default branch itself nothing has changed since: then everything is judged.
+  if [ -n "$base" ] && [ "$(commit "$base")" = "$(commit HEAD)" ]; then base=; fi
+}
+
+# Takes what the branch was at before a push for the base, if it can be had. All zeros: the branch is new.
+before() {
+  case $1 in *[!0]*) base=$1 ;; *) return 0 ;; esac
+  if ! reach_base; then
+    say "what the branch was at before the push, $base, is gone"
+    base=
+  fi
 }
 
 case ${1:-} in
@@ -136,7 +149,12 @@ if commit HEAD >/dev/null; then
   for glob in ${BUS_REFS:-}; do
     # A refspec has one star, a glob more than that.
     case $glob in *[*?[]*) branches=${glob%%[*?[]*}* ;; *) branches=$glob ;; esac
-    fetch_branches "$branches" || { say "cannot fetch the branches $glob" && exit 7; }
+    # A pattern that fits no branch is no error; a shallow fetch would call it one.
+    there=0
+    case $branches in *'*'*) git ls-remote --exit-code origin "refs/heads/$branches" >/dev/null 2>&1 || there=$? ;; esac
+    if [ "$there" -ne 2 ]; then
+      fetch_branches "$branches" || { say "cannot fetch the branches $glob" && exit 7; }
+    fi
     set -- "--refs=refs/remotes/origin/$glob" "$@"
   done
   # They prove that a claim was handed over. Without them `bus` warns that it is not proved.
@@ -146,7 +164,8 @@ if commit HEAD >/dev/null; then
     reach_base || say "$base and HEAD have no commit in common here"
     set -- --base "$base" "$@"
   else
-    say 'nothing says where the change begins, so its history is not checked; name a base: ci/validate.sh BASE'
+    say 'everything is judged, and no history: nothing says where a change begins; to name a base: ci/validate.sh BASE'
+    set -- --base= "$@"
   fi
 fi
 # GitLab checks out a commit, not a branch. GitHub says the branch in a variable that `bus` reads.

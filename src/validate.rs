@@ -20,7 +20,7 @@ mod rule;
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
-use base::{Base, Commit, Delta};
+use base::{Base, Change, Commit, Delta};
 use files::{Found, Kind};
 use finding::Findings;
 use hashes::Secret;
@@ -33,6 +33,7 @@ use crate::store::{Error as StoreError, Verb};
 
 pub use error::Error;
 pub use finding::{Finding, Place, Report, SHOWN, Selection};
+pub use format::annotation;
 pub use rule::{About, NoSuchRule, Rule, Severity};
 
 /// What is to be validated.
@@ -57,7 +58,7 @@ pub enum Against {
     /// What it grew from, seen from this revision.
     Revision(String),
     /// What a check of a pull request compares with: the first parent of a merge commit, else what HEAD and the default
-    /// branch grew from. The branch is named where it is known.
+    /// branch grew from; nothing where HEAD is what the default branch is at. The branch is named where it is known.
     PullRequest {
         /// The name of the branch that the work is to be merged into.
         into: Option<String>,
@@ -98,10 +99,20 @@ fn base_of(history: &History, against: &Against) -> Result<Option<ObjectId>, Err
     }
     let named = into.as_ref().map(|branch| format!("origin/{branch}"));
     match named.or_else(|| history.default_branch()) {
-        Some(branch) => Ok(Some(history.commit(&branch)?)),
+        // On the default branch itself nothing has changed since: then everything is judged.
+        Some(branch) => Ok(Some(history.commit(&branch)?).filter(|base| *base != head)),
         None if history.is_shallow() => Err(Error::Git(GitError::TooShallow { revision: "the default branch".to_owned() })),
         None => Ok(None),
     }
+}
+
+/// Which files are not what the base has.
+#[derive(Debug, Default)]
+struct Changes<'a> {
+    /// What no commit of the base has so: it is judged.
+    news: HashSet<&'a str>,
+    /// What is not so in every commit of the base: it is compared with them.
+    touched: HashSet<&'a str>,
 }
 
 /// One run of the validator.
@@ -117,37 +128,61 @@ struct Run<'a> {
 impl Run<'_> {
     fn run(&self) -> Result<Report, Error> {
         let mut findings = Findings::new(self.query.rules.clone());
-        let news = self.news()?;
-        records::check_names(&mut findings, self.found, |path| news.contains(path));
-        self.check_records(&mut findings, &news)?;
+        let changes = self.changes();
+        records::check_names(&mut findings, self.found, |path| changes.news.contains(path));
+        self.check_records(&mut findings, &changes)?;
         let author = self.author()?;
-        let mut files = self.line_files(&news);
+        let mut files = self.line_files(&changes);
         let others = self.other_branches()?;
-        self.check_history(&mut findings, &news, &author, &mut files, &others)?;
+        self.check_history(&mut findings, &changes, &author, &mut files, &others)?;
         let (root, secret, before) = (self.repo.root(), self.secret, OnceLock::new());
         LineCheck { root, files: &files, author: &author, secret, before }.run(&mut findings)?;
         let (findings, counts) = findings.finish();
-        let base = self.base.map(|base| base.revision.to_string());
-        Ok(Report { findings, counts, base, refs: others.into_keys().collect(), files: news.len() })
+        let merge_bases = self.base.map(|base| base.commits.iter().map(|commit| commit.id.to_string()).collect());
+        Ok(Report {
+            findings,
+            counts,
+            base: self.base.map(|base| base.revision.to_string()),
+            merge_bases: merge_bases.unwrap_or_default(),
+            branch: self.branch(),
+            refs: others.into_keys().collect(),
+            files: changes.news.len(),
+        })
+    }
+
+    /// The branch that is judged.
+    fn branch(&self) -> Option<String> {
+        let named = self.query.branch.as_ref().map(|name| name.strip_prefix("refs/heads/").unwrap_or(name).to_owned());
+        named.or_else(|| self.repo.branch())
     }
 
     /// The paths that are judged: what differs from the base; everything without one.
-    fn news(&self) -> Result<HashSet<&str>, Error> {
-        let all = self.found.iter();
-        let Some(base) = self.base else { return Ok(all.map(|found| found.path.as_str()).collect()) };
-        let delta = Delta { root: self.repo.root(), history: self.history, indexed: self.history.indexed() };
-        Ok(all.filter(|found| delta.is_news(base, found)).map(|found| found.path.as_str()).collect())
+    fn changes(&self) -> Changes<'_> {
+        let mut changes = Changes::default();
+        let delta = self
+            .base
+            .map(|base| (base, Delta { root: self.repo.root(), history: self.history, indexed: self.history.indexed() }));
+        for found in self.found {
+            let change = delta.as_ref().map_or(Change::News, |(base, delta)| delta.change(base, found));
+            if change == Change::News {
+                changes.news.insert(&found.path);
+            }
+            if change != Change::None {
+                changes.touched.insert(&found.path);
+            }
+        }
+        changes
     }
 
-    /// The files of one sort that can be read and are news.
-    fn readable<'a>(&'a self, news: &'a HashSet<&str>) -> impl Iterator<Item = (&'a str, Kind)> {
-        let files = self.found.iter().filter(|found| found.stands.is_readable() && news.contains(found.path.as_str()));
+    /// The files among `paths` that can be read.
+    fn readable<'a>(&'a self, paths: &'a HashSet<&str>) -> impl Iterator<Item = (&'a str, Kind)> {
+        let files = self.found.iter().filter(|found| found.stands.is_readable() && paths.contains(found.path.as_str()));
         files.filter_map(|found| Some((found.path.as_str(), found.kind?)))
     }
 
-    fn check_records(&self, findings: &mut Findings, news: &HashSet<&str>) -> Result<(), Error> {
+    fn check_records(&self, findings: &mut Findings, changes: &Changes<'_>) -> Result<(), Error> {
         let around = Surroundings::new(self.repo.root(), self.found);
-        let records: Vec<_> = self.readable(news).filter(|(_, kind)| !kind.is_lines()).collect();
+        let records: Vec<_> = self.readable(&changes.news).filter(|(_, kind)| !kind.is_lines()).collect();
         let start = || findings.sister();
         let sisters = lines::on_all_cores(records.len(), start, |findings, number| {
             let (path, kind) = records[number];
@@ -157,17 +192,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn line_files(&self, news: &HashSet<&str>) -> Vec<LineFile> {
-        let files = self.readable(news).filter(|(_, kind)| kind.is_lines());
+    fn line_files(&self, changes: &Changes<'_>) -> Vec<LineFile> {
+        let files = self.readable(&changes.touched).filter(|(_, kind)| kind.is_lines());
         files.map(|(path, kind)| LineFile { path: path.to_owned(), kind, known: Known::default() }).collect()
     }
 
     /// The one agent that may change something on this branch; none where the branch is nobody's own, or a manager's.
     fn author(&self) -> Result<Author, Error> {
         let Some(base) = self.base else { return Ok(None) };
-        let branch = self.query.branch.clone().or_else(|| self.repo.branch());
-        let agent = branch.as_deref().and_then(|branch| {
-            let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
+        let agent = self.branch().and_then(|branch| {
             let (agent, rest) = branch.strip_prefix("agent/")?.split_once('/')?;
             AgentId::new(agent).ok().filter(|_| !rest.is_empty())
         });

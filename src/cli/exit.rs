@@ -64,9 +64,11 @@ pub(super) const fn status(code: Code) -> u8 {
     }
 }
 
-/// Shows a failure, and returns its exit status.
-pub(super) fn report(failure: &Failure, output: &mut Output) -> u8 {
-    let (code, message, hint, facts) = match failure {
+/// What a failure is called, in words, what to do about it, and its facts.
+type Story = (Code, String, String, Vec<(&'static str, Value)>);
+
+fn tell(failure: &Failure) -> Story {
+    match failure {
         Failure::Bus(error) => (error.code(), story(error), error.hint(), error.facts()),
         Failure::Validate(error) => (error.code(), story(error), error.hint(), Vec::new()),
         Failure::Usage { what, hint } => (Code::Usage, what.clone(), hint.clone(), Vec::new()),
@@ -74,7 +76,18 @@ pub(super) fn report(failure: &Failure, output: &mut Output) -> u8 {
         Failure::PromiseBroken(what) => {
             (Code::PromiseBroken, what.clone(), "please report this: it must not happen".to_owned(), Vec::new())
         }
-    };
+    }
+}
+
+/// A failure in one line: what is wrong, and what to do.
+pub(super) fn words(failure: &Failure) -> String {
+    let (_, message, hint, _) = tell(failure);
+    format!("{message}; {hint}")
+}
+
+/// Shows a failure, and returns its exit status.
+pub(super) fn report(failure: &Failure, output: &mut Output) -> u8 {
+    let (code, message, hint, facts) = tell(failure);
     if output.is_json() {
         let mut error = Map::new();
         facts.into_iter().for_each(|(name, fact)| drop(error.insert(name.to_owned(), fact)));

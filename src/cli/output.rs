@@ -53,6 +53,11 @@ impl Output {
         self.json
     }
 
+    /// Whether only what is wrong shall be said.
+    pub(super) const fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// From here on stdout is JSON.
     pub(super) const fn speak_json(&mut self) {
         self.json = true;

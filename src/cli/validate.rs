@@ -8,21 +8,25 @@ use serde_json::{Value, json};
 
 use super::completions;
 use super::context::Context;
-use super::exit::Failure;
+use super::exit::{self, Failure};
 use super::output::Output;
-use crate::validate::{About, Against, Query, Report, Rule, Selection, Severity, validate};
+use crate::validate::{About, Against, Query, Report, Rule, Selection, Severity, annotation, validate};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus validate                                    is what stands here sound?
-  bus validate --base origin/main                 and does it rewrite or steal nothing of what it grew from?
-  bus validate --base origin/main --refs 'origin/agent/*'     and does no open branch hold the same task?
-  bus validate --explain append-only              what a rule wants, with a bad and a good example
+  bus validate                            is what stands here sound?
+  bus validate --base origin/main         and is nothing rewritten, lost or taken twice?
+  bus validate --base origin/main --refs 'origin/agent/*'     nor held on an open branch?
+  bus validate --explain append-only      what a rule wants, with a bad and a good example
   bus validate --format sarif > bus.sarif
 
-With a base only what changed since is judged, so that old faults stop nobody. The base is what REV and HEAD grew from;
-who holds a task on REV itself counts, too. It reads this worktree, committed or not, and writes nothing.
-In GitHub Actions the format is `github`, and the base the first parent of a merge commit, else the default branch.
+With a base only what changed since is judged, so that old faults stop nobody: the tree is
+compared with the merge base of REV and HEAD. Who holds a task on REV itself counts, too.
+Without one, everything is judged. It reads this worktree, committed or not; it writes nothing.
+
+In GitHub Actions ($GITHUB_ACTIONS) the format is `github`, and the base the first parent of a
+merge commit, else $GITHUB_BASE_REF or the default branch. `--base ''` asks for no base there.
+
 Exit status: 0 sound, or warnings only; 1 findings; 2 usage; 4 no bus, no such revision.";
 
 /// The form of the report.
@@ -42,10 +46,10 @@ enum Format {
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ValidateArgs {
-    /// Compare with what REV and HEAD grew from, such as origin/main
+    /// Judge what changed since the merge base of REV and HEAD; REV is origin/main, say
     #[arg(long, value_name = "REV")]
     base: Option<String>,
-    /// Refuse a task that is held on one of these branches, too, such as 'origin/agent/*'
+    /// Refuse a task that is held on one of these branches, too: 'origin/agent/*' (repeatable)
     #[arg(long, value_name = "GLOB", num_args = 1..)]
     refs: Vec<Pattern>,
     /// The branch that is judged [default: $GITHUB_HEAD_REF in GitHub Actions, else the one that is checked out]
@@ -57,11 +61,11 @@ pub(super) struct ValidateArgs {
     /// Let warnings fail, too
     #[arg(long)]
     strict: bool,
-    /// Only this rule (repeatable)
-    #[arg(long = "rule", value_name = "RULE", add = ArgValueCompleter::new(completions::rules))]
+    /// Only this rule (repeatable, or separated by commas)
+    #[arg(long = "rule", value_name = "RULE", value_delimiter = ',', add = ArgValueCompleter::new(completions::rules))]
     only: Vec<Rule>,
-    /// Not this rule (repeatable)
-    #[arg(long, value_name = "RULE", add = ArgValueCompleter::new(completions::rules))]
+    /// Not this rule (repeatable, or separated by commas)
+    #[arg(long, value_name = "RULE", value_delimiter = ',', add = ArgValueCompleter::new(completions::rules))]
     skip: Vec<Rule>,
     /// List the rules
     #[arg(long, conflicts_with_all = ["base", "refs", "explain"])]
@@ -76,28 +80,53 @@ pub(super) fn run(context: &Context, args: &ValidateArgs, output: &mut Output) -
     if args.list_rules || args.explain.is_some() {
         return tell_of_rules(args, output);
     }
-    let in_github = context.variable("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+    let judged = judge(context, args, output);
+    if let (Err(failure), Format::Github) = (&judged, format) {
+        output.line(&annotation(&exit::words(failure)));
+    }
+    let report = judged?;
+    show(&report, format, output);
+    let warned = args.strict && report.count(Severity::Warning) > 0;
+    if warned && report.count(Severity::Error) == 0 {
+        output.note("warnings fail, too: `--strict`");
+    }
+    Ok(u8::from(warned || report.count(Severity::Error) > 0))
+}
+
+fn judge(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<Report, Failure> {
+    let in_github = in_github(context);
     let github = |name: &str| context.variable(name).filter(|_| in_github);
-    let base = match &args.base {
-        Some(revision) => Against::Revision(revision.clone()),
+    let base = match args.base.as_deref() {
+        Some("") => Against::Nothing,
+        Some(revision) => Against::Revision(revision.to_owned()),
         None if in_github => Against::PullRequest { into: github("GITHUB_BASE_REF") },
         None => Against::Nothing,
     };
     let branch = args.branch.clone().or_else(|| github("GITHUB_HEAD_REF"));
     let rules = Selection { only: args.only.clone(), skip: args.skip.clone() };
+    if rules.is_empty(base != Against::Nothing) {
+        let what = "none of the rules that are left can be checked without a base".to_owned();
+        return Err(Failure::Usage { what, hint: "name one: `--base origin/main`; see `bus validate --list-rules`".to_owned() });
+    }
     let repo = context.repository(output)?;
     let report = validate(&repo, &Query { base, refs: args.refs.clone(), branch, rules })?;
     if report.refs.is_empty() && !args.refs.is_empty() {
         output.note("`--refs` names no other branch that is here: `git fetch` brings a remote's");
     }
-    show(&report, format, output);
-    let failed = report.count(Severity::Error) > 0 || (args.strict && report.total() > 0);
-    Ok(u8::from(failed))
+    match (&report.base, &report.branch) {
+        (None, _) => output.note("history was not compared: name what this grew from with `--base`"),
+        (Some(_), None) => output.note("no branch is checked out, so `tampering` was not looked for: name it with `--branch`"),
+        _ => {}
+    }
+    Ok(report)
+}
+
+fn in_github(context: &Context) -> bool {
+    context.variable("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
 /// The form that is asked for; JSON is what `--json` means, too.
 fn form(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<Format, Failure> {
-    let in_github = context.variable("GITHUB_ACTIONS").is_some_and(|value| value == "true");
     let format = match args.format {
         Some(format) if output.is_json() && format != Format::Json => {
             let what = "`--json` and `--format` ask for different forms".to_owned();
@@ -105,7 +134,7 @@ fn form(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<F
         }
         Some(format) => format,
         None if output.is_json() => Format::Json,
-        None if in_github => Format::Github,
+        None if in_github(context) => Format::Github,
         None => Format::Text,
     };
     if matches!(format, Format::Json | Format::Sarif) {
@@ -124,9 +153,6 @@ fn show(report: &Report, format: Format, output: &mut Output) {
         }
         Format::Text => show_text(report, output),
     }
-    if report.base.is_none() {
-        output.note("history was not compared: name what this grew from with `--base`");
-    }
 }
 
 /// A line a finding, and how to mend it below the first of each rule.
@@ -140,7 +166,9 @@ fn show_text(report: &Report, output: &mut Output) {
             output.line(&format!("  to mend it: {}", finding.rule.about().mend));
         }
     }
-    output.line(&report.summary());
+    if report.total() > 0 || !output.is_quiet() {
+        output.line(&report.summary());
+    }
 }
 
 /// Lists the rules, or explains one; neither is a report.

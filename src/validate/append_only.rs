@@ -32,6 +32,8 @@ enum Fate {
 /// A file of lines as the base has it.
 pub(super) struct BaseLines<'a> {
     pub(super) path: &'a str,
+    /// How git calls it, where that can be typed.
+    pub(super) spelled: Option<String>,
     pub(super) bytes: &'a [u8],
 }
 
@@ -73,8 +75,15 @@ impl BaseLines<'_> {
         secret.lines(self.bytes).unwrap_or_default()
     }
 
-    /// Compares with the lines `now` of the same file, and tells what is missing or out of its place.
-    pub(super) fn compare(&self, findings: &mut Findings, secret: Secret, now: &[u64], elsewhere: Elsewhere<'_>) {
+    /// Compares with the lines `now` of the same file, and tells what is missing or out of its place, unless it was `told`.
+    pub(super) fn compare(
+        &self,
+        findings: &mut Findings,
+        secret: Secret,
+        now: &[u64],
+        elsewhere: Elsewhere<'_>,
+        told: &mut HashSet<u64>,
+    ) {
         let before = self.hashes(secret);
         let known: HashSet<u64> = before.iter().copied().collect();
         let mut lines = self.bytes.split(|byte| *byte == b'\n').enumerate();
@@ -88,12 +97,14 @@ impl BaseLines<'_> {
                     continue;
                 }
                 Fate::Gone if elsewhere.contains(&before[index]) => continue,
+                _ if !told.insert(before[index]) => continue,
                 Fate::Gone => "is gone, or was changed",
                 Fate::Moved => "stands in another place now",
             };
             let text = lines.find(|(number, _)| *number == index).map_or(&b""[..], |(_, text)| text);
             let place = Place::line((next + 1).min(now.len().max(1)));
-            let words = || format!("line {} of the base {what}: `{}`", index + 1, quote(text));
+            let whole = || self.spelled.as_ref().map_or_else(String::new, |spelled| format!(" (`git show {spelled}` has it)"));
+            let words = || format!("line {} of the base {what}: `{}`{}", index + 1, quote(text), whole());
             findings.add(Rule::AppendOnly, self.path, Some(place), words);
             // A new line in its place is the line as it was changed.
             next += usize::from(fate == Fate::Gone && now.get(next).is_some_and(|line| !known.contains(line)));
@@ -106,7 +117,8 @@ impl BaseLines<'_> {
         let lines = before.iter().filter(|line| **line != BLANK).count();
         let gone = before.iter().filter(|line| **line != BLANK && !elsewhere.contains(line)).count();
         if gone > 0 {
-            let words = || format!("the base's file is gone, and with it {gone} of its {lines} lines");
+            let whole = || self.spelled.as_ref().map_or_else(String::new, |spelled| format!("; `git show {spelled}` has them"));
+            let words = || format!("the base's file is gone, and with it {gone} of its {lines} lines{}", whole());
             findings.add(Rule::AppendOnly, self.path, None, words);
         }
     }

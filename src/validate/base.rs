@@ -13,6 +13,7 @@ const MAX_HASHED: u64 = 64 * 1024 * 1024;
 /// The files of the bus in a commit.
 #[derive(Debug)]
 pub(super) struct Commit {
+    pub(super) id: ObjectId,
     /// The files of the bus, by path.
     pub(super) files: BTreeMap<String, (Kind, TreeFile)>,
     /// Every file below the bus's folders: receipts, links, and records where no reader looks, too.
@@ -22,21 +23,27 @@ pub(super) struct Commit {
 impl Commit {
     /// The whole bus of a commit.
     pub(super) fn read(history: &History, id: ObjectId) -> Result<Self, Error> {
-        Ok(Self::of(history.files(id, |path| ROOTS.contains(&path.split('/').next().unwrap_or_default()))?))
+        Ok(Self::of(id, history.files(id, |path| ROOTS.contains(&path.split('/').next().unwrap_or_default()))?))
     }
 
     /// The claims of a commit and nothing else: it may be anybody's, and a few trees that hold each other make a folder that
     /// has no end.
     pub(super) fn claims(history: &History, id: ObjectId) -> Result<Self, Error> {
-        Ok(Self::of(history.files(id, |path| ["_bus", "_bus/claims"].contains(&path))?))
+        Ok(Self::of(id, history.files(id, |path| ["_bus", "_bus/claims"].contains(&path))?))
     }
 
-    fn of(all: BTreeMap<String, TreeFile>) -> Self {
+    fn of(id: ObjectId, all: BTreeMap<String, TreeFile>) -> Self {
         let of_bus = |(path, file): (&String, &TreeFile)| match kind_of(path) {
             Some((kind, true)) => Some((path.clone(), (kind, *file))),
             _ => None,
         };
-        Self { files: all.iter().filter_map(of_bus).collect(), all }
+        Self { id, files: all.iter().filter_map(of_bus).collect(), all }
+    }
+
+    /// How git calls a file of the commit, such as `git show` takes it; nothing where a shell would read more than a name.
+    pub(super) fn spell(&self, path: &str) -> Option<String> {
+        let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
+        is_plain.then(|| format!("{}:{path}", self.id.to_hex_with_len(10)))
     }
 
     /// Whether the commit has anything of a bus.
@@ -101,6 +108,17 @@ impl Base {
     }
 }
 
+/// How a file differs from the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Not at all.
+    None,
+    /// From some of the commits that the tree grew from: a merge took another side's.
+    Partly,
+    /// From all of them.
+    News,
+}
+
 /// Which files of the worktree are not what the base has.
 pub(super) struct Delta<'a> {
     pub(super) root: &'a Path,
@@ -109,21 +127,32 @@ pub(super) struct Delta<'a> {
 }
 
 impl Delta<'_> {
-    /// Whether `found` differs from what each commit of the base has at its path.
-    pub(super) fn is_news(&self, base: &Base, found: &Found) -> bool {
+    /// How `found` differs from what the commits of the base have at its path.
+    pub(super) fn change(&self, base: &Base, found: &Found) -> Change {
         let place = self.root.join(&found.path);
         let metadata = (found.stands != Stands::Rightly).then(|| place.symlink_metadata().ok()).flatten();
         if metadata.as_ref().is_some_and(Metadata::is_dir) {
-            return !base.commits.iter().any(|commit| commit.has_folder(&found.path));
+            let known = base.commits.iter().any(|commit| commit.has_folder(&found.path));
+            return if known { Change::None } else { Change::News };
         }
-        let known: Vec<TreeFile> = base.commits.iter().filter_map(|commit| commit.all.get(&found.path)).copied().collect();
-        if known.is_empty() || found.stands == Stands::Unspeakable {
+        let of = |commit: &Commit| commit.all.get(&found.path).copied();
+        let known: Vec<TreeFile> = base.commits.iter().filter_map(of).collect();
+        let beside = base.beside.as_ref().and_then(of);
+        if found.stands == Stands::Unspeakable {
             // Of a name that cannot be spelled no more is known than that the base has one like it.
-            return known.is_empty();
+            return if known.is_empty() { Change::News } else { Change::None };
         }
         let is_link = metadata.is_some_and(|metadata| metadata.is_symlink());
-        let id = if is_link { target_id(&place) } else { self.blob_of(&found.path, &known) };
-        !known.iter().any(|file| file.is_regular != is_link && Some(file.id) == id)
+        let all: Vec<TreeFile> = known.iter().copied().chain(beside).collect();
+        let id = if is_link { target_id(&place) } else { self.blob_of(&found.path, &all) };
+        let is_same = |file: &TreeFile| file.is_regular != is_link && Some(file.id) == id;
+        match known.iter().filter(|file| is_same(file)).count() {
+            // What stands on the base by now is nobody's doing here.
+            _ if beside.is_some_and(|file| is_same(&file)) => Change::None,
+            0 => Change::News,
+            same if same == known.len() => Change::None,
+            _ => Change::Partly,
+        }
     }
 
     /// The name that git gives to the file's bytes; none where it can be none of `known`.

@@ -59,6 +59,12 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether any rule is left, of those that need no base or of all.
+    #[must_use]
+    pub fn is_empty(&self, has_base: bool) -> bool {
+        !Rule::all().any(|rule| self.has(rule) && (has_base || !rule.is_history()))
+    }
+
     fn has(&self, rule: Rule) -> bool {
         (self.only.is_empty() || self.only.contains(&rule)) && !self.skip.contains(&rule)
     }
@@ -92,6 +98,11 @@ impl Findings {
         if self.kept.len() < SHOWN || !self.kept.peek().is_some_and(is_late) {
             self.keep(Finding { path: path.to_owned(), place, rule, message: shorten(message()) });
         }
+    }
+
+    /// How many there are so far.
+    pub(super) fn total(&self) -> u64 {
+        self.counts.values().sum()
     }
 
     /// Takes over what a sister has found; `count` gives a place its line from the start of the file.
@@ -135,8 +146,12 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// How many there are of each rule.
     pub counts: BTreeMap<Rule, u64>,
-    /// The commit that was compared with; none where only this tree was looked at.
+    /// The commit that was asked for as the base; none where only this tree was looked at.
     pub base: Option<String>,
+    /// What the base and HEAD grew from: the tree is compared with these commits.
+    pub merge_bases: Vec<String>,
+    /// The branch that was judged; none where no branch is known, so that nobody's changes could be told apart.
+    pub branch: Option<String>,
     /// The other branches that were compared with.
     pub refs: Vec<String>,
     /// How many files were judged.

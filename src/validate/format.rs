@@ -9,6 +9,9 @@ use super::rule::{Rule, Severity};
 /// The version of the program, as a SARIF report names it.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// How much of a commit's name is shown, in letters.
+const SHORT: usize = 10;
+
 impl Report {
     /// The report as one JSON document.
     #[must_use]
@@ -18,10 +21,12 @@ impl Report {
             self.counts.iter().map(|(rule, count)| (rule.name().to_owned(), Value::from(*count))).collect();
         json!({
             "base": self.base,
+            "branch": self.branch,
             "counts": counts,
             "errors": self.count(Severity::Error),
             "files": self.files,
             "findings": findings,
+            "merge_bases": self.merge_bases,
             "refs": self.refs,
             "total": self.total(),
             "warnings": self.count(Severity::Warning),
@@ -64,9 +69,10 @@ impl Report {
             (errors, warnings) => format!("{}, {}", many(errors, "error"), many(warnings, "warning")),
         };
         let files = many(self.files as u64, "file");
-        let mut text = match &self.base {
-            Some(base) => format!("{found} in {files} that changed since {}", base.get(..10).unwrap_or(base)),
-            None => format!("{found} in {files}"),
+        let since: Vec<&str> = self.merge_bases.iter().map(|base| base.get(..SHORT).unwrap_or(base)).collect();
+        let mut text = match since.as_slice() {
+            [] => format!("{found} in {files}"),
+            since => format!("{found} in {files} that changed since {}", since.join(" and ")),
         };
         let shown = self.findings.len() as u64;
         if shown < self.total() {
@@ -143,6 +149,12 @@ fn sarif_rule(rule: Rule) -> Value {
         "id": about.name,
         "shortDescription": { "text": about.summary },
     })
+}
+
+/// A failure that is no finding, as one of GitHub's workflow commands.
+#[must_use]
+pub fn annotation(message: &str) -> String {
+    format!("::error title=bus::{}", escape(message))
 }
 
 /// Escapes what would end a workflow command.

@@ -60,32 +60,35 @@ impl<'a> Judge<'a> {
         Self { repo, history, author, chains: OnceCell::new() }
     }
 
-    /// Compares a claim with what the base had of it, where it had something.
+    /// Compares a claim with what the base had of it, where it had something. Whose claim it is matters where it `is_news`: what
+    /// a merge brings from another side is nobody's doing here.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where a claim's history cannot be read.
-    pub(super) fn changed(&self, findings: &mut Findings, before: Option<&Held>, now: &Held) -> Result<(), Error> {
-        let Some(before) = before else {
-            self.check_author(findings, None, now);
-            return Ok(());
-        };
+    pub(super) fn changed(&self, findings: &mut Findings, before: Option<&Held>, now: &Held, is_news: bool) -> Result<(), Error> {
+        let is_fair = before.map_or(Ok(true), |before| self.check_change(findings, before, now))?;
+        if is_fair && is_news {
+            self.check_author(findings, before, now);
+        }
+        Ok(())
+    }
+
+    /// Checks that a claim went on, or that the task was handed over; says whether its owner may at least be its owner.
+    fn check_change(&self, findings: &mut Findings, before: &Held, now: &Held) -> Result<bool, Error> {
         let (old, new) = (&before.claim, &now.claim);
-        let is_fair = match old.same_claim(new) {
+        match old.same_claim(new) {
             true if !same_owner(old, new) => {
                 add_duplicate(findings, now, before, "the base");
-                false
+                Ok(false)
             }
             true => {
                 check_rollback(findings, old, now);
-                true
+                Ok(true)
             }
-            false => !old.status.is_live() || self.check_handover(findings, before, now)?,
-        };
-        if is_fair {
-            self.check_author(findings, Some(before), now);
+            false if old.status.is_live() => self.check_handover(findings, before, now),
+            false => Ok(true),
         }
-        Ok(())
     }
 
     /// Checks that a task whose claim was live was handed over; says whether the record at least says so.
@@ -197,10 +200,13 @@ fn add_duplicate(findings: &mut Findings, now: &Held, theirs: &Held, name: &str)
     let (ours, other) = (&now.claim, &theirs.claim);
     let words = || {
         let task = &ours.task_id;
-        let held = format!("{} holds `{task}` on {name}, since {}", other.agent_id, other.claimed_at);
-        match ours.confirmed {
-            Some(false) => format!("{held}, and wins: {} claimed it offline, and was never confirmed", ours.agent_id),
-            _ => format!("{held}, and {} here, since {}, without having been handed it", ours.agent_id, ours.claimed_at),
+        let (owner, agent) = (&other.agent_id, &ours.agent_id);
+        let verb = if other.status.is_live() { "holds" } else { "held" };
+        let held = format!("{owner} {verb} `{task}` on {name}, since {}", other.claimed_at);
+        match (ours.confirmed, ours.status.is_live()) {
+            (Some(false), true) => format!("{held}, and wins: {agent} claimed it offline, and was never confirmed"),
+            (_, true) => format!("{held}; here {agent} does, since {}, and no handover is recorded", ours.claimed_at),
+            (_, false) => format!("{held}; here its record is {agent}'s ({}), and no handover is recorded", ours.status),
         }
     };
     findings.add(Rule::DuplicateClaim, &now.path, now.at("agent_id"), words);

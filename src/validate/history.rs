@@ -8,7 +8,7 @@ use super::finding::Findings;
 use super::handover::{Claims, Held, Judge};
 use super::logs::{Author, LineFile};
 use super::rule::Rule;
-use super::{Error, Run, plans, records};
+use super::{Changes, Error, Run, plans, records};
 use crate::git::ObjectId;
 use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, Config, QueueItem, TaskId};
@@ -18,7 +18,7 @@ impl Run<'_> {
     pub(super) fn check_history(
         &self,
         findings: &mut Findings,
-        news: &HashSet<&str>,
+        changes: &Changes<'_>,
         author: &Author,
         files: &mut [LineFile],
         others: &BTreeMap<String, ObjectId>,
@@ -26,25 +26,45 @@ impl Run<'_> {
         if self.base.is_none() && others.is_empty() {
             return Ok(());
         }
-        let ours = self.claims_here(news)?;
+        let touched = &changes.touched;
+        let ours = self.claims_here(touched)?;
         let judge = Judge::new(self.repo, self.history, author);
         if let Some(base) = self.base {
             self.check_gone(findings, base);
-            self.check_plans(findings, base, news)?;
-            self.check_receipts(findings, base, news)?;
+            self.check_plans(findings, base, touched)?;
+            self.check_receipts(findings, base, &changes.news)?;
             self.check_lines(findings, base, files)?;
-            for commit in &base.commits {
-                let before = self.claims_of(commit, |path| news.contains(path) || !self.stands(path))?;
-                for now in ours.values() {
-                    judge.changed(findings, before.get(&now.claim.task_id), now)?;
-                }
-            }
+            self.check_claims(findings, &judge, base, &ours, changes)?;
             if let Some(beside) = &base.beside {
                 self.check_beside(findings, &judge, &ours, beside, "the base")?;
             }
         }
         for (name, id) in others {
             self.check_beside(findings, &judge, &ours, &Commit::claims(self.history, *id)?, name)?;
+        }
+        Ok(())
+    }
+
+    /// Compares each claim with what each commit of the base has of it; the first that tells something is enough.
+    fn check_claims(
+        &self,
+        findings: &mut Findings,
+        judge: &Judge<'_>,
+        base: &Base,
+        ours: &Claims,
+        changes: &Changes<'_>,
+    ) -> Result<(), Error> {
+        let wanted = |path: &str| changes.touched.contains(path) || !self.stands(path);
+        let befores = base.commits.iter().map(|commit| self.claims_of(commit, wanted)).collect::<Result<Vec<_>, _>>()?;
+        for now in ours.values() {
+            let is_news = changes.news.contains(now.path.as_str());
+            let total = findings.total();
+            for before in &befores {
+                judge.changed(findings, before.get(&now.claim.task_id), now, is_news)?;
+                if findings.total() > total {
+                    break;
+                }
+            }
         }
         Ok(())
     }
@@ -79,10 +99,10 @@ impl Run<'_> {
         Ok(managers)
     }
 
-    /// The claims in this tree that are news. What is no claim is told of elsewhere.
-    fn claims_here(&self, news: &HashSet<&str>) -> Result<Claims, Error> {
+    /// The claims in this tree at these paths. What is no claim is told of elsewhere.
+    fn claims_here(&self, paths: &HashSet<&str>) -> Result<Claims, Error> {
         let mut claims = Claims::new();
-        for (path, _) in self.readable(news).filter(|(_, kind)| *kind == Kind::Claim) {
+        for (path, _) in self.readable(paths).filter(|(_, kind)| *kind == Kind::Claim) {
             let bytes = records::read(&self.repo.root().join(path))?;
             hold(&mut claims, path, bytes);
         }
@@ -110,12 +130,16 @@ impl Run<'_> {
     fn check_gone(&self, findings: &mut Findings, base: &Base) {
         let here: HashSet<(Kind, String)> =
             self.found.iter().filter_map(|found| Some((found.kind?, subject(found.kind?, &found.path)))).collect();
-        for (_, path, kind, _) in base.gone(self.found) {
+        for (commit, path, kind, _) in base.gone(self.found) {
             // Lines are compared one by one, and the policy is nobody's record.
             if kind.is_lines() || matches!(kind, Kind::Registry | Kind::Config) || here.contains(&(kind, subject(kind, path))) {
                 continue;
             }
-            findings.add(Rule::RecordGone, path, None, || "the base has this file, and this tree has not".to_owned());
+            let words = || {
+                let whole = commit.spell(path).map_or_else(String::new, |spelled| format!(": `git show {spelled}`"));
+                format!("the file is in the base, but not here{whole}")
+            };
+            findings.add(Rule::RecordGone, path, None, words);
         }
     }
 
@@ -130,8 +154,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn check_plans(&self, findings: &mut Findings, base: &Base, news: &HashSet<&str>) -> Result<(), Error> {
-        for (path, _) in self.readable(news).filter(|(_, kind)| *kind == Kind::Plan) {
+    fn check_plans(&self, findings: &mut Findings, base: &Base, touched: &HashSet<&str>) -> Result<(), Error> {
+        for (path, _) in self.readable(touched).filter(|(_, kind)| *kind == Kind::Plan) {
             for before in base.commits.iter().filter_map(|commit| commit.record(Kind::Plan, path)) {
                 let before = self.history.read(before.id)?;
                 plans::compare(findings, path, &before, &records::read(&self.repo.root().join(path))?);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use super::append_only::BaseLines;
-use super::base::Base;
+use super::base::{Base, Commit};
 use super::files::Kind;
 use super::finding::Findings;
 use super::logs::LineFile;
@@ -15,6 +15,7 @@ use crate::store::{Error as StoreError, Verb};
 
 /// A file of the base to which more happened than that lines were appended.
 struct Before<'a> {
+    commit: &'a Commit,
     path: &'a str,
     kind: Kind,
     blob: ObjectId,
@@ -22,6 +23,10 @@ struct Before<'a> {
 }
 
 impl Before<'_> {
+    fn lines<'b>(&'b self, bytes: &'b [u8]) -> BaseLines<'b> {
+        BaseLines { path: self.path, spelled: self.commit.spell(self.path), bytes }
+    }
+
     /// The file alone, or the log as a whole: a line that moves within it is not lost.
     fn whole(&self) -> &str {
         whole(self.kind, self.path)
@@ -43,7 +48,7 @@ impl Run<'_> {
         let mut known: HashMap<&str, HashSet<u64>> = HashMap::new();
         for before in &befores {
             let bytes = self.history.read(before.blob)?;
-            known.entry(before.whole()).or_default().extend(BaseLines { path: before.path, bytes: &bytes }.hashes(self.secret));
+            known.entry(before.whole()).or_default().extend(before.lines(&bytes).hashes(self.secret));
         }
         let known: HashMap<&str, Arc<HashSet<u64>>> = known.into_iter().map(|(name, lines)| (name, Arc::new(lines))).collect();
         let mut in_log = HashSet::new();
@@ -54,13 +59,17 @@ impl Run<'_> {
             }
         }
         let nowhere = HashSet::new();
+        let mut told: HashMap<&str, HashSet<u64>> = HashMap::new();
         for before in &befores {
             let bytes = self.history.read(before.blob)?;
-            let lines = BaseLines { path: before.path, bytes: &bytes };
+            let lines = before.lines(&bytes);
             let elsewhere = if before.kind == Kind::Log { &in_log } else { &nowhere };
             match before.is_gone {
                 true => lines.compare_with_nothing(findings, self.secret, elsewhere),
-                false => lines.compare(findings, self.secret, &self.lines_now(before.path)?, elsewhere),
+                false => {
+                    let told = told.entry(before.path).or_default();
+                    lines.compare(findings, self.secret, &self.lines_now(before.path)?, elsewhere, told);
+                }
             }
         }
         Ok(())
@@ -71,18 +80,20 @@ impl Run<'_> {
         // A link's bytes are no lines.
         let gone = base.gone(self.found).into_iter().filter(|(_, _, kind, file)| kind.is_lines() && file.is_regular);
         let mut befores: Vec<Before<'a>> =
-            gone.map(|(_, path, kind, file)| Before { path, kind, blob: file.id, is_gone: true }).collect();
+            gone.map(|(commit, path, kind, file)| Before { commit, path, kind, blob: file.id, is_gone: true }).collect();
         for file in files {
-            for (path, (kind, blob)) in base.commits.iter().filter_map(|commit| commit.files.get_key_value(&file.path)) {
+            let known = |commit: &'a Commit| commit.files.get_key_value(&file.path).map(|(path, file)| (commit, path, file));
+            for (commit, path, (kind, blob)) in base.commits.iter().filter_map(known).collect::<Vec<_>>() {
                 if !blob.is_regular {
                     continue;
                 }
                 let bytes = self.history.read(blob.id)?;
                 file.known.open_ended |= !bytes.is_empty() && !bytes.ends_with(b"\n");
-                if (BaseLines { path, bytes: &bytes }).is_beginning_of(&self.repo.root().join(path))? {
+                let before = Before { commit, path, kind: *kind, blob: blob.id, is_gone: false };
+                if before.lines(&bytes).is_beginning_of(&self.repo.root().join(path))? {
                     file.known.until = file.known.until.max(bytes.len() as u64);
                 } else {
-                    befores.push(Before { path, kind: *kind, blob: blob.id, is_gone: false });
+                    befores.push(before);
                 }
             }
         }

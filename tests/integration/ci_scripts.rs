@@ -120,11 +120,15 @@ fn a_push_that_has_nothing_before_it_is_judged_without_history_and_says_so() {
     let job = checkout(&repo, "m9");
     for before in ["0".repeat(40), "1".repeat(40)] {
         let ran = validate(&stub, &job, &[]).env("GITHUB_EVENT_NAME", "push").env("BUS_BEFORE", &before).ok();
-        ran.says("its history is not checked");
-        assert_eq!(call(&stub), "validate");
+        ran.says("everything is judged, and no history");
+        assert_eq!(call(&stub), "validate --base=");
     }
     repo.git_in(&job, &["fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*"]);
     repo.git_in(&job, &["remote", "set-head", "origin", "main"]);
+    // What is the default branch itself has nothing before it; what is beside it has.
+    validate(&stub, &job, &[]).ok();
+    assert_eq!(call(&stub), "validate --base=");
+    repo.git_in(&job, &["checkout", "--quiet", "origin/agent/a/x"]);
     validate(&stub, &job, &[]).ok();
     assert_eq!(call(&stub), "validate --base refs/remotes/origin/HEAD");
 }
@@ -157,8 +161,13 @@ fn a_merge_request_of_gitlab_is_judged_from_where_gitlab_says_it_left() {
     gitlab().ok();
     assert_eq!(call(&stub), format!("validate --branch=agent/a/x --base {base}"));
     assert!(has(&repo, &job, "m5") && !has(&repo, &job, "m9"));
-    gitlab().env("BUS_BASE", "main").ok();
-    assert_eq!(call(&stub), "validate --branch=agent/a/x --base refs/remotes/origin/main");
+    gitlab().env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main").ok();
+    assert_eq!(call(&stub), "validate --branch=agent/a/x --base refs/remotes/origin/main", "who holds a task there counts, too");
+    gitlab().env("BUS_BASE", "agent/a/x").ok();
+    assert_eq!(call(&stub), "validate --branch=agent/a/x --base refs/remotes/origin/agent/a/x");
+    let job = checkout(&repo, "m9");
+    validate(&stub, &job, &[]).env("CI_COMMIT_BEFORE_SHA", &base).env("CI_COMMIT_BRANCH", "main").ok();
+    assert_eq!(call(&stub), format!("validate --branch=main --base {base}"));
 }
 
 #[test]
@@ -196,6 +205,8 @@ fn branches_and_claims_that_the_check_needs_are_fetched_and_no_others() {
     assert!(!has(&repo, &job, "p2"), "of the branches only the tips");
     validate(&stub, &job, &["HEAD"]).env("BUS_REFS", "gone").exits(7).says("cannot fetch the branches gone");
     assert!(stub.calls().is_empty());
+    validate(&stub, &job, &["HEAD"]).env("BUS_REFS", "gone/*").ok();
+    assert_eq!(call(&stub), "validate --base HEAD --refs=refs/remotes/origin/gone/*");
 }
 
 #[test]
@@ -205,7 +216,7 @@ fn a_whole_clone_stays_whole() {
     let job = repo.beside("whole");
     repo.git(&["clone", "--quiet", "--no-tags", ".", job.to_str().unwrap()]);
     validate(&stub, &job, &[]).env("BUS_REFS", "agent/*").ok();
-    assert_eq!(call(&stub), "validate --base refs/remotes/origin/HEAD --refs=refs/remotes/origin/agent/*");
+    assert_eq!(call(&stub), "validate --base= --refs=refs/remotes/origin/agent/*");
     assert_eq!(repo.git_in(&job, &["rev-parse", "--is-shallow-repository"]), "false\n");
 }
 
@@ -246,6 +257,7 @@ fn the_status_is_that_of_bus_wherever_it_comes_from() {
     let other = stub.program("other", "echo \"other $* in $PWD\" >> \"$STUB_CALLS\"; exit 3\n");
     validate(&stub, &job, &["HEAD"]).env("BUS", other.to_str().unwrap()).exits(3);
     assert_eq!(call(&stub), "other validate --base HEAD");
+    validate(&stub, &job, &["HEAD"]).env("BUS", "/nothing/there").exits(127).says("BUS names no program");
     let stub = stub.without_bus();
     stub.program("cargo", "echo \"cargo $* in $PWD\" >> \"$STUB_CALLS\"; exit \"$STUB_STATUS\"\n");
     stub.ends_with(0);

@@ -39,14 +39,21 @@ fn a_commit_is_made_only_where_the_validator_agrees() {
     let commit = ["commit", "--allow-empty", "--message=x"];
     let here = repo.root().display().to_string();
     stub.git(&repo.root(), &commit).ok();
-    assert_eq!(stub.calls(), [format!("validate --base HEAD in {here}")]);
+    assert_eq!(stub.calls(), [format!("validate --quiet --base refs/heads/main in {here}")]);
     let before = head(&repo);
     stub.ends_with(1);
     stub.git(&repo.path("queue"), &commit).exits(1);
     assert_eq!((head(&repo), stub.calls().len()), (before, 1));
     stub.git(&repo.root(), &["checkout", "--quiet", "--orphan", "new"]).ok();
+    stub.git(&repo.root(), &commit).exits(1).says("git commit --no-verify");
+    assert_eq!(stub.calls(), [format!("validate --quiet --base refs/heads/main in {here}")]);
+    repo.git(&["update-ref", "refs/remotes/origin/main", "main"]);
     stub.git(&repo.root(), &commit).exits(1);
-    assert_eq!(stub.calls(), [format!("validate in {here}")], "there is no commit yet to judge against");
+    assert_eq!(stub.calls(), [format!("validate --quiet --base refs/remotes/origin/main in {here}")]);
+    repo.git(&["update-ref", "-d", "refs/remotes/origin/main"]);
+    repo.git(&["branch", "--quiet", "-D", "main"]);
+    stub.git(&repo.root(), &commit).exits(1);
+    assert_eq!(stub.calls(), [format!("validate --quiet --base  in {here}")], "there is no commit yet to judge against");
 }
 
 #[test]
@@ -74,15 +81,15 @@ fn a_push_is_judged_from_what_the_remote_has() {
     let first = head(&repo);
     repo.git(&["commit", "--quiet", "--no-verify", "--allow-empty", "--message=x"]);
     push(&["main"]).ok();
-    assert_eq!(stub.calls(), [format!("validate --branch=main --base {first} in {here}")]);
+    assert_eq!(stub.calls(), [format!("validate --quiet --branch=main --base {first} in {here}")]);
     // A new branch: from where it left the remote's default branch, where that is known.
     let second = head(&repo);
     repo.git(&["commit", "--quiet", "--no-verify", "--allow-empty", "--message=y"]);
     push(&["HEAD:refs/heads/new"]).ok();
-    assert_eq!(stub.calls(), [format!("validate --branch=new in {here}")]);
+    assert_eq!(stub.calls(), [format!("validate --quiet --branch=new --base {second} in {here}")]);
     repo.git(&["remote", "set-head", "origin", "main"]);
     push(&["HEAD:refs/heads/agent/a/x;y"]).ok();
-    assert_eq!(stub.calls(), [format!("validate --branch=agent/a/x;y --base {second} in {here}")]);
+    assert_eq!(stub.calls(), [format!("validate --quiet --branch=agent/a/x;y --base {second} in {here}")]);
     // What does not stand in this worktree cannot be judged in it.
     push(&["HEAD~1:refs/heads/old", ":new"]).ok();
     push(&["HEAD:refs/tags/v1"]).ok();
@@ -105,7 +112,7 @@ fn a_remote_that_is_ahead_is_judged_from_where_the_branches_parted() {
     repo.git(&["commit", "--quiet", "--no-verify", "--allow-empty", "--message=mine"]);
     let stub = Stub::new(&repo);
     stub.git(&repo.root(), &["push", "--quiet", "--force", "origin", "main"]).ok();
-    assert_eq!(stub.calls(), [format!("validate --branch=main --base {parted} in {}", repo.root().display())]);
+    assert_eq!(stub.calls(), [format!("validate --quiet --branch=main --base {parted} in {}", repo.root().display())]);
 }
 
 #[test]
@@ -128,7 +135,7 @@ fn the_hook_before_ours_gets_the_same_arguments_and_reads_the_same_lines() {
     assert_eq!(calls, lines, "and ours did not run");
     push().ok();
     let calls = stub.calls();
-    assert!(calls.len() == 4 && calls[3].starts_with("validate --branch=main --base"), "{calls:?}");
+    assert!(calls.len() == 4 && calls[3].starts_with("validate --quiet --branch=main --base"), "{calls:?}");
     // One that does not read is no obstacle.
     repo.write(".git/hooks/pre-push.before-bus", "#!/bin/sh\nexit 0\n");
     repo.git(&["commit", "--quiet", "--allow-empty", "--no-verify", "--message=y"]);

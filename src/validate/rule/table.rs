@@ -27,7 +27,7 @@ pub(super) static RULES: [About; 41] = [
         .mend("put a regular file there, or a folder where one should be; `bus` follows no link")
         .bad("_bus/claims/QUEUE-001.json -> ../../elsewhere.json")
         .good("_bus/claims/QUEUE-001.json, a regular file"),
-    rule(Rule::WrongFileName, "wrong-file-name", Error, "a file that is not called after the record in it")
+    rule(Rule::WrongFileName, "wrong-file-name", Error, "a file name that differs from the id of the record in it")
         .mend("give the file the name of the id that the record has")
         .bad("_bus/claims/QUEUE-002.json: {\"task_id\": \"QUEUE-001\", …}")
         .good("_bus/claims/QUEUE-001.json: {\"task_id\": \"QUEUE-001\", …}"),
@@ -56,7 +56,7 @@ pub(super) static RULES: [About; 41] = [
         .bad("{\"agent_id\":\"codex-1\",\\x00\\x00\\x00")
         .good("{\"agent_id\":\"codex-1\",…}"),
     rule(Rule::MergeConflict, "merge-conflict", Error, "a marker that a merge left behind")
-        .mend("resolve the conflict: `bus doctor --fix` for a claim; in a log remove the markers, and keep the lines of both sides")
+        .mend("in a log keep the lines of both sides and remove the markers; for a claim, `bus doctor --fix` writes what its ref knows")
         .bad("<<<<<<< HEAD")
         .good("the lines of both sides, without the markers"),
     rule(Rule::LineTooLong, "line-too-long", Error, "a line of a log with more than 64 KiB")
@@ -72,7 +72,7 @@ pub(super) static RULES: [About; 41] = [
         .bad("{…}{…} on one line after the next append")
         .good("{…}\\n"),
     rule(Rule::TornLine, "torn-line", Warning, "a line of a log that was cut off, as a killed writer leaves it")
-        .mend("nothing, once it is on the base: readers skip it, and a log is never cut; before that the line may be removed")
+        .mend("remove the line if the base does not have it yet; else leave it: readers skip it, and a log is never cut")
         .bad("{\"agent_id\":\"codex-1\",\"eve")
         .good("{\"agent_id\":\"codex-1\",\"event\":\"note\",…}"),
     rule(Rule::InvalidJson, "invalid-json", Error, "what is not valid JSON")
@@ -87,7 +87,7 @@ pub(super) static RULES: [About; 41] = [
         .mend("give each object its own line; a record file has one")
         .bad("{…}{…}")
         .good("{…}\\n{…}"),
-    rule(Rule::DuplicateKey, "duplicate-key", Error, "a key that stands twice in one object")
+    rule(Rule::DuplicateKey, "duplicate-key", Error, "a key that occurs twice in one object")
         .mend("keep one of them: readers disagree on which counts")
         .bad("{\"agent_id\":\"codex-1\",\"agent_id\":\"codex-2\",…}")
         .good("{\"agent_id\":\"codex-1\",…}"),
@@ -99,7 +99,7 @@ pub(super) static RULES: [About; 41] = [
         .mend("write what the field takes; `_bus/README.md` lists the fields")
         .bad("\"revision\": \"3\"")
         .good("\"revision\": 3"),
-    rule(Rule::UnknownValue, "unknown-value", Error, "a field with none of the words it may hold: a status, a severity")
+    rule(Rule::UnknownValue, "unknown-value", Error, "a field whose value is not allowed: a status, a severity")
         .mend("write one of the words")
         .bad("\"status\": \"pending\"")
         .good("\"status\": \"active\""),
@@ -131,11 +131,11 @@ pub(super) static RULES: [About; 41] = [
         .mend("move the line to `_bus/messages/<task_id>.jsonl`, or to `agent-<to>.jsonl`")
         .bad("_bus/messages/QUEUE-001.jsonl: {\"task_id\":\"QUEUE-002\",…}")
         .good("_bus/messages/QUEUE-002.jsonl: {\"task_id\":\"QUEUE-002\",…}"),
-    rule(Rule::BadQueueItem, "bad-queue-item", Error, "a queue item without a number in its name or a title in its text")
+    rule(Rule::BadQueueItem, "bad-queue-item", Error, "a queue item whose name is not `NNN-slug.md`, or whose text has no title")
         .mend("call it `queue/NNN-slug.md` and begin it with `# Task: TITLE`")
         .bad("queue/12-parser.md, or a text that begins with `Goal:`")
         .good("queue/012-parser.md: # Task: Read the new syntax"),
-    rule(Rule::BadConfig, "bad-config", Error, "a `config.toml` that means nothing")
+    rule(Rule::BadConfig, "bad-config", Error, "a `config.toml` that is not valid")
         .mend("use only the keys and values that the comments of a new `_bus/config.toml` explain, as `bus init` writes it")
         .bad("require_asignment = true")
         .good("require_assignment = true"),
@@ -155,28 +155,28 @@ pub(super) static RULES: [About; 41] = [
         .mend("commit the file, or name the one that proves the step")
         .bad("\"receipts\": [\"_report/agent/codex-1/gone.log\"]")
         .good("\"receipts\": [\"_report/agent/codex-1/tests.log\"], a file of the repository"),
-    rule(Rule::AppendOnly, "append-only", Error, "a line of a log that the base has and this tree has not, or not in its place")
-        .mend("put the line back as it was; a correction is a new line")
+    rule(Rule::AppendOnly, "append-only", Error, "a line of a log that is in the base but not here, or not in its place")
+        .mend("put the line back as it was, in its place; a correction is a new line at the end")
         .bad("a line that was edited, cut, moved up or deleted")
         .good("new lines at the end; a line that moved to another file of the log"),
-    rule(Rule::RecordGone, "record-gone", Error, "a claim, an assignment, a plan or a queue item that the base has and this tree has not")
-        .mend("put the file back with `git checkout <base> -- <file>`; a claim ends by `bus release`")
+    rule(Rule::RecordGone, "record-gone", Error, "a claim, an assignment, a plan or a queue item that is in the base but not here")
+        .mend("put the file back as the base has it (`git checkout origin/main -- FILE`); a claim ends by `bus release`")
         .bad("_bus/claims/QUEUE-001.json deleted")
         .good("_bus/claims/QUEUE-001.json with status `done`"),
     rule(Rule::DuplicateClaim, "duplicate-claim", Error, "a task with two owners: here, on the base, or on another branch")
-        .mend("take another task; who holds this one must release it, or it must be taken over with `bus reclaim`")
+        .mend("give way: put the base's file of this task back, and take another task (README, \"When something is wrong\"); or wait until its owner has released it there")
         .bad("the base: codex-1 holds QUEUE-001; here: codex-2 holds it, and no `lineage` says how")
         .good("the base: codex-1 has released QUEUE-001; here: codex-2 holds it"),
     rule(Rule::ClaimRollback, "claim-rollback", Error, "a claim that fell back behind the base's state of it")
-        .mend("take the base's file with `git checkout <base> -- <file>`; the claim goes on from there with `bus`")
+        .mend("put the file back as the base has it (`git checkout origin/main -- FILE`); the claim goes on from there with `bus`")
         .bad("the base: revision 5, `done`; here: revision 3 of the same claim, `active`")
         .good("the base: revision 3; here: revision 5"),
     rule(Rule::HandoverForged, "handover-forged", Error, "a change of owner that the claim's own history does not have")
         .mend("take the record that `git log refs/bus/claims/<TASK>` shows")
         .bad("a `lineage` that was written by hand")
         .good("a record as `bus reclaim` wrote it"),
-    rule(Rule::HandoverUnproved, "handover-unproved", Warning, "a change of owner that only its own record tells of")
-        .mend("fetch the claims' history, so that it can be checked: `git fetch origin '+refs/bus/claims/*:refs/bus-remote/origin/claims/*'`")
+    rule(Rule::HandoverUnproved, "handover-unproved", Warning, "a change of owner that only its own record tells of, and that nothing here can prove")
+        .mend("nothing, if you know of it; where the claims' history is on the remote, it proves it: `git fetch origin '+refs/bus/claims/*:refs/bus-remote/origin/claims/*'`")
         .bad("a `lineage`, and no claim ref that can be read here")
         .good("a `lineage`, and a claim ref that has the record"),
     rule(Rule::PlanRegression, "plan-regression", Error, "a finished plan or step that is not finished any more, or is gone")
@@ -184,7 +184,7 @@ pub(super) static RULES: [About; 41] = [
         .bad("the base: S1 is `done`; here: S1 is `in_progress`")
         .good("the base: S1 is `done`; here: S1 is `done`, and S2 is new"),
     rule(Rule::Tampering, "tampering", Error, "on a branch `agent/<id>/…`: a claim or a log line of another agent that was changed or added")
-        .mend("leave it to that agent's own branch; managers are named in the base's `_bus/config.toml`")
+        .mend("take the line or the file out of this branch again; its agent writes it on a branch of its own. Managers are named in the base's `_bus/config.toml`")
         .bad("on agent/codex-1/x: a line by codex-2 in _bus/events/codex-2.jsonl")
         .good("on agent/codex-1/x: a line by codex-1 in _bus/events/codex-1.jsonl"),
 ];
