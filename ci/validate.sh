@@ -14,7 +14,7 @@
 # that it is for; after a push, $BUS_BEFORE; in a merge request of GitLab, the branch that it is for; else
 # refs/remotes/origin/HEAD. Where that is HEAD itself, everything is judged.
 set -euf
-export GIT_TERMINAL_PROMPT=0
+export GIT_TERMINAL_PROMPT=0 GIT_NO_REPLACE_OBJECTS=1
 
 say() {
   printf 'validate.sh: %s\n' "$*" >&2
@@ -136,6 +136,9 @@ before() {
   fi
 }
 
+case " $* " in
+*' --base'*) say 'name the base as the first argument, or in BUS_BASE' && exit 2 ;;
+esac
 case ${1:-} in
 -*) base=${BUS_BASE:-} ;;
 *) base=${1:-${BUS_BASE:-}} && shift "$(($# > 0))" ;;

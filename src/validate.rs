@@ -21,7 +21,7 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use base::{Base, Change, Commit, Delta};
-use files::{Found, Kind};
+use files::{Found, Kind, Stands};
 use finding::Findings;
 use hashes::Secret;
 use logs::{Author, Known, LineCheck, LineFile};
@@ -57,11 +57,14 @@ pub enum Against {
     Nothing,
     /// What it grew from, seen from this revision.
     Revision(String),
-    /// What a check of a pull request compares with: the first parent of a merge commit, else what HEAD and the default
-    /// branch grew from; nothing where HEAD is what the default branch is at. The branch is named where it is known.
+    /// What a job of continuous integration compares with: the first parent, where HEAD is the merge that was made to try
+    /// a change out; else what HEAD and the default branch grew from. On the default branch itself that is the first parent of
+    /// a merge commit, or nothing.
     PullRequest {
-        /// The name of the branch that the work is to be merged into.
+        /// The name of the branch that the work is to be merged into, where it is known.
         into: Option<String>,
+        /// Whether HEAD, if it is a merge commit, is the one that was made to try the change out.
+        is_trial: bool,
     },
 }
 
@@ -88,21 +91,25 @@ pub fn validate(repo: &Repository, query: &Query) -> Result<Report, Error> {
 }
 
 fn base_of(history: &History, against: &Against) -> Result<Option<ObjectId>, Error> {
-    let into = match against {
+    let (into, is_trial) = match against {
         Against::Nothing => return Ok(None),
         Against::Revision(revision) => return Ok(Some(history.commit(revision)?)),
-        Against::PullRequest { into } => into,
+        Against::PullRequest { into, is_trial } => (into, *is_trial),
     };
     let Some(head) = history.head() else { return Ok(None) };
-    if let [first, _, ..] = history.parents(head)?.as_slice() {
-        return Ok(Some(history.commit(&first.to_string())?));
+    let parents = history.parents(head)?;
+    let first = parents.first().filter(|_| parents.len() > 1).map(ToString::to_string);
+    if let Some(first) = first.as_ref().filter(|_| is_trial) {
+        return Ok(Some(history.commit(first)?));
     }
     let named = into.as_ref().map(|branch| format!("origin/{branch}"));
-    match named.or_else(|| history.default_branch()) {
-        // On the default branch itself nothing has changed since: then everything is judged.
-        Some(branch) => Ok(Some(history.commit(&branch)?).filter(|base| *base != head)),
-        None if history.is_shallow() => Err(Error::Git(GitError::TooShallow { revision: "the default branch".to_owned() })),
-        None => Ok(None),
+    let Some(branch) = named.or_else(|| history.default_branch()) else {
+        let missing = || GitError::TooShallow { revision: "the default branch".to_owned() };
+        return if history.is_shallow() { Err(missing().into()) } else { Ok(None) };
+    };
+    match (history.commit(&branch)?, first) {
+        (base, Some(first)) if base == head => Ok(Some(history.commit(&first)?)),
+        (base, _) => Ok(Some(base).filter(|base| *base != head)),
     }
 }
 
@@ -128,7 +135,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn run(&self) -> Result<Report, Error> {
         let mut findings = Findings::new(self.query.rules.clone());
-        let changes = self.changes();
+        let changes = self.changes(&mut findings);
         records::check_names(&mut findings, self.found, |path| changes.news.contains(path));
         self.check_records(&mut findings, &changes)?;
         let author = self.author()?;
@@ -157,18 +164,22 @@ impl Run<'_> {
     }
 
     /// The paths that are judged: what differs from the base; everything without one.
-    fn changes(&self) -> Changes<'_> {
+    fn changes(&self, findings: &mut Findings) -> Changes<'_> {
         let mut changes = Changes::default();
-        let delta = self
-            .base
-            .map(|base| (base, Delta { root: self.repo.root(), history: self.history, indexed: self.history.indexed() }));
+        let delta = Delta { root: self.repo.root(), history: self.history, indexed: self.history.indexed() };
         for found in self.found {
-            let change = delta.as_ref().map_or(Change::News, |(base, delta)| delta.change(base, found));
+            let change = self.base.map_or(Change::News, |base| delta.change(base, found));
             if change == Change::News {
                 changes.news.insert(&found.path);
             }
-            if change != Change::None {
-                changes.touched.insert(&found.path);
+            if change == Change::None {
+                continue;
+            }
+            changes.touched.insert(&found.path);
+            // Without a base the worktree is judged, whatever is merged.
+            if self.base.is_some() && found.stands == Stands::Rightly && delta.is_altered(&found.path) {
+                let words = || "its bytes here are not those of the commit".to_owned();
+                findings.add(Rule::AlteredByGit, &found.path, None, words);
             }
         }
         changes

@@ -10,6 +10,7 @@ use super::completions;
 use super::context::Context;
 use super::exit::{self, Failure};
 use super::output::Output;
+use crate::git::Repository;
 use crate::validate::{About, Against, Query, Report, Rule, Selection, Severity, annotation, validate};
 
 const EXAMPLES: &str = "\
@@ -94,12 +95,16 @@ pub(super) fn run(context: &Context, args: &ValidateArgs, output: &mut Output) -
 }
 
 fn judge(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<Report, Failure> {
+    let repo = context.repository(output)?;
     let in_github = in_github(context);
     let github = |name: &str| context.variable(name).filter(|_| in_github);
     let base = match args.base.as_deref() {
         Some("") => Against::Nothing,
         Some(revision) => Against::Revision(revision.to_owned()),
-        None if in_github => Against::PullRequest { into: github("GITHUB_BASE_REF") },
+        None if in_github => {
+            let is_trial = is_trial(context, &repo);
+            Against::PullRequest { into: github("GITHUB_BASE_REF"), is_trial }
+        }
         None => Against::Nothing,
     };
     let branch = args.branch.clone().or_else(|| github("GITHUB_HEAD_REF"));
@@ -108,7 +113,6 @@ fn judge(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<
         let what = "none of the rules that are left can be checked without a base".to_owned();
         return Err(Failure::Usage { what, hint: "name one: `--base origin/main`; see `bus validate --list-rules`".to_owned() });
     }
-    let repo = context.repository(output)?;
     let report = validate(&repo, &Query { base, refs: args.refs.clone(), branch, rules })?;
     if report.refs.is_empty() && !args.refs.is_empty() {
         output.note("`--refs` names no other branch that is here: `git fetch` brings a remote's");
@@ -119,6 +123,15 @@ fn judge(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<
         _ => {}
     }
     Ok(report)
+}
+
+/// Whether what is checked out may be the merge that GitHub made of a pull request: anybody can make a merge commit, and its
+/// first parent may be anything.
+fn is_trial(context: &Context, repo: &Repository) -> bool {
+    let event =
+        context.variable("GITHUB_EVENT_NAME").is_none_or(|event| event.starts_with("pull_request") || event == "merge_group");
+    let head = repo.head().map(|head| head.to_string());
+    event && context.variable("GITHUB_SHA").is_none_or(|sha| Some(sha) == head)
 }
 
 fn in_github(context: &Context) -> bool {

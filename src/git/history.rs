@@ -38,6 +38,8 @@ impl Repository {
     /// [`Error::Store`] where the repository cannot be read.
     pub fn history(&self) -> Result<History, Error> {
         let options = gix::open::Options::isolated().with(gix::sec::Trust::Full).open_path_as_is(true);
+        // Who replaces an object would else rewrite the past for this clone.
+        let options = options.config_overrides(["core.useReplaceRefs=false"]);
         let opened = gix::open_opts(self.git_dir(), options);
         let repo = opened.map_err(|error| store("open", &self.git_dir().display().to_string(), &error))?;
         Ok(History { repo })

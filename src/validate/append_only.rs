@@ -1,13 +1,15 @@
 //! The log is append-only: every line of the base is still there, in its order (design, section 5).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::files::stem_of;
 use super::finding::{Findings, Place};
 use super::hashes::{BLANK, Secret};
 use super::rule::Rule;
+use crate::record::Event;
 use crate::store::{Error, Verb};
 
 /// How much of a line a message shows, in letters.
@@ -37,8 +39,16 @@ pub(super) struct BaseLines<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// The lines of the other files of the log, to which a line may have moved.
-pub(super) type Elsewhere<'a> = &'a HashSet<u64>;
+/// Where the lines of the log stand now, by the stems of its files in lower case: a line may have moved among them.
+pub(super) type InLog = HashMap<String, HashSet<u64>>;
+
+/// Whether a line of the base stands in a file of the log to which it may have moved: that of all agents, or its agent's own.
+fn has_moved(in_log: Option<&InLog>, line: &[u8], hash: u64) -> bool {
+    let Some(in_log) = in_log else { return false };
+    let stands_in = |stem: &str| in_log.get(stem).is_some_and(|lines| lines.contains(&hash));
+    let agent = || Event::parse(line).ok().map(|event| event.agent_id.as_str().to_ascii_lowercase());
+    stands_in("events") || in_log.values().any(|lines| lines.contains(&hash)) && agent().is_none_or(|agent| stands_in(&agent))
+}
 
 impl BaseLines<'_> {
     /// Whether the file `now` begins with the base's bytes, so that nothing but new lines can have been added.
@@ -81,27 +91,27 @@ impl BaseLines<'_> {
         findings: &mut Findings,
         secret: Secret,
         now: &[u64],
-        elsewhere: Elsewhere<'_>,
+        in_log: Option<&InLog>,
         told: &mut HashSet<u64>,
     ) {
         let before = self.hashes(secret);
         let known: HashSet<u64> = before.iter().copied().collect();
-        let mut lines = self.bytes.split(|byte| *byte == b'\n').enumerate();
+        let lines: Vec<&[u8]> = self.bytes.split(|byte| *byte == b'\n').collect();
         // Where a line that is missing would stand, from 0: after the last one that is there.
         let mut next = 0;
         for (index, fate) in fates(&before, now).into_iter().enumerate() {
+            let text = lines[index];
             let what = match fate {
                 Fate::Idle => continue,
                 Fate::At(place) => {
                     next = place + 1;
                     continue;
                 }
-                Fate::Gone if elsewhere.contains(&before[index]) => continue,
+                Fate::Gone if has_moved(in_log, text, before[index]) => continue,
                 _ if !told.insert(before[index]) => continue,
                 Fate::Gone => "is gone, or was changed",
                 Fate::Moved => "stands in another place now",
             };
-            let text = lines.find(|(number, _)| *number == index).map_or(&b""[..], |(_, text)| text);
             let place = Place::line((next + 1).min(now.len().max(1)));
             let whole = || self.spelled.as_ref().map_or_else(String::new, |spelled| format!(" (`git show {spelled}` has it)"));
             let words = || format!("line {} of the base {what}: `{}`{}", index + 1, quote(text), whole());
@@ -112,14 +122,31 @@ impl BaseLines<'_> {
     }
 
     /// Tells that the file is gone, unless all its lines stand elsewhere.
-    pub(super) fn compare_with_nothing(&self, findings: &mut Findings, secret: Secret, elsewhere: Elsewhere<'_>) {
+    pub(super) fn compare_with_nothing(&self, findings: &mut Findings, secret: Secret, in_log: Option<&InLog>) {
         let before = self.hashes(secret);
-        let lines = before.iter().filter(|line| **line != BLANK).count();
-        let gone = before.iter().filter(|line| **line != BLANK && !elsewhere.contains(line)).count();
+        let lines = || self.bytes.split(|byte| *byte == b'\n').zip(&before).filter(|(_, hash)| **hash != BLANK);
+        let gone = lines().filter(|(line, hash)| !has_moved(in_log, line, **hash)).count();
         if gone > 0 {
+            let all = lines().count();
             let whole = || self.spelled.as_ref().map_or_else(String::new, |spelled| format!("; `git show {spelled}` has them"));
-            let words = || format!("the base's file is gone, and with it {gone} of its {lines} lines{}", whole());
+            let words = || format!("the base's file is gone, and with it {gone} of its {all} lines{}", whole());
             findings.add(Rule::AppendOnly, self.path, None, words);
+        }
+    }
+
+    /// Tells of lines that moved to the file `path` of the log, which now has the lines `now`, and are not in their order there.
+    pub(super) fn compare_moved(&self, findings: &mut Findings, secret: Secret, in_log: &InLog, path: &str, now: &[u64]) {
+        let stem = stem_of(path).to_ascii_lowercase();
+        let stays = in_log.get(&stem_of(self.path).to_ascii_lowercase());
+        let own = |line: &[u8]| Event::parse(line).is_ok_and(|event| event.agent_id.as_str().eq_ignore_ascii_case(&stem));
+        let lines = self.bytes.split(|byte| *byte == b'\n').zip(self.hashes(secret)).enumerate();
+        let there: HashSet<u64> = now.iter().copied().collect();
+        let has_left = |hash: u64| there.contains(&hash) && !stays.is_some_and(|lines| lines.contains(&hash));
+        let moved = lines.filter(|(_, (line, hash))| has_left(*hash) && (stem == "events" || own(line)));
+        let (numbers, hashes): (Vec<usize>, Vec<u64>) = moved.map(|(number, (_, hash))| (number, hash)).unzip();
+        for (index, _) in fates(&hashes, now).into_iter().enumerate().filter(|(_, fate)| *fate == Fate::Moved) {
+            let words = || format!("line {} of the base's `{}` stands in another place here", numbers[index] + 1, self.path);
+            findings.add(Rule::AppendOnly, path, None, words);
         }
     }
 }

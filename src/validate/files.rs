@@ -95,7 +95,7 @@ pub(super) fn kind_of(path: &str) -> Option<(Kind, bool)> {
 /// All files of the bus in the worktree `root`, by path; what cannot be listed is given to `refused`.
 pub(super) fn walk(root: &Path, mut refused: impl FnMut(walkdir::Error)) -> Vec<Found> {
     let mut found = Vec::new();
-    let walks = [("_bus", usize::MAX), ("_plans", 1), ("queue", 1), ("_report", 0), ("_report/agent", 2)];
+    let walks = [("_bus", usize::MAX), ("_plans", 1), ("queue", 1), ("_report", 1), ("_report/agent", 2)];
     for (folder, depth) in walks {
         // What is below a link is elsewhere; the link itself is found by the walk of its own folder.
         if folder.split_once('/').is_some_and(|(above, _)| root.join(above).is_symlink()) {
@@ -120,6 +120,8 @@ fn look(root: &Path, entry: &DirEntry) -> Option<Found> {
     let path = parts.join("/");
     let kind = kind_of(&path);
     let stands = match (kind, what(entry.file_type())) {
+        // What is another repository's is not in this one's commits.
+        _ if parts.last().is_some_and(|name| name == ".git") => Stands::Not("a file of another repository"),
         (None, what) if is_folder_of_bus(&path) && what != Some("a folder") => Stands::Not(what.unwrap_or("a file")),
         (None, _) => return None,
         (Some(_), Some(what)) => Stands::Not(what),

@@ -3,11 +3,12 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 
+use super::base::without_returns;
 use super::finding::{Findings, Place};
 use super::logs::Author;
 use super::rule::Rule;
 use crate::git::{Error, History, ObjectId, Repository};
-use crate::record::{Claim, PathStep, TaskId, locate};
+use crate::record::{Claim, LINEAGE_LIMIT, PathStep, TaskId, locate};
 
 /// A claim and where it was read.
 #[derive(Clone, Debug)]
@@ -67,11 +68,30 @@ impl<'a> Judge<'a> {
     ///
     /// [`Error::Store`] where a claim's history cannot be read.
     pub(super) fn changed(&self, findings: &mut Findings, before: Option<&Held>, now: &Held, is_news: bool) -> Result<(), Error> {
-        let is_fair = before.map_or(Ok(true), |before| self.check_change(findings, before, now))?;
+        let is_fair = match before {
+            Some(before) => self.check_change(findings, before, now)?,
+            None => self.check_new(findings, now)?,
+        };
         if is_fair && is_news {
             self.check_author(findings, before, now);
         }
         Ok(())
+    }
+
+    /// Checks a claim of which the base has nothing: the remote's ref may know its owner.
+    fn check_new(&self, findings: &mut Findings, now: &Held) -> Result<bool, Error> {
+        for chain in self.chains_of(now)?.iter().filter(|chain| chain.is_fetched) {
+            let tip = self.repo.link(chain.tip)?.ok();
+            let claim = tip.as_ref().and_then(|link| Claim::parse(&link.body).ok());
+            let Some((link, claim)) = tip.zip(claim) else { continue };
+            let total = findings.total();
+            let theirs = Held { claim, bytes: link.body, path: now.path.clone() };
+            self.beside(findings, now, &theirs, "the remote");
+            if findings.total() > total {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Checks that a claim went on, or that the task was handed over; says whether its owner may at least be its owner.
@@ -80,31 +100,33 @@ impl<'a> Judge<'a> {
         match old.same_claim(new) {
             true if !same_owner(old, new) => {
                 add_duplicate(findings, now, before, "the base");
-                Ok(false)
+                return Ok(false);
             }
-            true => {
-                check_rollback(findings, old, now);
-                Ok(true)
+            true => {}
+            false if old.status.is_live() => {
+                if !self.check_handover(findings, before, now)? {
+                    return Ok(false);
+                }
             }
-            false if old.status.is_live() => self.check_handover(findings, before, now),
-            false => Ok(true),
+            // Whoever takes up what has ended needs no leave, but must not invent what happened since.
+            false if self.prove(before, now)? == Proof::Refuted => add_forged(findings, before, now),
+            false => {}
         }
+        check_rollback(findings, old, now);
+        Ok(true)
     }
 
     /// Checks that a task whose claim was live was handed over; says whether the record at least says so.
     fn check_handover(&self, findings: &mut Findings, before: &Held, now: &Held) -> Result<bool, Error> {
         let (old, new) = (&before.claim, &now.claim);
-        let went = || format!("`{}` went from {} to {}", new.task_id, old.agent_id, new.agent_id);
-        // The oldest of a full lineage falls out of it.
-        let may_succeed = new.succeeds(old) || new.lineage_is_full();
-        match (may_succeed, self.prove(now)?) {
+        // The oldest of a full lineage falls out of it; each entry of it cost a revision at least.
+        let has_dropped = new.lineage_is_full() && new.revision >= old.revision.saturating_add(LINEAGE_LIMIT as u64);
+        match (new.succeeds(old) || has_dropped, self.prove(before, now)?) {
             (true, Proof::Proved) => {}
             (true, Proof::Open) => findings.add(Rule::HandoverUnproved, &now.path, now.at("agent_id"), || {
-                format!("{}, and no claim ref here can prove it", went())
+                format!("{}, and no claim ref here can prove it", went(before, now))
             }),
-            (true, Proof::Refuted) => findings.add(Rule::HandoverForged, &now.path, now.at("agent_id"), || {
-                format!("{}, and its claim ref knows no such record", went())
-            }),
+            (true, Proof::Refuted) => add_forged(findings, before, now),
             (false, _) => {
                 add_duplicate(findings, now, before, "the base");
                 return Ok(false);
@@ -153,16 +175,25 @@ impl<'a> Judge<'a> {
         Ok(self.chains.get_or_init(|| chains))
     }
 
-    /// Looks for the very bytes of a claim in the claim's history, here and as it was fetched.
-    fn prove(&self, now: &Held) -> Result<Proof, Error> {
-        let name = now.claim.task_id.as_str().to_ascii_uppercase();
+    fn chains_of(&self, held: &Held) -> Result<&[Chain], Error> {
+        let name = held.claim.task_id.as_str().to_ascii_uppercase();
+        Ok(self.chains()?.get(&name).map_or(&[], Vec::as_slice))
+    }
+
+    /// Looks for the very bytes of a claim in the claim's history, here and as it was fetched, after the state `before`.
+    fn prove(&self, before: &Held, now: &Held) -> Result<Proof, Error> {
+        let (was, is) = (without_returns(&before.bytes), without_returns(&now.bytes));
         let mut proof = Proof::Open;
-        for &Chain { tip, is_fetched } in self.chains()?.get(&name).into_iter().flatten() {
+        for &Chain { tip, is_fetched } in self.chains_of(now)? {
             let mut link = self.repo.link(tip)?.ok();
             let newest = link.as_ref().and_then(|link| Claim::parse(&link.body).ok());
             while let Some(state) = link {
-                if state.body == now.bytes {
+                if state.body == is {
                     return Ok(Proof::Proved);
+                }
+                // What stands further down is older than what the base has.
+                if state.body == was {
+                    break;
                 }
                 link = match state.parent {
                     Some(parent) => self.repo.link(parent)?.ok(),
@@ -179,19 +210,35 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// How a task changed hands, in words.
+fn went(before: &Held, now: &Held) -> String {
+    format!("`{}` went from {} to {}", now.claim.task_id, before.claim.agent_id, now.claim.agent_id)
+}
+
+fn add_forged(findings: &mut Findings, before: &Held, now: &Held) {
+    let words = || format!("{}, and its claim ref knows no such record after that of the base", went(before, now));
+    findings.add(Rule::HandoverForged, &now.path, now.at("agent_id"), words);
+}
+
 /// Whether two states of a claim have one owner: agent and place, where both say it (design, section 3).
 fn same_owner(one: &Claim, other: &Claim) -> bool {
     let same_place = one.origin.is_none() || other.origin.is_none() || one.origin == other.origin;
     one.agent_id == other.agent_id && same_place
 }
 
-/// A claim only goes on: its revision grows, and what has ended does not come back to life.
+/// A task's records only go on: the revision grows, from claim to claim, too, and a claim that has ended does not come
+/// back to life.
 fn check_rollback(findings: &mut Findings, old: &Claim, now: &Held) {
     let new = &now.claim;
-    let is_back = new.revision < old.revision || (new.status.is_live() && !old.status.is_live());
+    let is_same = old.same_claim(new);
+    // Older buses count no revisions.
+    let is_counted = old.claim_id.is_some() && new.claim_id.is_some();
+    let is_back = new.revision < old.revision
+        || (is_same && new.status.is_live() && !old.status.is_live())
+        || (!is_same && is_counted && new.revision == old.revision);
     if is_back {
-        let state = |claim: &Claim| format!("at revision {} ({})", claim.revision, claim.status);
-        let words = || format!("on the base this claim is {}, and here it is {}", state(old), state(new));
+        let state = |claim: &Claim| format!("revision {} ({}, {})", claim.revision, claim.agent_id, claim.status);
+        let words = || format!("the base has {} of the task's record, and this is {}", state(old), state(new));
         findings.add(Rule::ClaimRollback, &now.path, now.at("revision"), words);
     }
 }

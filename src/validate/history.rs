@@ -31,6 +31,7 @@ impl Run<'_> {
         let judge = Judge::new(self.repo, self.history, author);
         if let Some(base) = self.base {
             self.check_gone(findings, base);
+            self.check_policy(findings, base, changes, author)?;
             self.check_plans(findings, base, touched)?;
             self.check_receipts(findings, base, &changes.news)?;
             self.check_lines(findings, base, files)?;
@@ -97,6 +98,22 @@ impl Run<'_> {
             }
         }
         Ok(managers)
+    }
+
+    /// Nobody makes itself a manager on a branch of its own.
+    fn check_policy(&self, findings: &mut Findings, base: &Base, changes: &Changes<'_>, author: &Author) -> Result<(), Error> {
+        const CONFIG: &str = "_bus/config.toml";
+        let Some(author) = author.as_ref().filter(|_| self.readable(&changes.news).any(|(path, _)| path == CONFIG)) else {
+            return Ok(());
+        };
+        let bytes = records::read(&self.repo.root().join(CONFIG))?;
+        let now = Config::parse(&String::from_utf8_lossy(&bytes)).unwrap_or_default().managers;
+        let before = self.managers(base)?;
+        if let Some(manager) = now.iter().find(|manager| !before.contains(manager)) {
+            let words = || format!("`{manager}` was made a manager on a branch of `{author}`");
+            findings.add(Rule::Tampering, CONFIG, None, words);
+        }
+        Ok(())
     }
 
     /// The claims in this tree at these paths. What is no claim is told of elsewhere.

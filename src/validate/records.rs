@@ -6,13 +6,16 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
+use serde_json::Value;
+
 use super::faults::in_record;
 use super::files::{Found, Kind, Stands, name_of, stem_of};
 use super::finding::{Findings, Place};
 use super::rule::Rule;
 use crate::record::json::{self, MAX_RECORD, Object};
 use crate::record::{
-    Assignment, Claim, Config, Fault, PathStep, Places, PlanRecord, Position, Progress, QueueItem, TaskId, Timestamp,
+    Assignment, Claim, Config, Fault, MAX_REVISION, PathStep, Places, PlanRecord, Position, Progress, QueueItem, TaskId,
+    Timestamp,
 };
 use crate::store::{Error, Verb};
 
@@ -123,6 +126,11 @@ impl Record<'_> {
         {
             let message = || format!("it was released at {released} and claimed only at {claimed}");
             self.add(findings, Rule::ReleasedBeforeClaimed, &[PathStep::Key("released_at")], message);
+        }
+        // So high no honest count comes, and at its end nobody could ever write the record again.
+        if object.get("revision").and_then(Value::as_u64).is_some_and(|revision| revision > MAX_REVISION / 2) {
+            let message = || "the `revision` is so high that it cannot have been counted".to_owned();
+            self.add(findings, Rule::WrongType, &[PathStep::Key("revision")], message);
         }
         if let Some(plan) = text(object, "plan_id").filter(|plan| !around.plans.contains(&plan.to_ascii_lowercase())) {
             let message = || format!("there is no `_plans/{plan}.plan.json`");

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
 
-use super::append_only::BaseLines;
+use super::append_only::{BaseLines, InLog};
 use super::base::{Base, Commit};
-use super::files::Kind;
+use super::files::{Kind, stem_of};
 use super::finding::Findings;
 use super::logs::LineFile;
 use super::{Error, Run};
@@ -51,25 +51,28 @@ impl Run<'_> {
             known.entry(before.whole()).or_default().extend(before.lines(&bytes).hashes(self.secret));
         }
         let known: HashMap<&str, Arc<HashSet<u64>>> = known.into_iter().map(|(name, lines)| (name, Arc::new(lines))).collect();
-        let mut in_log = HashSet::new();
+        let mut in_log = InLog::new();
         for file in files.iter_mut() {
             file.known.lines = known.get(whole(file.kind, &file.path)).cloned().unwrap_or_default();
             if file.kind == Kind::Log {
-                in_log.extend(self.lines_now(&file.path)?);
+                in_log.entry(stem_of(&file.path).to_ascii_lowercase()).or_default().extend(self.lines_now(&file.path)?);
             }
         }
-        let nowhere = HashSet::new();
         let mut told: HashMap<&str, HashSet<u64>> = HashMap::new();
         for before in &befores {
             let bytes = self.history.read(before.blob)?;
             let lines = before.lines(&bytes);
-            let elsewhere = if before.kind == Kind::Log { &in_log } else { &nowhere };
+            let in_log = (before.kind == Kind::Log).then_some(&in_log);
             match before.is_gone {
-                true => lines.compare_with_nothing(findings, self.secret, elsewhere),
+                true => lines.compare_with_nothing(findings, self.secret, in_log),
                 false => {
                     let told = told.entry(before.path).or_default();
-                    lines.compare(findings, self.secret, &self.lines_now(before.path)?, elsewhere, told);
+                    lines.compare(findings, self.secret, &self.lines_now(before.path)?, in_log, told);
                 }
+            }
+            let others = files.iter().filter(|file| file.path != before.path && file.kind == Kind::Log);
+            for (file, in_log) in others.filter_map(|file| Some((file, in_log?))) {
+                lines.compare_moved(findings, self.secret, in_log, &file.path, &self.lines_now(&file.path)?);
             }
         }
         Ok(())

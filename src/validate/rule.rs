@@ -36,6 +36,7 @@ impl fmt::Display for Severity {
 #[expect(missing_docs, reason = "each is described in the table of rules, which users see, too")]
 pub enum Rule {
     NotAFile,
+    AlteredByGit,
     WrongFileName,
     MisplacedRecord,
     DuplicateClaimFile,

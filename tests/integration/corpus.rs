@@ -35,7 +35,8 @@ fn every_rule_has_cases_that_break_it_and_cases_that_nearly_do() {
     let rules = Repo::bare_of_bus().bus(&["validate", "--list-rules", "--json"]).ok().json();
     let rules: Vec<&str> = rules["rules"].as_array().unwrap().iter().map(|rule| rule["name"].as_str().unwrap()).collect();
     let corpus = corpus();
-    for rule in &rules {
+    // What git does between commit and worktree no tree shows: `altered` has its cases.
+    for rule in rules.iter().filter(|rule| **rule != "altered-by-git") {
         let cases = corpus.get(*rule).unwrap_or_else(|| panic!("{rule} has no file"));
         for is_bad in [true, false] {
             assert!(cases.iter().any(|case| case.is_bad == is_bad), "{rule}: no case that is bad: {is_bad}");

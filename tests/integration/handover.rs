@@ -77,5 +77,5 @@ fn a_takeover_that_was_written_by_hand_is_refused_with_and_without_its_lineage()
     let past =
         format!("[{{\"agent_id\":\"codex-1\",\"at\":\"2026-03-01T12:00:00Z\",\"claim_id\":\"{id}\",\"ended\":\"reclaimed\"}}]");
     repo.write(CLAIM, stolen.replace(id, "of-my-own").replace("\"origin\"", &format!("\"lineage\": {past},\n  \"origin\"")));
-    assert_eq!(rules(&repo.bus(&["validate", "--base", "main", "--json"]).exits(1)), ["handover-forged"]);
+    assert_eq!(rules(&repo.bus(&["validate", "--base", "main", "--json"]).exits(1)), ["handover-forged", "claim-rollback"]);
 }

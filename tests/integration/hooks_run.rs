@@ -156,6 +156,7 @@ fn without_bus_on_the_path_git_goes_on_with_a_note_and_without_a_bus_in_silence(
     );
     stub.git(&repo.root(), &push).ok().says("is not checked before this push");
     repo.git(&["rm", "-r", "--quiet", "_bus"]);
-    assert_eq!(stub.git(&repo.root(), &commit).ok().stderr, "");
+    stub.git(&repo.root(), &commit).ok().says("is not checked before this commit");
+    assert_eq!(stub.git(&repo.root(), &commit).ok().stderr, "", "the last commit has no bus any more");
     assert_eq!(stub.git(&repo.root(), &push).ok().stderr, "");
 }

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
 #[cfg(unix)]
+mod altered;
 mod ci_scripts;
 mod claims;
 #[cfg(unix)]
@@ -13,6 +14,7 @@ mod doctor;
 mod durable;
 #[cfg(unix)]
 mod formats;
+mod github;
 mod handover;
 mod harness;
 #[cfg(unix)]

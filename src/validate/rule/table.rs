@@ -22,11 +22,15 @@ impl About {
 }
 
 /// Every rule, at the place of its number.
-pub(super) static RULES: [About; 41] = [
+pub(super) static RULES: [About; 42] = [
     rule(Rule::NotAFile, "not-a-file", Error, "something else where a file or a folder of the bus should be")
         .mend("put a regular file there, or a folder where one should be; `bus` follows no link")
         .bad("_bus/claims/QUEUE-001.json -> ../../elsewhere.json")
         .good("_bus/claims/QUEUE-001.json, a regular file"),
+    rule(Rule::AlteredByGit, "altered-by-git", Error, "a file that git changes on its way from the commit to the worktree")
+        .mend("take `ident`, `filter` and `working-tree-encoding` off it in `.gitattributes`: what is judged must be what is merged")
+        .bad(".gitattributes: _bus/events/*.jsonl ident")
+        .good(".gitattributes: _bus/**/*.jsonl text eol=lf merge=union"),
     rule(Rule::WrongFileName, "wrong-file-name", Error, "a file name that differs from the id of the record in it")
         .mend("give the file the name of the id that the record has")
         .bad("_bus/claims/QUEUE-002.json: {\"task_id\": \"QUEUE-001\", …}")

@@ -1,0 +1,72 @@
+//! What is judged are the bytes that are merged, whatever git makes of them in the worktree.
+
+use std::fs;
+use std::path::Path;
+
+use super::harness::{Ran, Repo};
+
+const LOG: &str = "_bus/events/codex-1.jsonl";
+
+fn findings(ran: &Ran) -> Vec<String> {
+    let report = ran.json();
+    let text =
+        |finding: &serde_json::Value| format!("{} {}", finding["rule"].as_str().unwrap(), finding["path"].as_str().unwrap());
+    report["findings"].as_array().unwrap().iter().map(text).collect()
+}
+
+/// A clone of a branch that adds a line to a log and `attributes` to `.gitattributes`.
+fn clone(repo: &Repo, attributes: &str) -> std::path::PathBuf {
+    repo.by("codex-1", &["event", "log", "--event", "note", "--summary", "first"]).ok();
+    repo.commit_all("first");
+    repo.git(&["switch", "--quiet", "--create", "agent/codex-1/x"]);
+    repo.write(".gitattributes", repo.read(".gitattributes") + attributes);
+    repo.by("codex-1", &["event", "log", "--event", "note", "--summary", "$Id: second $"]).ok();
+    repo.commit_all("second");
+    let clone = repo.beside("clone");
+    repo.git(&["clone", "--quiet", ".", clone.to_str().unwrap()]);
+    // git takes a file for changed whose time is that of the index.
+    repo.git_in(&clone, &["status", "--short"]);
+    clone
+}
+
+fn validate(repo: &Repo, clone: &Path) -> Ran {
+    repo.bus(&["validate", "--base", "origin/main", "--json"]).within(clone).run()
+}
+
+#[test]
+fn a_file_that_an_attribute_changes_on_the_way_is_told_of() {
+    for attributes in ["*.jsonl ident\n", "*.jsonl working-tree-encoding=UTF-16LE\n"] {
+        let repo = Repo::new();
+        let clone = clone(&repo, attributes);
+        let found = findings(&validate(&repo, &clone));
+        assert!(found.contains(&format!("altered-by-git {LOG}")), "{attributes}: {found:?}");
+    }
+    let repo = Repo::new();
+    let clone = clone(&repo, "*.jsonl -ident\n");
+    assert_eq!(findings(&validate(&repo, &clone)), [""; 0]);
+}
+
+#[test]
+fn line_endings_that_git_gives_to_a_checkout_change_nothing() {
+    let repo = Repo::new();
+    repo.by("codex-1", &["claim", "QUEUE-001"]).ok();
+    repo.write(".gitattributes", "_bus/**/*.jsonl text eol=lf merge=union\n");
+    repo.commit_all("claim");
+    let clone = repo.beside("clone");
+    repo.git(&["clone", "--quiet", "--config", "core.autocrlf=true", ".", clone.to_str().unwrap()]);
+    repo.git_in(&clone, &["switch", "--quiet", "--create", "agent/codex-2/x"]);
+    let claim = clone.join("_bus/claims/QUEUE-001.json");
+    assert!(fs::read_to_string(&claim).unwrap().contains("\r\n"));
+    assert_eq!(findings(&validate(&repo, &clone)), [""; 0]);
+    // The same once git must look into the file again.
+    fs::write(&claim, fs::read(&claim).unwrap()).unwrap();
+    assert_eq!(findings(&validate(&repo, &clone)), [""; 0]);
+}
+
+#[test]
+fn another_repository_inside_of_the_bus_is_told_of() {
+    let repo = Repo::new();
+    repo.git(&["init", "--quiet", "_bus/claims"]);
+    let found = findings(&repo.bus(&["validate", "--json"]).exits(1));
+    assert_eq!(found, ["not-a-file _bus/claims/.git"]);
+}
