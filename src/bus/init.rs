@@ -22,7 +22,15 @@ const FOLDERS: [&str; 3] = ["_plans", "queue", "_report"];
 
 /// The lines that git's own files get.
 const LINES: [(&str, &[&str]); 2] = [
-    (".gitattributes", &["_bus/**/*.jsonl text eol=lf merge=union", "_report/agent/*/errors.jsonl text eol=lf merge=union"]),
+    (
+        ".gitattributes",
+        &[
+            "_bus/**/*.jsonl text eol=lf merge=union",
+            "_bus/**/*.json text eol=lf",
+            "_plans/*.json text eol=lf",
+            "_report/agent/*/errors.jsonl text eol=lf merge=union",
+        ],
+    ),
     (".gitignore", &["/AGENT_MANIFEST.json", "/AGENT_MANIFEST.*.json", "_bus/**/.*.tmp"]),
 ];
 
