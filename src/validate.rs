@@ -20,8 +20,8 @@ mod rule;
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
-use base::{Base, Change, Commit, Delta};
-use files::{Found, Kind, Stands};
+use base::{ALTERING, Base, Change, Commit, Delta, may_be_altered};
+use files::{Found, Kind};
 use finding::Findings;
 use hashes::Secret;
 use logs::{Author, Known, LineCheck, LineFile};
@@ -135,7 +135,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn run(&self) -> Result<Report, Error> {
         let mut findings = Findings::new(self.query.rules.clone());
-        let changes = self.changes(&mut findings);
+        let changes = self.changes(&mut findings)?;
         records::check_names(&mut findings, self.found, |path| changes.news.contains(path));
         self.check_records(&mut findings, &changes)?;
         let author = self.author()?;
@@ -164,7 +164,7 @@ impl Run<'_> {
     }
 
     /// The paths that are judged: what differs from the base; everything without one.
-    fn changes(&self, findings: &mut Findings) -> Changes<'_> {
+    fn changes(&self, findings: &mut Findings) -> Result<Changes<'_>, Error> {
         let mut changes = Changes::default();
         let delta = Delta { root: self.repo.root(), history: self.history, indexed: self.history.indexed() };
         for found in self.found {
@@ -172,17 +172,32 @@ impl Run<'_> {
             if change == Change::News {
                 changes.news.insert(&found.path);
             }
-            if change == Change::None {
-                continue;
-            }
-            changes.touched.insert(&found.path);
-            // Without a base the worktree is judged, whatever is merged.
-            if self.base.is_some() && found.stands == Stands::Rightly && delta.is_altered(&found.path) {
-                let words = || "its bytes here are not those of the commit".to_owned();
-                findings.add(Rule::AlteredByGit, &found.path, None, words);
+            if change != Change::None {
+                changes.touched.insert(&found.path);
             }
         }
-        changes
+        // Without a base the worktree is judged, whatever is merged.
+        if self.base.is_some() {
+            self.check_altered(findings, &delta, &changes.touched)?;
+        }
+        Ok(changes)
+    }
+
+    /// Checks that the bytes that are judged here are those that are merged.
+    fn check_altered(&self, findings: &mut Findings, delta: &Delta<'_>, touched: &HashSet<&str>) -> Result<(), Error> {
+        let (root, paths) = (self.repo.root(), self.readable(touched).map(|(path, _)| path));
+        let paths: Vec<&str> = paths.collect();
+        let suspects: Vec<&str> = paths.iter().copied().filter(|path| may_be_altered(root, path)).collect();
+        let named: HashSet<&str> = self.repo.with_attributes(&ALTERING, &suspects)?.into_iter().collect();
+        for path in paths {
+            let what = match named.contains(path) {
+                true => "an attribute lets git change its bytes between the commit and the worktree",
+                false if delta.is_altered(path) => "its bytes here are not those of the commit",
+                false => continue,
+            };
+            findings.add(Rule::AlteredByGit, path, None, || what.to_owned());
+        }
+        Ok(())
     }
 
     /// The files among `paths` that can be read.

@@ -16,6 +16,9 @@ const REPOSITORY_VARIABLES: [&str; 7] = [
     "GIT_NAMESPACE",
 ];
 
+/// How many paths one `git` is asked about.
+const MAX_PATHS: usize = 200;
+
 /// Whether the user's git is willing to read the repository around `folder`: its own rule on ownership.
 pub(super) fn git_trusts(folder: &Path) -> Result<bool, Error> {
     let status = git(folder).args(["rev-parse", "--git-dir"]).status();
@@ -32,6 +35,24 @@ pub(super) fn git_hooks_folder(root: &Path) -> Result<PathBuf, Error> {
     }
     let path = gix::path::from_byte_slice(asked.stdout.strip_suffix(b"\n").unwrap_or(&asked.stdout));
     Ok(root.join(path.map_err(|error| failed(error.to_string()))?))
+}
+
+/// Those of `paths` in the worktree `root` that have one of `attributes`, set or to a value (git-check-attr(1)).
+pub(super) fn git_attributes<'a>(root: &Path, attributes: &[&str], paths: &[&'a str]) -> Result<Vec<&'a str>, Error> {
+    let mut found = Vec::new();
+    for some in paths.chunks(MAX_PATHS) {
+        let command = &mut git(root);
+        command.args(["check-attr", "-z"]).args(attributes).arg("--").args(some).stdout(Stdio::piped());
+        let asked = command.output().map_err(|source| Error::NoGit { source })?;
+        let words: Vec<&[u8]> = asked.stdout.split(|byte| *byte == 0).collect();
+        // A path, an attribute, a value.
+        let has = |path: &str| {
+            let of_path = words.chunks_exact(3).filter(|entry| entry[0] == path.as_bytes());
+            of_path.into_iter().any(|entry| entry[2] != b"unspecified" && entry[2] != b"unset")
+        };
+        found.extend(some.iter().filter(|path| has(path)));
+    }
+    Ok(found)
 }
 
 /// A silent `git` that works in `folder` and takes no locks that it does not need.

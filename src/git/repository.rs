@@ -15,7 +15,7 @@ use gix::refs::file::Store;
 use gix::refs::store::WriteReflog;
 use gix::sec::Trust;
 
-use super::child::{git_hooks_folder, git_trusts};
+use super::child::{git_attributes, git_hooks_folder, git_trusts};
 use super::error::{store, story};
 use super::{Error, ObjectId};
 
@@ -117,6 +117,15 @@ impl Repository {
         let whole = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let is_own = whole(&folder) == whole(&self.common_dir.join("hooks"));
         Ok(Some(folder).filter(|_| !is_own))
+    }
+
+    /// Those of `paths` in this worktree that have one of `attributes`, as the user's git reads `.gitattributes`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoGit`] where git cannot be started.
+    pub fn with_attributes<'a>(&self, attributes: &[&str], paths: &[&'a str]) -> Result<Vec<&'a str>, Error> {
+        git_attributes(&self.root, attributes, paths)
     }
 
     /// The lock that git holds while it changes this worktree's files.

@@ -177,7 +177,7 @@ impl Delta<'_> {
         if fits { blob_id(&bytes) } else { blob_id(&without_returns(&bytes)) }
     }
 
-    /// Whether the worktree's file is as git put it there and yet not what the commit has: an attribute changes it on the way.
+    /// Whether the worktree's file is as git put it there and yet not what the commit has: something changes it on the way.
     /// Line endings alone say nothing.
     pub(super) fn is_altered(&self, path: &str) -> bool {
         let Some(id) = self.indexed.blob_of(self.root, path) else { return false };
@@ -185,6 +185,18 @@ impl Delta<'_> {
         let is_it = |bytes: &[u8]| blob_id(bytes) == Some(id);
         !is_it(&bytes) && !is_it(&without_returns(&bytes))
     }
+}
+
+/// The attributes by which git changes a file on its way (gitattributes(5)).
+pub(super) const ALTERING: [&str; 3] = ["ident", "filter", "working-tree-encoding"];
+
+/// Whether an attributes file above the file at `path` has a word of those that could change it.
+pub(super) fn may_be_altered(root: &Path, path: &str) -> bool {
+    let names = |folder: &Path| {
+        let text = std::fs::read(root.join(folder).join(".gitattributes")).unwrap_or_default();
+        ALTERING.iter().any(|word| memchr::memmem::find(&text, word.as_bytes()).is_some())
+    };
+    Path::new(path).ancestors().skip(1).any(names)
 }
 
 /// The bytes with the line endings that git keeps.
