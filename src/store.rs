@@ -28,7 +28,7 @@ pub use error::{Error, Verb};
 pub use follow::{Bad, Follow, Fresh, raise_file_limit};
 pub use hints::{Hint, Hints, Stopper};
 pub use journal::{Journal, JournalFiles};
-pub use layout::{Layout, PrivateLayout};
+pub use layout::{Layout, PrivateLayout, Stream};
 pub use lock::Lock;
 pub use mark::{first_seen, is_younger, last_touched, stamp, touch};
 pub use place::Place;
