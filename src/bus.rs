@@ -1,4 +1,4 @@
-//! What one does with a bus: claiming, logging, looking. The protocol lives here; its decisions are pure functions.
+//! What one does with a bus: claiming, logging, talking, looking. The protocol lives here; its decisions are pure functions.
 
 mod assignment;
 mod change;
@@ -10,12 +10,16 @@ mod doctor;
 mod error;
 mod facts;
 mod feed;
+mod guard;
 mod hooks;
 mod identity;
+mod inbox;
 mod init;
+mod lines;
 mod liveness;
 mod logging;
 mod loss;
+mod messaging;
 mod open;
 mod settle;
 mod status;
@@ -23,6 +27,7 @@ mod view;
 mod wait;
 mod watch;
 
+pub use assignment::{AssignRequest, Assigned};
 pub use change::{Changed, Outcome};
 pub use claiming::{ClaimRequest, ReclaimRequest, ReleaseRequest};
 pub use deinit::Taken;
@@ -31,10 +36,12 @@ pub use error::Error;
 pub use feed::{Feed, Filter};
 pub use hooks::HookFault;
 pub use identity::{IdentitySource, Who};
+pub use inbox::Inbox;
 pub use init::{AGENTS_MD, Laid};
 pub use liveness::{Liveness, Signs};
 pub use logging::EventRequest;
 pub use loss::Loss;
+pub use messaging::{Audience, MessageFilter, MessageRequest};
 pub use open::{Bus, Options};
 pub use status::{ClaimState, ClaimStatus, StatusQuery, StatusReport};
 pub use wait::{Awaited, Patience, Standing, Until};

@@ -1,6 +1,7 @@
 //! The command line: one file a command, with its arguments, its run and its rendering. No rules of the domain.
 
 mod args;
+mod assign;
 mod claim;
 mod commands;
 mod completions;
@@ -12,8 +13,10 @@ mod escape;
 mod event;
 mod exit;
 mod heartbeat;
+mod inbox;
 mod init;
 mod man;
+mod message;
 mod output;
 mod reclaim;
 mod release;

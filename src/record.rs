@@ -17,7 +17,7 @@ mod queue_item;
 mod refusal;
 mod time;
 
-pub use assignment::Assignment;
+pub use assignment::{Assignment, NOBODY};
 pub use claim::{Claim, ClaimId, Ended, LINEAGE_LIMIT, MAX_REVISION, Origin, PastClaim, Status};
 pub use config::{Config, ConfigFault, EventLayout};
 pub use event::{CORE_FIELDS, Event, Severity};

@@ -15,8 +15,10 @@ mod journal;
 mod known;
 mod layout;
 mod lock;
+mod mail;
 mod mark;
 mod place;
+mod read_marks;
 mod replace;
 mod union;
 
@@ -28,10 +30,12 @@ pub use error::{Error, Verb};
 pub use follow::{Bad, Follow, Fresh, raise_file_limit};
 pub use hints::{Hint, Hints, Stopper};
 pub use journal::{Journal, JournalFiles};
-pub use layout::{Layout, PrivateLayout};
+pub use layout::{Layout, PrivateLayout, Stream};
 pub use lock::Lock;
+pub use mail::{Letter, Mail};
 pub use mark::{first_seen, is_younger, last_touched, stamp, touch};
 pub use place::Place;
+pub use read_marks::ReadMarks;
 pub use replace::{create, is_program, replace, replace_program};
 pub use union::{BadLine, Direction, Entry, Faults, Union};
 

@@ -10,7 +10,7 @@ use super::settle::is_in_line;
 use super::view::{ClaimFiles, View};
 use super::{Bus, Error, IdentitySource};
 use crate::record::TaskId;
-use crate::store::{Error as StoreError, Lock, Place, Verb, close_line, is_cut_off, put_back, replace};
+use crate::store::{Error as StoreError, Lock, Place, Stream, Verb, close_line, is_cut_off, put_back, replace};
 
 /// How old a lock of a ref must be before it counts as left behind. git holds one for milliseconds.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60);
@@ -230,12 +230,9 @@ impl Bus {
         Ok(())
     }
 
+    /// The files that lines are appended to: cut-off lines, and lines that wait in a journal.
     fn examine_log(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
-        for path in fs::read_dir(self.layout.events()).into_iter().flatten().flatten().map(|entry| entry.path()) {
-            let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".jsonl")) else {
-                continue;
-            };
-            let place = self.layout.place(format!("_bus/events/{name}"));
+        for place in Stream::ALL.into_iter().flat_map(|stream| self.files_here(stream)) {
             match is_cut_off(&place) {
                 Ok(true) => {
                     let what = "its last line was cut off".to_owned();
@@ -245,7 +242,7 @@ impl Bus {
                 Err(error) => findings.push(self.of_error("torn-line", error.into())?),
             }
         }
-        for log in self.journaled_logs() {
+        for log in self.journaled() {
             let index_lock = self.repo.index_lock();
             let waiting = match self.with_journal(Some(&log), |journal| Ok(journal.lost_from(&log)?)) {
                 Ok(lost) => lost.len(),
@@ -264,6 +261,13 @@ impl Bus {
             }
         }
         Ok(())
+    }
+
+    /// The files of `stream` in this worktree.
+    fn files_here(&self, stream: Stream) -> Vec<Place> {
+        let entries = fs::read_dir(self.layout.folder(stream)).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| name.ends_with(".jsonl")).map(|name| self.layout.file(stream, &name)).collect()
     }
 
     /// Temporary files and locks of refs that a killed process left.

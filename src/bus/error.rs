@@ -163,12 +163,12 @@ pub enum Error {
         /// The time of the look.
         now: Timestamp,
     },
-    /// The event speaks for a task that is not the caller's.
+    /// The event or message speaks for a task that is not the caller's.
     #[error("{}", guard_text(task, event, owner.as_ref(), *elsewhere))]
     Guarded {
         /// The task.
         task: TaskId,
-        /// The sort of event.
+        /// The sort of event or message.
         event: String,
         /// Who owns the task; nobody where it was never claimed.
         owner: Option<AgentId>,
@@ -333,12 +333,12 @@ impl Error {
                 )
             }
             Self::Guarded { task, owner: None, .. } => {
-                format!("claim it first: `bus claim {task}`; or log a `note`, which is open to all")
+                format!("claim it first: `bus claim {task}`; or say it as a `note`, which is open to all")
             }
             Self::Guarded { task, elsewhere: true, .. } => {
-                format!("move your claim to this place with `bus claim {task} --here`, or log a `note`, which is open to all")
+                format!("move your claim here with `bus claim {task} --here`, or say it as a `note`, which is open to all")
             }
-            Self::Guarded { .. } => "log a `note`, which is open to all".to_owned(),
+            Self::Guarded { .. } => "say it as a `note`, which is open to all".to_owned(),
             Self::ClaimLost { task, .. } => format!(
                 "stop work on it and keep what you have on a branch; see `git log refs/bus/claims/{}`",
                 task.as_str().to_ascii_uppercase()

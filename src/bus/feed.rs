@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{Bus, Error};
 use crate::record::{AgentId, Event, EventKind, TaskId, Timestamp};
-use crate::store::{Direction, Faults, Layout, Union};
+use crate::store::{Direction, Faults, Layout, Stream, Union};
 
 /// Which events are wanted; an empty list wants all.
 #[derive(Clone, Debug, Default)]
@@ -67,21 +67,23 @@ impl Bus {
 
     /// All files of the log, of all worktrees and journals. Links are no log files.
     pub(super) fn log_files(&self) -> Vec<PathBuf> {
-        self.files_of(self.layouts())
+        self.files_of(Stream::Log, self.layouts())
     }
 
-    /// All files of the log in these worktrees, and all journals.
-    pub(super) fn files_of<'a>(&self, layouts: impl IntoIterator<Item = &'a Layout>) -> Vec<PathBuf> {
+    /// All files of `stream` in these worktrees, and all their journals.
+    pub(super) fn files_of<'a>(&self, stream: Stream, layouts: impl IntoIterator<Item = &'a Layout>) -> Vec<PathBuf> {
         // A folder that is a link is nobody's log.
-        let real = |layout: &&Layout| layout.place("_bus/events/-").inspect().is_ok();
-        let logs = layouts.into_iter().filter(real).map(Layout::events).map(|folder| (folder, 1));
+        let real = |layout: &&Layout| layout.file(stream, "-").inspect().is_ok();
+        let logs = layouts.into_iter().filter(real).map(|layout| (layout.folder(stream), 1));
         let journals = (self.private.journals(), 5);
         let entries = logs.chain(Some(journals).filter(|(folder, _)| !folder.is_symlink())).flat_map(|(folder, depth)| {
             walkdir::WalkDir::new(folder).min_depth(1).max_depth(depth).sort_by_file_name().into_iter().flatten()
         });
         let files =
             entries.filter(|entry| entry.file_type().is_file() && entry.path().extension().is_some_and(|end| end == "jsonl"));
-        files.map(walkdir::DirEntry::into_path).collect()
+        // Journals have both streams, each in a folder of its name.
+        let of_stream = |path: &PathBuf| path.parent().is_some_and(|folder| folder.ends_with(stream.folder()));
+        files.map(walkdir::DirEntry::into_path).filter(of_stream).collect()
     }
 }
 

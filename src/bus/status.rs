@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::liveness::LastEvents;
+use super::messaging::Channel;
 use super::view::{ClaimFiles, View};
 use super::{Bus, Error, Filter, Liveness, Signs};
 use crate::record::{AgentId, Claim, Config, Event, Status, TaskId, Timestamp};
@@ -184,22 +185,32 @@ impl Bus {
         Ok(tasks)
     }
 
-    /// All tasks that were ever claimed, as far as this clone knows.
+    /// All tasks that were ever claimed, assigned or talked about, as far as this clone knows.
     ///
     /// # Errors
     ///
     /// [`Error::Git`] where the refs cannot be read.
     pub fn known_tasks(&self) -> Result<BTreeSet<TaskId>, Error> {
-        self.tasks(&self.claim_files())
+        let mut tasks = self.tasks(&self.claim_files())?;
+        tasks.extend(self.layouts().flat_map(|layout| super::view::ids(layout.assignments(), |_| true)));
+        tasks.extend(self.channels().filter_map(|channel| match channel {
+            Channel::Task(task) => Some(task),
+            Channel::Inbox(_) => None,
+        }));
+        Ok(tasks)
     }
 
-    /// All agents that have a log file, or were at work in this clone.
+    /// All agents that have a log file or an inbox, or were at work in this clone.
     #[must_use]
     pub fn known_agents(&self) -> BTreeSet<AgentId> {
         let stems = self.log_files().into_iter().filter_map(|path| AgentId::new(path.file_stem()?.to_str()?).ok());
         let logs = stems.filter(|agent| agent.as_str() != "events");
         let present = std::fs::read_dir(self.private.folder().join("presence")).into_iter().flatten().flatten();
         let mut agents: BTreeSet<AgentId> = logs.collect();
+        agents.extend(self.channels().filter_map(|channel| match channel {
+            Channel::Inbox(agent) => Some(agent),
+            Channel::Task(_) => None,
+        }));
         agents.extend(present.filter_map(|entry| AgentId::new(entry.file_name().to_str()?).ok()));
         agents
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{Bus, Error, Filter};
 use crate::record::{CursorName, Event};
-use crate::store::{Cursor, Faults, Follow, Fresh, Hints, Layout, RECENT, raise_file_limit};
+use crate::store::{Cursor, Faults, Follow, Fresh, Hints, Layout, RECENT, Stream, raise_file_limit};
 
 /// How often everything is looked at where notifications work: one may be missing, and network file systems send none.
 const TICK: Duration = Duration::from_secs(5);
@@ -190,7 +190,7 @@ impl Watch<'_> {
             hints.watch(self.folders.keys().cloned());
         }
         // A worktree may have come while its folders were not yet watched.
-        self.files = (self.bus.files_of(&self.bus.layouts_now()).into_iter().collect(), 0);
+        self.files = (self.bus.files_of(Stream::Log, &self.bus.layouts_now()).into_iter().collect(), 0);
     }
 
     /// The events of `fresh` that are wanted.

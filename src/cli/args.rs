@@ -53,7 +53,7 @@ pub(super) struct Global {
     /// Who you are [default: $BUS_AGENT, else AGENT_MANIFEST.json]; on commands that only read, whose records (repeatable)
     #[arg(long, global = true, value_name = "ID", help_heading = "Global options", add = ArgValueCompleter::new(completions::agents))]
     pub(super) agent: Vec<AgentId>,
-    /// Print JSON to stdout: one document, on failure, too (`event list` and `watch`: one a line)
+    /// Print JSON to stdout: one document, on failure, too (`event list`, `message list`, `watch`: one a line)
     #[arg(long, global = true, help_heading = "Global options")]
     pub(super) json: bool,
     /// When to use colour
@@ -113,6 +113,14 @@ impl Wanted {
             since: self.since.map(|when| when.resolve(now)),
             until: None,
         }
+    }
+}
+
+/// A field and its value: `KEY=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".to_owned()),
     }
 }
 

@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
 use super::{
-    claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, heartbeat, init, man, output::Output,
-    reclaim, release, status, validate, wait, watch,
+    assign, claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, heartbeat, inbox, init, man,
+    message, output::Output, reclaim, release, status, validate, wait, watch,
 };
 
 /// The command that was typed.
@@ -21,6 +21,9 @@ pub(super) enum Command {
     Heartbeat(heartbeat::HeartbeatArgs),
     Reclaim(reclaim::ReclaimArgs),
     Event(event::EventArgs),
+    Assign(assign::AssignArgs),
+    Message(message::MessageArgs),
+    Inbox(inbox::InboxArgs),
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
     Wait(wait::WaitArgs),
@@ -35,7 +38,7 @@ pub(super) enum Command {
 type Describe = fn(clap::Command) -> clap::Command;
 
 /// Each command's name, what it does in a line, and its arguments.
-const COMMANDS: [(&str, &str, Describe); 15] = [
+const COMMANDS: [(&str, &str, Describe); 18] = [
     ("init", "Lay out a bus in this repository", init::InitArgs::augment_args),
     ("deinit", "Take out what `bus init` laid out", deinit::DeinitArgs::augment_args),
     ("claim", "Claim a task: exactly one agent owns it", claim::ClaimArgs::augment_args),
@@ -43,6 +46,9 @@ const COMMANDS: [(&str, &str, Describe); 15] = [
     ("heartbeat", "Give a sign of life for a task", heartbeat::HeartbeatArgs::augment_args),
     ("reclaim", "Take over a task whose owner is gone", reclaim::ReclaimArgs::augment_args),
     ("event", "Write or read the log", event::EventArgs::augment_args),
+    ("assign", "Say who shall do a task", assign::AssignArgs::augment_args),
+    ("message", "Write to a task's channel or to an agent, or read what was written", message::MessageArgs::augment_args),
+    ("inbox", "Show what was said to you and is unread", inbox::InboxArgs::augment_args),
     ("status", "Show who does what, and the latest events", status::StatusArgs::augment_args),
     ("watch", "Show the feed, live with --follow", watch::WatchArgs::augment_args),
     ("wait", "Block until a task is in a state, or an event is logged", wait::WaitArgs::augment_args),
@@ -70,6 +76,9 @@ impl Command {
             Self::Heartbeat(args) => heartbeat::run(context, args, output),
             Self::Reclaim(args) => reclaim::run(context, args, output),
             Self::Event(args) => event::run(context, args, output),
+            Self::Assign(args) => assign::run(context, args, output),
+            Self::Message(args) => message::run(context, args, output),
+            Self::Inbox(args) => inbox::run(context, args, output),
             Self::Status(args) => status::run(context, args, output),
             Self::Watch(args) => watch::run(context, args, output),
             Self::Wait(args) => wait::run(context, args, output),
@@ -109,6 +118,9 @@ impl FromArgMatches for Command {
             Some(("heartbeat", args)) => Ok(Self::Heartbeat(FromArgMatches::from_arg_matches(args)?)),
             Some(("reclaim", args)) => Ok(Self::Reclaim(FromArgMatches::from_arg_matches(args)?)),
             Some(("event", args)) => Ok(Self::Event(FromArgMatches::from_arg_matches(args)?)),
+            Some(("assign", args)) => Ok(Self::Assign(FromArgMatches::from_arg_matches(args)?)),
+            Some(("message", args)) => Ok(Self::Message(FromArgMatches::from_arg_matches(args)?)),
+            Some(("inbox", args)) => Ok(Self::Inbox(FromArgMatches::from_arg_matches(args)?)),
             Some(("status", args)) => Ok(Self::Status(FromArgMatches::from_arg_matches(args)?)),
             Some(("watch", args)) => Ok(Self::Watch(FromArgMatches::from_arg_matches(args)?)),
             Some(("wait", args)) => Ok(Self::Wait(FromArgMatches::from_arg_matches(args)?)),

@@ -74,16 +74,25 @@ impl Context {
 
     /// Who writes.
     pub(super) fn writer(&self, bus: &Bus, output: &mut Output) -> Result<AgentId, Failure> {
-        if self.global.agent.len() > 1 {
-            let what = "`--agent` is given more than once, and one command has one writer".to_owned();
-            return Err(Failure::Usage { what, hint: "give it once".to_owned() });
-        }
-        let argument = self.global.agent.first().cloned();
-        let agent = bus.writer(&IdentitySource { argument, environment: self.environment.clone() })?;
+        let agent = bus.writer(&self.identity()?)?;
         if self.global.verbose {
             output.note(&format!("you are {agent}"));
         }
         Ok(agent)
+    }
+
+    /// Whose inbox is read. That is no sign of life: anybody may look.
+    pub(super) fn addressee(&self, bus: &Bus) -> Result<AgentId, Failure> {
+        Ok(bus.agent(&self.identity()?)?.ok_or(BusError::NoIdentity)?)
+    }
+
+    /// Where the one agent's id may come from whose command this is.
+    fn identity(&self) -> Result<IdentitySource, Failure> {
+        if self.global.agent.len() > 1 {
+            let what = "`--agent` is given more than once, and this command is one agent's".to_owned();
+            return Err(Failure::Usage { what, hint: "give it once".to_owned() });
+        }
+        Ok(IdentitySource { argument: self.global.agent.first().cloned(), environment: self.environment.clone() })
     }
 
     /// A sign of life of whoever reads, where environment or manifest say who that is.

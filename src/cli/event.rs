@@ -4,7 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
-use super::args::{Wanted, When};
+use super::args::{self, Wanted, When};
 use super::completions;
 use super::context::Context;
 use super::exit::Failure;
@@ -12,6 +12,7 @@ use super::output::{Output, Width};
 use super::words;
 use crate::bus::{EventRequest, Filter};
 use crate::record::{EventKind, PlanId, Severity, TaskId};
+use crate::store::Stream;
 
 const LOG_EXAMPLES: &str = "\
 Examples:
@@ -74,7 +75,7 @@ struct LogArgs {
     #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(["low", "medium", "high"]).try_map(|word| word.parse::<Severity>()))]
     severity: Option<Severity>,
     /// A further field (repeatable); no core field may be set
-    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = args::pair)]
     extra: Vec<(String, String)>,
 }
 
@@ -91,13 +92,6 @@ struct ListArgs {
     /// Newest first
     #[arg(long)]
     reverse: bool,
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write KEY=VALUE".to_owned()),
-    }
 }
 
 pub(super) fn run(context: &Context, args: &EventArgs, output: &mut Output) -> Result<u8, Failure> {
@@ -121,9 +115,7 @@ fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Fai
         severity: args.severity,
         extra: args.extra.clone(),
     };
-    for receipt in args.receipts.iter().filter(|receipt| !receipt.contains("://") && !bus.root().join(receipt).exists()) {
-        output.warn(&format!("the receipt `{receipt}` is not there"));
-    }
+    words::warn_of_missing(&args.receipts, bus.root(), output);
     let (event, pulse) = bus.log_event(&agent, &request)?;
     if let Some(error) = pulse {
         output.warn(&format!("the event is logged, but the task's heartbeat could not be given: {error}"));
@@ -152,6 +144,6 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
             break;
         }
     }
-    words::warn_of_bad_lines(&feed.into_faults(), bus.root(), output);
+    words::warn_of_bad_lines(Stream::Log, &feed.into_faults(), bus.root(), output);
     Ok(0)
 }

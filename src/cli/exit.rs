@@ -119,7 +119,7 @@ pub(super) fn usage(error: &clap::Error, command: &str, output: &mut Output) -> 
 }
 
 /// The error and what the system said, in one line.
-fn story(error: &dyn std::error::Error) -> String {
+pub(super) fn story(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

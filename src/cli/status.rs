@@ -12,6 +12,7 @@ use super::output::{Output, Width};
 use super::words;
 use crate::bus::{ClaimState, ClaimStatus, StatusQuery, StatusReport};
 use crate::record::{Span, TaskId, Timestamp};
+use crate::store::Stream;
 
 /// The columns of the table.
 const HEADER: [&str; 7] = ["TASK", "STATE", "AGENT", "SINCE", "SEEN", "BRANCH", "NOTES"];
@@ -72,7 +73,7 @@ pub(super) fn run(context: &Context, args: &StatusArgs, output: &mut Output) -> 
     if let Some(error) = &report.config_fault {
         output.warn(&format!("{error}; the defaults stand in"));
     }
-    words::warn_of_bad_lines(&report.bad_lines, bus.root(), output);
+    words::warn_of_bad_lines(Stream::Log, &report.bad_lines, bus.root(), output);
     Ok(0)
 }
 

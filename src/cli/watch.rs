@@ -11,7 +11,7 @@ use super::output::{Output, Width};
 use super::{signals, words};
 use crate::bus::{Watch, WatchQuery};
 use crate::record::{CursorName, Timestamp};
-use crate::store::{BadLine, Hints};
+use crate::store::{BadLine, Hints, Stream};
 
 /// The window, where neither it nor `--since` nor a cursor says otherwise, in hours.
 const WINDOW: u32 = 24;
@@ -74,7 +74,7 @@ pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> R
         watch.follow(hints);
     }
     backlog.events.iter().for_each(|event| words::show(event, now, Width::Terminal, output));
-    words::warn_of_bad_lines(&backlog.bad, bus.root(), output);
+    words::warn_of_bad_lines(Stream::Log, &backlog.bad, bus.root(), output);
     output.flush();
     if output.is_closed() {
         return Ok(0);

@@ -7,10 +7,10 @@ use super::exit::Failure;
 use super::output::{Output, Width};
 use crate::bus::Changed;
 use crate::record::json::{MAX_LINE, Object};
-use crate::record::{Claim, Event, Severity, Span, Timestamp};
-use crate::store::{BadLine, Faults};
+use crate::record::{Claim, Event, Message, Severity, Span, Timestamp};
+use crate::store::{BadLine, Faults, Stream};
 
-/// How many lines that are no events are named before the rest is counted.
+/// How many lines that are no events, or no messages, are named before the rest is counted.
 const MAX_NAMED: usize = 10;
 
 /// A time as people read it: `3 h ago`, `in 5 min`.
@@ -50,22 +50,52 @@ fn colour(event: &Event) -> Option<AnsiColor> {
         Some(Severity::Medium) => return Some(AnsiColor::Yellow),
         Some(Severity::Low) | None => {}
     }
-    match event.event.as_str() {
+    colour_of(event.event.as_str())
+}
+
+/// The colour of a sort of events or messages.
+fn colour_of(kind: &str) -> Option<AnsiColor> {
+    match kind {
         "claim" | "complete" => Some(AnsiColor::Green),
         "release" | "pr_opened" => Some(AnsiColor::Cyan),
         "reclaim" => Some(AnsiColor::Magenta),
-        "request" | "review" | "consensus" | "directive" | "proposal" => Some(AnsiColor::Blue),
+        "request" | "review" | "consensus" | "directive" | "proposal" | "assignment" => Some(AnsiColor::Blue),
         _ => None,
     }
 }
 
 /// An event as JSON, flagged with `"future": true` where it comes from there.
 pub(super) fn event_json(event: &Event, now: Timestamp) -> Value {
-    let mut object = event.to_object();
-    if event.ts > now {
+    flagged(event.to_object(), event.ts > now)
+}
+
+/// A message as JSON, flagged as an event is.
+pub(super) fn message_json(message: &Message, now: Timestamp) -> Value {
+    flagged(message.to_object(), message.ts > now)
+}
+
+fn flagged(mut object: Object, future: bool) -> Value {
+    if future {
         object.insert("future".to_owned(), Value::Bool(true));
     }
     Value::Object(object)
+}
+
+/// Shows a message as a line of text.
+pub(super) fn show_message(message: &Message, now: Timestamp, output: &mut Output) {
+    output.row(colour_of(message.kind.as_str()), &message_line(message, now), Width::Whole);
+}
+
+/// A message as a line: like an event's, and whom it is for.
+fn message_line(message: &Message, now: Timestamp) -> String {
+    let mut parts = vec![message.ts.to_string(), message.from.to_string(), message.kind.to_string()];
+    parts.extend(message.to.as_ref().map(|to| format!("to={to}")));
+    parts.extend(message.task_id.as_ref().map(|task| format!("task={task}")));
+    parts.push(message.summary.clone());
+    parts.extend(message.note.as_ref().map(|note| format!("note={note}")));
+    parts.extend((!message.receipts.is_empty()).then(|| format!("receipts={}", message.receipts.join(","))));
+    parts.extend((message.ts > now).then(|| "from the future".to_owned()));
+    parts.join(" :: ")
 }
 
 /// A JSON object of these fields.
@@ -90,18 +120,29 @@ pub(super) fn note_earlier_work(previous: Option<&Claim>, claim: &Claim, output:
     }
 }
 
-/// Names the lines of the log that are no events, on stderr.
-pub(super) fn warn_of_bad_lines(bad: &Faults, root: &std::path::Path, output: &mut Output) {
+/// Names the lines of a stream that are no events, or no messages, on stderr.
+pub(super) fn warn_of_bad_lines(stream: Stream, bad: &Faults, root: &std::path::Path, output: &mut Output) {
     bad.lines.iter().take(MAX_NAMED).for_each(|line| warn_of_bad_line(line, root, output));
     if bad.count > MAX_NAMED {
-        output.warn(&format!("{} more lines of the log are no events and are left out", bad.count - MAX_NAMED));
+        let what = match stream {
+            Stream::Log => "lines of the log are no events",
+            Stream::Channels => "lines of the channels are no messages",
+        };
+        output.warn(&format!("{} more {what} and are left out", bad.count - MAX_NAMED));
     }
 }
 
-/// Names a line of the log that is no event, on stderr.
+/// Names a line that is no event, or no message, on stderr.
 pub(super) fn warn_of_bad_line(bad: &BadLine, root: &std::path::Path, output: &mut Output) {
     let path = bad.path.strip_prefix(root).unwrap_or(&bad.path);
     output.warn(&format!("`{}` line {}: {}; it is left out", path.display(), bad.line(), bad.what));
+}
+
+/// Names the receipts that are not there, on stderr. Addresses are not looked at.
+pub(super) fn warn_of_missing(receipts: &[String], root: &std::path::Path, output: &mut Output) {
+    for receipt in receipts.iter().filter(|receipt| !receipt.contains("://") && !root.join(receipt).exists()) {
+        output.warn(&format!("the receipt `{receipt}` is not there"));
+    }
 }
 
 /// Refuses a text that no record could hold.

@@ -174,7 +174,9 @@ impl Repository {
     /// Whether git would take `name` for the name of a branch.
     #[must_use]
     pub fn is_branch_name(name: &str) -> bool {
-        gix::validate::reference::branch_name(name.into()).is_ok()
+        // Alone, a name of one level would have to be in capitals, as `HEAD` is.
+        let whole = format!("refs/heads/{name}");
+        !name.starts_with('-') && name != "HEAD" && gix::validate::reference::name(whole.as_str().into()).is_ok()
     }
 
     /// All worktrees of the clone whose folders are there, this one first.

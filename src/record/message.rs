@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::fields::{Fields, given};
-use super::json::Object;
+use super::fields::{Fields, first, given, put};
+use super::json::{self, Object};
 use super::{AgentId, EventKind, Fault, TaskId, Timestamp};
 
 /// What somebody says to whoever works on a task, or to an agent (design, section 2).
@@ -36,6 +36,15 @@ pub struct Message {
 }
 
 impl Message {
+    /// Reads a line of a channel, without its newline.
+    ///
+    /// # Errors
+    ///
+    /// The first [`Fault`] that makes the line no message.
+    pub fn parse(line: &[u8]) -> Result<Self, Fault> {
+        Self::from_object(json::parse_line(line)?).map_err(first)
+    }
+
     /// Reads a message out of a JSON object.
     ///
     /// # Errors
@@ -78,6 +87,34 @@ impl Message {
             extra: Object::new(),
         })
     }
+
+    /// The message as JSON.
+    #[must_use]
+    pub fn to_object(&self) -> Object {
+        let mut object = self.extra.clone();
+        put(&mut object, "ts", Some(self.ts));
+        put(&mut object, "from", Some(&self.from));
+        put(&mut object, "type", Some(&self.kind));
+        put(&mut object, "summary", Some(&self.summary));
+        put(&mut object, "id", self.id.as_ref());
+        put(&mut object, "task_id", self.task_id.as_ref());
+        put(&mut object, "to", self.to.as_ref());
+        put(&mut object, "branch", self.branch.as_ref());
+        put(&mut object, "note", self.note.as_ref());
+        if !self.receipts.is_empty() {
+            object.insert("receipts".to_owned(), Value::from(self.receipts.clone()));
+        }
+        if let Some(meta) = &self.meta {
+            object.insert("meta".to_owned(), Value::Object(meta.clone()));
+        }
+        object
+    }
+
+    /// The message as a line of a channel, without the newline.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        json::compact(&self.to_object())
+    }
 }
 
 fn meta(fields: &mut Fields) -> Option<Option<Object>> {
@@ -105,6 +142,12 @@ mod tests {
         assert_eq!(faults(&format!(r#"{{"task_id":"Q-1","meta":{{"a":[1]}},{rest}}}"#)), [""; 0]);
         assert_eq!(faults(&format!(r#"{{"to":"manager",{rest}}}"#)), [""; 0]);
         assert_eq!(faults(&format!("{{{rest}}}")), ["`task_id` or `to` is missing or empty"]);
+    }
+
+    #[test]
+    fn a_message_with_unknown_fields_reads_back_whole() {
+        let line = r#"{"branch":"b","from":"a","id":"1","meta":{"n":1.50},"mine":[1],"note":"n","receipts":["r"],"summary":"x","task_id":"Q-1","to":"b","ts":"2025-09-17T23:17:52Z","type":"note"}"#;
+        assert_eq!(Message::parse(line.as_bytes()).unwrap().to_line(), line);
     }
 
     #[test]

@@ -7,14 +7,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-use super::known::{Hashes, Known, Namer};
+use super::known::{Known, Namer, RECORD, hashes, record};
 use super::{Error, Follow, Fresh, Place, Verb};
 
 /// What a cursor's file begins with, before the two keys of its hashes.
 const MAGIC: &[u8; 8] = b"buscur1\n";
-
-/// How long the two keys are, and each event, in bytes.
-const RECORD: usize = 16;
 
 /// A cursor, held by one watcher.
 #[derive(Debug)]
@@ -68,17 +65,13 @@ impl Cursor {
             self.write(namer, &[])?;
             return Ok(Some(Known::of(namer, [])));
         };
-        let pair = |bytes: &[u8]| {
-            let half = |from: usize| u64::from_le_bytes(std::array::from_fn(|index| bytes[from + index]));
-            (half(0), half(8))
-        };
-        let (first, second) = pair(&rest[..RECORD]);
+        let (first, second) = hashes(&rest[..RECORD]);
         let shown = rest[RECORD..].chunks_exact(RECORD);
         // A watcher that was killed may have left a part of one.
         let whole = bytes.len() - shown.remainder().len();
         self.file.set_len(whole as u64)?;
         self.file.seek(SeekFrom::End(0))?;
-        Ok(Some(Known::of(Namer { keys: [first, second] }, shown.map(pair))))
+        Ok(Some(Known::of(Namer { keys: [first, second] }, shown.map(hashes))))
     }
 
     /// Begins a new cursor: all that `follow` has read counts as shown.
@@ -115,11 +108,4 @@ impl Cursor {
         let records: Vec<u8> = entries.chain(bad).flat_map(record).collect();
         self.file.write_all(&records).map_err(Error::io(Verb::Write, &self.path))
     }
-}
-
-fn record((name, content): Hashes) -> [u8; RECORD] {
-    let mut bytes = [0; RECORD];
-    bytes[..8].copy_from_slice(&name.to_le_bytes());
-    bytes[8..].copy_from_slice(&content.to_le_bytes());
-    bytes
 }

@@ -262,7 +262,7 @@ impl Follow {
         Ok(match self.known.see(&line.bytes) {
             Verdict::New => Some(Ok(event)),
             Verdict::Seen => None,
-            Verdict::Clash => Some(Err(clash(&event))),
+            Verdict::Clash => Some(Err(clash("event", event.id.as_deref()))),
         })
     }
 

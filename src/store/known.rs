@@ -17,6 +17,23 @@ pub(super) struct Namer {
 /// A hash of a line's name and one of its bytes.
 pub(super) type Hashes = (u64, u64);
 
+/// How many bytes two hashes, or the two keys of a [`Namer`], take in a file.
+pub(super) const RECORD: usize = 16;
+
+/// Two hashes as they stand in a file.
+pub(super) fn record((name, content): Hashes) -> [u8; RECORD] {
+    let mut bytes = [0; RECORD];
+    bytes[..8].copy_from_slice(&name.to_le_bytes());
+    bytes[8..].copy_from_slice(&content.to_le_bytes());
+    bytes
+}
+
+/// The two hashes that `bytes`, which are [`RECORD`] many, stand for.
+pub(super) fn hashes(bytes: &[u8]) -> Hashes {
+    let half = |from: usize| u64::from_le_bytes(std::array::from_fn(|index| bytes[from + index]));
+    (half(0), half(8))
+}
+
 impl Namer {
     pub(super) fn random() -> Self {
         let random = || RandomState::new().hash_one(0);

@@ -5,6 +5,29 @@ use std::path::{Path, PathBuf};
 use super::{JournalFiles, Place};
 use crate::record::{AgentId, CursorName, EventLayout, TaskId};
 
+/// The sorts of files to which lines are appended, each in a folder of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// The log: events.
+    Log,
+    /// The channels: messages.
+    Channels,
+}
+
+impl Stream {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Log, Self::Channels];
+
+    /// The folder, below `_bus` and in journals.
+    #[must_use]
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Self::Log => "events",
+            Self::Channels => "messages",
+        }
+    }
+}
+
 /// The paths of a bus in one worktree.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -75,7 +98,7 @@ impl Layout {
     /// The folder of log files.
     #[must_use]
     pub fn events(&self) -> PathBuf {
-        self.root.join("_bus/events")
+        self.folder(Stream::Log)
     }
 
     /// The log file that `agent` writes under `layout`.
@@ -85,6 +108,30 @@ impl Layout {
             EventLayout::Single => self.place("_bus/events/events.jsonl"),
             EventLayout::PerAgent => self.place(format!("_bus/events/{agent}.jsonl")),
         }
+    }
+
+    /// The folder of the files of `stream`.
+    #[must_use]
+    pub fn folder(&self, stream: Stream) -> PathBuf {
+        self.root.join("_bus").join(stream.folder())
+    }
+
+    /// The file called `name` of `stream`.
+    #[must_use]
+    pub fn file(&self, stream: Stream, name: &str) -> Place {
+        self.place(format!("_bus/{}/{name}", stream.folder()))
+    }
+
+    /// The channel of `task`.
+    #[must_use]
+    pub fn channel(&self, task: &TaskId) -> Place {
+        self.file(Stream::Channels, &format!("{task}.jsonl"))
+    }
+
+    /// The channel of what is said to `agent`.
+    #[must_use]
+    pub fn inbox(&self, agent: &AgentId) -> Place {
+        self.file(Stream::Channels, &format!("agent-{agent}.jsonl"))
     }
 
     /// Where refused actions of `agent` are recorded.
@@ -161,7 +208,8 @@ impl PrivateLayout {
         name.map_or_else(|| self.journals().join("main"), |name| self.journals().join("worktrees").join(name))
     }
 
-    /// Written when the logs of the linked worktree `name`, or of the main one, were last compared with their journals.
+    /// Written when the logs and channels of the linked worktree `name`, or of the main one, were last compared with their
+    /// journals.
     #[must_use]
     pub fn swept(&self, name: Option<&str>) -> Place {
         let path = self.worktree_journals(name).join("swept");
@@ -177,6 +225,12 @@ impl PrivateLayout {
             self.place(path.strip_prefix(&self.common).unwrap_or(&path))
         };
         JournalFiles { held: place("held"), recent: place("recent"), earlier: place("earlier") }
+    }
+
+    /// Which messages `agent` has read.
+    #[must_use]
+    pub fn read_marks(&self, agent: &AgentId) -> Place {
+        self.place(format!("bus/inbox/{}", agent.as_str().to_ascii_lowercase()))
     }
 
     /// What a watcher of the log has shown under the name `cursor`.

@@ -32,7 +32,7 @@ pub struct Entry {
 /// How many lines that are no events are remembered; the others are counted.
 const MAX_FAULTS: usize = 100;
 
-/// A line that is no event.
+/// A line that is no event, or no message.
 #[derive(Debug)]
 pub struct BadLine {
     /// The file.
@@ -55,7 +55,7 @@ impl BadLine {
     }
 }
 
-/// The lines that are no events.
+/// The lines that are no events, or no messages.
 #[derive(Debug, Default)]
 pub struct Faults {
     /// The first of them.
@@ -65,7 +65,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    fn note(&mut self, path: &Path, offset: u64, what: impl FnOnce() -> String) {
+    pub(super) fn note(&mut self, path: &Path, offset: u64, what: impl FnOnce() -> String) {
         self.count += 1;
         if self.lines.len() < MAX_FAULTS {
             self.lines.push(BadLine::new(path, offset, what()));
@@ -179,16 +179,16 @@ impl Union {
     fn is_new(&mut self, entry: &Entry, source: usize, offset: u64) -> bool {
         let verdict = self.seen.see(&entry.line);
         if verdict == Verdict::Clash {
-            self.faults.note(&self.sources[source].path, offset, || clash(&entry.event));
+            let id = entry.event.id.as_deref();
+            self.faults.note(&self.sources[source].path, offset, || clash("event", id));
         }
         verdict == Verdict::New
     }
 }
 
-/// What is wrong with an event whose id another one has.
-pub(super) fn clash(event: &Event) -> String {
-    let id = event.id.as_deref().unwrap_or_default();
-    format!("another event has the same id `{id}` and says something else")
+/// What is wrong with an event or a message whose id another one has.
+pub(super) fn clash(noun: &str, id: Option<&str>) -> String {
+    format!("another {noun} has the same id `{}` and says something else", id.unwrap_or_default())
 }
 
 impl Source {

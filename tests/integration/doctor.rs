@@ -129,6 +129,25 @@ fn the_journal_and_a_torn_line_are_made_whole() {
 }
 
 #[test]
+fn a_channels_journal_and_its_torn_line_are_made_whole() {
+    let repo = Repo::new();
+    let say = |summary: &str| repo.by("a", &["message", "send", "--to", "b", "--summary", summary]);
+    say("one").ok();
+    repo.write(".git/index.lock", "");
+    say("two").ok();
+    let channel = "_bus/messages/agent-b.jsonl";
+    repo.write(channel, format!("{}\n{{\"torn", repo.read(channel).lines().next().unwrap()));
+    assert_eq!(found(&repo), ["torn-line", "journal"].map(|name| (name.to_owned(), channel.to_owned())));
+    repo.bus(&["doctor", "--fix"]).exits(1);
+    assert_eq!(names(&repo), ["journal"], "git holds the tree");
+    fs::remove_file(repo.path(".git/index.lock")).unwrap();
+    mend(&repo);
+    let lines: Vec<String> = repo.read(channel).lines().map(str::to_owned).collect();
+    assert_eq!((lines.len(), lines[1].as_str()), (3, "{\"torn"), "no line is dropped, the torn one neither");
+    assert!(lines[2].contains("\"two\""));
+}
+
+#[test]
 fn what_killed_processes_left_lying_about_is_removed_when_it_is_old() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();

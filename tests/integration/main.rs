@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod assign;
 #[cfg(unix)]
 mod altered;
 mod ci_scripts;
@@ -21,9 +22,11 @@ mod harness;
 mod hooks;
 #[cfg(unix)]
 mod hooks_run;
+mod inbox;
 mod init;
 mod liveness;
 mod log;
+mod message;
 mod mutations;
 mod older;
 mod paper;

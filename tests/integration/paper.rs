@@ -74,7 +74,7 @@ fn every_command_that_the_readme_shows_is_understood() {
         tried += 1;
     }
     // And those within the text, unless they name something in general or change the user's own files.
-    let general = ["SHELL", "COMMAND", "bus demo", "bus event log", ">", "|", "man ~"];
+    let general = ["SHELL", "COMMAND", "bus demo", "bus event log", "bus message send", ">", "|", "man ~"];
     for span in readme.split('`').skip(1).step_by(2).filter(|span| span.starts_with("bus ") && !span.contains("[OPTIONS]")) {
         if span.split(' ').count() > 2
             && !general.iter().any(|word| span.contains(word))
@@ -99,6 +99,10 @@ fn every_command_has_an_example_in_its_help_that_is_understood() {
         "reclaim",
         "event log",
         "event list",
+        "assign",
+        "message send",
+        "message list",
+        "inbox",
         "status",
         "watch",
         "wait",
@@ -177,4 +181,12 @@ fn shells_complete_commands_tasks_and_agents() {
     assert_eq!(complete(&["release", "q"]), "Queue-001\nQUEUE-002");
     assert_eq!(complete(&["event", "list", "--task", "QUEUE-002"]), "QUEUE-002");
     assert_eq!(complete(&["status", "--agent", "codex-"]), "codex-1\ncodex-2");
+    repo.by("boss", &["assign", "QUEUE-003", "--engineer", "codex-1"]).ok();
+    repo.by("boss", &["message", "send", "--task", "TALK-1", "--to", "claude-1", "--summary", "x"]).ok();
+    repo.by("boss", &["message", "send", "--task", "TALK-2", "--summary", "x"]).ok();
+    assert_eq!(complete(&["assign", "queue-003"]), "QUEUE-003");
+    assert_eq!(complete(&["assign", "--engineer", "codex-"]), "codex-1\ncodex-2");
+    assert_eq!(complete(&["message", "send", "--task", "t"]), "TALK-2");
+    assert_eq!(complete(&["message", "send", "--to", "c"]), "claude-1\ncodex-1\ncodex-2");
+    assert_eq!(complete(&["message", "list", "--from", "b"]), "boss");
 }

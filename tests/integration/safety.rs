@@ -190,11 +190,19 @@ fn with_git_locks_present_everything_still_works() {
 fn reads_change_nothing_that_git_tracks() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();
+    repo.by("b", &["message", "send", "--to", "a", "--summary", "x"]).ok();
     repo.commit_all("claim");
     let before = repo.state();
-    for arguments in
-        [vec!["status"], vec!["status", "--json"], vec!["event", "list"], vec!["init", "--agents-md"], vec!["--help"]]
-    {
+    for arguments in [
+        vec!["status"],
+        vec!["status", "--json"],
+        vec!["event", "list"],
+        vec!["message", "list"],
+        vec!["inbox"],
+        vec!["inbox", "--mark-read"],
+        vec!["init", "--agents-md"],
+        vec!["--help"],
+    ] {
         repo.by("a", &arguments).ok();
         repo.by("z", &arguments).at("2027-01-01T00:00:00Z").ok();
     }
@@ -234,8 +242,11 @@ fn a_hostile_line_of_the_log_costs_no_more_than_its_reading() {
     repo.by("a", &["event", "log", "--event", "note", "--summary", "x"]).ok();
     let deep = format!("{{\"a\":{}", "[".repeat(60_000));
     let long = format!("\"{}", "x".repeat(8 << 20));
-    repo.write("_bus/events/evil.jsonl", format!("{deep}\n{long}\n{deep}"));
-    for arguments in [vec!["event", "list"], vec!["event", "list", "--reverse"]] {
+    repo.by("a", &["message", "send", "--to", "b", "--summary", "x"]).ok();
+    for folder in ["events", "messages"] {
+        repo.write(&format!("_bus/{folder}/evil.jsonl"), format!("{deep}\n{long}\n{deep}"));
+    }
+    for arguments in [vec!["event", "list"], vec!["event", "list", "--reverse"], vec!["message", "list"]] {
         let ran = repo.bus(&arguments).ok();
         assert_eq!(ran.stdout.lines().count(), 1);
         assert!(ran.stderr.contains("recursion limit") && ran.stderr.contains("longer than 65536 bytes"), "{}", ran.stderr);

@@ -72,7 +72,7 @@ pub(super) static RULES: [About; 42] = [
         .bad("_bus/claims/QUEUE-001.json with 2 MiB of notes")
         .good("the notes in a file, and its path in the claim's notes"),
     rule(Rule::NoFinalNewline, "no-final-newline", Error, "a file that does not end with a newline")
-        .mend("end it with a newline; `bus doctor --fix` does that for the log in `_bus/events/`")
+        .mend("end it with a newline; `bus doctor --fix` does that for logs and channels")
         .bad("{…}{…} on one line after the next append")
         .good("{…}\\n"),
     rule(Rule::TornLine, "torn-line", Warning, "a line of a log that was cut off, as a killed writer leaves it")

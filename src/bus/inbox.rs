@@ -1,0 +1,67 @@
+//! What was said to an agent and what of it was read, the same from every worktree.
+
+use super::messaging::Channel;
+use super::{Bus, Error};
+use crate::record::{AgentId, Message};
+use crate::store::{Faults, Letter, Mail, ReadMarks, Stream};
+
+/// What an agent has not read.
+#[derive(Debug)]
+pub struct Inbox {
+    /// How many messages are unread.
+    pub unread: usize,
+    /// The last of them, oldest first.
+    letters: Vec<Letter>,
+    /// The lines that were no messages.
+    pub faults: Faults,
+}
+
+impl Inbox {
+    /// The messages at hand, oldest first.
+    pub fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.letters.iter().map(|letter| &letter.message)
+    }
+
+    /// How many unread messages are older than those at hand.
+    #[must_use]
+    pub const fn older(&self) -> usize {
+        self.unread - self.letters.len()
+    }
+}
+
+impl Bus {
+    /// The messages of all worktrees in the inbox of `agent` that it has not read, by time, then id; the last `limit` of them.
+    /// Nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the inbox cannot be read.
+    pub fn inbox(&self, agent: &AgentId, limit: Option<usize>) -> Result<Inbox, Error> {
+        let marks = ReadMarks::at(&self.private.read_marks(agent))?;
+        let mut mail = Mail::new();
+        for path in self.files_of(Stream::Channels, self.layouts()) {
+            if matches!(Channel::at(&path), Some(Channel::Inbox(owner)) if owner == *agent) {
+                mail.read(&path, |_| true)?;
+            }
+        }
+        let (mut letters, faults) = mail.in_order();
+        letters.retain(|letter| !marks.has(&letter.line));
+        let unread = letters.len();
+        letters.drain(..unread.saturating_sub(limit.unwrap_or(usize::MAX)));
+        Ok(Inbox { unread, letters, faults })
+    }
+
+    /// Remembers that `agent` has read the messages at hand of `inbox`, and nothing else: what came meanwhile stays unread.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the lock is not free or the disk refuses: the messages are then unread as before.
+    pub fn mark_read(&self, agent: &AgentId, inbox: &Inbox) -> Result<(), Error> {
+        if inbox.letters.is_empty() {
+            return Ok(());
+        }
+        let lock = self.lock()?;
+        let lines = inbox.letters.iter().map(|letter| letter.line.as_slice());
+        Ok(ReadMarks::add(&lock, &self.private.read_marks(agent), lines)?)
+    }
+}

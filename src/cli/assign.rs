@@ -1,0 +1,101 @@
+//! `bus assign`
+
+use clap::Args;
+use clap_complete::ArgValueCompleter;
+use serde_json::Value;
+
+use super::args::TaskArg;
+use super::completions;
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
+use super::words;
+use crate::bus::{AssignRequest, Assigned};
+use crate::record::{AgentId, Assignment, PlanId};
+
+const EXAMPLES: &str = "\
+Examples:
+  bus assign QUEUE-001 --engineer codex-2         the others' claims are refused from now on
+  bus assign QUEUE-001 --engineer codex-2 --manager boss --note 'the parser first'
+  bus assign QUEUE-001 --engineer unassigned      take the assignment back
+
+It is told in the task's channel: `bus message list --task QUEUE-001`. A claim that stands goes on. The plan stays when the
+engineer changes; branch and note go.
+Exit status: 0 it is written down; 5 what stands there cannot be read.";
+
+/// Say who shall do a task.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct AssignArgs {
+    #[command(flatten)]
+    task: TaskArg,
+    /// Who shall do it; `unassigned` takes the assignment back
+    #[arg(long, value_name = "ID", required = true, add = ArgValueCompleter::new(completions::agents))]
+    engineer: AgentId,
+    /// Who says so [default: you]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(completions::agents))]
+    manager: Option<AgentId>,
+    /// The plan of the work
+    #[arg(long, value_name = "ID")]
+    plan: Option<PlanId>,
+    /// The branch that the work is meant for
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
+    /// Why, or how
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
+
+pub(super) fn run(context: &Context, args: &AssignArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open("assign", output)?;
+    let manager = match &args.manager {
+        Some(manager) => {
+            context.note_reader(&bus);
+            manager.clone()
+        }
+        None => context.writer(&bus, output)?,
+    };
+    let request = AssignRequest {
+        engineer: Assignment::engineer_called(args.engineer.clone()),
+        manager,
+        plan: args.plan.clone(),
+        branch: args.branch.clone(),
+        note: args.note.clone(),
+    };
+    let assigned = bus.assign(args.task.get(), &request)?;
+    Context::note_spelling(args.task.get(), &assigned.assignment.task_id, output);
+    output.document(&document(&assigned));
+    output.line(&line(&assigned));
+    if let Some(claim) = &assigned.held {
+        output.note(&format!("{} is claimed by {}, whose claim goes on", claim.task_id, claim.agent_id));
+    }
+    Ok(0)
+}
+
+fn document(assigned: &Assigned) -> Value {
+    let outcome = match &assigned.assignment.engineer {
+        _ if assigned.unchanged => "unchanged",
+        Some(_) => "assigned",
+        None => "unassigned",
+    };
+    let record = |assignment: &Assignment| Value::Object(assignment.to_object());
+    words::object([
+        ("outcome", Value::from(outcome)),
+        ("assignment", record(&assigned.assignment)),
+        ("previous", assigned.previous.as_ref().map_or(Value::Null, record)),
+        ("message", Value::Object(assigned.message.to_object())),
+    ])
+}
+
+fn line(assigned: &Assigned) -> String {
+    let task = &assigned.assignment.task_id;
+    let engineer =
+        |assignment: &Assignment| assignment.engineer.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string);
+    let now = engineer(&assigned.assignment);
+    let before = assigned.previous.as_ref().map(engineer).filter(|before| *before != now && before != "nobody");
+    match (assigned.unchanged, before) {
+        (true, _) => format!("{task} is already assigned to {now}; nothing to do"),
+        (false, Some(before)) => format!("assigned {task} to {now}, no longer to {before}"),
+        (false, None) => format!("assigned {task} to {now}"),
+    }
+}

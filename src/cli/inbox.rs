@@ -1,0 +1,68 @@
+//! `bus inbox`
+
+use clap::Args;
+use serde_json::Value;
+
+use super::context::Context;
+use super::exit::{self, Failure};
+use super::output::Output;
+use super::words;
+use crate::bus::{Bus, Inbox};
+use crate::record::AgentId;
+use crate::store::Stream;
+
+const EXAMPLES: &str = "\
+Examples:
+  bus inbox                        what was said to you and is unread, of all worktrees
+  bus inbox --mark-read            and remember that you have read it
+  bus inbox --limit 5 --json       the last five; `unread` counts all
+
+What you have read is remembered in this clone. Reading changes nothing that git tracks.
+Exit status: 0 whether there are messages or not; 2 it is not known who you are.";
+
+/// Show what was said to you and is unread.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct InboxArgs {
+    /// Remember that the messages that are shown are read
+    #[arg(long)]
+    mark_read: bool,
+    /// Only the last N; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    limit: usize,
+}
+
+pub(super) fn run(context: &Context, args: &InboxArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open("inbox", output)?;
+    let agent = context.addressee(&bus)?;
+    context.note_reader(&bus);
+    let inbox = bus.inbox(&agent, Some(args.limit).filter(|limit| *limit > 0))?;
+    let now = context.clock.now();
+    let messages = inbox.messages().map(|message| words::message_json(message, now)).collect();
+    output.document(&words::object([("unread", Value::from(inbox.unread)), ("messages", Value::Array(messages))]));
+    inbox.messages().for_each(|message| words::show_message(message, now, output));
+    if inbox.unread == 0 {
+        output.line("no unread messages");
+    }
+    match inbox.older() {
+        0 => {}
+        1 => output.note("an older unread message is not shown"),
+        older => output.note(&format!("{older} older unread messages are not shown")),
+    }
+    words::warn_of_bad_lines(Stream::Channels, &inbox.faults, bus.root(), output);
+    Ok(if args.mark_read { mark_read(&bus, &agent, &inbox, output) } else { 0 })
+}
+
+/// Marks what was shown as read; returns the exit status.
+fn mark_read(bus: &Bus, agent: &AgentId, inbox: &Inbox, output: &mut Output) -> u8 {
+    output.flush();
+    // What nobody could see is not read.
+    if output.is_closed() {
+        return 0;
+    }
+    let Err(error) = bus.mark_read(agent, inbox) else { return 0 };
+    // Stdout has its one document already.
+    output.error(&format!("the messages are not marked as read: {}", exit::story(&error)));
+    output.hint(&error.hint());
+    exit::status(error.code())
+}

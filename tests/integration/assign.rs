@@ -1,0 +1,211 @@
+//! Assignments: who a task is meant for, in its file and in its channel.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::harness::{NOON, Repo};
+
+const FILE: &str = "_bus/assignments/T-1.json";
+
+fn record(repo: &Repo) -> Value {
+    serde_json::from_str(&repo.read(FILE)).unwrap()
+}
+
+/// The messages in the task's channel, as `message list` shows them.
+fn messages(repo: &Repo) -> Vec<Value> {
+    repo.bus(&["message", "list", "--task", "T-1", "--json"]).ok().ndjson()
+}
+
+fn assign<'a>(repo: &'a Repo, manager: &str, engineer: &str) -> super::harness::Bus<'a> {
+    repo.by(manager, &["assign", "T-1", "--engineer", engineer])
+}
+
+#[test]
+fn an_assignment_is_a_file_and_a_message() {
+    let repo = Repo::new();
+    let words = "assign --task T-1 --engineer codex-2 --manager boss --plan p-1 --branch topic --note soon --json";
+    let answer = repo.by("m", &words.split(' ').collect::<Vec<_>>()).ok().json();
+    let assignment = json!({"task_id": "T-1", "engineer": "codex-2", "manager": "boss", "assigned_at": NOON, "plan_id": "p-1",
+        "branch": "topic", "note": "soon"});
+    assert_eq!(record(&repo), assignment);
+    let found = messages(&repo);
+    let id = found[0]["id"].clone();
+    let message = json!({"ts": NOON, "from": "boss", "type": "assignment", "summary": "Assigned T-1 to codex-2", "task_id": "T-1",
+        "meta": {"assignee": "codex-2", "plan_id": "p-1"}, "branch": "topic", "note": "soon", "id": id});
+    assert_eq!(Value::from(found), json!([message]));
+    assert_eq!(id.as_str().unwrap().as_bytes()[14], b'8');
+    assert_eq!(answer, json!({"outcome": "assigned", "assignment": assignment, "previous": null, "message": message}));
+    repo.by("codex-1", &["claim", "T-1"]).fails(3, "assigned-elsewhere");
+    repo.by("codex-2", &["claim", "T-1"]).ok();
+    repo.bus(&["validate"]).ok();
+    repo.bus(&["doctor"]).ok();
+    assert_eq!(repo.bus(&["event", "list", "--event", "assignment"]).ok().stdout, "");
+}
+
+#[test]
+fn the_manager_is_the_writer_unless_another_is_named() {
+    let repo = Repo::new();
+    assert_eq!(assign(&repo, "m", "a").ok().stdout, "assigned T-1 to a\n");
+    assert_eq!(record(&repo)["manager"], "m");
+    repo.bus(&["assign", "T-1", "--engineer", "b"]).fails(2, "no-identity");
+    repo.bus(&["assign", "T-1", "--engineer", "b", "--manager", "boss"]).ok();
+    assert_eq!(record(&repo)["manager"], "boss");
+}
+
+#[test]
+fn what_cannot_be_assigned_is_refused_and_nothing_is_written() {
+    let repo = Repo::new();
+    repo.by("m", &["assign", "T-1"]).fails(2, "usage");
+    repo.by("m", &["assign", "--engineer", "a"]).fails(2, "usage");
+    repo.by("m", &["assign", "T-1", "--engineer", "../a"]).fails(2, "bad-id");
+    repo.by("m", &["assign", "T-1", "--engineer", "a", "--branch", "a..b"]).fails(2, "usage");
+    repo.by("m", &["assign", "T-1", "--engineer", "a", "--note", &"x".repeat(64 * 1024)]).fails(2, "usage");
+    assert!(!repo.path("_bus/assignments").exists() && !repo.path("_bus/messages").exists());
+    for bad in ["{", r#"{"task_id":"T-2","engineer":"a","manager":"m","assigned_at":"2026-03-01T12:00:00Z"}"#] {
+        repo.write(FILE, bad);
+        let error = assign(&repo, "m", "a").fails(5, "malformed-record");
+        assert_eq!((&error["file"], repo.read(FILE).as_str()), (&Value::from(FILE), bad));
+    }
+    assert!(!repo.path("_bus/messages").exists());
+}
+
+#[test]
+fn assigning_again_is_in_the_channel_twice_and_the_last_one_counts() {
+    let repo = Repo::new();
+    for engineer in ["a", "b", "a"] {
+        assign(&repo, "m", engineer).ok();
+    }
+    // All of the same second: each is later than the one before.
+    let summaries: Vec<Value> = messages(&repo).iter().map(|message| message["summary"].clone()).collect();
+    assert_eq!(summaries, ["Assigned T-1 to a", "Assigned T-1 to b", "Assigned T-1 to a"]);
+    assert_eq!(record(&repo)["assigned_at"], "2026-03-01T12:00:02Z");
+    repo.by("b", &["claim", "T-1"]).fails(3, "assigned-elsewhere");
+    assert_eq!(assign(&repo, "m", "unassigned").ok().stdout, "assigned T-1 to nobody, no longer to a\n");
+    assert_eq!(record(&repo)["engineer"], "unassigned");
+    assert_eq!(messages(&repo)[3]["meta"]["assignee"], "unassigned");
+    repo.by("b", &["claim", "T-1"]).ok();
+    let ran = assign(&repo, "m", "c").ok().says("T-1 is claimed by b, whose claim goes on");
+    assert_eq!(ran.stdout, "assigned T-1 to c\n");
+    repo.bus(&["validate"]).ok();
+}
+
+#[test]
+fn the_same_assignment_again_changes_nothing() {
+    let repo = Repo::new();
+    repo.by("m", &["assign", "T-1", "--engineer", "a", "--plan", "p-1", "--note", "x"]).ok();
+    let before = repo.state();
+    let ran = assign(&repo, "m", "A").at("2026-03-02T12:00:00Z").ok();
+    assert_eq!((ran.stdout.as_str(), repo.state()), ("T-1 is already assigned to a; nothing to do\n", before));
+    assert_eq!(assign(&repo, "other", "a").ok().stdout, "assigned T-1 to a\n", "another manager's word is another word");
+}
+
+#[test]
+fn the_plan_stays_with_the_task_and_unknown_fields_with_the_record() {
+    let repo = Repo::new();
+    repo.write(
+        FILE,
+        r#"{"assigned_at":"2026-02-01T12:00:00Z","branch":"topic","engineer":"a","manager":"m","note":"old","plan_id":"p-1",
+            "priority":1.50,"tags":{"x":[null]},"task_id":"T-1"}"#,
+    );
+    repo.by("m", &["assign", "T-1", "--engineer", "a", "--note", "new"]).ok();
+    let kept = json!({"assigned_at": NOON, "branch": "topic", "engineer": "a", "manager": "m", "note": "new", "plan_id": "p-1",
+        "tags": {"x": [null]}, "task_id": "T-1"});
+    let without_number = |mut record: Value| {
+        record.as_object_mut().unwrap().remove("priority");
+        record
+    };
+    assert_eq!(without_number(record(&repo)), kept);
+    assert!(repo.read(FILE).contains("\"priority\": 1.50"), "a number keeps its digits");
+    assign(&repo, "m", "b").ok();
+    let record = record(&repo);
+    assert_eq!((&record["plan_id"], &record["branch"], &record["note"]), (&json!("p-1"), &Value::Null, &Value::Null));
+    assert_eq!(record["tags"], json!({"x": [null]}));
+}
+
+#[test]
+fn the_latest_assignment_of_all_worktrees_is_the_one_that_is_followed_up() {
+    let repo = Repo::new();
+    let other = repo.worktree("wt");
+    assign(&repo, "m", "a").at("2026-03-05T12:00:00Z").ok();
+    // Another worktree's clock may be behind: its word is the later one all the same.
+    assign(&repo, "m", "b").within(&other).ok();
+    for folder in [&repo.root(), &other] {
+        repo.by("a", &["claim", "T-1"]).within(folder).fails(3, "assigned-elsewhere");
+    }
+    let ran = assign(&repo, "m", "b").ok();
+    assert_eq!(ran.stdout, "T-1 is already assigned to b; nothing to do\n");
+    assert_eq!(record(&repo)["engineer"], "b", "this worktree has it now, too");
+    assert_eq!(messages(&repo).len(), 2, "and it is one message");
+}
+
+#[test]
+fn unknown_fields_of_the_latest_record_and_of_this_worktrees_are_kept() {
+    let repo = Repo::new();
+    let other = repo.worktree("wt");
+    let line = |day: u8, rest: &str| {
+        format!(r#"{{"assigned_at":"2026-02-0{day}T12:00:00Z","engineer":"a","manager":"m",{rest},"task_id":"T-1"}}"#)
+    };
+    repo.write(FILE, line(1, r#""mine":1,"size":"S""#));
+    fs::create_dir_all(other.join("_bus/assignments")).unwrap();
+    fs::write(other.join(FILE), line(2, r#""theirs":2,"size":"L""#)).unwrap();
+    for engineer in ["a", "b"] {
+        assign(&repo, "m", engineer).ok();
+        let record = record(&repo);
+        assert_eq!((&record["mine"], &record["theirs"], &record["size"]), (&json!(1), &json!(2), &json!("L")), "{engineer}");
+    }
+}
+
+#[test]
+fn the_spelling_that_stands_is_used_and_said() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "Task-1"]).ok();
+    repo.by("m", &["assign", "TASK-1", "--engineer", "b"]).ok().says("the task is spelled `Task-1`");
+    repo.by("m", &["assign", "Task-2", "--engineer", "b"]).ok();
+    repo.by("m", &["assign", "tASK-2", "--engineer", "c"]).ok().says("the task is spelled `Task-2`");
+    let mut names: Vec<_> =
+        fs::read_dir(repo.path("_bus/assignments")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["Task-1.json", "Task-2.json"]);
+    assert!(repo.path("_bus/messages/Task-1.jsonl").exists() && repo.path("_bus/messages/Task-2.jsonl").exists());
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn the_message_of_an_assignment_that_died_is_not_lost_when_another_comes_next() {
+    let repo = Repo::new();
+    assign(&repo, "m", "a").env("BUS_CRASH_AT", "assignment-written").run();
+    assert_eq!(messages(&repo), [Value::Null; 0]);
+    assign(&repo, "m", "b").ok();
+    let summaries: Vec<Value> = messages(&repo).iter().map(|message| message["summary"].clone()).collect();
+    assert_eq!(summaries, ["Assigned T-1 to a", "Assigned T-1 to b"]);
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn an_assignment_that_died_is_finished_by_the_same_assignment() {
+    let end = |repo: &Repo| (repo.read(FILE), repo.read("_bus/messages/T-1.jsonl"));
+    for before in [None, Some("z")] {
+        let stage = || {
+            let repo = Repo::new();
+            before.iter().for_each(|engineer| drop(assign(&repo, "m", engineer).ok()));
+            repo
+        };
+        let whole = stage();
+        assign(&whole, "m", "a").ok();
+        for step in ["file-written-aside", "assignment-written", "line-appended"] {
+            let repo = stage();
+            let died = assign(&repo, "m", "a").env("BUS_CRASH_AT", step).run();
+            assert_eq!(died.status, None, "{step} is never reached:\n{}", died.transcript);
+            // Later, so that only what was written can tell the time of the assignment.
+            let later = if step == "file-written-aside" { NOON } else { "2026-03-01T15:00:00Z" };
+            assign(&repo, "m", "a").at(later).ok();
+            assert_eq!(end(&repo), end(&whole), "after a crash at {step}");
+            let settled = repo.state();
+            assign(&repo, "m", "a").at(later).ok();
+            assert_eq!(repo.state(), settled, "settling twice, after a crash at {step}");
+            assert_eq!(fs::read_dir(repo.path("_bus/assignments")).unwrap().count(), 1, "nothing is left lying about");
+            repo.bus(&["doctor"]).ok();
+        }
+    }
+}
