@@ -2,9 +2,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
-mod assign;
 #[cfg(unix)]
 mod altered;
+mod assign;
 mod ci_scripts;
 mod claims;
 #[cfg(unix)]
