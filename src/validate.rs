@@ -185,9 +185,8 @@ impl Run<'_> {
 
     /// Checks that the bytes that are judged here are those that are merged.
     fn check_altered(&self, findings: &mut Findings, delta: &Delta<'_>, touched: &HashSet<&str>) -> Result<(), Error> {
-        let (root, paths) = (self.repo.root(), self.readable(touched).map(|(path, _)| path));
-        let paths: Vec<&str> = paths.collect();
-        let suspects: Vec<&str> = paths.iter().copied().filter(|path| may_be_altered(root, path)).collect();
+        let paths: Vec<&str> = self.readable(touched).map(|(path, _)| path).collect();
+        let suspects = may_be_altered(self.repo.root(), &paths);
         let named: HashSet<&str> = self.repo.with_attributes(&ALTERING, &suspects)?.into_iter().collect();
         for path in paths {
             let what = match named.contains(path) {

@@ -133,19 +133,28 @@ impl Fault {
     #[must_use]
     pub fn position_in(&self, record: &Places<'_>) -> Position {
         match self {
-            Self::Syntax { at, .. }
-            | Self::CutOff { at }
-            | Self::InvalidUtf8 { at }
-            | Self::Nul { at }
-            | Self::DuplicateKey { at, .. }
-            | Self::SecondValue { at }
-            | Self::MergeConflict { at } => *at,
+            Self::MergeConflict { at } => *at,
             Self::Inside { list, number, fault } => {
                 let item = [Step::Key(list), Step::Item(number - 1)];
                 let field = fault.field().map(Step::Key);
                 record.locate(&item.into_iter().chain(field).collect::<Vec<_>>())
             }
-            _ => self.field().map_or(Position::START, |field| record.locate(&[Step::Key(field)])),
+            _ => {
+                self.met_at().unwrap_or_else(|| self.field().map_or(Position::START, |field| record.locate(&[Step::Key(field)])))
+            }
+        }
+    }
+
+    /// Where the reader stopped, where the bytes are no strict JSON.
+    const fn met_at(&self) -> Option<Position> {
+        match self {
+            Self::Syntax { at, .. }
+            | Self::CutOff { at }
+            | Self::InvalidUtf8 { at }
+            | Self::Nul { at }
+            | Self::DuplicateKey { at, .. }
+            | Self::SecondValue { at } => Some(*at),
+            _ => None,
         }
     }
 
@@ -173,19 +182,8 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.describe(f)?;
-        match self {
-            Self::Syntax { at, .. }
-            | Self::CutOff { at }
-            | Self::InvalidUtf8 { at }
-            | Self::Nul { at }
-            | Self::DuplicateKey { at, .. }
-            | Self::SecondValue { at }
-                if !f.alternate() =>
-            {
-                write!(f, " (column {})", at.column)
-            }
-            _ => Ok(()),
-        }
+        let at = self.met_at().filter(|_| !f.alternate());
+        at.map_or(Ok(()), |at| write!(f, " (column {})", at.column))
     }
 }
 

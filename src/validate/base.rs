@@ -190,13 +190,16 @@ impl Delta<'_> {
 /// The attributes by which git changes a file on its way (gitattributes(5)).
 pub(super) const ALTERING: [&str; 3] = ["ident", "filter", "working-tree-encoding"];
 
-/// Whether an attributes file above the file at `path` has a word of those that could change it.
-pub(super) fn may_be_altered(root: &Path, path: &str) -> bool {
-    let names = |folder: &Path| {
+/// Those of `paths` that have an attributes file above them with a word of what could change them. Each is read once.
+pub(super) fn may_be_altered<'a>(root: &Path, paths: &[&'a str]) -> Vec<&'a str> {
+    let above = |path: &'a str| Path::new(path).ancestors().skip(1);
+    let folders: HashSet<&Path> = paths.iter().copied().flat_map(above).collect();
+    let names = |folder: &&Path| {
         let text = std::fs::read(root.join(folder).join(".gitattributes")).unwrap_or_default();
         ALTERING.iter().any(|word| memchr::memmem::find(&text, word.as_bytes()).is_some())
     };
-    Path::new(path).ancestors().skip(1).any(names)
+    let naming: HashSet<&Path> = folders.into_iter().filter(names).collect();
+    paths.iter().copied().filter(|path| above(path).any(|folder| naming.contains(folder))).collect()
 }
 
 /// The bytes with the line endings that git keeps.

@@ -52,12 +52,18 @@ impl Run<'_> {
         }
         let known: HashMap<&str, Arc<HashSet<u64>>> = known.into_iter().map(|(name, lines)| (name, Arc::new(lines))).collect();
         let mut in_log = InLog::new();
+        let mut now: HashMap<&str, Vec<u64>> = HashMap::new();
         for file in files.iter_mut() {
             file.known.lines = known.get(whole(file.kind, &file.path)).cloned().unwrap_or_default();
-            if file.kind == Kind::Log {
-                in_log.entry(stem_of(&file.path).to_ascii_lowercase()).or_default().extend(self.lines_now(&file.path)?);
-            }
         }
+        for file in files.iter() {
+            let lines = self.lines_now(&file.path)?;
+            if file.kind == Kind::Log {
+                in_log.entry(stem_of(&file.path).to_ascii_lowercase()).or_default().extend(&lines);
+            }
+            now.insert(&file.path, lines);
+        }
+        let logs = || files.iter().filter(|file| file.kind == Kind::Log).map(|file| file.path.as_str());
         let mut told: HashMap<&str, HashSet<u64>> = HashMap::new();
         for before in &befores {
             let bytes = self.history.read(before.blob)?;
@@ -67,12 +73,11 @@ impl Run<'_> {
                 true => lines.compare_with_nothing(findings, self.secret, in_log),
                 false => {
                     let told = told.entry(before.path).or_default();
-                    lines.compare(findings, self.secret, &self.lines_now(before.path)?, in_log, told);
+                    lines.compare(findings, self.secret, &now[before.path], in_log, told);
                 }
             }
-            let others = files.iter().filter(|file| file.path != before.path && file.kind == Kind::Log);
-            for (file, in_log) in others.filter_map(|file| Some((file, in_log?))) {
-                lines.compare_moved(findings, self.secret, in_log, &file.path, &self.lines_now(&file.path)?);
+            for (path, in_log) in logs().filter(|path| *path != before.path).filter_map(|path| Some((path, in_log?))) {
+                lines.compare_moved(findings, self.secret, in_log, path, &now[path]);
             }
         }
         Ok(())

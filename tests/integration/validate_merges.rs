@@ -122,9 +122,9 @@ fn a_branch_that_goes_on_after_its_squash_merge_is_sound() {
     }
 }
 
-#[test]
-fn a_criss_cross_is_sound_against_all_that_it_grew_from() {
-    let fork = Fork::new("per-agent");
+/// Two branches that merged each other's old tips, then appended, then met; and those old tips.
+fn criss_cross(layout: &str) -> (Fork, String, String) {
+    let fork = Fork::new(layout);
     let [one, two] = [0, 1].map(|side| fork.git(side, &["rev-parse", "HEAD"]).trim().to_owned());
     fork.git(0, &["merge", "--quiet", "--no-edit", &two]);
     fork.git(1, &["merge", "--quiet", "--no-edit", &one]);
@@ -133,6 +133,12 @@ fn a_criss_cross_is_sound_against_all_that_it_grew_from() {
     fork.is_sound(0, &["main", "two", &one, &two]);
     fork.is_sound(1, &["main", "one", &one, &two]);
     fork.git(0, &["merge", "--quiet", "--no-edit", "two"]);
+    (fork, one, two)
+}
+
+#[test]
+fn a_criss_cross_is_sound_against_all_that_it_grew_from() {
+    let (fork, one, two) = criss_cross("per-agent");
     fork.is_sound(0, &["main", "two", &one, &two, "HEAD^1", "HEAD^2"]);
     fork.has(0, &["a", "b", "c", "d"]);
 }
@@ -140,15 +146,7 @@ fn a_criss_cross_is_sound_against_all_that_it_grew_from() {
 /// Two files of one log cannot be in the orders of two branches that each put the other's lines behind its own.
 #[test]
 fn a_criss_cross_of_one_log_keeps_the_lines_that_both_grew_from_in_order() {
-    let fork = Fork::new("single");
-    let [one, two] = [0, 1].map(|side| fork.git(side, &["rev-parse", "HEAD"]).trim().to_owned());
-    fork.git(0, &["merge", "--quiet", "--no-edit", &two]);
-    fork.git(1, &["merge", "--quiet", "--no-edit", &one]);
-    fork.append(0, "c");
-    fork.append(1, "d");
-    fork.is_sound(0, &["main", "two", &one, &two]);
-    fork.is_sound(1, &["main", "one", &one, &two]);
-    fork.git(0, &["merge", "--quiet", "--no-edit", "two"]);
+    let (fork, one, two) = criss_cross("single");
     fork.is_sound(0, &["main", &one, &two]);
     fork.has(0, &["a", "b", "c", "d"]);
     // Whose order it took is git's choice.
