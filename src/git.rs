@@ -5,12 +5,16 @@ mod child;
 mod committed;
 mod error;
 mod history;
+mod landing;
 mod repository;
+mod trunk;
 
 pub use chain::{Link, RefName, Tip};
 pub use error::Error;
 pub use history::{History, Indexed, TreeFile, blob_id};
+pub use landing::{Landed, Landing};
 pub use repository::{Repository, Worktree};
+pub use trunk::{Ahead, Branches, MAX_AHEAD, Trunk};
 
 /// The name of a git object.
 pub type ObjectId = gix::ObjectId;

@@ -20,6 +20,8 @@ mod mark;
 mod place;
 mod read_marks;
 mod replace;
+mod scan;
+mod tally;
 mod union;
 
 pub use append::{append, close_line, is_cut_off, put_back, recently_has};
@@ -37,6 +39,8 @@ pub use mark::{first_seen, is_younger, last_touched, stamp, touch};
 pub use place::Place;
 pub use read_marks::ReadMarks;
 pub use replace::{create, is_program, replace, replace_program};
+pub use scan::{Counts, Line, on_all_cores, scan};
+pub use tally::{AgentTally, Tally, Window};
 pub use union::{BadLine, Direction, Entry, Faults, Union};
 
 /// How much of a file's end is searched for what may have been written lately (design, sections 3 and 8).

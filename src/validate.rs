@@ -10,7 +10,6 @@ mod format;
 mod handover;
 mod hashes;
 mod history;
-mod lines;
 mod logs;
 mod plans;
 mod records;
@@ -29,7 +28,7 @@ use records::Surroundings;
 
 use crate::git::{Error as GitError, History, ObjectId, Repository};
 use crate::record::AgentId;
-use crate::store::{Error as StoreError, Verb};
+use crate::store::{Error as StoreError, Verb, on_all_cores};
 
 pub use error::Error;
 pub use finding::{Finding, Place, Report, SHOWN, Selection};
@@ -209,7 +208,7 @@ impl Run<'_> {
         let around = Surroundings::new(self.repo.root(), self.found);
         let records: Vec<_> = self.readable(&changes.news).filter(|(_, kind)| !kind.is_lines()).collect();
         let start = || findings.sister();
-        let sisters = lines::on_all_cores(records.len(), start, |findings, number| {
+        let sisters = on_all_cores(records.len(), start, |findings, number| {
             let (path, kind) = records[number];
             records::check(findings, &around, path, kind)
         })?;

@@ -194,6 +194,7 @@ impl Bus {
             release_note: None,
             expires_at: ttl.map(|ttl| now.after(ttl.get())),
             base: self.repo.head().map(|head| head.to_string()),
+            head: None,
             session_id: None,
             lineage: before.map_or_else(Vec::new, |before| lineage(before, ended, &who.agent, now)),
             confirmed: None,
@@ -225,6 +226,8 @@ impl Bus {
         }
         next.released_at = Some(now);
         next.expires_at = None;
+        // Branches are deleted once they are merged; the report still tells by this whether the work has landed.
+        next.head = self.repo.branch_tip(&claim.branch).map(|head| head.to_string());
         if !who.owns(claim) {
             next.released_by = Some(who.agent.clone());
             next.release_note.clone_from(&request.force);

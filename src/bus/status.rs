@@ -1,13 +1,13 @@
 //! Who does what: all claims, the same from every worktree, and the latest events.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::liveness::LastEvents;
 use super::messaging::Channel;
 use super::view::{ClaimFiles, View};
-use super::{Bus, Error, Filter, Liveness, Signs};
-use crate::record::{AgentId, Claim, Config, Event, Status, TaskId, Timestamp};
+use super::{Bus, ComparedWith, Error, Filter, Liveness, Seen, Signs};
+use crate::record::{AgentId, Assignment, Claim, Config, Event, Status, TaskId, Timestamp};
 use crate::store::Faults;
 
 /// What `bus status` asks for.
@@ -23,6 +23,8 @@ pub struct StatusQuery {
     pub since: Option<Timestamp>,
     /// How long a claim may be silent, in the place of what the policy says.
     pub stale_after: Option<Duration>,
+    /// Look at the branches as well, and at assignments.
+    pub long: bool,
 }
 
 /// How a claim stands.
@@ -40,11 +42,13 @@ pub enum ClaimState {
     Released,
     /// The task is finished.
     Done,
+    /// The task is finished, and the default branch has the work. Only who looks at the branches knows.
+    Landed,
 }
 
 impl ClaimState {
     /// All of them, those that need somebody's eye first.
-    pub const ALL: [Self; 6] = [Self::Active, Self::Paused, Self::Stale, Self::Expired, Self::Released, Self::Done];
+    pub const ALL: [Self; 7] = [Self::Active, Self::Paused, Self::Stale, Self::Expired, Self::Released, Self::Done, Self::Landed];
 
     /// The word for it.
     #[must_use]
@@ -56,6 +60,7 @@ impl ClaimState {
             Self::Expired => "expired",
             Self::Released => "released",
             Self::Done => "done",
+            Self::Landed => "landed",
         }
     }
 
@@ -80,6 +85,16 @@ pub struct ClaimStatus {
     pub state: ClaimState,
     /// The last sign of its owner's life.
     pub last_seen: Option<Timestamp>,
+    /// What git shows of its branch, where that was asked for.
+    pub seen: Option<Seen>,
+}
+
+impl ClaimStatus {
+    /// Whether the fleet has not confirmed it yet.
+    #[must_use]
+    pub fn is_unconfirmed(&self) -> bool {
+        self.claim.confirmed == Some(false)
+    }
 }
 
 /// What `bus status` shows.
@@ -87,6 +102,10 @@ pub struct ClaimStatus {
 pub struct StatusReport {
     /// The claims: live ones first, the youngest first among each.
     pub claims: Vec<ClaimStatus>,
+    /// The tasks that wait for their engineers: assigned, and neither claimed nor finished. Where that was asked for.
+    pub waiting: Vec<Assignment>,
+    /// What the branches were compared with, where that was asked for and there is a default branch.
+    pub compared_with: Option<ComparedWith>,
     /// The latest events, oldest first.
     pub events: Vec<Event>,
     /// What could not be read: a task and why.
@@ -113,13 +132,16 @@ impl Bus {
             Err(error) => (Config::default().stale_after.get(), Some(error)),
         };
         let stale_after = query.stale_after.unwrap_or(stale_after);
-        let mut claims = Vec::new();
+        let (mut claims, mut taken) = (Vec::new(), HashSet::new());
         let (mut unreadable, mut damaged) = (Vec::new(), Vec::new());
         let mut events = LastEvents::default();
         let files = self.claim_files();
         for task in self.tasks(&files)? {
             match self.view_by(&task, Some(&files)) {
                 Ok(view) => {
+                    if view.claim().is_some_and(|claim| claim.status != Status::Released) {
+                        taken.insert(view.task.clone());
+                    }
                     claims.extend(self.claim_status(&view, query, stale_after, &mut events)?);
                     let name = view.name.as_str().to_owned();
                     let nothing_else = view.claim().is_none();
@@ -129,13 +151,21 @@ impl Bus {
                         damage => damaged.extend(damage.or(view.bad_file)),
                     }
                 }
-                Err(error) => unreadable.push((task, error)),
+                Err(error) => {
+                    taken.insert(task.clone());
+                    unreadable.push((task, error));
+                }
             }
         }
         claims.sort_by(|a, b| {
             let key = |status: &ClaimStatus| (!status.claim.status.is_live(), std::cmp::Reverse(last_change(&status.claim)));
             key(a).cmp(&key(b)).then_with(|| a.claim.task_id.cmp(&b.claim.task_id))
         });
+        let (mut waiting, mut compared_with) = (Vec::new(), None);
+        if query.long {
+            compared_with = self.look_at_branches(&mut claims)?;
+            waiting = self.waiting(&taken, query, &mut damaged)?;
+        }
         let filter = Filter { agents: query.agents.clone(), since: query.since, ..Filter::default() };
         let mut feed = self.feed(filter, query.limit, false)?;
         let mut latest = Vec::new();
@@ -143,7 +173,38 @@ impl Bus {
             latest.push(event);
         }
         let bad_lines = feed.into_faults();
-        Ok(StatusReport { claims, events: latest, unreadable, damaged, bad_lines, config_fault, generated_at: self.clock.now() })
+        let generated_at = self.clock.now();
+        Ok(StatusReport {
+            claims,
+            waiting,
+            compared_with,
+            events: latest,
+            unreadable,
+            damaged,
+            bad_lines,
+            config_fault,
+            generated_at,
+        })
+    }
+
+    /// The assignments of tasks that are not `taken`: neither claimed nor finished. Those that cannot be read are `damaged`.
+    fn waiting(&self, taken: &HashSet<TaskId>, query: &StatusQuery, damaged: &mut Vec<Error>) -> Result<Vec<Assignment>, Error> {
+        let wanted = |engineer: &AgentId| query.agents.is_empty() || query.agents.contains(engineer);
+        let mut waiting = Vec::new();
+        for task in self.assigned_tasks() {
+            match self.latest_assignment(&task) {
+                Ok(Some(found)) if !taken.contains(&task) && found.engineer.as_ref().is_some_and(wanted) => waiting.push(found),
+                Ok(_) => {}
+                Err(error @ Error::Malformed { .. }) => damaged.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// The tasks that have an assignment in any worktree.
+    pub(super) fn assigned_tasks(&self) -> BTreeSet<TaskId> {
+        self.layouts().flat_map(|layout| super::view::ids(layout.assignments(), |_| true)).collect()
     }
 
     fn claim_status(
@@ -158,7 +219,7 @@ impl Bus {
         };
         let Some(claim) = view.claim().filter(wanted) else { return Ok(None) };
         let (state, signs) = self.state_of(view, claim.status, stale_after, events)?;
-        Ok(Some(ClaimStatus { claim: claim.clone(), state, last_seen: signs.last(self.clock.now()) }))
+        Ok(Some(ClaimStatus { claim: claim.clone(), state, last_seen: signs.last(self.clock.now()), seen: None }))
     }
 
     /// How the claim of `view` stands, whose status is `status`, and the signs of its owner's life.
@@ -192,7 +253,7 @@ impl Bus {
     /// [`Error::Git`] where the refs cannot be read.
     pub fn known_tasks(&self) -> Result<BTreeSet<TaskId>, Error> {
         let mut tasks = self.tasks(&self.claim_files())?;
-        tasks.extend(self.layouts().flat_map(|layout| super::view::ids(layout.assignments(), |_| true)));
+        tasks.extend(self.assigned_tasks());
         tasks.extend(self.channels().filter_map(|channel| match channel {
             Channel::Task(task) => Some(task),
             Channel::Inbox(_) => None,

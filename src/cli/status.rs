@@ -60,6 +60,7 @@ pub(super) fn run(context: &Context, args: &StatusArgs, output: &mut Output) -> 
         limit: Some(args.limit).filter(|limit| *limit > 0),
         since: args.since.map(|when| when.resolve(context.clock.now())),
         stale_after: args.stale_after.map(Span::get),
+        long: false,
     };
     let report = bus.status(&query)?;
     output.document(&document(&report, &query));

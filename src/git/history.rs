@@ -13,7 +13,7 @@ use super::{Error, ObjectId, Repository};
 
 /// The history of a repository.
 pub struct History {
-    repo: gix::Repository,
+    pub(super) repo: gix::Repository,
 }
 
 /// A file in a commit.
@@ -146,9 +146,18 @@ impl History {
     ///
     /// [`Error::Store`] where the refs cannot be read.
     pub fn refs(&self) -> Result<BTreeMap<String, ObjectId>, Error> {
+        self.refs_below("refs/")
+    }
+
+    /// The refs whose names begin with `prefix`, and the commits that they are at, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the refs cannot be read.
+    pub fn refs_below(&self, prefix: &str) -> Result<BTreeMap<String, ObjectId>, Error> {
         let refused = |error: &(dyn std::error::Error + 'static)| store("read", "the refs", error);
         let platform = self.repo.references().map_err(|error| refused(&error))?;
-        let all = platform.all().map_err(|error| refused(&error))?;
+        let all = platform.prefixed(prefix).map_err(|error| refused(&error))?;
         let mut refs = BTreeMap::new();
         for mut reference in all.flatten() {
             let name = reference.name().as_bstr().to_string();

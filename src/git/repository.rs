@@ -167,8 +167,14 @@ impl Repository {
     /// Whether there is a branch called `name`.
     #[must_use]
     pub fn has_branch(&self, name: &str) -> bool {
+        self.branch_tip(name).is_some()
+    }
+
+    /// The commit that the branch called `name` is at; none where there is no such branch.
+    #[must_use]
+    pub fn branch_tip(&self, name: &str) -> Option<ObjectId> {
         let name = format!("refs/heads/{name}");
-        self.refs.try_find(name.as_str()).is_ok_and(|branch| branch.is_some())
+        self.refs.try_find(name.as_str()).ok().flatten()?.target.try_into_id().ok()
     }
 
     /// Whether git would take `name` for the name of a branch.

@@ -223,6 +223,8 @@ pub struct Claim {
     pub expires_at: Option<Timestamp>,
     /// The commit that HEAD was at when the task was claimed.
     pub base: Option<String>,
+    /// The commit that the branch was at when the claim ended; none where there was no such branch.
+    pub head: Option<String>,
     /// The session that claimed it.
     pub session_id: Option<String>,
     /// The earlier claims of the task, oldest first.
@@ -274,6 +276,7 @@ impl Claim {
         let release_note = fields.optional_text("release_note");
         let expires_at = fields.optional_time("expires_at");
         let base = fields.optional_text("base");
+        let head = fields.optional_text("head");
         let session_id = fields.optional_text("session_id");
         let lineage = fields.objects("lineage", PastClaim::read);
         let confirmed = confirmed(fields);
@@ -293,6 +296,7 @@ impl Claim {
             release_note: release_note?,
             expires_at: expires_at?,
             base: base?,
+            head: head?,
             session_id: session_id?,
             lineage: lineage?.into_iter().map(|(past, extra)| PastClaim { extra, ..past }).collect(),
             confirmed: confirmed?,
@@ -319,6 +323,7 @@ impl Claim {
         put(&mut object, "release_note", self.release_note.as_ref());
         put(&mut object, "expires_at", self.expires_at);
         put(&mut object, "base", self.base.as_ref());
+        put(&mut object, "head", self.head.as_ref());
         put(&mut object, "session_id", self.session_id.as_ref());
         put(&mut object, "claim_id", self.claim_id.as_ref());
         put(&mut object, "origin", self.origin.as_ref());

@@ -1,4 +1,5 @@
-//! Tells at a glance, without building anything, that a line is a sound event: for the validator, which reads millions.
+//! Tells at a glance, without building anything, that a line is a sound event: for the validator and the report, which read
+//! millions.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,6 +20,12 @@ pub struct Glance<'a> {
     pub id: Option<Cow<'a, str>>,
     /// Who logged it.
     pub agent_id: Cow<'a, str>,
+    /// When.
+    pub ts: Timestamp,
+    /// What sort of event.
+    pub event: Cow<'a, str>,
+    /// The task.
+    pub task_id: Option<Cow<'a, str>>,
 }
 
 impl<'a> Glance<'a> {
@@ -46,7 +53,7 @@ impl<'de> Visitor<'de> for Look {
         let mut seen = 0_u16;
         let mut others: [&str; OTHERS] = [""; OTHERS];
         let mut count = 0;
-        let (mut id, mut agent_id) = (None, None);
+        let (mut id, mut agent_id, mut event, mut task_id, mut ts) = (None, None, None, None, None);
         while let Some(key) = entries.next_key::<&'de str>()? {
             let Some(field) = CORE_FIELDS.iter().position(|field| *field == key) else {
                 if count == OTHERS || others.contains(&key) || key.is_empty() || key == NUMBER_KEY {
@@ -64,19 +71,19 @@ impl<'de> Visitor<'de> for Look {
             match key {
                 "agent_id" => agent_id = Some(entries.next_value_seed(Text).and_then(|text| checked(text, is_id::<Agent>))?),
                 "id" => id = Some(entries.next_value_seed(Text).and_then(|text| checked(text, |text| !text.is_empty()))?),
-                "event" => entries.next_value_seed(Check(is_id::<Kind>))?,
-                "task_id" => entries.next_value_seed(Check(is_id::<Task>))?,
+                "event" => event = Some(entries.next_value_seed(Text).and_then(|text| checked(text, is_id::<Kind>))?),
+                "task_id" => task_id = Some(entries.next_value_seed(Text).and_then(|text| checked(text, is_id::<Task>))?),
                 "plan_id" => entries.next_value_seed(Check(is_id::<Plan>))?,
                 "summary" => entries.next_value_seed(Check(|text: &str| !text.is_empty()))?,
-                "ts" => entries.next_value_seed(Check(|text: &str| text.parse::<Timestamp>().is_ok()))?,
+                "ts" => ts = Some(entries.next_value_seed(Text)?.parse::<Timestamp>().map_err(|_| unsure())?),
                 "severity" => entries.next_value_seed(Check(|text: &str| text.parse::<Severity>().is_ok()))?,
                 "receipts" => entries.next_value_seed(Texts)?,
                 _ => entries.next_value_seed(Check(|_: &str| true))?,
             }
         }
         let has = |field: &str| CORE_FIELDS.iter().position(|core| *core == field).is_some_and(|bit| seen & (1 << bit) != 0);
-        match agent_id {
-            Some(agent_id) if has("event") && has("summary") && has("ts") => Ok(Glance { id, agent_id }),
+        match (agent_id, event, ts) {
+            (Some(agent_id), Some(event), Some(ts)) if has("summary") => Ok(Glance { id, agent_id, ts, event, task_id }),
             _ => Err(unsure()),
         }
     }
@@ -169,7 +176,10 @@ mod tests {
     #[test]
     fn a_line_of_our_own_needs_no_closer_look() {
         let line = r#"{"agent_id":"codex-1","branch":"agent/codex-1/x","event":"note","id":"1","mine":"x","plan_id":"P","pr":"7","receipts":["a","\n"],"session_id":"s","severity":"low","summary":"a\"b","task_id":"Q-1","ts":"2025-09-17T23:17:52Z"}"#;
-        assert_eq!(Glance::at(line.as_bytes()), Some(Glance { id: Some("1".into()), agent_id: "codex-1".into() }));
+        let ts = "2025-09-17T23:17:52Z".parse().unwrap();
+        let (event, task_id) = ("note".into(), Some("Q-1".into()));
+        let glance = Glance { id: Some("1".into()), agent_id: "codex-1".into(), ts, event, task_id };
+        assert_eq!(Glance::at(line.as_bytes()), Some(glance));
         assert!(Glance::at(line.replace("\"mine\":\"x\"", "\"mine\":{\"a\":1,\"a\":1}").as_bytes()).is_none());
     }
 
@@ -204,6 +214,8 @@ mod tests {
                     let event = event.unwrap();
                     prop_assert_eq!(event.id.as_deref(), glance.id.as_deref());
                     prop_assert_eq!(event.agent_id.as_str(), &*glance.agent_id);
+                    prop_assert_eq!((event.ts, event.event.as_str()), (glance.ts, &*glance.event));
+                    prop_assert_eq!(event.task_id.as_ref().map(|task| task.as_str()), glance.task_id.as_deref());
                 }
             }
         }

@@ -41,9 +41,13 @@ impl Namer {
     }
 
     pub(super) fn hashes(&self, line: &[u8]) -> Hashes {
-        let content = self.hash(line);
         let id = serde_json::from_slice::<Named>(line).ok().and_then(|named| named.id).filter(|id| !id.is_empty());
-        (id.map_or(content, |id| self.hash(id.as_bytes())), content)
+        (self.name(id.as_deref(), line), self.hash(line))
+    }
+
+    /// The hash of what a line is known by: its id, or else its bytes.
+    pub(super) fn name(&self, id: Option<&str>, line: &[u8]) -> u64 {
+        self.hash(id.map_or(line, str::as_bytes))
     }
 
     fn hash(&self, bytes: &[u8]) -> u64 {

@@ -10,11 +10,10 @@ use super::faults::in_line;
 use super::files::{Kind, stem_of};
 use super::finding::{Findings, Place};
 use super::hashes::Secret;
-use super::lines::{Counts, Line, scan};
 use super::rule::Rule;
 use crate::record::json::{MAX_LINE, Object, parse_line};
 use crate::record::{AgentId, Event, Fault, Glance, Message, Refusal};
-use crate::store::Error;
+use crate::store::{Counts, Error, Line, scan};
 
 /// A file of lines that is looked at.
 #[derive(Debug)]

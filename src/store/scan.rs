@@ -5,8 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::{Error, Verb};
 use crate::record::json::MAX_LINE;
-use crate::store::{Error, Verb};
 
 /// How much a thread takes at a time, in bytes.
 const PART: u64 = 1024 * 1024;
@@ -16,39 +16,40 @@ const MAX_THREADS: usize = 8;
 
 /// A line of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub struct Line<'a> {
     /// Which file.
-    pub(super) file: usize,
-    /// In which part of it the line begins, and which line of that part it is, from 1.
-    pub(super) part: usize,
-    pub(super) number: usize,
+    pub file: usize,
+    /// In which part of it the line begins.
+    pub part: usize,
+    /// Which line of that part it is, from 1.
+    pub number: usize,
     /// Where it begins, in bytes.
-    pub(super) offset: u64,
+    pub offset: u64,
     /// Its bytes without the newline; only the first [`MAX_LINE`] and one more where it is longer.
-    pub(super) bytes: &'a [u8],
+    pub bytes: &'a [u8],
     /// Whether a newline ends it, or it is too long to tell.
-    pub(super) ended: bool,
+    pub ended: bool,
 }
 
 impl Line<'_> {
     /// Whether it has more bytes than a line may have.
-    pub(super) const fn is_too_long(&self) -> bool {
+    pub const fn is_too_long(&self) -> bool {
         self.bytes.len() > MAX_LINE
     }
 
     /// Whether there is nothing in it.
-    pub(super) fn is_blank(&self) -> bool {
+    pub fn is_blank(&self) -> bool {
         self.bytes.trim_ascii().is_empty()
     }
 }
 
 /// How many lines each part of each file has.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Counts(Vec<Vec<usize>>);
+pub struct Counts(Vec<Vec<usize>>);
 
 impl Counts {
     /// The number, from the start of file `file`, of the line `number` of its part `part`.
-    pub(super) fn line(&self, file: usize, part: usize, number: usize) -> usize {
+    pub fn line(&self, file: usize, part: usize, number: usize) -> usize {
         self.0[file][..part].iter().sum::<usize>() + number
     }
 }
@@ -58,7 +59,7 @@ impl Counts {
 /// # Errors
 ///
 /// The first error that `work` returns.
-pub(super) fn on_all_cores<T: Send, E: Send>(
+pub fn on_all_cores<T: Send, E: Send>(
     count: usize,
     start: impl Fn() -> T + Sync,
     work: impl Fn(&mut T, usize) -> Result<(), E> + Sync,
@@ -94,7 +95,7 @@ pub(super) fn on_all_cores<T: Send, E: Send>(
 /// # Errors
 ///
 /// [`Error::Io`] where a file cannot be read.
-pub(super) fn scan<T: Send>(
+pub fn scan<T: Send>(
     files: &[PathBuf],
     start: impl Fn() -> T + Sync,
     look: impl Fn(&mut T, &Line<'_>) + Sync,

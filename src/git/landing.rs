@@ -1,0 +1,259 @@
+//! Whether the default branch has what a branch has: by a merge, or by commits that say the same (a squash).
+//!
+//! A squash merge leaves no trace of the branch. What it leaves is a commit of the default branch that changes the branch's
+//! files as the branch did: to the same bytes, or by the same lines (others may have changed the rest of the file meanwhile).
+
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+
+use gix::objs::tree::EntryKind;
+
+use super::error::store;
+use super::trunk::{Ahead, Trunk};
+use super::{Error, History, ObjectId};
+
+/// How many commits of the default branch are looked at for what a branch has, the youngest first.
+const MAX_COMMITS: usize = 5000;
+
+/// How many files a branch may have changed and still be looked for.
+const MAX_FILES: usize = 2000;
+
+/// The largest file whose lines are compared, in bytes; of a larger one only the whole.
+const MAX_BLOB: u64 = 4 * 1024 * 1024;
+
+/// The folders of the bus itself: what stands there is merged line by line, and is not the work.
+const STATE: [&str; 4] = ["_bus", "_plans", "_report", "queue"];
+
+/// How the default branch has a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Landed {
+    /// The commit itself.
+    Merged,
+    /// What it says, in this commit.
+    Squashed(ObjectId),
+}
+
+/// How a commit stands to the default branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Landing {
+    /// How far it is away.
+    pub ahead: Ahead,
+    /// Whether the default branch has it.
+    pub landed: Option<Landed>,
+}
+
+/// What changed in some files: by path, the blob before and the one after.
+type Changes = BTreeMap<String, (Option<ObjectId>, Option<ObjectId>)>;
+
+/// A branch that is looked for in the default branch.
+struct Sought {
+    tip: ObjectId,
+    base: ObjectId,
+    base_time: i64,
+    changes: Changes,
+}
+
+impl Trunk<'_> {
+    /// How each of `tips` stands to the default branch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the history cannot be read.
+    pub fn landings(&mut self, tips: impl IntoIterator<Item = ObjectId>) -> Result<HashMap<ObjectId, Landing>, Error> {
+        let mut landings = HashMap::new();
+        let mut sought = Vec::new();
+        for tip in tips {
+            let Entry::Vacant(vacant) = landings.entry(tip) else { continue };
+            let ahead = self.ahead(tip)?;
+            let landed = (ahead.commits == 0).then_some(Landed::Merged);
+            vacant.insert(Landing { ahead, landed });
+            if landed.is_none() {
+                sought.extend(self.sought(tip, ahead)?);
+            }
+        }
+        self.seek(sought, |tip, commit| {
+            landings.entry(tip).and_modify(|landing| landing.landed = Some(Landed::Squashed(commit)));
+        })?;
+        Ok(landings)
+    }
+
+    /// What to look for, of a branch; nothing where it has changed nothing but the bus, or too much.
+    fn sought(&self, tip: ObjectId, ahead: Ahead) -> Result<Option<Sought>, Error> {
+        let Some(base) = ahead.base else { return Ok(None) };
+        let changes = self.history.changes(Some(base), tip, &|path| !STATE.contains(&path))?;
+        let base_time = self.history.time_of(base)?;
+        Ok(changes.filter(|changes| !changes.is_empty()).map(|changes| Sought { tip, base, base_time, changes }))
+    }
+
+    /// Goes through the default branch's own commits, and tells which of them has what is `sought`.
+    fn seek(&self, mut sought: Vec<Sought>, mut found: impl FnMut(ObjectId, ObjectId)) -> Result<(), Error> {
+        let mut wanted = Wanted::of(&sought);
+        let mut lines = Lines { history: self.history, known: HashMap::new() };
+        let mut next = Some(self.tip);
+        for _ in 0..MAX_COMMITS {
+            let Some(commit) = next else { return Ok(()) };
+            let time = self.history.time_of(commit)?;
+            let before = sought.len();
+            sought.retain(|branch| branch.base != commit && branch.base_time <= time);
+            if sought.is_empty() {
+                return Ok(());
+            }
+            if sought.len() < before {
+                wanted = Wanted::of(&sought);
+            }
+            next = self.history.parents(commit)?.first().copied().filter(|parent| self.history.repo.has_object(parent));
+            let Some(changes) = self.history.changes(next, commit, &|path| wanted.has(path))? else { continue };
+            if changes.is_empty() {
+                continue;
+            }
+            let mut left = Vec::new();
+            for branch in sought {
+                match lines.has_all(commit, &changes, &branch)? {
+                    true => found(branch.tip, commit),
+                    false => left.push(branch),
+                }
+            }
+            sought = left;
+        }
+        Ok(())
+    }
+}
+
+/// The files that anybody looks for, and the folders that lead to them.
+struct Wanted(HashSet<String>);
+
+impl Wanted {
+    fn of(sought: &[Sought]) -> Self {
+        let paths = sought.iter().flat_map(|branch| branch.changes.keys());
+        let with_folders = paths.flat_map(|path| path.match_indices('/').map(|(end, _)| &path[..end]).chain([path.as_str()]));
+        Self(with_folders.map(str::to_owned).collect())
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.0.contains(path)
+    }
+}
+
+/// Which lines a change takes out and puts in, as a hash; none where only their order changes, or nobody can tell.
+type LineChange = Option<u64>;
+
+/// Compares changes by their lines.
+struct Lines<'h> {
+    history: &'h History,
+    known: HashMap<(Option<ObjectId>, Option<ObjectId>), LineChange>,
+}
+
+impl Lines<'_> {
+    /// Whether `commit`, which makes `changes`, has all that `branch` has changed.
+    fn has_all(&mut self, commit: ObjectId, changes: &Changes, branch: &Sought) -> Result<bool, Error> {
+        let mut untouched = Vec::new();
+        let mut any = false;
+        for (path, change) in &branch.changes {
+            match changes.get(path) {
+                None => untouched.push((path, change.1)),
+                Some(made) if made.1 == change.1 || self.is_same(*made, *change) => any = true,
+                Some(_) => return Ok(false),
+            }
+        }
+        // The commit that brings the last part of it brings the whole.
+        for (path, after) in untouched {
+            if !any || self.history.blob_in(commit, path)? != after {
+                return Ok(false);
+            }
+        }
+        Ok(any)
+    }
+
+    fn is_same(&mut self, one: (Option<ObjectId>, Option<ObjectId>), other: (Option<ObjectId>, Option<ObjectId>)) -> bool {
+        let one = self.change(one);
+        one.is_some() && one == self.change(other)
+    }
+
+    fn change(&mut self, (before, after): (Option<ObjectId>, Option<ObjectId>)) -> LineChange {
+        if let Some(known) = self.known.get(&(before, after)) {
+            return *known;
+        }
+        let read = |blob: Option<ObjectId>| match blob {
+            None => Some(Vec::new()),
+            Some(blob) => self.history.size(blob).filter(|size| *size <= MAX_BLOB).and_then(|_| self.history.read(blob).ok()),
+        };
+        let change = read(before).zip(read(after)).and_then(|(before, after)| line_change(&before, &after));
+        self.known.insert((before, after), change);
+        change
+    }
+}
+
+fn line_change(before: &[u8], after: &[u8]) -> LineChange {
+    let mut counts: HashMap<&[u8], i64> = HashMap::new();
+    after.split(|byte| *byte == b'\n').for_each(|line| *counts.entry(line).or_default() += 1);
+    before.split(|byte| *byte == b'\n').for_each(|line| *counts.entry(line).or_default() -= 1);
+    let mut changed: Vec<(&[u8], i64)> = counts.into_iter().filter(|(line, count)| *count != 0 && !line.is_empty()).collect();
+    changed.sort_unstable();
+    (!changed.is_empty()).then(|| {
+        let mut hasher = DefaultHasher::new();
+        changed.hash(&mut hasher);
+        hasher.finish()
+    })
+}
+
+impl History {
+    /// What differs between two commits, in the files and folders that are `wanted`; nothing where that is too much.
+    fn changes(
+        &self,
+        before: Option<ObjectId>,
+        after: ObjectId,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<Changes>, Error> {
+        let mut changes = Changes::new();
+        let before = before.map(|commit| self.tree_of(commit)).transpose()?;
+        let mut open = vec![(String::new(), before, Some(self.tree_of(after)?))];
+        while let Some((folder, before, after)) = open.pop() {
+            let (before, after) = (self.entries(before)?, self.entries(after)?);
+            let names: HashSet<&String> = before.keys().chain(after.keys()).collect();
+            for name in names {
+                let (old, new) = (before.get(name).copied(), after.get(name).copied());
+                let path = format!("{folder}{name}");
+                if old == new || !wanted(&path) {
+                    continue;
+                }
+                let tree = |entry: Option<(EntryKind, ObjectId)>| {
+                    entry.filter(|(kind, _)| *kind == EntryKind::Tree).map(|entry| entry.1)
+                };
+                let blob = |entry: Option<(EntryKind, ObjectId)>| {
+                    entry.filter(|(kind, _)| *kind != EntryKind::Tree).map(|entry| entry.1)
+                };
+                if tree(old).is_some() || tree(new).is_some() {
+                    open.push((format!("{path}/"), tree(old), tree(new)));
+                }
+                if blob(old) != blob(new) {
+                    changes.insert(path, (blob(old), blob(new)));
+                }
+            }
+            if changes.len() > MAX_FILES {
+                return Ok(None);
+            }
+        }
+        Ok(Some(changes))
+    }
+
+    fn tree_of(&self, commit: ObjectId) -> Result<ObjectId, Error> {
+        let tree = self.repo.find_commit(commit).and_then(|commit| commit.tree_id());
+        tree.map(gix::Id::detach).map_err(|error| store("read", &commit.to_string(), &error))
+    }
+
+    fn entries(&self, tree: Option<ObjectId>) -> Result<HashMap<String, (EntryKind, ObjectId)>, Error> {
+        let Some(tree) = tree else { return Ok(HashMap::new()) };
+        let refused = |error: gix::Error| store("read", &tree.to_string(), &error);
+        let found = self.repo.find_tree(tree).map_err(refused)?;
+        let entry =
+            |entry: gix::objs::tree::EntryRef<'_>| (entry.filename.to_string(), (entry.mode.kind(), entry.oid.to_owned()));
+        found.iter().map(|each| each.map(|each| entry(each.inner)).map_err(refused)).collect()
+    }
+
+    /// The blob at `path` in a commit.
+    fn blob_in(&self, commit: ObjectId, path: &str) -> Result<Option<ObjectId>, Error> {
+        let found = self.repo.find_tree(self.tree_of(commit)?).and_then(|tree| tree.lookup_entry_by_path(path));
+        found.map(|entry| entry.map(|entry| entry.object_id())).map_err(|error| store("read", &commit.to_string(), &error))
+    }
+}
