@@ -1,6 +1,7 @@
 //! What is on disk: the records of a bus and the types that carry their rules. Pure, no I/O.
 
 mod assignment;
+mod checkpoint;
 mod claim;
 mod config;
 mod event;
@@ -14,20 +15,23 @@ mod manifest;
 mod message;
 mod plan;
 mod queue_item;
+mod receipts;
 mod refusal;
 mod time;
 
 pub use assignment::{Assignment, NOBODY};
+pub use checkpoint::{Checkpoint, CheckpointStatus, PlanLink};
 pub use claim::{Claim, ClaimId, Ended, LINEAGE_LIMIT, MAX_REVISION, Origin, PastClaim, Status};
 pub use config::{Config, ConfigFault, EventLayout};
 pub use event::{CORE_FIELDS, Event, Severity};
 pub use fault::{Fault, Position};
 pub use glance::Glance;
-pub use id::{Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Plan, PlanId, Task, TaskId};
+pub use id::{Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Plan, PlanId, PlanStep, StepId, Task, TaskId};
 pub use locate::{Places, Step as PathStep, locate};
 pub use manifest::Manifest;
 pub use message::Message;
-pub use plan::{Plan as PlanRecord, Progress, Step};
+pub use plan::{PLAN_VERSION, Plan as PlanRecord, Progress, Step, Tally};
 pub use queue_item::QueueItem;
+pub use receipts::{Receipts, Sha256, Sha256Fault};
 pub use refusal::Refusal;
 pub use time::{Span, SpanFault, Timestamp, TimestampFault};

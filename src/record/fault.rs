@@ -97,9 +97,21 @@ pub enum Fault {
         /// What is wrong with it.
         fault: Box<Fault>,
     },
+    /// An object in a field has a fault.
+    Within {
+        /// The field that holds the object.
+        object: &'static str,
+        /// What is wrong with it.
+        fault: Box<Fault>,
+    },
     /// The record names another task than the file or ref that holds it.
     WrongTask {
         /// The task it names.
+        found: String,
+    },
+    /// The plan has another id than its file's name.
+    WrongPlan {
+        /// The id it has.
         found: String,
     },
 }
@@ -139,6 +151,10 @@ impl Fault {
                 let field = fault.field().map(Step::Key);
                 record.locate(&item.into_iter().chain(field).collect::<Vec<_>>())
             }
+            Self::Within { object, fault } => {
+                let field = fault.field().map(Step::Key);
+                record.locate(&[Step::Key(object)].into_iter().chain(field).collect::<Vec<_>>())
+            }
             _ => {
                 self.met_at().unwrap_or_else(|| self.field().map_or(Position::START, |field| record.locate(&[Step::Key(field)])))
             }
@@ -167,6 +183,7 @@ impl Fault {
             | Self::Time { field, .. }
             | Self::Missing(field) => Some(field),
             Self::WrongTask { .. } => Some("task_id"),
+            Self::WrongPlan { .. } => Some("plan_id"),
             _ => None,
         }
     }
@@ -206,7 +223,9 @@ impl Fault {
             Self::Id { field, fault } => write!(f, "`{field}`: {fault}"),
             Self::Time { field, fault } => write!(f, "`{field}`: {fault}"),
             Self::Inside { list, number, fault } => write!(f, "`{list}`, entry {number}: {fault}"),
+            Self::Within { object, fault } => write!(f, "`{object}`: {fault}"),
             Self::WrongTask { found } => write!(f, "`task_id` is `{found}`, which is another task"),
+            Self::WrongPlan { found } => write!(f, "`plan_id` is `{found}`, which is another plan"),
         }
     }
 }

@@ -93,6 +93,34 @@ impl Fields {
         (list.len() == total).then_some(list)
     }
 
+    /// An object, read by `read`, with its unknown fields; nothing where the field is missing or null.
+    pub(super) fn optional_object<T>(
+        &mut self,
+        field: &'static str,
+        read: impl Fn(&mut Self) -> Option<T>,
+    ) -> Taken<Option<(T, Object)>> {
+        let object = match self.rest.remove(field) {
+            None | Some(Value::Null) => return Some(None),
+            Some(Value::Object(object)) => object,
+            Some(_) => return self.note(Err(Fault::Mistyped { field, expected: "an object" })),
+        };
+        let mut fields = Self::new(object);
+        let read = read(&mut fields);
+        let inside = |fault| Fault::Within { object: field, fault: Box::new(fault) };
+        self.faults.extend(fields.faults.into_iter().map(inside));
+        Some(Some((read?, fields.rest)))
+    }
+
+    /// A whole number that is not negative, or nothing where the field is missing or null.
+    pub(super) fn optional_number(&mut self, field: &'static str) -> Taken<Option<u64>> {
+        let fault = || Fault::Mistyped { field, expected: "a whole number that is not negative" };
+        let number = match self.rest.remove(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_u64().ok_or_else(fault).map(Some),
+        };
+        self.note(number)
+    }
+
     /// A word of a fixed set.
     pub(super) fn word<T>(&mut self, field: &'static str, allowed: &'static str, read: impl Fn(&str) -> Option<T>) -> Taken<T> {
         let word = self.text(field)?;

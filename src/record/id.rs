@@ -30,6 +30,10 @@ pub enum Agent {}
 #[derive(Clone, Copy, Debug)]
 pub enum Plan {}
 
+/// Marks the name of a step of a plan.
+#[derive(Clone, Copy, Debug)]
+pub enum PlanStep {}
+
 /// Marks the name of a sort of event, such as `claim` or `note`.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {}
@@ -52,6 +56,10 @@ impl IdKind for Plan {
     const NOUN: &'static str = "plan id";
 }
 
+impl IdKind for PlanStep {
+    const NOUN: &'static str = "step id";
+}
+
 impl IdKind for Cursor {
     const NOUN: &'static str = "cursor name";
 }
@@ -68,6 +76,9 @@ pub type AgentId = Id<Agent>;
 
 /// The id of a plan: `2025-09-19-queue-001`.
 pub type PlanId = Id<Plan>;
+
+/// The name of a new step of a plan: `S1`. Those that other tools wrote may be any text.
+pub type StepId = Id<PlanStep>;
 
 /// What sort of event a line of the log is: `claim`, `note`.
 pub type EventKind = Id<Kind>;

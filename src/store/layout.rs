@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{JournalFiles, Place};
-use crate::record::{AgentId, CursorName, EventLayout, TaskId};
+use crate::record::{AgentId, CursorName, EventLayout, PlanId, TaskId};
 
 /// The sorts of files to which lines are appended, each in a folder of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,18 @@ impl Layout {
     #[must_use]
     pub fn assignment(&self, task: &TaskId) -> Place {
         self.place(format!("_bus/assignments/{task}.json"))
+    }
+
+    /// The folder of plans.
+    #[must_use]
+    pub fn plans(&self) -> PathBuf {
+        self.root.join("_plans")
+    }
+
+    /// The file of `plan`.
+    #[must_use]
+    pub fn plan(&self, plan: &PlanId) -> Place {
+        self.place(format!("_plans/{plan}.plan.json"))
     }
 
     /// The folder of log files.

@@ -20,6 +20,12 @@ impl Place {
         Self { root: root.to_owned(), relative: relative.into() }
     }
 
+    /// The folder that it may not leave.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The whole path.
     #[must_use]
     pub fn path(&self) -> PathBuf {

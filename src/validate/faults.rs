@@ -23,8 +23,8 @@ const fn rule_of(fault: &Fault, in_lines: bool) -> Rule {
         Fault::UnknownWord { .. } => Rule::UnknownValue,
         Fault::Id { .. } => Rule::BadId,
         Fault::Time { .. } => Rule::BadTimestamp,
-        Fault::Inside { fault, .. } => rule_of(fault, in_lines),
-        Fault::WrongTask { .. } => Rule::WrongFileName,
+        Fault::Inside { fault, .. } | Fault::Within { fault, .. } => rule_of(fault, in_lines),
+        Fault::WrongTask { .. } | Fault::WrongPlan { .. } => Rule::WrongFileName,
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn find_lost(findings: &mut Findings, path: &str, bytes: &[u8], lost:
     for (number, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.status == Progress::Done) {
         let at = [PathStep::Key("steps"), PathStep::Item(number), PathStep::Key("receipts")];
         let place = LazyCell::new(|| Place::from(places.locate(&at)));
-        for receipt in step.receipts.iter().filter(|receipt| lost.contains(plain(receipt).as_str())) {
+        for receipt in step.receipts.paths.iter().filter(|receipt| lost.contains(plain(receipt).as_str())) {
             let words = || format!("the step `{}` is done, and its receipt `{receipt}` is gone", step.id);
             findings.add(Rule::MissingReceipt, path, Some(*place), words);
         }

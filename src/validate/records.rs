@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use crate::record::{
     Assignment, Claim, Config, Fault, MAX_REVISION, PathStep, Places, PlanRecord, Position, Progress, QueueItem, TaskId,
     Timestamp,
 };
-use crate::store::{Error, Verb};
+use crate::store::{Error, Evidence, Verb};
 
 /// How much room a record file usually takes: so much is read at a time, in bytes.
 const USUAL: usize = 16 * 1024;
@@ -153,7 +153,12 @@ impl Record<'_> {
                 self.add(findings, Rule::StepWithoutReceipt, &at("status"), message);
             }
             let place = LazyCell::new(|| Place::from(self.places.locate(&at("receipts"))));
-            for receipt in step.receipts.iter().filter(|receipt| !is_there(&around.root, receipt)) {
+            for receipt in step
+                .receipts
+                .paths
+                .iter()
+                .filter(|receipt| !matches!(Evidence::of(&around.root, receipt, None), Ok(Evidence::There)))
+            {
                 let message =
                     || format!("the step `{}` is done, and its receipt `{receipt}` is no file of this repository", step.id);
                 findings.add(Rule::MissingReceipt, self.path, Some(*place), message);
@@ -165,22 +170,6 @@ impl Record<'_> {
 /// A field that says something.
 fn text<'a>(object: &'a Object, field: &str) -> Option<&'a str> {
     object.get(field)?.as_str().filter(|text| !text.is_empty())
-}
-
-/// Whether `receipt` is a file inside of the repository, no link on the way.
-fn is_there(root: &Path, receipt: &str) -> bool {
-    let mut path = root.to_owned();
-    for part in Path::new(receipt).components() {
-        match part {
-            Component::Normal(part) => path.push(part),
-            Component::CurDir => continue,
-            _ => return false,
-        }
-        if path.symlink_metadata().map_or(true, |metadata| metadata.is_symlink()) {
-            return false;
-        }
-    }
-    path.is_file()
 }
 
 fn check_queue_item(findings: &mut Findings, path: &str, bytes: &[u8]) {
