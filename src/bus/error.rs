@@ -247,6 +247,26 @@ fn guard_text(task: &TaskId, event: &str, owner: Option<&AgentId>, elsewhere: bo
     }
 }
 
+/// What to do about a line that means nothing.
+const MEND_LINE: &str = "mend that line by hand, then run the same command again; nothing was changed";
+
+/// What to do about a record that breaks its format; `has_truth` says that a ref has the true one.
+fn malformed_hint(place: &str, has_truth: bool, fault: &Fault) -> String {
+    match fault {
+        _ if has_truth => {
+            "restore it from its ref, which has the true record: `bus doctor --fix` (what stands there is kept aside)".to_owned()
+        }
+        _ if place.starts_with("refs/") => {
+            format!("look at it with `git show {place}`; where it is no claim, delete the ref with `git update-ref -d`")
+        }
+        Fault::WrongTask { .. } => format!("remove `{place}`, or give it the name of its task; nothing was changed"),
+        Fault::BadItem { .. } => {
+            format!("mend `{place}` by hand; `bus validate --explain bad-queue-item` shows what a queue item looks like")
+        }
+        _ => MEND_LINE.to_owned(),
+    }
+}
+
 impl Error {
     /// The stable name of the error.
     #[must_use]
@@ -291,19 +311,8 @@ impl Error {
                 "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json"
                     .to_owned()
             }
-            Self::Malformed { truth: Some(_), .. } => {
-                "restore it from its ref, which has the true record: `bus doctor --fix` (what stands there is kept aside)"
-                    .to_owned()
-            }
-            Self::Malformed { place, .. } if place.starts_with("refs/") => {
-                format!("look at it with `git show {place}`; where it is no claim, delete the ref with `git update-ref -d`")
-            }
-            Self::Malformed { place, fault: Fault::WrongTask { .. }, .. } => {
-                format!("remove `{place}`, or give it the name of its task; nothing was changed")
-            }
-            Self::Malformed { .. } | Self::MalformedConfig { .. } => {
-                "mend that line by hand, then run the same command again; nothing was changed".to_owned()
-            }
+            Self::Malformed { place, truth, fault, .. } => malformed_hint(place, truth.is_some(), fault),
+            Self::MalformedConfig { .. } => MEND_LINE.to_owned(),
             Self::UnreadableRef { .. } => "set it aside, so that the claim files decide: `bus doctor --fix`".to_owned(),
             Self::ClaimHeld { task, reclaimable: Some(why), .. } => {
                 format!("it is {why}: take it over with `bus reclaim {task} --note WHY`")

@@ -97,6 +97,13 @@ pub enum Fault {
         /// What is wrong with it.
         fault: Box<Fault>,
     },
+    /// A queue item that cannot be understood.
+    BadItem {
+        /// What is wrong.
+        what: String,
+        /// The line, from 1.
+        line: usize,
+    },
     /// The record names another task than the file or ref that holds it.
     WrongTask {
         /// The task it names.
@@ -134,6 +141,7 @@ impl Fault {
     pub fn position_in(&self, record: &Places<'_>) -> Position {
         match self {
             Self::MergeConflict { at } => *at,
+            Self::BadItem { line, .. } => Position { line: *line, column: 1 },
             Self::Inside { list, number, fault } => {
                 let item = [Step::Key(list), Step::Item(number - 1)];
                 let field = fault.field().map(Step::Key);
@@ -206,6 +214,7 @@ impl Fault {
             Self::Id { field, fault } => write!(f, "`{field}`: {fault}"),
             Self::Time { field, fault } => write!(f, "`{field}`: {fault}"),
             Self::Inside { list, number, fault } => write!(f, "`{list}`, entry {number}: {fault}"),
+            Self::BadItem { what, .. } => write!(f, "{what}"),
             Self::WrongTask { found } => write!(f, "`task_id` is `{found}`, which is another task"),
         }
     }

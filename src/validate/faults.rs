@@ -24,6 +24,7 @@ const fn rule_of(fault: &Fault, in_lines: bool) -> Rule {
         Fault::Id { .. } => Rule::BadId,
         Fault::Time { .. } => Rule::BadTimestamp,
         Fault::Inside { fault, .. } => rule_of(fault, in_lines),
+        Fault::BadItem { .. } => Rule::BadQueueItem,
         Fault::WrongTask { .. } => Rule::WrongFileName,
     }
 }
