@@ -304,7 +304,7 @@ impl Bus {
         })
     }
 
-    fn diverged(&self, view: &View, file: &super::view::FileClaim) -> Error {
+    pub(super) fn diverged(&self, view: &View, file: &super::view::FileClaim) -> Error {
         Error::Diverged {
             task: view.task.clone(),
             place: self.show(&file.place),

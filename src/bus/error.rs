@@ -261,6 +261,9 @@ fn malformed_hint(place: &str, has_truth: bool, fault: &Fault) -> String {
         }
         Fault::WrongTask { .. } => format!("remove `{place}`, or give it the name of its task; nothing was changed"),
         Fault::WrongPlan { .. } => format!("remove `{place}`, or give it the name of its plan; nothing was changed"),
+        Fault::BadItem { .. } => {
+            format!("mend `{place}` by hand; `bus validate --explain bad-queue-item` shows what a queue item looks like")
+        }
         _ => BY_HAND.to_owned(),
     }
 }

@@ -286,10 +286,7 @@ impl Bus {
         let files = self.claim_files();
         for task in self.tasks(&files)? {
             let view = self.view_by(&task, Some(&files))?;
-            if let (None, Some(what)) = (view.claim(), view.unreadable.clone()) {
-                return Err(Error::UnreadableRef { name: view.name.as_str().to_owned(), what });
-            }
-            held.extend(view.claim().filter(|claim| claim.status.is_live()).map(|claim| claim.task_id.to_string()));
+            held.extend(view.certain_claim()?.filter(|claim| claim.status.is_live()).map(|claim| claim.task_id.to_string()));
         }
         Ok(held)
     }

@@ -49,6 +49,18 @@ impl View {
         from_ref.or_else(|| self.stand_in.as_ref().map(|file| &file.claim))
     }
 
+    /// The claim that decides, where all that could decide can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnreadableRef`] where the ref is damaged and no file stands in for it.
+    pub(super) fn certain_claim(&self) -> Result<Option<&Claim>, Error> {
+        match (self.claim(), &self.unreadable) {
+            (None, Some(what)) => Err(Error::UnreadableRef { name: self.name.as_str().to_owned(), what: what.clone() }),
+            (claim, _) => Ok(claim),
+        }
+    }
+
     /// The object id that a write must find in the ref.
     pub(super) fn tip_id(&self) -> Option<ObjectId> {
         self.tip.as_ref().map(|state| state.link.id)
@@ -98,13 +110,15 @@ impl Bus {
     /// This worktree's file, where it contradicts the ref: it is ahead, the chain does not know it, and it names a
     /// live owner who is not `who`.
     pub(super) fn contradiction<'a>(&self, view: &'a View, who: &Who) -> Result<Option<&'a FileClaim>, Error> {
+        Ok(self.rival(view)?.filter(|file| !who.owns(&file.claim)))
+    }
+
+    /// The same, whoever the live owner is.
+    pub(super) fn rival<'a>(&self, view: &'a View) -> Result<Option<&'a FileClaim>, Error> {
         let (Some(file), Some(tip)) = (&view.file, &view.tip) else { return Ok(None) };
         let claim = &file.claim;
         let ahead = claim.revision > tip.claim.revision && claim.confirmed != Some(false);
-        if !ahead || !claim.status.is_live() || who.owns(claim) {
-            return Ok(None);
-        }
-        Ok(if self.is_known(tip, claim)? { None } else { Some(file) })
+        Ok(if ahead && claim.status.is_live() && !self.is_known(tip, claim)? { Some(file) } else { None })
     }
 
     /// Whether the chain that ends at `tip`, or the lineage there, has this very claim.
@@ -164,17 +178,23 @@ impl Bus {
                 });
             }
         }
-        let assigned = || self.layouts().find_map(|layout| spellings(layout.assignments(), asked).pop());
+        let assigned = || match files {
+            Some(files) => files.assigned.get(asked).cloned(),
+            None => self.layouts().find_map(|layout| spellings(layout.assignments(), asked).pop()),
+        };
         let task = best.as_ref().map(|file| file.claim.task_id.clone()).or_else(assigned);
         Ok((task.unwrap_or_else(|| asked.clone()), best))
     }
 
-    /// The names of all claim files in all worktrees.
+    /// The names of all claim files, and of all assignments, in all worktrees.
     pub(super) fn claim_files(&self) -> ClaimFiles {
         let mut files = ClaimFiles::default();
         for (index, layout) in self.layouts().enumerate() {
             for task in ids(layout.claims(), |_| true) {
-                files.0.entry(task.clone()).or_default().push((index, task));
+                files.claims.entry(task.clone()).or_default().push((index, task));
+            }
+            for task in ids(layout.assignments(), |_| true) {
+                files.assigned.entry(task.clone()).or_insert(task);
             }
         }
         files
@@ -200,31 +220,41 @@ fn parse(bytes: &[u8], task: &TaskId) -> Result<Claim, Fault> {
     if claim.task_id == *task { Ok(claim) } else { Err(Fault::WrongTask { found: claim.task_id.to_string() }) }
 }
 
-/// Which tasks have claim files: in which worktree, under which spelling.
+/// Which tasks have files.
 #[derive(Default)]
-pub(super) struct ClaimFiles(HashMap<TaskId, Vec<(usize, TaskId)>>);
+pub(super) struct ClaimFiles {
+    /// Claim files: in which worktree, under which spelling.
+    claims: HashMap<TaskId, Vec<(usize, TaskId)>>,
+    /// Assignments: under which spelling.
+    assigned: HashMap<TaskId, TaskId>,
+}
 
 impl ClaimFiles {
     /// The tasks that have a file anywhere.
     pub(super) fn tasks(&self) -> impl Iterator<Item = &TaskId> {
-        self.0.keys()
+        self.claims.keys()
     }
 
     /// The tasks that have a file in a worktree.
     pub(super) fn in_worktree(&self, worktree: usize) -> impl Iterator<Item = &TaskId> {
-        self.0.values().flatten().filter(move |(index, _)| *index == worktree).map(|(_, task)| task)
+        self.claims.values().flatten().filter(move |(index, _)| *index == worktree).map(|(_, task)| task)
     }
 
     /// The tasks that have two files in this worktree, which spell it differently.
     pub(super) fn doubles(&self) -> impl Iterator<Item = (&TaskId, &TaskId)> {
-        self.0.values().filter_map(|files| {
+        self.claims.values().filter_map(|files| {
             let mut here = files.iter().filter(|(index, _)| *index == 0).map(|(_, task)| task);
             Some((here.next()?, here.next()?))
         })
     }
 
+    /// Whether there is an assignment of `task`.
+    pub(super) fn is_assigned(&self, task: &TaskId) -> bool {
+        self.assigned.contains_key(task)
+    }
+
     fn spellings(&self, worktree: usize, asked: &TaskId) -> Vec<TaskId> {
-        let files = self.0.get(asked).into_iter().flatten();
+        let files = self.claims.get(asked).into_iter().flatten();
         files.filter(|(index, _)| *index == worktree).map(|(_, task)| task.clone()).collect()
     }
 }

@@ -104,6 +104,13 @@ pub enum Fault {
         /// What is wrong with it.
         fault: Box<Fault>,
     },
+    /// A queue item that cannot be understood.
+    BadItem {
+        /// What is wrong.
+        what: String,
+        /// The line, from 1.
+        line: usize,
+    },
     /// The record names another task than the file or ref that holds it.
     WrongTask {
         /// The task it names.
@@ -146,6 +153,7 @@ impl Fault {
     pub fn position_in(&self, record: &Places<'_>) -> Position {
         match self {
             Self::MergeConflict { at } => *at,
+            Self::BadItem { line, .. } => Position { line: *line, column: 1 },
             Self::Inside { list, number, fault } => {
                 let item = [Step::Key(list), Step::Item(number - 1)];
                 let field = fault.field().map(Step::Key);
@@ -224,6 +232,7 @@ impl Fault {
             Self::Time { field, fault } => write!(f, "`{field}`: {fault}"),
             Self::Inside { list, number, fault } => write!(f, "`{list}`, entry {number}: {fault}"),
             Self::Within { object, fault } => write!(f, "`{object}`: {fault}"),
+            Self::BadItem { what, .. } => write!(f, "{what}"),
             Self::WrongTask { found } => write!(f, "`task_id` is `{found}`, which is another task"),
             Self::WrongPlan { found } => write!(f, "`plan_id` is `{found}`, which is another plan"),
         }

@@ -107,6 +107,18 @@ impl Layout {
         self.place(format!("_plans/{plan}.plan.json"))
     }
 
+    /// The folder of queue items.
+    #[must_use]
+    pub fn queue(&self) -> PathBuf {
+        self.root.join("queue")
+    }
+
+    /// The queue item in the file called `name`.
+    #[must_use]
+    pub fn queue_item(&self, name: &str) -> Place {
+        self.place(format!("queue/{name}"))
+    }
+
     /// The folder of log files.
     #[must_use]
     pub fn events(&self) -> PathBuf {

@@ -25,6 +25,7 @@ const fn rule_of(fault: &Fault, in_lines: bool) -> Rule {
         Fault::Time { .. } => Rule::BadTimestamp,
         Fault::Inside { fault, .. } | Fault::Within { fault, .. } => rule_of(fault, in_lines),
         Fault::WrongTask { .. } | Fault::WrongPlan { .. } => Rule::WrongFileName,
+        Fault::BadItem { .. } => Rule::BadQueueItem,
     }
 }
 

@@ -15,7 +15,7 @@ use super::rule::Rule;
 use crate::record::json::{self, MAX_RECORD, Object};
 use crate::record::{
     Assignment, Claim, Config, Fault, MAX_REVISION, PathStep, Places, PlanRecord, Position, Progress, QueueItem, TaskId,
-    Timestamp,
+    Timestamp, sound_text,
 };
 use crate::store::{Error, Evidence, Verb};
 
@@ -177,12 +177,9 @@ fn check_queue_item(findings: &mut Findings, path: &str, bytes: &[u8]) {
         let message = || "its name is not of the form `NNN-slug.md`".to_owned();
         findings.add(Rule::BadQueueItem, path, None, message);
     }
-    match sound_text(bytes) {
+    match QueueItem::parse(bytes) {
+        Err(Fault::BadItem { what, line }) => findings.add(Rule::BadQueueItem, path, Some(Place::line(line)), || what),
         Err(fault) => in_record(findings, path, bytes, &[fault]),
-        Ok(text) if QueueItem::parse(text).is_none() => {
-            let message = || "it does not begin with `# Task: TITLE`".to_owned();
-            findings.add(Rule::BadQueueItem, path, Some(Place::line(1)), message);
-        }
         Ok(_) => {}
     }
 }
@@ -195,26 +192,6 @@ fn check_config(findings: &mut Findings, path: &str, bytes: &[u8]) {
                 findings.add(Rule::BadConfig, path, Some(Place::line(fault.line)), || fault.what);
             }
         }
-    }
-}
-
-/// The text of a file that is no JSON, but must be sound as well.
-fn sound_text(bytes: &[u8]) -> Result<&str, Fault> {
-    if bytes.len() > MAX_RECORD {
-        return Err(Fault::TooLong { limit: MAX_RECORD });
-    }
-    if bytes.starts_with(b"\xef\xbb\xbf") {
-        return Err(Fault::ByteOrderMark);
-    }
-    if let Some(place) = bytes.iter().position(|byte| *byte == 0) {
-        return Err(Fault::Nul { at: Position::of(bytes, place) });
-    }
-    let text = std::str::from_utf8(bytes);
-    let text = text.map_err(|error| Fault::InvalidUtf8 { at: Position::of(bytes, error.valid_up_to()) })?;
-    // The marker between both sides underlines a heading as well.
-    match text.lines().position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ")) {
-        Some(line) => Err(Fault::MergeConflict { at: Position { line: line + 1, column: 1 } }),
-        None => Ok(text),
     }
 }
 

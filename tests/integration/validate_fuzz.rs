@@ -140,7 +140,7 @@ fn read_all(bytes: &[u8]) {
         assert_eq!(Event::parse(event.to_line().as_bytes()).unwrap(), event);
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
-        drop((Config::parse(text), QueueItem::parse(text), QueueItem::task(text)));
+        drop((Config::parse(text), QueueItem::parse(text.as_bytes()), QueueItem::task(text)));
     }
 }
 

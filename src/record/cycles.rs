@@ -1,0 +1,87 @@
+//! Tasks that wait for one another in a circle, so that none of them can ever begin.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::TaskId;
+
+/// How far the search has come with a task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// It is on the path that is being walked.
+    OnPath,
+    /// All that follows from it is known.
+    Left,
+}
+
+/// Circles in what waits for what, each task followed by one that it waits for, and the last by the first. Where there are
+/// circles that share a task, one of them is named. The same graph gives the same answer.
+#[must_use]
+pub fn cycles<'a>(after: &BTreeMap<&'a TaskId, &'a [TaskId]>) -> Vec<Vec<&'a TaskId>> {
+    let mut marks: HashMap<&TaskId, Mark> = HashMap::new();
+    let mut found: Vec<Vec<&TaskId>> = Vec::new();
+    let mut circled: HashSet<&TaskId> = HashSet::new();
+    for start in after.keys() {
+        // By hand: a chain may be longer than the stack is deep.
+        let mut path: Vec<(&TaskId, std::slice::Iter<'a, TaskId>)> = Vec::new();
+        let mut next = Some(*start).filter(|start| !marks.contains_key(start));
+        loop {
+            if let Some(task) = next.take() {
+                marks.insert(task, Mark::OnPath);
+                path.push((task, after.get(task).copied().unwrap_or_default().iter()));
+            }
+            let Some((task, rest)) = path.last_mut() else { break };
+            let task = *task;
+            let Some(wanted) = rest.next() else {
+                marks.insert(task, Mark::Left);
+                path.pop();
+                continue;
+            };
+            // In the spelling of its own file.
+            let Some((wanted, _)) = after.get_key_value(wanted) else { continue };
+            match marks.get(wanted) {
+                None => next = Some(*wanted),
+                Some(Mark::OnPath) if !circled.contains(task) && !circled.contains(wanted) => {
+                    let length = path.iter().rev().take_while(|(task, _)| task != wanted).count() + 1;
+                    let circle: Vec<&TaskId> = path[path.len() - length..].iter().map(|(task, _)| *task).collect();
+                    if !circle.iter().any(|task| circled.contains(task)) {
+                        circled.extend(&circle);
+                        found.push(circle);
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(edges: &[(&str, &str)]) -> Vec<String> {
+        let id = |text: &str| TaskId::new(text).unwrap();
+        let edges: Vec<(TaskId, Vec<TaskId>)> =
+            edges.iter().map(|(task, after)| (id(task), after.split_whitespace().map(id).collect())).collect();
+        let graph = edges.iter().map(|(task, after)| (task, after.as_slice())).collect();
+        let text = |circle: &Vec<&TaskId>| circle.iter().map(|task| task.as_str()).collect::<Vec<_>>().join(" ");
+        cycles(&graph).iter().map(text).collect()
+    }
+
+    #[test]
+    fn circles_are_found_each_once_and_nothing_else() {
+        assert_eq!(found(&[("A", "B C"), ("B", "C"), ("C", "X")]), [""; 0]);
+        assert_eq!(found(&[("A", "A")]), ["A"]);
+        assert_eq!(found(&[("A", "B"), ("B", "C"), ("C", "b"), ("D", "E"), ("E", "D A")]), ["B C", "D E"]);
+        assert_eq!(found(&[("A", "B C"), ("B", "A"), ("C", "A")]), ["A B"]);
+    }
+
+    #[test]
+    fn a_long_chain_is_walked_to_its_end() {
+        let chain: Vec<(String, String)> =
+            (0..100_000).map(|number| (format!("T{number}"), format!("T{}", number + 1))).collect();
+        let mut edges: Vec<(&str, &str)> = chain.iter().map(|(task, after)| (task.as_str(), after.as_str())).collect();
+        edges.push(("T100000", "T99999"));
+        assert_eq!(found(&edges), ["T99999 T100000"]);
+    }
+}
