@@ -101,6 +101,15 @@ pub struct StatusReport {
     pub generated_at: Timestamp,
 }
 
+/// Claims, and what of them cannot be read.
+#[derive(Debug, Default)]
+pub(super) struct SeenClaims {
+    pub(super) claims: Vec<ClaimStatus>,
+    pub(super) unreadable: Vec<(TaskId, Error)>,
+    pub(super) damaged: Vec<Error>,
+    pub(super) config_fault: Option<Error>,
+}
+
 impl Bus {
     /// Looks at all claims and at the latest events. One bad file or line hides nothing else.
     ///
@@ -108,42 +117,58 @@ impl Bus {
     ///
     /// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
     pub fn status(&self, query: &StatusQuery) -> Result<StatusReport, Error> {
-        let (stale_after, config_fault) = match self.config() {
-            Ok(config) => (config.stale_after.get(), None),
-            Err(error) => (Config::default().stale_after.get(), Some(error)),
-        };
-        let stale_after = query.stale_after.unwrap_or(stale_after);
-        let mut claims = Vec::new();
-        let (mut unreadable, mut damaged) = (Vec::new(), Vec::new());
-        let mut events = LastEvents::default();
-        let files = self.claim_files();
-        for task in self.tasks(&files)? {
-            match self.view_by(&task, Some(&files)) {
-                Ok(view) => {
-                    claims.extend(self.claim_status(&view, query, stale_after, &mut events)?);
-                    let name = view.name.as_str().to_owned();
-                    let nothing_else = view.claim().is_none();
-                    let damage = view.unreadable.map(|what| Error::UnreadableRef { name, what });
-                    match damage {
-                        Some(error) if nothing_else => unreadable.push((task, error)),
-                        damage => damaged.extend(damage.or(view.bad_file)),
-                    }
-                }
-                Err(error) => unreadable.push((task, error)),
-            }
-        }
-        claims.sort_by(|a, b| {
-            let key = |status: &ClaimStatus| (!status.claim.status.is_live(), std::cmp::Reverse(last_change(&status.claim)));
-            key(a).cmp(&key(b)).then_with(|| a.claim.task_id.cmp(&b.claim.task_id))
-        });
+        let seen = self.seen_claims(query, &mut LastEvents::default())?;
         let filter = Filter { agents: query.agents.clone(), since: query.since, ..Filter::default() };
         let mut feed = self.feed(filter, query.limit, false)?;
         let mut latest = Vec::new();
         while let Some(event) = feed.next_event()? {
             latest.push(event);
         }
-        let bad_lines = feed.into_faults();
-        Ok(StatusReport { claims, events: latest, unreadable, damaged, bad_lines, config_fault, generated_at: self.clock.now() })
+        Ok(StatusReport {
+            claims: seen.claims,
+            events: latest,
+            unreadable: seen.unreadable,
+            damaged: seen.damaged,
+            bad_lines: feed.into_faults(),
+            config_fault: seen.config_fault,
+            generated_at: self.clock.now(),
+        })
+    }
+
+    /// Looks at all claims that are asked for.
+    pub(super) fn seen_claims(&self, query: &StatusQuery, events: &mut LastEvents) -> Result<SeenClaims, Error> {
+        let (stale_after, config_fault) = self.stale_after();
+        let stale_after = query.stale_after.unwrap_or(stale_after);
+        let mut seen = SeenClaims { config_fault, ..SeenClaims::default() };
+        let files = self.claim_files();
+        for task in self.tasks(&files)? {
+            match self.view_by(&task, Some(&files)) {
+                Ok(view) => {
+                    seen.claims.extend(self.claim_status(&view, query, stale_after, events)?);
+                    let name = view.name.as_str().to_owned();
+                    let nothing_else = view.claim().is_none();
+                    let damage = view.unreadable.map(|what| Error::UnreadableRef { name, what });
+                    match damage {
+                        Some(error) if nothing_else => seen.unreadable.push((task, error)),
+                        damage => seen.damaged.extend(damage.or(view.bad_file)),
+                    }
+                }
+                Err(error) => seen.unreadable.push((task, error)),
+            }
+        }
+        seen.claims.sort_by(|a, b| {
+            let key = |status: &ClaimStatus| (!status.claim.status.is_live(), std::cmp::Reverse(last_change(&status.claim)));
+            key(a).cmp(&key(b)).then_with(|| a.claim.task_id.cmp(&b.claim.task_id))
+        });
+        Ok(seen)
+    }
+
+    /// How long an owner may be silent as the policy has it, else by default, and what is wrong with the policy then.
+    pub(super) fn stale_after(&self) -> (Duration, Option<Error>) {
+        match self.config() {
+            Ok(config) => (config.stale_after.get(), None),
+            Err(error) => (Config::default().stale_after.get(), Some(error)),
+        }
     }
 
     fn claim_status(
@@ -205,14 +230,19 @@ impl Bus {
     pub fn known_agents(&self) -> BTreeSet<AgentId> {
         let stems = self.log_files().into_iter().filter_map(|path| AgentId::new(path.file_stem()?.to_str()?).ok());
         let logs = stems.filter(|agent| agent.as_str() != "events");
-        let present = std::fs::read_dir(self.private.folder().join("presence")).into_iter().flatten().flatten();
         let mut agents: BTreeSet<AgentId> = logs.collect();
         agents.extend(self.channels().filter_map(|channel| match channel {
             Channel::Inbox(agent) => Some(agent),
             Channel::Task(_) => None,
         }));
-        agents.extend(present.filter_map(|entry| AgentId::new(entry.file_name().to_str()?).ok()));
+        agents.extend(self.present_agents());
         agents
+    }
+
+    /// The agents that were at work in this clone, in lower case.
+    pub(super) fn present_agents(&self) -> impl Iterator<Item = AgentId> {
+        let present = std::fs::read_dir(self.private.folder().join("presence")).into_iter().flatten().flatten();
+        present.filter_map(|entry| AgentId::new(entry.file_name().to_str()?).ok())
     }
 
     /// The tasks that somebody holds.
