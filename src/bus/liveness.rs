@@ -66,10 +66,15 @@ pub(super) struct LastEvents(Option<HashMap<AgentId, Timestamp>>);
 impl LastEvents {
     /// When `agent` last logged an event that is not in the future, within the log's last MiB.
     fn of(&mut self, bus: &Bus, agent: &AgentId) -> Result<Option<Timestamp>, Error> {
+        Ok(self.all(bus)?.get(agent).copied())
+    }
+
+    /// When each agent last did.
+    pub(super) fn all(&mut self, bus: &Bus) -> Result<&HashMap<AgentId, Timestamp>, Error> {
         if self.0.is_none() {
             self.0 = Some(read(bus)?);
         }
-        Ok(self.0.as_ref().and_then(|events| events.get(agent).copied()))
+        Ok(self.0.get_or_insert_default())
     }
 }
 

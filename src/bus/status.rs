@@ -120,6 +120,17 @@ pub struct StatusReport {
     pub generated_at: Timestamp,
 }
 
+/// Claims, and what of them cannot be read.
+#[derive(Debug, Default)]
+pub(super) struct SeenClaims {
+    pub(super) claims: Vec<ClaimStatus>,
+    pub(super) unreadable: Vec<(TaskId, Error)>,
+    pub(super) damaged: Vec<Error>,
+    pub(super) config_fault: Option<Error>,
+    /// The tasks that somebody holds or has finished, or whose claims cannot be read.
+    pub(super) taken: HashSet<TaskId>,
+}
+
 impl Bus {
     /// Looks at all claims and at the latest events. One bad file or line hides nothing else.
     ///
@@ -127,44 +138,11 @@ impl Bus {
     ///
     /// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
     pub fn status(&self, query: &StatusQuery) -> Result<StatusReport, Error> {
-        let (stale_after, config_fault) = match self.config() {
-            Ok(config) => (config.stale_after.get(), None),
-            Err(error) => (Config::default().stale_after.get(), Some(error)),
-        };
-        let stale_after = query.stale_after.unwrap_or(stale_after);
-        let (mut claims, mut taken) = (Vec::new(), HashSet::new());
-        let (mut unreadable, mut damaged) = (Vec::new(), Vec::new());
-        let mut events = LastEvents::default();
-        let files = self.claim_files();
-        for task in self.tasks(&files)? {
-            match self.view_by(&task, Some(&files)) {
-                Ok(view) => {
-                    if view.claim().is_some_and(|claim| claim.status != Status::Released) {
-                        taken.insert(view.task.clone());
-                    }
-                    claims.extend(self.claim_status(&view, query, stale_after, &mut events)?);
-                    let name = view.name.as_str().to_owned();
-                    let nothing_else = view.claim().is_none();
-                    let damage = view.unreadable.map(|what| Error::UnreadableRef { name, what });
-                    match damage {
-                        Some(error) if nothing_else => unreadable.push((task, error)),
-                        damage => damaged.extend(damage.or(view.bad_file)),
-                    }
-                }
-                Err(error) => {
-                    taken.insert(task.clone());
-                    unreadable.push((task, error));
-                }
-            }
-        }
-        claims.sort_by(|a, b| {
-            let key = |status: &ClaimStatus| (!status.claim.status.is_live(), std::cmp::Reverse(last_change(&status.claim)));
-            key(a).cmp(&key(b)).then_with(|| a.claim.task_id.cmp(&b.claim.task_id))
-        });
+        let mut seen = self.seen_claims(query, &mut LastEvents::default())?;
         let (mut waiting, mut compared_with) = (Vec::new(), None);
         if query.long {
-            compared_with = self.look_at_branches(&mut claims)?;
-            waiting = self.waiting(&taken, query, &mut damaged)?;
+            compared_with = self.look_at_branches(&mut seen.claims)?;
+            waiting = self.waiting(query, &mut seen)?;
         }
         let filter = Filter { agents: query.agents.clone(), since: query.since, ..Filter::default() };
         let mut feed = self.feed(filter, query.limit, false)?;
@@ -172,30 +150,72 @@ impl Bus {
         while let Some(event) = feed.next_event()? {
             latest.push(event);
         }
-        let bad_lines = feed.into_faults();
-        let generated_at = self.clock.now();
         Ok(StatusReport {
-            claims,
+            claims: seen.claims,
             waiting,
             compared_with,
             events: latest,
-            unreadable,
-            damaged,
-            bad_lines,
-            config_fault,
-            generated_at,
+            unreadable: seen.unreadable,
+            damaged: seen.damaged,
+            bad_lines: feed.into_faults(),
+            config_fault: seen.config_fault,
+            generated_at: self.clock.now(),
         })
     }
 
-    /// The assignments of tasks that are not `taken`: neither claimed nor finished. Those that cannot be read are `damaged`.
-    fn waiting(&self, taken: &HashSet<TaskId>, query: &StatusQuery, damaged: &mut Vec<Error>) -> Result<Vec<Assignment>, Error> {
+    /// Looks at all claims that are asked for.
+    pub(super) fn seen_claims(&self, query: &StatusQuery, events: &mut LastEvents) -> Result<SeenClaims, Error> {
+        let (stale_after, config_fault) = self.stale_after();
+        let stale_after = query.stale_after.unwrap_or(stale_after);
+        let mut seen = SeenClaims { config_fault, ..SeenClaims::default() };
+        let files = self.claim_files();
+        for task in self.tasks(&files)? {
+            match self.view_by(&task, Some(&files)) {
+                Ok(view) => {
+                    if view.claim().is_some_and(|claim| claim.status != Status::Released) {
+                        seen.taken.insert(view.task.clone());
+                    }
+                    seen.claims.extend(self.claim_status(&view, query, stale_after, events)?);
+                    let name = view.name.as_str().to_owned();
+                    let nothing_else = view.claim().is_none();
+                    let damage = view.unreadable.map(|what| Error::UnreadableRef { name, what });
+                    match damage {
+                        Some(error) if nothing_else => seen.unreadable.push((task, error)),
+                        damage => seen.damaged.extend(damage.or(view.bad_file)),
+                    }
+                }
+                Err(error) => {
+                    seen.taken.insert(task.clone());
+                    seen.unreadable.push((task, error));
+                }
+            }
+        }
+        seen.claims.sort_by(|a, b| {
+            let key = |status: &ClaimStatus| (!status.claim.status.is_live(), std::cmp::Reverse(last_change(&status.claim)));
+            key(a).cmp(&key(b)).then_with(|| a.claim.task_id.cmp(&b.claim.task_id))
+        });
+        Ok(seen)
+    }
+
+    /// How long an owner may be silent as the policy has it, else by default, and what is wrong with the policy then.
+    pub(super) fn stale_after(&self) -> (Duration, Option<Error>) {
+        match self.config() {
+            Ok(config) => (config.stale_after.get(), None),
+            Err(error) => (Config::default().stale_after.get(), Some(error)),
+        }
+    }
+
+    /// The assignments of tasks that are neither claimed nor finished. Those that cannot be read are `damaged`.
+    fn waiting(&self, query: &StatusQuery, seen: &mut SeenClaims) -> Result<Vec<Assignment>, Error> {
         let wanted = |engineer: &AgentId| query.agents.is_empty() || query.agents.contains(engineer);
         let mut waiting = Vec::new();
         for task in self.assigned_tasks() {
             match self.latest_assignment(&task) {
-                Ok(Some(found)) if !taken.contains(&task) && found.engineer.as_ref().is_some_and(wanted) => waiting.push(found),
+                Ok(Some(found)) if !seen.taken.contains(&task) && found.engineer.as_ref().is_some_and(wanted) => {
+                    waiting.push(found)
+                }
                 Ok(_) => {}
-                Err(error @ Error::Malformed { .. }) => damaged.push(error),
+                Err(error @ Error::Malformed { .. }) => seen.damaged.push(error),
                 Err(error) => return Err(error),
             }
         }
@@ -266,14 +286,19 @@ impl Bus {
     pub fn known_agents(&self) -> BTreeSet<AgentId> {
         let stems = self.log_files().into_iter().filter_map(|path| AgentId::new(path.file_stem()?.to_str()?).ok());
         let logs = stems.filter(|agent| agent.as_str() != "events");
-        let present = std::fs::read_dir(self.private.folder().join("presence")).into_iter().flatten().flatten();
         let mut agents: BTreeSet<AgentId> = logs.collect();
         agents.extend(self.channels().filter_map(|channel| match channel {
             Channel::Inbox(agent) => Some(agent),
             Channel::Task(_) => None,
         }));
-        agents.extend(present.filter_map(|entry| AgentId::new(entry.file_name().to_str()?).ok()));
+        agents.extend(self.present_agents());
         agents
+    }
+
+    /// The agents that were at work in this clone, in lower case.
+    pub(super) fn present_agents(&self) -> impl Iterator<Item = AgentId> {
+        let present = std::fs::read_dir(self.private.folder().join("presence")).into_iter().flatten().flatten();
+        present.filter_map(|entry| AgentId::new(entry.file_name().to_str()?).ok())
     }
 
     /// The tasks that somebody holds.
