@@ -20,6 +20,7 @@ mod message;
 mod output;
 mod reclaim;
 mod release;
+mod report;
 mod signals;
 mod status;
 mod validate;

@@ -18,6 +18,7 @@ pub mod cli;
 mod code;
 pub mod git;
 pub mod record;
+pub mod report;
 pub mod store;
 pub mod validate;
 

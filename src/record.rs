@@ -37,5 +37,5 @@ pub use plan::{PLAN_VERSION, Plan as PlanRecord, Progress, Step, Tally};
 pub use queue_item::{Doubt, Priority, QueueField, QueueItem};
 pub use receipts::{Receipts, Sha256, Sha256Fault};
 pub use refusal::Refusal;
-pub use text::sound_text;
+pub use text::{is_dangerous, sound_text};
 pub use time::{Span, SpanFault, Timestamp, TimestampFault};

@@ -107,6 +107,14 @@ impl Channel {
             _ => TaskId::new(stem).ok().map(Self::Task),
         }
     }
+
+    /// The agent whose inbox it is.
+    pub(super) fn into_agent(self) -> Option<AgentId> {
+        match self {
+            Self::Inbox(agent) => Some(agent),
+            Self::Task(_) => None,
+        }
+    }
 }
 
 impl Bus {

@@ -103,6 +103,12 @@ impl Bus {
         text.and_then(Config::parse).map_err(|fault| Error::MalformedConfig { path, fault })
     }
 
+    /// Whether this worktree has a bus itself.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.layout.has_bus()
+    }
+
     /// The root of this worktree.
     #[must_use]
     pub fn root(&self) -> &std::path::Path {

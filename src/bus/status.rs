@@ -102,8 +102,8 @@ impl ClaimStatus {
 pub struct StatusReport {
     /// The claims: live ones first, the youngest first among each.
     pub claims: Vec<ClaimStatus>,
-    /// The tasks that wait for their engineers: assigned, and neither claimed nor finished. Where that was asked for.
-    pub waiting: Vec<Assignment>,
+    /// Who shall do which task, by task, where that was asked for.
+    pub assignments: Vec<Assignment>,
     /// What the branches were compared with, where that was asked for and there is a default branch.
     pub compared_with: Option<ComparedWith>,
     /// The latest events, oldest first.
@@ -118,6 +118,15 @@ pub struct StatusReport {
     pub config_fault: Option<Error>,
     /// When this was so.
     pub generated_at: Timestamp,
+    /// The tasks that somebody holds or has finished, or whose claims cannot be read.
+    taken: HashSet<TaskId>,
+}
+
+impl StatusReport {
+    /// The tasks that wait for their engineers: assigned, and neither claimed nor finished.
+    pub fn waiting(&self) -> impl Iterator<Item = &Assignment> {
+        self.assignments.iter().filter(|assignment| assignment.engineer.is_some() && !self.taken.contains(&assignment.task_id))
+    }
 }
 
 /// Claims, and what of them cannot be read.
@@ -139,10 +148,10 @@ impl Bus {
     /// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
     pub fn status(&self, query: &StatusQuery) -> Result<StatusReport, Error> {
         let mut seen = self.seen_claims(query, &mut LastEvents::default())?;
-        let (mut waiting, mut compared_with) = (Vec::new(), None);
+        let (mut assignments, mut compared_with) = (Vec::new(), None);
         if query.long {
             compared_with = self.look_at_branches(&mut seen.claims)?;
-            waiting = self.waiting(query, &mut seen)?;
+            assignments = self.assignments(query, &mut seen.damaged)?;
         }
         let filter = Filter { agents: query.agents.clone(), since: query.since, ..Filter::default() };
         let mut feed = self.feed(filter, query.limit, false)?;
@@ -152,7 +161,7 @@ impl Bus {
         }
         Ok(StatusReport {
             claims: seen.claims,
-            waiting,
+            assignments,
             compared_with,
             events: latest,
             unreadable: seen.unreadable,
@@ -160,6 +169,7 @@ impl Bus {
             bad_lines: feed.into_faults(),
             config_fault: seen.config_fault,
             generated_at: self.clock.now(),
+            taken: seen.taken,
         })
     }
 
@@ -205,21 +215,20 @@ impl Bus {
         }
     }
 
-    /// The assignments of tasks that are neither claimed nor finished. Those that cannot be read are `damaged`.
-    fn waiting(&self, query: &StatusQuery, seen: &mut SeenClaims) -> Result<Vec<Assignment>, Error> {
-        let wanted = |engineer: &AgentId| query.agents.is_empty() || query.agents.contains(engineer);
-        let mut waiting = Vec::new();
+    /// All assignments that are asked for. Those that cannot be read are `damaged`.
+    fn assignments(&self, query: &StatusQuery, damaged: &mut Vec<Error>) -> Result<Vec<Assignment>, Error> {
+        let wanted = |found: &Assignment| {
+            query.agents.is_empty() || found.engineer.as_ref().is_some_and(|engineer| query.agents.contains(engineer))
+        };
+        let mut assignments = Vec::new();
         for task in self.assigned_tasks() {
             match self.latest_assignment(&task) {
-                Ok(Some(found)) if !seen.taken.contains(&task) && found.engineer.as_ref().is_some_and(wanted) => {
-                    waiting.push(found)
-                }
-                Ok(_) => {}
-                Err(error @ Error::Malformed { .. }) => seen.damaged.push(error),
+                Ok(found) => assignments.extend(found.filter(wanted)),
+                Err(error @ Error::Malformed { .. }) => damaged.push(error),
                 Err(error) => return Err(error),
             }
         }
-        Ok(waiting)
+        Ok(assignments)
     }
 
     /// The tasks that have an assignment in any worktree.
@@ -287,10 +296,7 @@ impl Bus {
         let stems = self.log_files().into_iter().filter_map(|path| AgentId::new(path.file_stem()?.to_str()?).ok());
         let logs = stems.filter(|agent| agent.as_str() != "events");
         let mut agents: BTreeSet<AgentId> = logs.collect();
-        agents.extend(self.channels().filter_map(|channel| match channel {
-            Channel::Inbox(agent) => Some(agent),
-            Channel::Task(_) => None,
-        }));
+        agents.extend(self.channels().filter_map(Channel::into_agent));
         agents.extend(self.present_agents());
         agents
     }

@@ -47,6 +47,12 @@ impl Context {
         Ok(self.describe(Bus::open(self.options(command))?, output))
     }
 
+    /// As [`Context::open`], at a time that may be given.
+    pub(super) fn open_at(&self, now: Option<Timestamp>, command: &'static str, output: &mut Output) -> Result<Bus, Failure> {
+        let clock = now.map_or(self.clock, |now| Clock::new(Some(now)));
+        Ok(self.describe(Bus::open(Options { clock, ..self.options(command) })?, output))
+    }
+
     /// Opens the repository for `command`, whether it has a bus or not.
     pub(super) fn open_repository(&self, command: &'static str, output: &mut Output) -> Result<Bus, Failure> {
         Ok(self.describe(Bus::of_repository(self.options(command))?, output))

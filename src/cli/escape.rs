@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use crate::record::is_dangerous;
+
 /// Shows control characters, escape sequences and invisible or bidirectional controls escaped.
 pub(super) fn terminal(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_dangerous) {
@@ -41,13 +43,6 @@ pub(super) fn json(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(safe)
-}
-
-/// Control characters, line separators, and the marks that reorder or hide text (Unicode TR36, TR9).
-fn is_dangerous(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

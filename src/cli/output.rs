@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use clap::ColorChoice;
@@ -10,6 +12,9 @@ use serde_json::Value;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{escape, exit};
+
+/// For how long nothing is said of what is going on.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Where a command's words go.
 pub(super) struct Output {
@@ -155,6 +160,27 @@ impl Output {
     /// An error on stderr.
     pub(super) fn error(&mut self, text: &str) {
         self.complain("error", AnsiColor::Red, text);
+    }
+
+    /// Does something that may take long; on a terminal it is said what, when it takes longer than half a second.
+    pub(super) fn patiently<T>(&self, what: &str, work: impl FnOnce() -> T) -> T {
+        if self.quiet || !io::stderr().is_terminal() {
+            return work();
+        }
+        std::thread::scope(|scope| {
+            let (working, ended) = std::sync::mpsc::channel::<()>();
+            scope.spawn(move || {
+                if ended.recv_timeout(PATIENCE).is_err_and(|error| error == RecvTimeoutError::Timeout) {
+                    // Where stderr is gone, nobody waits.
+                    let _ = write!(io::stderr(), "{what} …");
+                    let _ = ended.recv();
+                    let _ = write!(io::stderr(), "\r\x1b[K");
+                }
+            });
+            let done = work();
+            drop(working);
+            done
+        })
     }
 
     /// Help or usage, as clap has laid it out: to stdout where it was asked for.

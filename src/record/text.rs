@@ -1,4 +1,4 @@
-//! Text files of a bus, which people write and git merges.
+//! Text that people write: files that git merges, and what of it must not reach a screen as it is.
 
 use super::json::MAX_RECORD;
 use super::{Fault, Position};
@@ -25,4 +25,13 @@ pub fn sound_text(bytes: &[u8]) -> Result<&str, Fault> {
         Some(line) => Err(Fault::MergeConflict { at: Position { line: line + 1, column: 1 } }),
         None => Ok(text),
     }
+}
+
+/// Whether a character moves the cursor, or reorders or hides text: control characters, line separators, and the marks of
+/// Unicode TR36 and TR9.
+#[must_use]
+pub fn is_dangerous(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -46,7 +46,7 @@ pub struct AgentTally {
 
 /// The log, counted.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct LogTally {
     /// By agent.
     pub agents: BTreeMap<AgentId, AgentTally>,
     files: Vec<PathBuf>,
@@ -92,7 +92,7 @@ impl Names {
     }
 }
 
-impl Tally {
+impl LogTally {
     /// Counts the events of `files` within `window`, each once however many files have it. Lines that are no events are left out.
     ///
     /// # Errors
@@ -174,7 +174,7 @@ impl Part {
         }
     }
 
-    fn tally(self, files: Vec<PathBuf>) -> Tally {
+    fn tally(self, files: Vec<PathBuf>) -> LogTally {
         let texts = &self.names.texts;
         let agent_of = |number: u32| AgentId::new(&texts[number as usize]).ok();
         let mut counted: HashMap<u32, AgentTally> = HashMap::new();
@@ -200,7 +200,7 @@ impl Part {
             let last = words.entry((task, agent)).or_insert_with(|| word.clone());
             *last = word.max(last.clone());
         }
-        Tally { agents, files, words }
+        LogTally { agents, files, words }
     }
 }
 
@@ -250,7 +250,7 @@ mod tests {
         write(&files[1], format!("{}{}{{\"cut", lines[0], lines[4])).unwrap();
         let at = |minute: u8| format!("2026-03-01T12:{minute:02}:00Z").parse::<Timestamp>().unwrap();
         let window = Window { since: Some(at(2)), until: at(30) };
-        let tally = Tally::of(files.to_vec(), window).unwrap();
+        let tally = LogTally::of(files.to_vec(), window).unwrap();
         let [x, y] = ["x", "y"].map(|agent| AgentId::new(agent).unwrap());
         let kinds = |agent: &AgentId| tally.agents[agent].kinds.clone().into_iter().collect::<Vec<_>>();
         assert_eq!(kinds(&x), [("claim".to_owned(), 1), ("note".to_owned(), 1), ("status".to_owned(), 2)]);

@@ -1,0 +1,102 @@
+//! Where the manager's reports stand, and how they are told of.
+
+use super::{Audience, Bus, Error, EventRequest, MessageRequest};
+use crate::record::{AgentId, EventKind, TaskId, Timestamp};
+use crate::store::replace;
+
+/// How the name of a report begins; the time follows, without colons.
+const BEGIN: &str = "manager-report-";
+
+/// The channel in which reports are told of.
+const CHANNEL: &str = "manager-report";
+
+/// The sort of the message and of the event that tell of a report.
+const KIND: &str = "consensus";
+
+impl Bus {
+    /// When the last report before now was written, in any worktree.
+    #[must_use]
+    pub fn last_report(&self) -> Option<Timestamp> {
+        let folders = self.layouts().map(|layout| layout.root().join("_report/manager"));
+        let entries = folders.flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
+        let times = entries.filter_map(|entry| time_of(entry.file_name().to_str()?));
+        times.filter(|time| *time < self.clock.now()).max()
+    }
+
+    /// Writes a report of the present in this worktree, and returns its path below the root. One of the same second gives way.
+    ///
+    /// # Errors
+    ///
+    /// As the system refuses.
+    pub fn file_report(&self, text: &str) -> Result<String, Error> {
+        let _lock = self.lock()?;
+        let path = format!("_report/manager/{}", name_of(self.clock.now()));
+        replace(&self.layout.place(path.as_str()), text.as_bytes())?;
+        Ok(path)
+    }
+
+    /// Tells everybody of the report at `path`: a message in the channel of reports, and an event.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::send_message`] and [`Bus::log_event`].
+    pub fn post_report(&self, manager: &AgentId, path: &str, summary: &str) -> Result<(), Error> {
+        let kind = EventKind::new(KIND)?;
+        let request = MessageRequest {
+            audience: Audience::Task(TaskId::new(CHANNEL)?),
+            kind: kind.clone(),
+            summary: summary.to_owned(),
+            note: None,
+            branch: None,
+            plan: None,
+            receipts: vec![path.to_owned()],
+            meta: Vec::new(),
+        };
+        self.send_message(manager, &request)?;
+        let event = EventRequest {
+            event: kind,
+            summary: summary.to_owned(),
+            task: None,
+            plan: None,
+            branch: None,
+            pr: None,
+            receipts: vec![path.to_owned()],
+            severity: None,
+            extra: Vec::new(),
+        };
+        self.log_event(manager, &event).map(drop)
+    }
+}
+
+/// The name of a report's file: ISO 8601 with the time in its basic form, since Windows takes no colon.
+fn name_of(time: Timestamp) -> String {
+    format!("{BEGIN}{}.md", time.to_string().replace(':', ""))
+}
+
+/// When the report in the file of this name was written.
+fn time_of(name: &str) -> Option<Timestamp> {
+    let time = name.strip_prefix(BEGIN)?.strip_suffix("Z.md")?;
+    let (date, clock) = time.split_once('T')?;
+    let clock = [clock.get(..2)?, clock.get(2..4)?, clock.get(4..)?].join(":");
+    format!("{date}T{clock}Z").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reports_name_says_when_it_was_written() {
+        let time: Timestamp = "2026-03-01T12:05:09Z".parse().unwrap();
+        assert_eq!(name_of(time), "manager-report-2026-03-01T120509Z.md");
+        assert_eq!(time_of(&name_of(time)), Some(time));
+        for other in [
+            "manager-report-.md",
+            "manager-report-2026-03-01T1205Z.md",
+            "manager-report-x.md",
+            "manager-report-2026-03-01Té1Z.md",
+        ] {
+            assert_eq!(time_of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! All that a manager's report is made of, gathered from all worktrees of the clone. Nothing is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::liveness::LastEvents;
+use super::messaging::Channel;
+use super::{Bus, Error, MessageFilter, Peer, Plans, QueueView, StatusQuery, StatusReport};
+use crate::record::json::parse_line;
+use crate::record::{AgentId, Claim, ClaimId, Message, Refusal, TaskId, Timestamp};
+use crate::store::{Line, LogTally, Window, scan};
+
+/// The sort of message that wants an answer.
+const REQUEST: &str = "request";
+
+/// How many states of a claim's history are read at most, the newest first.
+const MAX_STATES: usize = 500;
+
+/// All that a report is made of.
+#[derive(Debug)]
+pub struct Survey {
+    /// All claims with what git shows of them, and all assignments.
+    pub status: StatusReport,
+    /// Who is at work.
+    pub peers: Vec<Peer>,
+    /// What is to be done.
+    pub queue: QueueView,
+    /// All plans.
+    pub plans: Plans,
+    /// The log, counted.
+    pub tally: LogTally,
+    /// How many actions of each agent the guard refused within the window.
+    pub refused: BTreeMap<AgentId, usize>,
+    /// What was asked for and not answered, oldest first: an agent's inbox has it unread, or nobody spoke after it in its
+    /// task's channel.
+    pub requests: Vec<Message>,
+}
+
+/// A time in which an agent held a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Who held it.
+    pub agent: AgentId,
+    /// From when.
+    pub from: Timestamp,
+    /// Until when; none where it is still held.
+    pub until: Option<Timestamp>,
+}
+
+impl Bus {
+    /// Gathers what a report is made of; events and refusals are counted within `window`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
+    pub fn survey(&self, window: Window) -> Result<Survey, Error> {
+        let query = StatusQuery { limit: Some(0), long: true, ..StatusQuery::default() };
+        let status = self.status(&query)?;
+        let live: Vec<_> = status.claims.iter().filter(|status| status.claim.status.is_live()).cloned().collect();
+        Ok(Survey {
+            peers: self.peers_with(&live, &mut LastEvents::default())?,
+            status,
+            queue: self.queue(None).or_else(without_policy)?,
+            plans: self.plans(),
+            tally: LogTally::of(self.log_files(), window)?,
+            refused: self.refused_actions(window)?,
+            requests: self.open_requests()?,
+        })
+    }
+
+    /// Who held the task of `claim`, and when, oldest first: as far back as the claim's ref tells.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Git`] where the ref cannot be read.
+    pub fn times_held(&self, claim: &Claim) -> Result<Vec<Held>, Error> {
+        let held = |claim: &Claim| Held { agent: claim.agent_id.clone(), from: claim.claimed_at, until: claim.released_at };
+        let mut times = vec![(claim.claim_id.clone(), held(claim))];
+        // Only with a lineage there were other owners before.
+        let state = if claim.lineage.is_empty() { None } else { self.tip(&claim.task_id)? };
+        let mut link = state.map(|state| state.link);
+        for _ in 0..MAX_STATES {
+            let Some(current) = link else { break };
+            if let Ok(past) = Claim::parse(&current.body) {
+                let known: &(Option<ClaimId>, Held) = &times[times.len() - 1];
+                if known.0 != past.claim_id {
+                    let until = Some(past.released_at.unwrap_or(known.1.from));
+                    times.push((past.claim_id.clone(), Held { until, ..held(&past) }));
+                }
+            }
+            link = self.before(&current)?;
+        }
+        times.reverse();
+        Ok(times.into_iter().map(|(_, held)| held).collect())
+    }
+
+    /// How many actions of each agent the guard refused, of all worktrees, each once.
+    fn refused_actions(&self, window: Window) -> Result<BTreeMap<AgentId, usize>, Error> {
+        let look = |lines: &mut BTreeSet<Vec<u8>>, line: &Line<'_>| {
+            if !line.is_too_long() {
+                lines.insert(line.bytes.to_vec());
+            }
+        };
+        let (parts, _) = scan(&self.error_files(), BTreeSet::new, look)?;
+        let lines: BTreeSet<Vec<u8>> = parts.into_iter().flatten().collect();
+        let refusals = lines.iter().filter_map(|line| Refusal::from_object(parse_line(line).ok()?).ok());
+        let mut refused = BTreeMap::new();
+        refusals.filter(|refusal| window.has(refusal.ts)).for_each(|refusal| *refused.entry(refusal.agent_id).or_default() += 1);
+        Ok(refused)
+    }
+
+    /// The files of refused actions, of all worktrees. Links are none.
+    fn error_files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for layout in self.layouts() {
+            let agents = std::fs::read_dir(layout.root().join("_report/agent")).into_iter().flatten().flatten();
+            let agents = agents.filter_map(|entry| AgentId::new(entry.file_name().to_str()?).ok());
+            let places = agents.map(|agent| layout.errors(&agent)).filter(|place| matches!(place.inspect(), Ok(Some(_))));
+            files.extend(places.map(|place| place.path()));
+        }
+        files
+    }
+
+    fn open_requests(&self) -> Result<Vec<Message>, Error> {
+        let is_request = |message: &Message| message.kind.as_str().eq_ignore_ascii_case(REQUEST);
+        let mut open: Vec<Message> = Vec::new();
+        let inboxes: BTreeSet<AgentId> = self.channels().filter_map(Channel::into_agent).collect();
+        for agent in inboxes {
+            open.extend(self.inbox(&agent, None)?.messages().filter(|message| is_request(message)).cloned());
+        }
+        let mut asked: BTreeMap<TaskId, Vec<Message>> = BTreeMap::new();
+        for message in self.messages(&MessageFilter::default(), None)?.0 {
+            let Some(task) = message.task_id.clone().filter(|_| message.to.is_none()) else { continue };
+            let open = asked.entry(task).or_default();
+            open.retain(|request| request.from == message.from);
+            open.extend(Some(message).filter(is_request));
+        }
+        open.extend(asked.into_values().flatten());
+        open.sort_by(|one, other| (one.ts, &one.id).cmp(&(other.ts, &other.id)));
+        Ok(open)
+    }
+}
+
+/// An empty queue where the policy means nothing, which is said.
+fn without_policy(error: Error) -> Result<QueueView, Error> {
+    match error {
+        Error::MalformedConfig { .. } => Ok(QueueView { items: Vec::new(), cycles: Vec::new(), faults: vec![error] }),
+        error => Err(error),
+    }
+}

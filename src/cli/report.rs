@@ -1,0 +1,159 @@
+//! `bus report`
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use clap_complete::ArgValueCompleter;
+use serde_json::Value;
+
+use super::args::When;
+use super::completions;
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
+use super::words;
+use crate::bus::{Bus, Error as BusError};
+use crate::git::Repository;
+use crate::record::{AgentId, Timestamp};
+use crate::report::{Report, Request, Validated, json, markdown};
+use crate::store::{Place, replace};
+use crate::validate::{Query, Severity, validate};
+
+/// How many findings are told with the report.
+const FINDINGS: usize = 3;
+
+const EXAMPLES: &str = "\
+Examples:
+  bus report --manager boss                 write _report/manager/manager-report-<time>.md
+  bus report --stdout | less                read it, and write nothing
+  bus report --since 2d --post              what was done in two days; tell everybody of it
+  bus report --json | jq '.needs[]'         the same facts, for a program; nothing is written
+
+It says who does what, what needs the manager now, and what git shows of what agents say: whether a branch is there, pushed, and
+landed, also after a squash merge. Pictures are Mermaid, which GitHub draws. The same bus at the same time gives the same bytes.
+Work counts since the last report, of all worktrees, unless `--since` says otherwise.
+Exit status: 0 it is written; 2 it is not known whose report it is.";
+
+/// Write the manager's report: who does what, what is stuck, what is really finished.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ReportArgs {
+    /// Whose report it is [default: you]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(completions::agents))]
+    manager: Option<AgentId>,
+    /// Since when work counts: a time, or 30s, 10m, 4h, 2d ago, or `last`: since the last report, if there is one
+    #[arg(long, value_name = "WHEN", default_value = "last")]
+    since: Since,
+    /// Print it in the place of writing it
+    #[arg(long, conflicts_with_all = ["output", "post"])]
+    stdout: bool,
+    /// Write it to this file
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "post")]
+    output: Option<PathBuf>,
+    /// Tell of it: a message in the channel `manager-report`, and an event
+    #[arg(long)]
+    post: bool,
+    /// The time that it is written for [default: now]
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+}
+
+/// Since when work counts.
+#[derive(Clone, Copy, Debug)]
+enum Since {
+    Last,
+    Given(When),
+}
+
+impl FromStr for Since {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "last" { Ok(Self::Last) } else { text.parse().map(Self::Given) }
+    }
+}
+
+pub(super) fn run(context: &Context, args: &ReportArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open_at(args.now, "report", output)?;
+    context.note_reader(&bus);
+    let files = !args.stdout && args.output.is_none() && (args.post || !output.is_json());
+    let manager = manager(context, args, &bus, files, output)?;
+    let since = match args.since {
+        Since::Last => bus.last_report(),
+        Since::Given(when) => Some(when.resolve(bus.clock().now())),
+    };
+    let report = output.patiently("looking at the bus", || look(&bus, Request { manager: manager.clone(), since }))?;
+    let text = markdown(&report);
+    let path = match &args.output {
+        Some(path) => Some(write(path, &text)?),
+        None if files => Some(bus.file_report(&text)?),
+        None => None,
+    };
+    if let (true, Some(path), Some(manager)) = (args.post, &path, &manager) {
+        bus.post_report(manager, path, &summary(&report))?;
+    }
+    let written = path.as_ref().map_or(Value::Null, |path| Value::from(path.as_str()));
+    output.document(&words::merge(json(&report), [("path", written)]));
+    match path {
+        Some(path) => output.line(&path),
+        None => output.text(&text),
+    }
+    Ok(0)
+}
+
+/// Whose report it is; what is written to the bus needs an author.
+fn manager(
+    context: &Context,
+    args: &ReportArgs,
+    bus: &Bus,
+    files: bool,
+    output: &mut Output,
+) -> Result<Option<AgentId>, Failure> {
+    match &args.manager {
+        Some(manager) => Ok(Some(manager.clone())),
+        None if files => context.writer(bus, output).map(Some),
+        None => Ok(context.addressee(bus).ok()),
+    }
+}
+
+/// Gathers the report while the validator looks at this worktree.
+fn look(bus: &Bus, request: Request) -> Result<Report, Failure> {
+    let root = Some(bus.root()).filter(|_| bus.is_here());
+    std::thread::scope(|scope| {
+        let validating = scope.spawn(move || root.map_or_else(|| Ok(Validated::default()), validated));
+        let report = Report::gather(bus, request)?;
+        let validated = validating.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(report.with_findings(&validated))
+    })
+}
+
+/// What `bus validate` says of a worktree.
+fn validated(root: &Path) -> Result<Validated, Failure> {
+    let repo = Repository::discover(root).map_err(BusError::from)?;
+    let found = validate(&repo, &Query::default())?;
+    let line = |place: Option<crate::validate::Place>| place.map_or_else(String::new, |place| format!(" line {}", place.line));
+    let first = found.findings.iter().take(FINDINGS);
+    Ok(Validated {
+        errors: found.count(Severity::Error),
+        warnings: found.count(Severity::Warning),
+        first: first.map(|finding| format!("`{}`{}: {}", finding.path, line(finding.place), finding.message)).collect(),
+    })
+}
+
+/// Writes the report to a file of the user's choice, and returns its path.
+fn write(path: &Path, text: &str) -> Result<String, Failure> {
+    let name = path.file_name().ok_or_else(|| Failure::Usage {
+        what: format!("`{}` is no file", path.display()),
+        hint: "name a file: `--output report.md`".to_owned(),
+    })?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    replace(&Place::new(folder, name), text.as_bytes()).map_err(BusError::from)?;
+    Ok(path.display().to_string())
+}
+
+/// A report in a line.
+fn summary(report: &Report) -> String {
+    let live = report.tasks.iter().filter(|task| task.state.is_live()).count();
+    format!("Report: {live} tasks held, {} finished, {} things need the manager", report.finished().len(), report.needs.len())
+}

@@ -1,0 +1,18 @@
+//! The manager's report: who does what, what is stuck, and what is really finished. Facts first ([`Report`]), then how they
+//! read ([`markdown`], [`json`]); both are pure, so that the same bus at the same time gives the same bytes.
+
+mod escape;
+mod facts;
+mod gather;
+mod json;
+mod lane;
+mod markdown;
+mod mermaid;
+mod needs;
+mod tables;
+
+pub use facts::{AgentFacts, Need, NeedKind, PlanFacts, Report, TaskFacts, TaskState, Validated};
+pub use gather::Request;
+pub use json::json;
+pub use lane::{Lane, Share, Spread};
+pub use markdown::markdown;

@@ -1,0 +1,325 @@
+//! What a report says, as facts.
+
+use crate::bus::{ClaimState, ComparedWith, Held, PeerState, Pushed, QueueState, Seen};
+use crate::git::Landed;
+use crate::record::{AgentId, Claim, Event, PlanId, Progress, Tally, TaskId, Timestamp};
+use crate::store::Evidence;
+
+use super::lane::Lane;
+
+/// How a task stands, those first that need somebody's eye.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TaskState {
+    /// Its claim cannot be read, or two of them contradict each other.
+    Unreadable,
+    /// The time of its claim is over.
+    Expired,
+    /// Its owner has been silent for too long.
+    Stale,
+    /// Its owner works on it.
+    Active,
+    /// Its owner has put it aside.
+    Paused,
+    /// It is meant for somebody who has not claimed it yet.
+    Waiting,
+    /// It was given back, unfinished.
+    Released,
+    /// Anybody may claim it.
+    Ready,
+    /// Something else must be done before.
+    Blocked,
+    /// It is finished.
+    Done,
+    /// It is finished, and the default branch has the work.
+    Landed,
+}
+
+impl TaskState {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Unreadable,
+        Self::Expired,
+        Self::Stale,
+        Self::Active,
+        Self::Paused,
+        Self::Waiting,
+        Self::Released,
+        Self::Ready,
+        Self::Blocked,
+        Self::Done,
+        Self::Landed,
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Expired => "expired",
+            Self::Stale => "stale",
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Waiting => "waiting",
+            Self::Released => "released",
+            Self::Ready => "ready",
+            Self::Blocked => "blocked",
+            Self::Done => "done",
+            Self::Landed => "landed",
+        }
+    }
+
+    /// Whether somebody holds a task that stands so.
+    #[must_use]
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Expired | Self::Stale | Self::Active | Self::Paused)
+    }
+
+    /// Whether a task that stands so is finished.
+    #[must_use]
+    pub const fn is_done(self) -> bool {
+        matches!(self, Self::Done | Self::Landed)
+    }
+}
+
+impl From<ClaimState> for TaskState {
+    fn from(state: ClaimState) -> Self {
+        match state {
+            ClaimState::Active => Self::Active,
+            ClaimState::Paused => Self::Paused,
+            ClaimState::Stale => Self::Stale,
+            ClaimState::Expired => Self::Expired,
+            ClaimState::Released => Self::Released,
+            ClaimState::Done => Self::Done,
+            ClaimState::Landed => Self::Landed,
+        }
+    }
+}
+
+impl From<&QueueState> for TaskState {
+    fn from(state: &QueueState) -> Self {
+        match state {
+            QueueState::Ready | QueueState::Unassigned => Self::Ready,
+            QueueState::Assigned(_) => Self::Waiting,
+            QueueState::Blocked => Self::Blocked,
+            QueueState::Claimed(_) => Self::Active,
+            QueueState::Done(_) => Self::Done,
+            QueueState::Unreadable(_) => Self::Unreadable,
+        }
+    }
+}
+
+/// How far the plan of a task has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanFacts {
+    /// The plan.
+    pub id: PlanId,
+    /// How far it has come.
+    pub status: Progress,
+    /// How many of its steps are done.
+    pub steps: Tally,
+    /// The steps that something is in the way of.
+    pub blocked: Vec<String>,
+    /// Its receipts, and how each stands.
+    pub receipts: Vec<(String, Evidence)>,
+}
+
+/// What is known of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskFacts {
+    /// The task.
+    pub task: TaskId,
+    /// What is to be done, where the queue says.
+    pub title: Option<String>,
+    /// How it stands.
+    pub state: TaskState,
+    /// Who owns it; where nobody does, for whom it is meant.
+    pub owner: Option<AgentId>,
+    /// Since when it stands so, as far as that is known.
+    pub since: Option<Timestamp>,
+    /// The claim.
+    pub claim: Option<Claim>,
+    /// The last sign of its owner's life.
+    pub last_seen: Option<Timestamp>,
+    /// What git shows of its branch.
+    pub seen: Option<Seen>,
+    /// Its plan, where that can be read.
+    pub plan: Option<PlanFacts>,
+    /// What its owner last said of it.
+    pub last_word: Option<Event>,
+    /// What must be done before and is not.
+    pub blocked_by: Vec<TaskId>,
+}
+
+impl TaskFacts {
+    /// How the default branch has the work.
+    #[must_use]
+    pub fn landed(&self) -> Option<Landed> {
+        self.seen.as_ref().and_then(Seen::landed)
+    }
+
+    /// What comes of comparing what is said with what is seen.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        let Some(seen) = &self.seen else { return "-" };
+        match (self.state.is_done(), self.landed(), seen.head) {
+            (true, Some(_), _) => "as said",
+            (_, None, Some(_)) if seen.is_empty => "no commit yet",
+            (true, None, Some(_)) => "not landed",
+            (_, _, None) => "no branch",
+            (false, Some(_), _) if self.state.is_live() => "landed, still claimed",
+            (false, Some(_), _) => "landed",
+            (false, None, Some(_)) => "at work",
+        }
+    }
+
+    /// Whether a remote has the work, in words.
+    #[must_use]
+    pub fn pushed(&self) -> String {
+        match self.seen.as_ref().map(|seen| (&seen.pushed, seen.head)) {
+            None | Some((_, None)) => "-".to_owned(),
+            Some((Pushed::NoRemote, _)) => "no remote".to_owned(),
+            Some((Pushed::No, _)) => "no".to_owned(),
+            Some((Pushed::Otherwise(name, commit), _)) => format!("{name} is at {}", commit.to_hex_with_len(7)),
+            Some((Pushed::Yes(name), _)) => format!("yes, {name}"),
+        }
+    }
+}
+
+/// What sort of thing needs the manager, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NeedKind {
+    /// A record that cannot be read, or contradicts another.
+    Conflict,
+    /// A claim whose time is over.
+    Expired,
+    /// A claim whose owner is silent.
+    Stale,
+    /// A plan or a step that something is in the way of.
+    Blocked,
+    /// A receipt that is gone or was changed.
+    Receipt,
+    /// A request that nobody answered.
+    Request,
+    /// What is said and not seen.
+    NotSeen,
+    /// Work that is done and not merged.
+    Unmerged,
+    /// A claim that stands although its work has landed.
+    StillClaimed,
+    /// A claim that the fleet does not know yet.
+    Unconfirmed,
+    /// Something that is wrong with the queue.
+    Queue,
+    /// What `bus validate` finds.
+    Finding,
+}
+
+impl NeedKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Expired => "expired",
+            Self::Stale => "stale",
+            Self::Blocked => "blocked",
+            Self::Receipt => "receipt",
+            Self::Request => "request",
+            Self::NotSeen => "not-seen",
+            Self::Unmerged => "unmerged",
+            Self::StillClaimed => "still-claimed",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Queue => "queue",
+            Self::Finding => "finding",
+        }
+    }
+}
+
+/// Something that needs the manager now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// What sort of thing.
+    pub kind: NeedKind,
+    /// The task that it is about.
+    pub task: Option<TaskId>,
+    /// What it is, in words; some of them may be anybody's.
+    pub what: String,
+    /// A command that helps; none where only a person can.
+    pub next: Option<String>,
+}
+
+/// What an agent did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentFacts {
+    /// The agent.
+    pub agent: AgentId,
+    /// Whether it is at work; none where only its log is known.
+    pub state: Option<PeerState>,
+    /// The last sign of its life.
+    pub last_seen: Option<Timestamp>,
+    /// The tasks that it holds.
+    pub holds: Vec<TaskId>,
+    /// How many tasks it has finished in the time that the report is about.
+    pub finished: usize,
+    /// How many events it has logged in that time.
+    pub events: usize,
+    /// How many of its actions were refused in that time.
+    pub refused: usize,
+}
+
+/// What `bus validate` says of this worktree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validated {
+    /// How many errors.
+    pub errors: u64,
+    /// How many warnings.
+    pub warnings: u64,
+    /// The first of them, a line each.
+    pub first: Vec<String>,
+}
+
+/// The facts of a report.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// When this was so, and when git was looked at.
+    pub now: Timestamp,
+    /// Since when work counts; none where all of it does.
+    pub since: Option<Timestamp>,
+    /// Whose report it is.
+    pub manager: Option<AgentId>,
+    /// What the branches were compared with.
+    pub compared_with: Option<ComparedWith>,
+    /// All tasks, by state, then id.
+    pub tasks: Vec<TaskFacts>,
+    /// What needs the manager, the most urgent first.
+    pub needs: Vec<Need>,
+    /// All agents.
+    pub agents: Vec<AgentFacts>,
+    /// How the work flows.
+    pub lane: Lane,
+    /// Who held what when: the youngest claims, by agent, then time.
+    pub held: Vec<(TaskId, TaskState, Held)>,
+}
+
+impl Report {
+    /// How many tasks stand so.
+    #[must_use]
+    pub fn count(&self, state: TaskState) -> usize {
+        self.tasks.iter().filter(|task| task.state == state).count()
+    }
+
+    /// Whether something that was at `time` belongs to the time that the report is about.
+    #[must_use]
+    pub fn is_recent(&self, time: Option<Timestamp>) -> bool {
+        time.is_some_and(|time| self.since.is_none_or(|since| time >= since))
+    }
+
+    /// What was finished in the time that the report is about, the oldest first.
+    #[must_use]
+    pub fn finished(&self) -> Vec<&TaskFacts> {
+        let recent = |task: &&TaskFacts| task.state.is_done() && self.is_recent(task.since);
+        let mut finished: Vec<&TaskFacts> = self.tasks.iter().filter(recent).collect();
+        finished.sort_by(|one, other| (one.since, &one.task).cmp(&(other.since, &other.task)));
+        finished
+    }
+}
