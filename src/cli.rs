@@ -19,6 +19,7 @@ mod init;
 mod man;
 mod message;
 mod output;
+mod queue;
 mod reclaim;
 mod release;
 mod signals;
