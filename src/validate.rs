@@ -13,6 +13,7 @@ mod history;
 mod lines;
 mod logs;
 mod plans;
+mod queue;
 mod records;
 mod rewrites;
 mod rule;
@@ -137,6 +138,7 @@ impl Run<'_> {
         let mut findings = Findings::new(self.query.rules.clone());
         let changes = self.changes(&mut findings)?;
         records::check_names(&mut findings, self.found, |path| changes.news.contains(path));
+        queue::check_cycles(&mut findings, self.repo.root(), self.found, |path| changes.news.contains(path))?;
         self.check_records(&mut findings, &changes)?;
         let author = self.author()?;
         let mut files = self.line_files(&changes);
