@@ -3,6 +3,7 @@
 mod args;
 mod assign;
 mod claim;
+mod columns;
 mod commands;
 mod completions;
 mod context;
@@ -18,6 +19,7 @@ mod init;
 mod man;
 mod message;
 mod output;
+mod queue;
 mod reclaim;
 mod release;
 mod report;

@@ -33,6 +33,8 @@ pub enum Code {
     ClaimAlive,
     /// The event speaks for a task that is not the caller's.
     GuardRefused,
+    /// A task of that number is there already.
+    TaskExists,
     /// Live claims stand in the way of `deinit`.
     BusInUse,
     /// The ref was changed by something that does not take the lock, again and again.
@@ -51,6 +53,10 @@ pub enum Code {
     NoRevision,
     /// Nobody holds the task.
     ClaimNotHeld,
+    /// There is no such task in the queue.
+    NoTask,
+    /// No task of the queue may be claimed now.
+    NothingReady,
     /// A record on disk breaks its format.
     MalformedRecord,
     /// `config.toml` cannot be read.
@@ -69,7 +75,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::PromiseBroken,
         Self::CannotHold,
         Self::Usage,
@@ -83,6 +89,7 @@ impl Code {
         Self::NotAssigned,
         Self::ClaimAlive,
         Self::GuardRefused,
+        Self::TaskExists,
         Self::BusInUse,
         Self::RefContended,
         Self::CursorInUse,
@@ -92,6 +99,8 @@ impl Code {
         Self::NoBus,
         Self::NoRevision,
         Self::ClaimNotHeld,
+        Self::NoTask,
+        Self::NothingReady,
         Self::MalformedRecord,
         Self::MalformedConfig,
         Self::NotARegularFile,
@@ -118,6 +127,7 @@ impl Code {
             Self::NotAssigned => "not-assigned",
             Self::ClaimAlive => "claim-alive",
             Self::GuardRefused => "guard-refused",
+            Self::TaskExists => "task-exists",
             Self::BusInUse => "bus-in-use",
             Self::RefContended => "ref-contended",
             Self::CursorInUse => "cursor-in-use",
@@ -127,6 +137,8 @@ impl Code {
             Self::NoBus => "no-bus",
             Self::NoRevision => "no-revision",
             Self::ClaimNotHeld => "claim-not-held",
+            Self::NoTask => "no-task",
+            Self::NothingReady => "nothing-ready",
             Self::MalformedRecord => "malformed-record",
             Self::MalformedConfig => "malformed-config",
             Self::NotARegularFile => "not-a-regular-file",

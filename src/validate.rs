@@ -12,6 +12,7 @@ mod hashes;
 mod history;
 mod logs;
 mod plans;
+mod queue;
 mod records;
 mod rewrites;
 mod rule;
@@ -136,6 +137,7 @@ impl Run<'_> {
         let mut findings = Findings::new(self.query.rules.clone());
         let changes = self.changes(&mut findings)?;
         records::check_names(&mut findings, self.found, |path| changes.news.contains(path));
+        queue::check_cycles(&mut findings, self.repo.root(), self.found, |path| changes.news.contains(path))?;
         self.check_records(&mut findings, &changes)?;
         let author = self.author()?;
         let mut files = self.line_files(&changes);

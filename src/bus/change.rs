@@ -86,22 +86,33 @@ impl Bus {
         self.config()?;
         let mut lock = self.lock()?;
         let who = self.who(agent.clone())?;
+        self.change_under(&mut lock, &who, asked, decide)
+    }
+
+    /// The same by `who`, under the lock that the caller holds.
+    pub(super) fn change_under(
+        &self,
+        lock: &mut Lock,
+        who: &Who,
+        asked: &TaskId,
+        decide: impl Fn(&View, &Who) -> Result<Next, Error>,
+    ) -> Result<Changed, Error> {
         let mut name = String::new();
         for _ in 0..MAX_TRIES {
-            let view = self.mended_view(&mut lock, asked)?;
+            let view = self.mended_view(lock, asked)?;
             let previous = view.claim().cloned();
-            match (decide(&view, &who)?, previous) {
+            match (decide(&view, who)?, previous) {
                 (Next::Settle, Some(claim)) => {
                     if let Some(tip) = &view.tip {
-                        self.settle(&lock, tip)?;
+                        self.settle(lock, tip)?;
                     }
                     return Ok(Changed { outcome: Outcome::Unchanged, previous: Some(claim.clone()), claim });
                 }
                 (Next::Settle, None) => return Err(Error::NotHeld { task: view.task, ended: None }),
                 (Next::Write { verb, claim, outcome }, previous) => {
-                    if let Some((state, event)) = self.write_state(&mut lock, &view, &who, verb, &claim)? {
+                    if let Some((state, event)) = self.write_state(lock, &view, who, verb, &claim)? {
                         if verb != "heartbeat" {
-                            self.settle_new(&lock, &state, event.as_ref())?;
+                            self.settle_new(lock, &state, event.as_ref())?;
                         }
                         return Ok(Changed { outcome, claim: state.claim, previous });
                     }
@@ -176,7 +187,7 @@ impl Bus {
             return Ok(view);
         }
         lock.about_to_write(view.name.as_str())?;
-        let keep = self.broken(&view.task)?;
+        let keep = self.broken(view.task.as_str())?;
         // An older state may hide in `packed-refs`; it must not come to light where a file knows better.
         let hidden = self.repo.packed_tip(&view.name)?.and_then(|link| state(link, &view.name, asked).ok());
         let older = hidden.filter(|hidden| view.claim().is_none_or(|claim| hidden.claim.revision <= claim.revision));
@@ -195,7 +206,7 @@ impl Bus {
             None => Ok(mended),
             // The file is gone; what is left is a damaged entry in `packed-refs`.
             Some(_) => {
-                self.repo.set_aside(&view.name, &self.broken(&view.task)?.path(), None)?;
+                self.repo.set_aside(&view.name, &self.broken(view.task.as_str())?.path(), None)?;
                 self.view(asked)
             }
         }

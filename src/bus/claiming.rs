@@ -66,23 +66,26 @@ impl Bus {
     /// stands cannot be read; else as the system refuses.
     pub fn claim(&self, agent: &AgentId, task: &TaskId, request: &ClaimRequest) -> Result<Changed, Error> {
         request.branch.as_ref().map_or(Ok(()), |branch| check_branch(branch, agent))?;
-        self.change(agent, task, |view, who| {
-            if let Some(file) = self.contradiction(view, who)? {
-                return Err(self.diverged(view, file));
-            }
-            let (assignment, verdict) = if request.allow_unassigned { (None, None) } else { self.assignment_for(view, who)? };
-            let wish = Wish { reopen: request.reopen, here: request.here, assignment: verdict };
-            let (verb, ended, outcome) = match decide::claim(view.claim(), who, wish) {
-                Ok(Grant::Keep) => return self.keep(view, request),
-                Ok(Grant::Take) => ("claim", None, Outcome::Claimed),
-                Ok(Grant::Reopen) => ("reopen", None, Outcome::Reopened),
-                Ok(Grant::Move) => ("move", Some((Ended::Moved, None)), Outcome::Moved),
-                Err(Refusal::Assigned) => return Err(assigned(view, assignment)),
-                Err(refusal) => return Err(self.refused(view, who, refusal)?),
-            };
-            let claim = Box::new(self.successor(view, who, request, ended)?);
-            Ok(Next::Write { verb, claim, outcome })
-        })
+        self.change(agent, task, |view, who| self.decide_claim(view, who, request))
+    }
+
+    /// What a `bus claim` by `who` comes to.
+    pub(super) fn decide_claim(&self, view: &View, who: &Who, request: &ClaimRequest) -> Result<Next, Error> {
+        if let Some(file) = self.contradiction(view, who)? {
+            return Err(self.diverged(view, file));
+        }
+        let (assignment, verdict) = if request.allow_unassigned { (None, None) } else { self.assignment_for(view, who)? };
+        let wish = Wish { reopen: request.reopen, here: request.here, assignment: verdict };
+        let (verb, ended, outcome) = match decide::claim(view.claim(), who, wish) {
+            Ok(Grant::Keep) => return self.keep(view, request),
+            Ok(Grant::Take) => ("claim", None, Outcome::Claimed),
+            Ok(Grant::Reopen) => ("reopen", None, Outcome::Reopened),
+            Ok(Grant::Move) => ("move", Some((Ended::Moved, None)), Outcome::Moved),
+            Err(Refusal::Assigned) => return Err(assigned(view, assignment)),
+            Err(refusal) => return Err(self.refused(view, who, refusal)?),
+        };
+        let claim = Box::new(self.successor(view, who, request, ended)?);
+        Ok(Next::Write { verb, claim, outcome })
     }
 
     /// Ends or pauses `agent`'s claim.
@@ -268,7 +271,7 @@ impl Bus {
     }
 
     /// The error for a refusal, with the facts.
-    fn refused(&self, view: &View, who: &Who, refusal: Refusal) -> Result<Error, Error> {
+    pub(super) fn refused(&self, view: &View, who: &Who, refusal: Refusal) -> Result<Error, Error> {
         let task = view.task.clone();
         let Some(claim) = view.claim() else {
             return Ok(match refusal {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::init::without_lines;
 use super::{Bus, Error};
+use crate::git::{RefName, Tip};
 use crate::store::{Error as StoreError, Verb, replace};
 
 /// The longest file that is compared with what `bus init` writes, in bytes.
@@ -55,6 +56,9 @@ impl Bus {
             self.leave(folder, &mut taken);
         }
         let refs = self.repo.claimed_tasks()?;
+        let numbers = RefName::queue();
+        let has_numbers = !matches!(self.repo.tip(&numbers)?, Tip::Missing);
+        taken.kept.extend(has_numbers.then(|| numbers.as_str().to_owned()));
         taken.kept.extend(refs.into_iter().map(|name| format!("refs/bus/claims/{name}")));
         Ok(taken)
     }

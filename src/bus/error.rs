@@ -224,6 +224,26 @@ pub enum Error {
         /// How it stands.
         standing: Box<Standing>,
     },
+    /// A task of this number is there already.
+    #[error("`{task}` is there already: `{place}`")]
+    TaskExists {
+        /// The task.
+        task: TaskId,
+        /// Its file, or the ref of its claim.
+        place: String,
+    },
+    /// There is no such task in the queue.
+    #[error("`{task}` is not in the queue")]
+    NotQueued {
+        /// The task.
+        task: TaskId,
+    },
+    /// No task of the queue may be claimed now.
+    #[error("nothing is ready: {summary}")]
+    NothingReady {
+        /// How many tasks of the queue are in which state.
+        summary: String,
+    },
     /// Live claims stand in the way.
     #[error("live claims stand in the way: {}", tasks.join(", "))]
     InUse {
@@ -292,6 +312,9 @@ impl Error {
             Self::ClaimLost { .. } => Code::ClaimLost,
             Self::NotHeld { .. } => Code::ClaimNotHeld,
             Self::RefContended { .. } => Code::RefContended,
+            Self::TaskExists { .. } => Code::TaskExists,
+            Self::NotQueued { .. } => Code::NoTask,
+            Self::NothingReady { .. } => Code::NothingReady,
             Self::InUse { .. } => Code::BusInUse,
             Self::WaitTimeout { .. } => Code::WaitTimeout,
             Self::CannotHold { .. } => Code::CannotHold,
@@ -319,7 +342,7 @@ impl Error {
                 format!("it is {why}: take it over with `bus reclaim {task} --note WHY`")
             }
             Self::ClaimHeld { task, .. } => format!(
-                "take another task; `bus status` shows who has what, and `git log refs/bus/claims/{}` how it came to this",
+                "take another task with `bus queue ready`; `bus status` shows who has what, and `git log refs/bus/claims/{}` how it came to this",
                 task.as_str().to_ascii_uppercase()
             ),
             Self::HeldElsewhere { task, .. } => {
@@ -358,6 +381,11 @@ impl Error {
             Self::RefContended { .. } => "run the same command again".to_owned(),
             Self::WaitTimeout { standing: Some(standing), .. } | Self::CannotHold { standing, .. } => standing.hint(),
             Self::WaitTimeout { .. } => WAIT_AGAIN.to_owned(),
+            Self::TaskExists { .. } => "leave `--id` out to get the next number; `bus queue list` shows what there is".to_owned(),
+            Self::NotQueued { .. } => "`bus queue list` shows what there is".to_owned(),
+            Self::NothingReady { .. } => {
+                "`bus queue list` shows what each task waits for; `bus queue add TITLE` adds one".to_owned()
+            }
             Self::InUse { .. } => "release them first; see `bus status --active-only`".to_owned(),
             Self::Hooks(fault) => fault.hint(),
         }

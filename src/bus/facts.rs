@@ -29,6 +29,7 @@ impl Error {
             Self::TaskFinished { owner, branch, at, .. } => {
                 facts.extend([("owner", Some(text(owner))), ("branch", Some(text(branch))), ("released_at", Some(text(at)))]);
             }
+            Self::TaskExists { place, .. } => facts.push(("place", Some(text(place)))),
             Self::Diverged { owner, place, .. } => facts.extend([("owner", Some(text(owner))), ("file", Some(text(place)))]),
             Self::AssignedElsewhere { engineer, manager, .. } => {
                 facts.extend([("engineer", Some(text(engineer))), ("manager", Some(text(manager)))]);
@@ -79,7 +80,9 @@ impl Error {
             | Self::ClaimAlive { task, .. }
             | Self::Guarded { task, .. }
             | Self::ClaimLost { task, .. }
-            | Self::NotHeld { task, .. } => Some(task),
+            | Self::NotHeld { task, .. }
+            | Self::TaskExists { task, .. }
+            | Self::NotQueued { task } => Some(task),
             _ => None,
         }
     }

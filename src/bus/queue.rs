@@ -122,9 +122,19 @@ impl QueueView {
     /// The tasks that may be claimed now: the most urgent first, of those the lowest number.
     #[must_use]
     pub fn ready(&self) -> Vec<&QueueEntry> {
-        let mut ready: Vec<_> = self.items.iter().filter(|entry| matches!(entry.state, QueueState::Ready)).collect();
-        ready.sort_by_key(|entry| entry.item.as_ref().map(|item| item.priority));
-        ready
+        self.claimable(false)
+    }
+
+    /// As [`QueueView::ready`]; with `whatever_assigned`, what is meant for somebody else or for nobody, too.
+    pub(super) fn claimable(&self, whatever_assigned: bool) -> Vec<&QueueEntry> {
+        let is_claimable = |entry: &&QueueEntry| match entry.state {
+            QueueState::Ready => true,
+            QueueState::Assigned(_) | QueueState::Unassigned => whatever_assigned,
+            _ => false,
+        };
+        let mut claimable: Vec<_> = self.items.iter().filter(is_claimable).collect();
+        claimable.sort_by_key(|entry| entry.item.as_ref().map(|item| item.priority));
+        claimable
     }
 
     /// How many tasks are in each state: `2 claimed, 1 blocked`.

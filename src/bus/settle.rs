@@ -50,20 +50,20 @@ impl Bus {
     pub(super) fn keep_aside(&self, task: &TaskId, place: &Place) -> Result<(), Error> {
         let path = place.path();
         if place.inspect()?.is_some() {
-            let copy = self.broken(task)?.path();
+            let copy = self.broken(task.as_str())?.path();
             std::fs::copy(&path, &copy).map_err(StoreError::io(Verb::Write, &copy))?;
         }
         Ok(())
     }
 
-    /// A place of its own for what is kept of `task` before it is replaced.
-    pub(super) fn broken(&self, task: &TaskId) -> Result<Place, Error> {
+    /// A place of its own for what is kept of `what`, a task or the queue, before it is replaced.
+    pub(super) fn broken(&self, what: &str) -> Result<Place, Error> {
         let stamp = self.clock.now().unix();
         let mut places = (0..).map(|number| match number {
-            0 => self.private.broken(task, &stamp.to_string()),
-            number => self.private.broken(task, &format!("{stamp}-{number}")),
+            0 => self.private.broken(what, &stamp.to_string()),
+            number => self.private.broken(what, &format!("{stamp}-{number}")),
         });
-        let free = places.find(|place| !place.path().exists()).unwrap_or_else(|| self.private.broken(task, "last"));
+        let free = places.find(|place| !place.path().exists()).unwrap_or_else(|| self.private.broken(what, "last"));
         free.make_folders()?;
         Ok(free)
     }

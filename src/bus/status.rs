@@ -275,7 +275,7 @@ impl Bus {
         Ok(tasks)
     }
 
-    /// All tasks that were ever claimed, assigned or talked about, as far as this clone knows.
+    /// All tasks that are in the queue, or were ever claimed, assigned or talked about, as far as this clone knows.
     ///
     /// # Errors
     ///
@@ -283,6 +283,7 @@ impl Bus {
     pub fn known_tasks(&self) -> Result<BTreeSet<TaskId>, Error> {
         let mut tasks = self.tasks(&self.claim_files())?;
         tasks.extend(self.assigned_tasks());
+        tasks.extend(self.queue_files().tasks.into_keys());
         tasks.extend(self.channels().filter_map(|channel| match channel {
             Channel::Task(task) => Some(task),
             Channel::Inbox(_) => None,

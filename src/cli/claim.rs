@@ -1,33 +1,35 @@
 //! `bus claim`
 
 use clap::{Args, ValueEnum};
+use clap_complete::ArgValueCompleter;
 
-use super::args::TaskArg;
+use super::completions;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
 use crate::bus::{ClaimRequest, Outcome, Patience, Standing};
-use crate::record::{Claim, PlanId, Span, Status};
+use crate::record::{Claim, PlanId, Span, Status, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
   bus claim QUEUE-001 --notes 'reading the parser'   take it, or find it yours already
+  bus claim --next                                   take the most urgent task that is ready
   bus claim QUEUE-001 --ttl 4h                       it expires four hours after the last sign of life
   bus claim QUEUE-001 --status active                go on with what you had paused
   bus claim QUEUE-001 --reopen                       take up what somebody else has finished
   bus claim QUEUE-001 --here                         move your claim from another worktree to this one
   bus claim QUEUE-001 --wait --timeout 1h            take it as soon as its owner gives it back
 
-Exit status: 0 it is yours; 3 it is somebody else's, or meant for somebody else; 5 its record cannot be read;
-6 it was not free in time.";
+Exit status: 0 it is yours; 3 it is somebody else's, or meant for somebody else; 4 nothing is ready;
+5 its record cannot be read; 6 it was not free in time.";
 
 /// Claim a task. Run again, it changes only what is given: it is safe to repeat after a crash.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ClaimArgs {
     #[command(flatten)]
-    task: TaskArg,
+    which: Which,
     /// The plan of the work
     #[arg(long, value_name = "ID")]
     plan: Option<PlanId>,
@@ -63,6 +65,21 @@ pub(super) struct ClaimArgs {
     timeout: Option<Span>,
 }
 
+/// Which task is claimed: exactly one of them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The task
+    #[arg(value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
+    task: Option<TaskId>,
+    /// The task, as an option
+    #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
+    task_option: Option<TaskId>,
+    /// The first task of `bus queue ready`; its plan becomes the claim's
+    #[arg(long, conflicts_with_all = ["reopen", "here", "wait"])]
+    next: bool,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LiveStatus {
     Active,
@@ -92,17 +109,19 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
         reopen: args.reopen,
         here: args.here,
     };
-    let changed = match args.wait {
-        false => bus.claim(&agent, args.task.get(), &request)?,
-        true => {
+    let asked = args.which.task.as_ref().or(args.which.task_option.as_ref());
+    let changed = match asked {
+        None => bus.claim_next(&agent, &request)?,
+        Some(task) if !args.wait => bus.claim(&agent, task, &request)?,
+        Some(task) => {
             let on_change = |standing: &Standing| {
                 let advice = if standing.is_reclaimable() { "; it may be taken over with `bus reclaim`" } else { "" };
                 output.note(&format!("waiting: {} is {}{advice}", standing.task, standing.describe()));
             };
-            bus.claim_when_free(&agent, args.task.get(), &request, Patience::new(args.timeout), on_change)?
+            bus.claim_when_free(&agent, task, &request, Patience::new(args.timeout), on_change)?
         }
     };
-    Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
+    asked.iter().for_each(|task| Context::note_spelling(task, &changed.claim.task_id, output));
     if matches!(changed.outcome, Outcome::Claimed | Outcome::Reopened | Outcome::Moved) {
         words::note_earlier_work(changed.previous.as_ref(), &changed.claim, output);
     }
@@ -114,6 +133,9 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
     }
     output.document(&words::changed_json(&changed));
     output.line(&sentence(changed.outcome, &changed.claim));
+    if asked.is_none() {
+        output.note(&format!("what is to be done: `bus queue show {}`", changed.claim.task_id));
+    }
     let branch = &changed.claim.branch;
     if !bus.is_on(branch) {
         let new = if bus.has_branch(branch) { "" } else { "-c " };

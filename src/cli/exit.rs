@@ -52,11 +52,18 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::NotAssigned
         | Code::ClaimAlive
         | Code::GuardRefused
+        | Code::TaskExists
         | Code::BusInUse
         | Code::RefContended
         | Code::CursorInUse
         | Code::HooksElsewhere => 3,
-        Code::NoRepository | Code::UnsupportedRepository | Code::NoBus | Code::NoRevision | Code::ClaimNotHeld => 4,
+        Code::NoRepository
+        | Code::UnsupportedRepository
+        | Code::NoBus
+        | Code::NoRevision
+        | Code::ClaimNotHeld
+        | Code::NoTask
+        | Code::NothingReady => 4,
         Code::MalformedRecord | Code::MalformedConfig | Code::NotARegularFile => 5,
         Code::LockTimeout | Code::WaitTimeout => 6,
         Code::ClaimLost => 8,

@@ -99,6 +99,11 @@ impl Output {
         }
     }
 
+    /// Whether somebody reads on a terminal what is said on stderr.
+    pub(super) fn is_watched(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
     /// How many columns the terminal has that stdout goes to.
     pub(super) fn columns(&self) -> Option<usize> {
         terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| usize::from(columns.0))

@@ -27,6 +27,9 @@ const PACKED_PATIENCE: Duration = Duration::from_secs(1);
 /// Where the refs of claims are.
 const CLAIMS: &str = "refs/bus/claims/";
 
+/// The ref of the queue's numbers. It is no folder, and may never become one.
+const QUEUE: &str = "refs/bus/queue";
+
 /// The name of a ref of the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefName(FullName);
@@ -37,6 +40,12 @@ impl RefName {
     pub fn claim(task: &TaskId) -> Self {
         let name = format!("{CLAIMS}{}", task.as_str().to_ascii_uppercase());
         Self(FullName::try_from(name).expect("the rules for ids are stricter than those for refs"))
+    }
+
+    /// The ref that says which numbers of the queue are given out.
+    #[must_use]
+    pub fn queue() -> Self {
+        Self(FullName::try_from(QUEUE).expect("it is a good name"))
     }
 
     /// The full name.

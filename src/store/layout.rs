@@ -263,10 +263,17 @@ impl PrivateLayout {
         self.place(format!("bus/cursors/{}", cursor.as_str().to_ascii_lowercase()))
     }
 
-    /// Where an unreadable ref of `task` is kept.
+    /// What `agent` is about to claim as the next task, in the linked worktree `name` or in the main one.
     #[must_use]
-    pub fn broken(&self, task: &TaskId, stamp: &str) -> Place {
-        self.place(format!("bus/broken/{}-{stamp}", task.as_str().to_ascii_uppercase()))
+    pub fn next(&self, agent: &AgentId, name: Option<&str>) -> Place {
+        let worktree = name.map_or_else(String::new, |name| format!("@{name}"));
+        self.place(format!("bus/next/{}{worktree}.json", agent.as_str().to_ascii_lowercase()))
+    }
+
+    /// Where an unreadable ref of `what` is kept: of a task, or of the queue.
+    #[must_use]
+    pub fn broken(&self, what: &str, stamp: &str) -> Place {
+        self.place(format!("bus/broken/{}-{stamp}", what.to_ascii_uppercase()))
     }
 
     fn place(&self, relative: impl Into<PathBuf>) -> Place {

@@ -49,6 +49,7 @@ pub(crate) const STATIC: &[Mutation] = &[
     ("foreign-event", PerAgent, foreign_event),
     ("wrong-channel", Always, wrong_channel),
     ("bad-queue-item", Always, bad_queue_item),
+    ("queue-cycle", Always, queue_cycle),
     ("bad-config", Always, bad_config),
     ("missing-plan", Always, missing_plan),
     ("missing-plan", WithoutBase, lost_plan),
@@ -375,12 +376,20 @@ fn wrong_channel(scene: &mut Scene<'_>) {
 
 fn bad_queue_item(scene: &mut Scene<'_>) {
     let path = scene.path("queue/", "");
-    match scene.dice.below(4) {
+    match scene.dice.below(5) {
         0 => scene.write(&path, "Goal: x\n"),
+        3 => scene.write(&path, "# Task: x\nAfter: the lexer's\n"),
         1 => scene.write(&path, ""),
         2 => scene.write("queue/12-x.md", "# Task: x\n"),
         _ => scene.write("queue/012.md", "# Task: x\n"),
     }
+}
+
+fn queue_cycle(scene: &mut Scene<'_>) {
+    let path = scene.path("queue/", "");
+    let task = path.trim_start_matches("queue/").split('-').next().unwrap();
+    let between = *scene.dice.pick(&["", "\n", "Goal: y\n"]);
+    scene.write(&path, format!("# Task: x\n{between}After: T-1, queue-{task}\n"));
 }
 
 fn bad_config(scene: &mut Scene<'_>) {

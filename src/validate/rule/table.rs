@@ -22,7 +22,7 @@ impl About {
 }
 
 /// Every rule, at the place of its number.
-pub(super) static RULES: [About; 42] = [
+pub(super) static RULES: [About; 43] = [
     rule(Rule::NotAFile, "not-a-file", Error, "something else where a file or a folder of the bus should be")
         .mend("put a regular file there, or a folder where one should be; `bus` follows no link")
         .bad("_bus/claims/QUEUE-001.json -> ../../elsewhere.json")
@@ -135,10 +135,14 @@ pub(super) static RULES: [About; 42] = [
         .mend("move the line to `_bus/messages/<task_id>.jsonl`, or to `agent-<to>.jsonl`")
         .bad("_bus/messages/QUEUE-001.jsonl: {\"task_id\":\"QUEUE-002\",…}")
         .good("_bus/messages/QUEUE-002.jsonl: {\"task_id\":\"QUEUE-002\",…}"),
-    rule(Rule::BadQueueItem, "bad-queue-item", Error, "a queue item whose name is not `NNN-slug.md`, or whose text has no title")
-        .mend("call it `queue/NNN-slug.md` and begin it with `# Task: TITLE`")
-        .bad("queue/12-parser.md, or a text that begins with `Goal:`")
+    rule(Rule::BadQueueItem, "bad-queue-item", Error, "a queue item whose name is not `NNN-slug.md`, whose text has no title, or whose `After` names no task")
+        .mend("call it `queue/NNN-slug.md`, begin it with `# Task: TITLE`, and name tasks by their ids in `After`")
+        .bad("queue/12-parser.md, or a text that begins with `Goal:`, or `After: the lexer's`")
         .good("queue/012-parser.md: # Task: Read the new syntax"),
+    rule(Rule::QueueCycle, "queue-cycle", Warning, "queue items that wait for one another, so that none can begin")
+        .mend("take one of them out of an `After`")
+        .bad("queue/001-a.md: `After: QUEUE-002`, and queue/002-b.md: `After: QUEUE-001`")
+        .good("queue/001-a.md, and queue/002-b.md: `After: QUEUE-001`"),
     rule(Rule::BadConfig, "bad-config", Error, "a `config.toml` that is not valid")
         .mend("use only the keys and values that the comments of a new `_bus/config.toml` explain, as `bus init` writes it")
         .bad("require_asignment = true")

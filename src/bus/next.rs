@@ -1,0 +1,111 @@
+//! Claiming the best task that is ready (`_bus/README.md`).
+
+use super::change::{Changed, Next, Outcome};
+use super::decide::Refusal;
+use super::deinit::remove;
+use super::queue::{Blocker, QueueEntry};
+use super::view::View;
+use super::{Bus, ClaimRequest, Error, Who};
+use crate::record::json::MAX_RECORD;
+use crate::record::{AgentId, Claim, Status};
+use crate::store::{Lock, crash_point, replace};
+
+/// How often the queue is looked at while others take what was ready.
+const MAX_LOOKS: usize = 2;
+
+impl Bus {
+    /// Claims the best task that is ready for `agent`: the most urgent, of those the lowest number. What is held already, by
+    /// the same agent, too, is left to whoever holds it. The item's plan becomes the claim's, unless another is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingReady`] where there is none; else as [`Bus::claim`] where the system refuses.
+    pub fn claim_next(&self, agent: &AgentId, request: &ClaimRequest) -> Result<Changed, Error> {
+        let mut summary = String::new();
+        for _ in 0..MAX_LOOKS {
+            let queue = self.queue(Some(agent))?;
+            let ready = queue.claimable(request.allow_unassigned);
+            let mut lock = self.lock()?;
+            let who = self.who(agent.clone())?;
+            if let Some(changed) = self.finish_next(&mut lock, &who)? {
+                return Ok(changed);
+            }
+            for entry in &ready {
+                match self.claim_entry(&mut lock, &who, entry, request) {
+                    Err(error) if is_lost(&error) => {}
+                    done => return done,
+                }
+            }
+            summary = queue.summary();
+            // Others were faster each time: what they finish meanwhile may make more ready.
+            if ready.is_empty() {
+                break;
+            }
+        }
+        Err(Error::NothingReady { summary })
+    }
+
+    /// Claims a task that looked ready, if it still is.
+    fn claim_entry(&self, lock: &mut Lock, who: &Who, entry: &QueueEntry, request: &ClaimRequest) -> Result<Changed, Error> {
+        let plan = entry.item.as_ref().and_then(|item| item.plan.clone());
+        let request = ClaimRequest { plan: request.plan.clone().or(plan), ..request.clone() };
+        let noted = self.private.next(&who.agent, self.repo.worktree_name().as_deref());
+        let changed = self.change_under(lock, who, &entry.task, |view, who| {
+            if view.claim().is_some_and(|claim| claim.status != Status::Released) || !self.are_done(&entry.blockers)? {
+                return Err(self.refused(view, who, Refusal::Held)?);
+            }
+            let next = self.decide_claim(view, who, &request)?;
+            if let Next::Write { claim, .. } = &next {
+                // Run again after a crash, the command has no task by which it could find out how far it was.
+                replace(&noted, &claim.to_bytes())?;
+                crash_point("next-noted");
+            }
+            Ok(next)
+        });
+        if changed.is_ok() {
+            remove(&noted.path())?;
+        }
+        changed
+    }
+
+    /// Finishes what a crash left of the same command: the claim that it had noted, where that is what stands.
+    fn finish_next(&self, lock: &mut Lock, who: &Who) -> Result<Option<Changed>, Error> {
+        let place = self.private.next(&who.agent, self.repo.worktree_name().as_deref());
+        let Some(bytes) = place.read(MAX_RECORD)? else { return Ok(None) };
+        let noted = Claim::parse(&bytes).ok();
+        let view = noted.as_ref().map(|noted| self.mended_view(lock, &noted.task_id)).transpose();
+        // What cannot be read now is not what was claimed then.
+        let tip = view.ok().flatten().and_then(|view: View| view.tip);
+        let mine = |claim: &Claim| noted.as_ref().is_some_and(|noted| noted.same_claim(claim)) && who.owns(claim);
+        let tip = tip.filter(|tip| tip.link.verb() == "claim" && mine(&tip.claim));
+        tip.iter().try_for_each(|tip| self.settle(lock, tip))?;
+        remove(&place.path())?;
+        Ok(tip.map(|tip| Changed { outcome: Outcome::Claimed, claim: tip.claim, previous: None }))
+    }
+
+    fn are_done(&self, blockers: &[Blocker]) -> Result<bool, Error> {
+        for blocker in blockers {
+            let view = self.view_by(&blocker.task, None)?;
+            if view.claim().is_none_or(|claim| claim.status != Status::Done) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Whether the error says that a task is not to be had, so that another one may be.
+const fn is_lost(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::ClaimHeld { .. }
+            | Error::HeldElsewhere { .. }
+            | Error::TaskFinished { .. }
+            | Error::AssignedElsewhere { .. }
+            | Error::NotAssigned { .. }
+            | Error::NotHeld { .. }
+            | Error::Diverged { .. }
+            | Error::Malformed { .. }
+            | Error::UnreadableRef { .. }
+    )
+}

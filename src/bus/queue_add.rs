@@ -1,0 +1,240 @@
+//! New tasks for the queue, each with a number that no other worktree gives (`_bus/README.md`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::queue_files::QueueFiles;
+use super::{Bus, Error};
+use crate::git::{Link, ObjectId, RefName, Tip};
+use crate::record::json::{self, Object};
+use crate::record::{AgentId, Fault, PlanId, Priority, QueueItem, TaskId};
+use crate::store::{Lock, crash_point, create};
+
+/// The longest title, in bytes.
+const MAX_TITLE: usize = 200;
+
+/// The longest value of a field, in bytes.
+const MAX_VALUE: usize = 8 * 1024;
+
+/// How often a number is reserved while something that does not take the lock moves the ref.
+const MAX_TRIES: usize = 5;
+
+/// What `bus queue add` asks for.
+#[derive(Clone, Debug, Default)]
+pub struct QueueRequest {
+    /// What is to be done, in a line.
+    pub title: String,
+    /// The task, where it is not the next one: `QUEUE-NNN`.
+    pub id: Option<TaskId>,
+    /// What for.
+    pub goal: Option<String>,
+    /// Notes.
+    pub notes: Option<String>,
+    /// How urgent it is.
+    pub priority: Option<Priority>,
+    /// What must be done before.
+    pub after: Vec<TaskId>,
+    /// The plan of the work.
+    pub plan: Option<PlanId>,
+    /// How one sees that it is done.
+    pub acceptance: Option<String>,
+}
+
+/// What came of `bus queue add`.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// The task.
+    pub task: TaskId,
+    /// Its file, below the worktree's root.
+    pub path: String,
+    /// What the file says.
+    pub text: String,
+    /// What must be done before, and nothing here speaks of.
+    pub unknown: Vec<TaskId>,
+}
+
+/// What the ref of the queue says.
+struct Reserved {
+    tip: Option<Link>,
+    last: u64,
+}
+
+impl Bus {
+    /// Writes a task into this worktree's queue. Its number is reserved by compare-and-swap before its file is written: a crash
+    /// between the two leaves a hole in the numbers, unless the same agent adds the same title next.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TaskExists`] where the given id is taken; [`Error::Usage`] where title or fields are no lines, or the task would
+    /// wait for itself; [`Error::RefContended`]; else as the system refuses.
+    pub fn queue_add(&self, agent: &AgentId, request: &QueueRequest) -> Result<Queued, Error> {
+        let title = line("the title", &request.title, MAX_TITLE)?;
+        let text = QueueItem::text(title, &fields(request)?);
+        let mut lock = self.lock()?;
+        let queue = self.queue_files();
+        let known = self.known_tasks()?;
+        for _ in 0..MAX_TRIES {
+            let reserved = self.reserved(&mut lock)?;
+            let task = match &request.id {
+                Some(id) => self.unused(id, &queue)?,
+                None => next(&reserved, agent, title, &known)?,
+            };
+            self.check_after(&task, &request.after, &queue)?;
+            let name = QueueItem::file_name(&task, title).ok_or_else(|| bad_id(&task))?;
+            let place = self.layout.queue_item(&name);
+            // What would stop the file must stop the reservation.
+            place.inspect()?;
+            if !self.reserve(&mut lock, &reserved, agent, &task, title)? {
+                continue;
+            }
+            create(&place, text.as_bytes())?;
+            let unknown = request.after.iter().filter(|after| !known.contains(after)).cloned().collect();
+            return Ok(Queued { task, path: place.relative().display().to_string(), text, unknown });
+        }
+        Err(Error::RefContended { reference: RefName::queue().as_str().to_owned(), tries: MAX_TRIES })
+    }
+
+    /// The last number that was given out. A damaged ref is set aside: the files say what is taken.
+    fn reserved(&self, lock: &mut Lock) -> Result<Reserved, Error> {
+        let name = RefName::queue();
+        // The second time it is a damaged entry of `packed-refs`.
+        for _ in 0..2 {
+            match self.repo.tip(&name)? {
+                Tip::Missing => break,
+                Tip::At(link) => {
+                    let last = json::parse_record(&link.body).map(|record| record.get("last").and_then(Value::as_u64));
+                    let last = last.and_then(|last| last.ok_or(Fault::Mistyped { field: "last", expected: "a number" }));
+                    let last = last.map_err(Error::malformed(name.as_str(), &link.body))?;
+                    return Ok(Reserved { tip: Some(link), last });
+                }
+                Tip::Unreadable { .. } => {
+                    lock.about_to_write(name.as_str())?;
+                    self.repo.set_aside(&name, &self.broken("QUEUE")?.path(), None)?;
+                }
+            }
+        }
+        Ok(Reserved { tip: None, last: 0 })
+    }
+
+    /// Notes in the ref that the number of `task` is given out, and says whether it is: `false` means that the ref has moved.
+    fn reserve(&self, lock: &mut Lock, before: &Reserved, agent: &AgentId, task: &TaskId, title: &str) -> Result<bool, Error> {
+        let number = QueueItem::number(task).unwrap_or(0);
+        if number <= before.last {
+            return Ok(true);
+        }
+        let mut record = Object::new();
+        record.insert("last".to_owned(), Value::from(number));
+        record.insert("title".to_owned(), Value::from(title));
+        let tip: Option<ObjectId> = before.tip.as_ref().map(|link| link.id);
+        let subject = format!("reserve {task} by {agent}");
+        let body = json::pretty(&record).into_bytes();
+        let link = self.repo.write_link(tip, agent, self.clock.now(), &subject, &body)?;
+        crash_point("object-written");
+        let name = RefName::queue();
+        lock.about_to_write(name.as_str())?;
+        let moved = self.repo.swap(&name, tip, link.id)?;
+        crash_point("ref-written");
+        Ok(moved)
+    }
+
+    /// The given task, where nothing has its number.
+    fn unused(&self, id: &TaskId, queue: &QueueFiles) -> Result<TaskId, Error> {
+        let number = QueueItem::number(id).ok_or_else(|| bad_id(id))?;
+        let item = queue.tasks.iter().find(|(task, _)| QueueItem::number(task) == Some(number));
+        if let Some((task, places)) = item {
+            return Err(Error::TaskExists { task: task.clone(), place: self.show(&places[0]) });
+        }
+        let claimed = self.tasks(&self.claim_files())?.into_iter().find(|task| QueueItem::number(task) == Some(number));
+        match claimed {
+            Some(task) => Err(Error::TaskExists { place: RefName::claim(&task).as_str().to_owned(), task }),
+            // As the folder spells it.
+            None => Ok(TaskId::new(id.as_str().to_ascii_uppercase())?),
+        }
+    }
+
+    /// Refuses what would make `task` wait for itself.
+    fn check_after(&self, task: &TaskId, after: &[TaskId], queue: &QueueFiles) -> Result<(), Error> {
+        if after.is_empty() {
+            return Ok(());
+        }
+        let items = queue.tasks.iter().filter_map(|(task, places)| Some((task, self.queue_item(places).ok()?.after)));
+        let waits: BTreeMap<&TaskId, Vec<TaskId>> = items.collect();
+        match after.iter().find(|first| waits_for(first, task, &waits)) {
+            None => Ok(()),
+            Some(first) => {
+                let what = format!("`{task}` would wait for itself: `{first}` cannot be done before it");
+                Err(Error::Usage { what, hint: format!("leave `{first}` out of `--after`") })
+            }
+        }
+    }
+}
+
+/// Whether `first` is `task`, or waits for it, or for what waits for it.
+fn waits_for(first: &TaskId, task: &TaskId, waits: &BTreeMap<&TaskId, Vec<TaskId>>) -> bool {
+    let (mut seen, mut ahead) = (BTreeSet::new(), vec![first]);
+    while let Some(next) = ahead.pop() {
+        if next == task {
+            return true;
+        }
+        if seen.insert(next) {
+            ahead.extend(waits.get(next).into_iter().flatten());
+        }
+    }
+    false
+}
+
+/// The task with the next number; the last one, where a crash has kept this very item from its file.
+fn next(reserved: &Reserved, agent: &AgentId, title: &str, known: &BTreeSet<TaskId>) -> Result<TaskId, Error> {
+    let highest = known.iter().filter_map(QueueItem::number).max().unwrap_or(0);
+    if let Some(tip) = &reserved.tip {
+        let record = json::parse_record(&tip.body).unwrap_or_default();
+        let is_mine =
+            tip.author.eq_ignore_ascii_case(agent.as_str()) && record.get("title").and_then(Value::as_str) == Some(title);
+        if is_mine && highest < reserved.last {
+            return Ok(QueueItem::numbered(reserved.last));
+        }
+    }
+    let last = highest.max(reserved.last);
+    let next = last.checked_add(1).map(QueueItem::numbered).filter(|task| QueueItem::number(task).is_some());
+    next.ok_or_else(|| Error::Usage {
+        what: format!("the last number is {last}, and a number has nine digits at most"),
+        hint: "give a free number with `--id`, and mend what has such a high one".to_owned(),
+    })
+}
+
+/// The fields that a request gives, in their order.
+fn fields(request: &QueueRequest) -> Result<Vec<(&'static str, String)>, Error> {
+    let after = request.after.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ");
+    let texts = [
+        ("Goal", request.goal.clone()),
+        ("Notes", request.notes.clone()),
+        ("Priority", request.priority.map(|priority| priority.to_string())),
+        ("After", Some(after).filter(|after| !after.is_empty())),
+        ("Plan", request.plan.as_ref().map(ToString::to_string)),
+        ("Acceptance", request.acceptance.clone()),
+    ];
+    let given = texts.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    given.map(|(key, value)| Ok((key, line(&format!("`--{}`", key.to_lowercase()), &value, MAX_VALUE)?.to_owned()))).collect()
+}
+
+/// A text that is one line of a file.
+fn line<'a>(what: &str, text: &'a str, limit: usize) -> Result<&'a str, Error> {
+    let text = text.trim();
+    let refuse = |why: String, hint: &str| Err(Error::Usage { what: format!("{what} {why}"), hint: hint.to_owned() });
+    if text.is_empty() {
+        return refuse("says nothing".to_owned(), "say it in a line");
+    }
+    if text.len() > limit {
+        return refuse(format!("has {} bytes, and may have {limit}", text.len()), "write the rest into the file that is made");
+    }
+    if text.chars().any(char::is_control) {
+        return refuse("has a line break or another control character".to_owned(), "write the rest into the file that is made");
+    }
+    Ok(text)
+}
+
+fn bad_id(id: &TaskId) -> Error {
+    let what = format!("`{id}` is no task of the queue");
+    Error::Usage { what, hint: "write `QUEUE-NNN`, with three to nine digits, or leave `--id` out".to_owned() }
+}

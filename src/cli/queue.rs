@@ -1,0 +1,211 @@
+//! `bus queue add`, `list`, `show` and `ready`
+
+mod shown;
+
+use std::time::{Duration, Instant};
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
+use serde_json::Value;
+
+use super::args::TaskArg;
+use super::completions;
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
+use super::words;
+use crate::bus::{Error, QueueRequest, QueueView};
+use crate::record::{AgentId, PlanId, Priority, TaskId};
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  bus queue add 'Read the new syntax'          the next free number, here and in all worktrees
+  bus queue add 'Write the lexer' --goal 'a token a line' --priority high --plan lexer
+  bus queue add 'Test the parser' --after QUEUE-001,QUEUE-002 --json
+
+It makes `queue/NNN-slug.md`, to which you may add what else there is to say; commit it. The number is reserved before the
+file is written, so after a crash a number may be missing, and none is given twice.
+Exit status: 0 it is written; 2 title or fields are no lines, or it would wait for itself; 3 the number is taken.";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  bus queue list                   every task, and how far it is
+  bus queue list --json | jq -r '.items[] | select(.state == \"blocked\") | .task_id'
+
+States: ready, assigned (to somebody else than you), unassigned (the policy wants an assignment first), blocked (something
+else must be done before), claimed, done, unreadable. With --agent, as that agent sees it.";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  bus queue show QUEUE-001         what is to be done, how far it is, and what it waits for
+  bus queue show QUEUE-001 --json
+
+Exit status: 0 it is shown; 4 it is not in the queue.";
+
+const READY_EXAMPLES: &str = "\
+Examples:
+  bus queue ready                  what you may claim now: the most urgent first, of those the lowest number
+  bus queue ready --limit 1 --json | jq -r '.items[].task_id'
+  bus claim --next                 take the first of them
+
+Ready is what nobody holds, what is not done, whose `After` is all done, and what is meant for nobody else.
+Exit status: 0 whether something is ready or not. `bus claim --next` ends with 4 where nothing is.";
+
+/// How long people are kept waiting without a word.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Write down what is to be done, and see what may be claimed now
+#[derive(Debug, Args)]
+pub(super) struct QueueArgs {
+    #[command(subcommand)]
+    command: QueueCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum QueueCommand {
+    /// Add a task, with a number that nobody else gets
+    #[command(after_help = ADD_EXAMPLES)]
+    Add(AddArgs),
+    /// Show all tasks of all worktrees, and how far each is
+    #[command(after_help = LIST_EXAMPLES)]
+    List,
+    /// Show one task, and what it waits for
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show(ShowArgs),
+    /// Show what may be claimed now, the best first
+    #[command(after_help = READY_EXAMPLES)]
+    Ready(ReadyArgs),
+}
+
+#[derive(Debug, Args)]
+struct AddArgs {
+    /// What is to be done, in a line
+    #[arg(value_name = "TITLE", value_parser = NonEmptyStringValueParser::new())]
+    title: String,
+    /// The task's id, where it is not to be the next one
+    #[arg(long, value_name = "QUEUE-NNN")]
+    id: Option<TaskId>,
+    /// What for
+    #[arg(long, value_name = "TEXT")]
+    goal: Option<String>,
+    /// Notes, for everybody to read
+    #[arg(long, value_name = "TEXT")]
+    notes: Option<String>,
+    /// How urgent it is: critical, high, medium or low, or P0 to P3 [default: medium]
+    #[arg(long, value_name = "PRIORITY")]
+    priority: Option<Priority>,
+    /// What must be done before (repeatable; several after the title, or with commas between)
+    #[arg(long, value_name = "TASK", num_args = 1.., value_delimiter = ',', add = ArgValueCompleter::new(completions::tasks))]
+    after: Vec<TaskId>,
+    /// The plan of the work
+    #[arg(long, value_name = "ID")]
+    plan: Option<PlanId>,
+    /// How one sees that it is done
+    #[arg(long, value_name = "TEXT")]
+    acceptance: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    task: TaskArg,
+}
+
+#[derive(Debug, Args)]
+struct ReadyArgs {
+    /// Only the first N; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    limit: usize,
+}
+
+pub(super) fn run(context: &Context, args: &QueueArgs, output: &mut Output) -> Result<u8, Failure> {
+    match &args.command {
+        QueueCommand::Add(args) => add(context, args, output),
+        QueueCommand::List => list(context, output),
+        QueueCommand::Show(args) => show(context, args, output),
+        QueueCommand::Ready(args) => ready(context, args, output),
+    }
+}
+
+fn add(context: &Context, args: &AddArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open("queue add", output)?;
+    let agent = context.writer(&bus, output)?;
+    let request = QueueRequest {
+        title: args.title.clone(),
+        id: args.id.clone(),
+        goal: args.goal.clone(),
+        notes: args.notes.clone(),
+        priority: args.priority,
+        after: args.after.clone(),
+        plan: args.plan.clone(),
+        acceptance: args.acceptance.clone(),
+    };
+    let queued = bus.queue_add(&agent, &request)?;
+    for task in &queued.unknown {
+        output.warn(&format!("nothing here speaks of `{task}`; until it is done, {} is not ready", queued.task));
+    }
+    let unknown = queued.unknown.iter().map(|task| Value::from(task.as_str())).collect();
+    output.document(&words::object([
+        ("task_id", Value::from(queued.task.as_str())),
+        ("path", Value::from(queued.path.as_str())),
+        ("unknown", Value::Array(unknown)),
+    ]));
+    output.line(&format!("added {} in {}", queued.task, queued.path));
+    Ok(0)
+}
+
+fn list(context: &Context, output: &mut Output) -> Result<u8, Failure> {
+    let queue = look(context, "queue list", output)?;
+    output.document(&shown::document(&queue, queue.items.iter()));
+    shown::table(queue.items.iter(), output);
+    if queue.items.is_empty() {
+        output.note("the queue is empty; add a task with `bus queue add TITLE`");
+    }
+    shown::warn(&queue, output);
+    Ok(0)
+}
+
+fn ready(context: &Context, args: &ReadyArgs, output: &mut Output) -> Result<u8, Failure> {
+    let queue = look(context, "queue ready", output)?;
+    let mut ready = queue.ready();
+    if args.limit > 0 {
+        ready.truncate(args.limit);
+    }
+    output.document(&shown::document(&queue, ready.iter().copied()));
+    shown::table(ready.iter().copied(), output);
+    if ready.is_empty() {
+        output.note(&format!("nothing is ready: {}", queue.summary()));
+    }
+    shown::warn(&queue, output);
+    Ok(0)
+}
+
+fn show(context: &Context, args: &ShowArgs, output: &mut Output) -> Result<u8, Failure> {
+    let queue = look(context, "queue show", output)?;
+    let task = args.task.get();
+    let entry = queue.items.iter().find(|entry| entry.task == *task);
+    let entry = entry.ok_or_else(|| Error::NotQueued { task: task.clone() })?;
+    output.document(&words::object([("item", shown::whole(entry))]));
+    shown::page(entry, output);
+    shown::warn_of_cycles(queue.cycles.iter().filter(|circle| circle.contains(task)), output);
+    shown::warn_of_entry(entry, output);
+    Ok(0)
+}
+
+/// The queue as the caller sees it, or as the agent does that is named.
+fn look(context: &Context, command: &'static str, output: &mut Output) -> Result<QueueView, Failure> {
+    let bus = context.open(command, output)?;
+    context.note_reader(&bus);
+    let agent: Option<AgentId> = match &context.global.agent[..] {
+        [] => context.reader(&bus),
+        _ => Some(context.addressee(&bus)?),
+    };
+    let mut last = Instant::now();
+    Ok(bus.queue_with(agent.as_ref(), |number, all| {
+        if output.is_watched() && last.elapsed() > PATIENCE {
+            last = Instant::now();
+            output.note(&format!("looked at {number} of {all} tasks"));
+        }
+    })?)
+}

@@ -1,0 +1,44 @@
+//! Queue items that wait for one another.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::files::{Found, Kind, name_of};
+use super::finding::{Findings, Place};
+use super::records::read;
+use super::rule::Rule;
+use crate::record::{QueueItem, TaskId, cycles};
+use crate::store::Error;
+
+/// Tells of circles among the queue items of `found`, at a file that is news.
+///
+/// # Errors
+///
+/// [`Error::Io`] where a file cannot be read.
+pub(super) fn check_cycles(
+    findings: &mut Findings,
+    root: &Path,
+    found: &[Found],
+    is_news: impl Fn(&str) -> bool,
+) -> Result<(), Error> {
+    let files = || found.iter().filter(|file| file.kind == Some(Kind::QueueItem) && file.stands.is_readable());
+    if !files().any(|file| is_news(&file.path)) {
+        return Ok(());
+    }
+    let mut items: BTreeMap<TaskId, (&str, QueueItem)> = BTreeMap::new();
+    for file in files() {
+        let Some(task) = QueueItem::task(name_of(&file.path)) else { continue };
+        if let Ok(item) = QueueItem::parse(&read(&root.join(&file.path))?) {
+            items.entry(task).or_insert((&file.path, item));
+        }
+    }
+    let graph = items.iter().map(|(task, (_, item))| (task, item.after.as_slice())).collect();
+    for circle in cycles(&graph) {
+        let mut told = circle.iter().filter_map(|task| items.get(*task)).filter(|(path, _)| is_news(path));
+        let Some((path, item)) = told.next() else { continue };
+        let place = item.field("After").map(|field| Place::line(field.line));
+        let tasks: Vec<&str> = circle.iter().chain(circle.first()).map(|task| task.as_str()).collect();
+        findings.add(Rule::QueueCycle, path, place, || format!("each of these waits for the next: {}", tasks.join(", ")));
+    }
+    Ok(())
+}
