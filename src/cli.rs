@@ -3,6 +3,7 @@
 mod args;
 mod assign;
 mod claim;
+mod columns;
 mod commands;
 mod completions;
 mod context;

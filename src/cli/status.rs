@@ -3,9 +3,9 @@
 use anstyle::AnsiColor;
 use clap::Args;
 use serde_json::Value;
-use unicode_width::UnicodeWidthStr;
 
 use super::args::When;
+use super::columns::{self, Row};
 use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
@@ -19,9 +19,6 @@ const HEADER: [&str; 7] = ["TASK", "STATE", "AGENT", "SINCE", "SEEN", "BRANCH", 
 
 /// How many columns a terminal must have for a time to be shown both ways.
 const WIDE: usize = 140;
-
-/// How many characters of a cell are shown.
-const MAX_CELL: usize = 60;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -118,11 +115,12 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     let most = query.limit.map_or(usize::MAX, |limit| limit.saturating_add(live));
     let (shown, hidden) = report.claims.split_at(report.claims.len().min(most));
     let narrow = output.columns().is_some_and(|columns| columns < WIDE);
-    let mut rows: Vec<Row> = shown.iter().map(|status| row(status, report.generated_at, narrow)).collect();
+    let mut rows: Vec<Row<7>> = shown.iter().map(|status| row(status, report.generated_at, narrow)).collect();
     rows.extend(report.unreadable.iter().map(|(task, _)| unreadable(task)));
     if !rows.is_empty() {
         output.line("");
-        print_columns(&rows, narrow, output);
+        // The branch goes first: it mostly says agent and task again.
+        columns::print(HEADER, &rows, narrow.then_some("BRANCH"), output);
     }
     if !hidden.is_empty() {
         output.line(&format!("… and {} more that have ended; `--limit 0` shows them", hidden.len()));
@@ -143,13 +141,7 @@ fn summary(report: &StatusReport) -> String {
     format!("{claims} {}{states}", if claims == 1 { "claim" } else { "claims" })
 }
 
-/// A line of the table; its cells are safe to show.
-struct Row {
-    colour: Option<AnsiColor>,
-    cells: [String; 7],
-}
-
-fn row(status: &ClaimStatus, now: Timestamp, narrow: bool) -> Row {
+fn row(status: &ClaimStatus, now: Timestamp, narrow: bool) -> Row<7> {
     let claim = &status.claim;
     let since = claim.released_at.unwrap_or(claim.claimed_at);
     let seen = status.last_seen.map_or_else(|| "-".to_owned(), |seen| words::ago(seen, now));
@@ -167,34 +159,12 @@ fn row(status: &ClaimStatus, now: Timestamp, narrow: bool) -> Row {
         claim.branch.clone(),
         claim.notes.clone().unwrap_or_default(),
     ];
-    Row { colour, cells: cells.map(|cell| cut(&cell)) }
+    Row::new(colour, cells)
 }
 
 /// The row of a claim that cannot be read: why it cannot is said on stderr.
-fn unreadable(task: &TaskId) -> Row {
+fn unreadable(task: &TaskId) -> Row<7> {
     let dash = || "-".to_owned();
     let cells = [task.to_string(), "unreadable".to_owned(), dash(), dash(), dash(), dash(), String::new()];
-    Row { colour: Some(AnsiColor::Red), cells }
-}
-
-/// A cell that leaves room for the others.
-fn cut(text: &str) -> String {
-    let safe = super::escape::terminal(text);
-    match safe.char_indices().nth(MAX_CELL) {
-        Some((place, _)) => format!("{}…", &safe[..place]),
-        None => safe.into_owned(),
-    }
-}
-
-fn print_columns(rows: &[Row], narrow: bool, output: &mut Output) {
-    let header = Row { colour: None, cells: HEADER.map(str::to_owned) };
-    let all = || [&header].into_iter().chain(rows);
-    let widths: [usize; 7] = std::array::from_fn(|column| all().map(|row| row.cells[column].width()).max().unwrap_or(0));
-    for row in all() {
-        // The branch goes first: it mostly says agent and task again.
-        let cells = row.cells.iter().zip(widths).enumerate().filter(|(column, _)| !narrow || HEADER[*column] != "BRANCH");
-        let padded = cells.map(|(_, cell)| cell).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.width())));
-        let line = padded.collect::<Vec<_>>().join("  ");
-        output.row(row.colour, line.trim_end(), Width::Terminal);
-    }
+    Row::new(Some(AnsiColor::Red), cells)
 }
