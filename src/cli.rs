@@ -19,6 +19,8 @@ mod init;
 mod man;
 mod message;
 mod output;
+mod plan;
+mod receipt;
 mod reclaim;
 mod release;
 mod signals;

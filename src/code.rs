@@ -41,6 +41,10 @@ pub enum Code {
     CursorInUse,
     /// git is told to look for its hooks in another folder than the repository's.
     HooksElsewhere,
+    /// There is a plan of that id already.
+    PlanExists,
+    /// A rule of plans forbids the change.
+    PlanRefused,
     /// Not inside a git repository with a work tree.
     NoRepository,
     /// A repository in a form that cannot be read safely.
@@ -51,6 +55,12 @@ pub enum Code {
     NoRevision,
     /// Nobody holds the task.
     ClaimNotHeld,
+    /// No plan is called so.
+    NoPlan,
+    /// The plan has no such step.
+    NoStep,
+    /// The evidence is not there.
+    NoReceipt,
     /// A record on disk breaks its format.
     MalformedRecord,
     /// `config.toml` cannot be read.
@@ -69,7 +79,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 34] = [
         Self::PromiseBroken,
         Self::CannotHold,
         Self::Usage,
@@ -87,11 +97,16 @@ impl Code {
         Self::RefContended,
         Self::CursorInUse,
         Self::HooksElsewhere,
+        Self::PlanExists,
+        Self::PlanRefused,
         Self::NoRepository,
         Self::UnsupportedRepository,
         Self::NoBus,
         Self::NoRevision,
         Self::ClaimNotHeld,
+        Self::NoPlan,
+        Self::NoStep,
+        Self::NoReceipt,
         Self::MalformedRecord,
         Self::MalformedConfig,
         Self::NotARegularFile,
@@ -122,11 +137,16 @@ impl Code {
             Self::RefContended => "ref-contended",
             Self::CursorInUse => "cursor-in-use",
             Self::HooksElsewhere => "hooks-elsewhere",
+            Self::PlanExists => "plan-exists",
+            Self::PlanRefused => "plan-refused",
             Self::NoRepository => "no-repository",
             Self::UnsupportedRepository => "unsupported-repository",
             Self::NoBus => "no-bus",
             Self::NoRevision => "no-revision",
             Self::ClaimNotHeld => "claim-not-held",
+            Self::NoPlan => "no-plan",
+            Self::NoStep => "no-step",
+            Self::NoReceipt => "no-receipt",
             Self::MalformedRecord => "malformed-record",
             Self::MalformedConfig => "malformed-config",
             Self::NotARegularFile => "not-a-regular-file",

@@ -7,6 +7,7 @@ mod config;
 mod event;
 mod fault;
 mod fields;
+mod flaw;
 mod glance;
 mod id;
 pub mod json;
@@ -17,6 +18,7 @@ mod plan;
 mod queue_item;
 mod receipts;
 mod refusal;
+mod slug;
 mod time;
 
 pub use assignment::{Assignment, NOBODY};
@@ -25,8 +27,12 @@ pub use claim::{Claim, ClaimId, Ended, LINEAGE_LIMIT, MAX_REVISION, Origin, Past
 pub use config::{Config, ConfigFault, EventLayout};
 pub use event::{CORE_FIELDS, Event, Severity};
 pub use fault::{Fault, Position};
+pub use flaw::PlanFlaw;
 pub use glance::Glance;
-pub use id::{Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Plan, PlanId, PlanStep, StepId, Task, TaskId};
+pub use id::{
+    Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Plan, PlanId, PlanStep, ReceiptFile, ReceiptName, StepId,
+    Task, TaskId,
+};
 pub use locate::{Places, Step as PathStep, locate};
 pub use manifest::Manifest;
 pub use message::Message;
@@ -34,4 +40,5 @@ pub use plan::{PLAN_VERSION, Plan as PlanRecord, Progress, Step, Tally};
 pub use queue_item::QueueItem;
 pub use receipts::{Receipts, Sha256, Sha256Fault};
 pub use refusal::Refusal;
+pub use slug::{Slug, SlugFault};
 pub use time::{Span, SpanFault, Timestamp, TimestampFault};
