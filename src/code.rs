@@ -43,6 +43,10 @@ pub enum Code {
     CursorInUse,
     /// git is told to look for its hooks in another folder than the repository's.
     HooksElsewhere,
+    /// There is a plan of that id already.
+    PlanExists,
+    /// A rule of plans forbids the change.
+    PlanRefused,
     /// Not inside a git repository with a work tree.
     NoRepository,
     /// A repository in a form that cannot be read safely.
@@ -57,6 +61,12 @@ pub enum Code {
     NoTask,
     /// No task of the queue may be claimed now.
     NothingReady,
+    /// No plan is called so.
+    NoPlan,
+    /// The plan has no such step.
+    NoStep,
+    /// The evidence is not there.
+    NoReceipt,
     /// A record on disk breaks its format.
     MalformedRecord,
     /// `config.toml` cannot be read.
@@ -75,7 +85,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 37] = [
         Self::PromiseBroken,
         Self::CannotHold,
         Self::Usage,
@@ -94,6 +104,8 @@ impl Code {
         Self::RefContended,
         Self::CursorInUse,
         Self::HooksElsewhere,
+        Self::PlanExists,
+        Self::PlanRefused,
         Self::NoRepository,
         Self::UnsupportedRepository,
         Self::NoBus,
@@ -101,6 +113,9 @@ impl Code {
         Self::ClaimNotHeld,
         Self::NoTask,
         Self::NothingReady,
+        Self::NoPlan,
+        Self::NoStep,
+        Self::NoReceipt,
         Self::MalformedRecord,
         Self::MalformedConfig,
         Self::NotARegularFile,
@@ -132,6 +147,8 @@ impl Code {
             Self::RefContended => "ref-contended",
             Self::CursorInUse => "cursor-in-use",
             Self::HooksElsewhere => "hooks-elsewhere",
+            Self::PlanExists => "plan-exists",
+            Self::PlanRefused => "plan-refused",
             Self::NoRepository => "no-repository",
             Self::UnsupportedRepository => "unsupported-repository",
             Self::NoBus => "no-bus",
@@ -139,6 +156,9 @@ impl Code {
             Self::ClaimNotHeld => "claim-not-held",
             Self::NoTask => "no-task",
             Self::NothingReady => "nothing-ready",
+            Self::NoPlan => "no-plan",
+            Self::NoStep => "no-step",
+            Self::NoReceipt => "no-receipt",
             Self::MalformedRecord => "malformed-record",
             Self::MalformedConfig => "malformed-config",
             Self::NotARegularFile => "not-a-regular-file",

@@ -8,6 +8,7 @@ mod cycles;
 mod event;
 mod fault;
 mod fields;
+mod flaw;
 mod glance;
 mod id;
 pub mod json;
@@ -18,6 +19,7 @@ mod plan;
 mod queue_item;
 mod receipts;
 mod refusal;
+mod slug;
 mod text;
 mod time;
 
@@ -28,8 +30,12 @@ pub use config::{Config, ConfigFault, EventLayout};
 pub use cycles::cycles;
 pub use event::{CORE_FIELDS, Event, Severity};
 pub use fault::{Fault, Position};
+pub use flaw::PlanFlaw;
 pub use glance::Glance;
-pub use id::{Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Plan, PlanId, PlanStep, StepId, Task, TaskId};
+pub use id::{
+    Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Plan, PlanId, PlanStep, ReceiptFile, ReceiptName, StepId,
+    Task, TaskId,
+};
 pub use locate::{Places, Step as PathStep, locate};
 pub use manifest::Manifest;
 pub use message::Message;
@@ -37,5 +43,6 @@ pub use plan::{PLAN_VERSION, Plan as PlanRecord, Progress, Step, Tally};
 pub use queue_item::{Doubt, Priority, QueueField, QueueItem};
 pub use receipts::{Receipts, Sha256, Sha256Fault};
 pub use refusal::Refusal;
+pub use slug::{Slug, SlugFault};
 pub use text::{is_dangerous, sound_text};
 pub use time::{Span, SpanFault, Timestamp, TimestampFault};

@@ -28,7 +28,7 @@ use logs::{Author, Known, LineCheck, LineFile};
 use records::Surroundings;
 
 use crate::git::{Error as GitError, History, ObjectId, Repository};
-use crate::record::AgentId;
+use crate::record::{AgentId, PlanId};
 use crate::store::{Error as StoreError, Verb, on_all_cores};
 
 pub use error::Error;
@@ -47,6 +47,8 @@ pub struct Query {
     pub branch: Option<String>,
     /// Which rules are looked at.
     pub rules: Selection,
+    /// Only files of plans: these, or all of them where the list is empty.
+    pub plans: Option<Vec<PlanId>>,
 }
 
 /// What a tree is compared with.
@@ -76,10 +78,13 @@ pub enum Against {
 /// there; [`Error::Store`] where a file cannot be read.
 pub fn validate(repo: &Repository, query: &Query) -> Result<Report, Error> {
     let mut refused = Vec::new();
-    let found = files::walk(repo.root(), |error| refused.push(error));
+    let mut found = files::walk(repo.root(), |error| refused.push(error));
     if let Some(error) = refused.pop() {
         let path = error.path().unwrap_or(repo.root()).to_owned();
         return Err(StoreError::io(Verb::Read, &path)(error.into()).into());
+    }
+    if let Some(plans) = &query.plans {
+        found.retain(|found| found.is_of(plans));
     }
     let history = repo.history()?;
     let base = base_of(&history, &query.base)?.map(|commit| Base::find(&history, commit)).transpose()?;

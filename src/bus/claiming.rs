@@ -11,7 +11,9 @@ use super::settle::quote;
 use super::view::View;
 use super::{Bus, Error, Liveness, Who};
 use crate::git::Repository;
-use crate::record::{AgentId, Claim, ClaimId, Ended, LINEAGE_LIMIT, PastClaim, PlanId, Span, Status, TaskId, Timestamp};
+use crate::record::{
+    AgentId, Assignment, Claim, ClaimId, Ended, LINEAGE_LIMIT, PastClaim, PlanId, Span, Status, TaskId, Timestamp,
+};
 
 /// What `bus claim` asks for.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +77,7 @@ impl Bus {
             return Err(self.diverged(view, file));
         }
         let (assignment, verdict) = if request.allow_unassigned { (None, None) } else { self.assignment_for(view, who)? };
+        let wanted = planned_by(request, assignment.as_ref());
         let wish = Wish { reopen: request.reopen, here: request.here, assignment: verdict };
         let (verb, ended, outcome) = match decide::claim(view.claim(), who, wish) {
             Ok(Grant::Keep) => return self.keep(view, request),
@@ -84,8 +87,18 @@ impl Bus {
             Err(Refusal::Assigned) => return Err(assigned(view, assignment)),
             Err(refusal) => return Err(self.refused(view, who, refusal)?),
         };
+        let request = if outcome == Outcome::Moved { request } else { &wanted };
         let claim = Box::new(self.successor(view, who, request, ended)?);
         Ok(Next::Write { verb, claim, outcome })
+    }
+
+    /// Notes `plan` in the claim of `agent`'s own, where it still lives.
+    pub(super) fn note_plan(&self, agent: &AgentId, task: &TaskId, plan: &PlanId) -> Result<Changed, Error> {
+        let request = ClaimRequest { plan: Some(plan.clone()), ..ClaimRequest::default() };
+        self.change(agent, task, |view, who| match view.claim() {
+            Some(claim) if claim.status.is_live() && who.owns(claim) => self.keep(view, &request),
+            _ => Err(self.refused_or_lost(view, who, Refusal::NotHeld)?),
+        })
     }
 
     /// Ends or pauses `agent`'s claim.
@@ -190,7 +203,7 @@ impl Bus {
             branch: request.branch.clone().unwrap_or_else(|| self.branch_for(view, &who.agent)),
             status: request.status.unwrap_or(Status::Active),
             claimed_at: now,
-            plan_id: request.plan.clone().or_else(|| before?.plan_id.clone()),
+            plan_id: request.plan.clone().or_else(|| before?.plan_id.clone()).or_else(|| self.plan_of(&view.task)),
             notes: if request.clear_notes { None } else { request.notes.clone().or_else(|| before?.notes.clone()) },
             released_at: None,
             released_by: None,
@@ -318,12 +331,18 @@ impl Bus {
     }
 }
 
+/// The request, with the plan that a manager meant for the task where the caller names none.
+fn planned_by(request: &ClaimRequest, assignment: Option<&Assignment>) -> ClaimRequest {
+    let plan = request.plan.clone().or_else(|| assignment?.plan_id.clone());
+    ClaimRequest { plan, ..request.clone() }
+}
+
 /// When the claim was last written.
 fn written(view: &View, claim: &Claim) -> Timestamp {
     view.tip.as_ref().map_or(claim.claimed_at, |state| state.link.time)
 }
 
-fn assigned(view: &View, assignment: Option<crate::record::Assignment>) -> Error {
+fn assigned(view: &View, assignment: Option<Assignment>) -> Error {
     let task = view.task.clone();
     match assignment.and_then(|assignment| Some((assignment.engineer?, assignment.manager))) {
         Some((engineer, manager)) => Error::AssignedElsewhere { task, engineer, manager },

@@ -8,7 +8,7 @@ use crate::record::{AgentId, ConfigFault, Fault, IdFault, Origin, Span, Status, 
 use crate::store;
 
 use super::wait::WAIT_AGAIN;
-use super::{HookFault, Loss, Standing};
+use super::{HookFault, Loss, PlanFault, Standing};
 
 /// What to do about a file that cannot be read.
 const BY_HAND: &str = "mend that line by hand, then run the same command again; nothing was changed";
@@ -250,6 +250,9 @@ pub enum Error {
         /// Their tasks.
         tasks: Vec<String>,
     },
+    /// A plan cannot be shown or changed.
+    #[error(transparent)]
+    Plan(#[from] PlanFault),
     /// The git hooks cannot be put in.
     #[error(transparent)]
     Hooks(#[from] HookFault),
@@ -318,6 +321,7 @@ impl Error {
             Self::InUse { .. } => Code::BusInUse,
             Self::WaitTimeout { .. } => Code::WaitTimeout,
             Self::CannotHold { .. } => Code::CannotHold,
+            Self::Plan(fault) => fault.code(),
             Self::Hooks(fault) => fault.code(),
         }
     }
@@ -387,6 +391,7 @@ impl Error {
                 "`bus queue list` shows what each task waits for; `bus queue add TITLE` adds one".to_owned()
             }
             Self::InUse { .. } => "release them first; see `bus status --active-only`".to_owned(),
+            Self::Plan(fault) => fault.hint(),
             Self::Hooks(fault) => fault.hint(),
         }
     }

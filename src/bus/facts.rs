@@ -62,6 +62,7 @@ impl Error {
             Self::Hooks(HookFault::InTheWay { hook, earlier }) => {
                 facts.extend([("file", Some(text(hook))), ("earlier", Some(text(earlier)))]);
             }
+            Self::Plan(fault) => facts.extend(fault.facts()),
             _ => {}
         }
         facts.into_iter().filter_map(|(name, fact)| Some((name, fact?))).collect()

@@ -29,6 +29,7 @@ const LINES: [(&str, &[&str]); 2] = [
             "_bus/**/*.json text eol=lf",
             "_plans/*.json text eol=lf",
             "_report/agent/*/errors.jsonl text eol=lf merge=union",
+            "_report/agent/*/*/* -text",
         ],
     ),
     (".gitignore", &["/AGENT_MANIFEST.json", "/AGENT_MANIFEST.*.json", "_bus/**/.*.tmp"]),

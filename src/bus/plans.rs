@@ -1,15 +1,18 @@
 //! The plans of the clone, the same from every worktree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Bus, Error};
+use super::{Bus, Error, PlanFault};
 use crate::record::json::MAX_RECORD;
-use crate::record::{Fault, PlanId, PlanRecord, Progress};
+use crate::record::{Fault, PlanId, PlanRecord, Progress, TaskId};
 use crate::store::{Layout, Place};
 
 /// How the file of a plan ends.
 const END: &str = ".plan.json";
+
+/// How many plans are looked into for the one of a task.
+const LOOKED_INTO: usize = 16;
 
 /// A plan, and where it was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +61,91 @@ impl Bus {
         plans
     }
 
+    /// The plan that is called `asked`, by its id or a part of it: of several worktrees' copies the one that has come furthest.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanFault::NoPlan`] or [`PlanFault::Ambiguous`] where it is not one plan; [`Error::Malformed`] where it cannot be read.
+    pub fn plan(&self, asked: &str) -> Result<FoundPlan, Error> {
+        let id = self.plan_called(asked)?;
+        self.copies(&id)?.ok_or_else(|| PlanFault::NoPlan { asked: asked.to_owned() }.into())
+    }
+
+    /// The id of the one plan in any worktree that has `asked` in its id, or is called so.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanFault::NoPlan`], [`PlanFault::Ambiguous`].
+    pub fn plan_called(&self, asked: &str) -> Result<PlanId, Error> {
+        one_of(asked, self.layouts().flat_map(|layout| plan_ids(layout, |_| true)))
+    }
+
+    /// As [`Bus::plan_called`], in this worktree alone.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanFault::NoPlan`], [`PlanFault::Ambiguous`].
+    pub fn plan_called_here(&self, asked: &str) -> Result<PlanId, Error> {
+        one_of(asked, plan_ids(&self.layout, |_| true))
+    }
+
+    /// The ids of all plans of the clone.
+    #[must_use]
+    pub fn known_plans(&self) -> BTreeSet<PlanId> {
+        self.layouts().flat_map(|layout| plan_ids(layout, |_| true)).collect()
+    }
+
+    /// The copy of the plan `plan` that has come furthest. One that cannot be read hides no other.
+    pub(super) fn copies(&self, plan: &PlanId) -> Result<Option<FoundPlan>, Error> {
+        let mut furthest: Option<FoundPlan> = None;
+        let mut fault = None;
+        for (index, layout) in self.layouts().enumerate() {
+            match self.spelled_plan_in(layout, plan) {
+                Ok(Some((place, plan))) if furthest.as_ref().is_none_or(|known| rank(&plan) > rank(&known.plan)) => {
+                    furthest = Some(FoundPlan { plan, place, here: index == 0 });
+                }
+                Ok(_) => {}
+                Err(error) => fault = fault.or(Some(error)),
+            }
+        }
+        match (furthest, fault) {
+            (None, Some(fault)) => Err(fault),
+            (furthest, _) => Ok(furthest),
+        }
+    }
+
+    /// This worktree's copy of the plan `plan`.
+    pub(super) fn plan_here(&self, plan: &PlanId) -> Result<Option<FoundPlan>, Error> {
+        let found = self.spelled_plan_in(&self.layout, plan)?;
+        Ok(found.map(|(place, plan)| FoundPlan { plan, place, here: true }))
+    }
+
+    /// The plan in a worktree that is called `plan` in whatever letter case.
+    fn spelled_plan_in(&self, layout: &Layout, plan: &PlanId) -> Result<Option<(Place, PlanRecord)>, Error> {
+        let spelled = plan_ids(layout, |name| name.eq_ignore_ascii_case(plan.as_str())).min_by_key(PlanId::to_string);
+        spelled.map_or(Ok(None), |spelled| self.plan_in(layout, &spelled))
+    }
+
+    /// The newest plan that is linked to the claim of `task` and is not done.
+    ///
+    /// A claim must cost the same however many plans there are. So plans are chosen by their names alone, those with the task's id
+    /// in them first, then the newest, and only a few are looked into.
+    pub(super) fn plan_of(&self, task: &TaskId) -> Option<PlanId> {
+        let mut candidates: BTreeMap<PlanId, &Layout> = BTreeMap::new();
+        for layout in self.layouts() {
+            for plan in plan_ids(layout, |_| true) {
+                candidates.entry(plan).or_insert(layout);
+            }
+        }
+        let name = task.as_str().to_ascii_lowercase();
+        let mut candidates: Vec<_> = candidates.into_iter().rev().collect();
+        candidates.sort_by_key(|(plan, _)| !plan.as_str().to_ascii_lowercase().contains(&name));
+        let looked_into = candidates.into_iter().take(LOOKED_INTO);
+        let plans = looked_into.filter_map(|(plan, layout)| Some(self.plan_in(layout, &plan).ok()??.1));
+        let linked = plans.filter(|plan| plan.status != Progress::Done && plan.tasks().any(|linked| linked == *task));
+        linked.max_by(|one, other| (one.created, &one.plan_id).cmp(&(other.created, &other.plan_id))).map(|plan| plan.plan_id)
+    }
+
     /// The plan `plan` of a worktree, where it has it.
     ///
     /// # Errors
@@ -83,8 +171,24 @@ impl FoundPlan {
     }
 }
 
+/// The one of `plans` that `asked` means, as git takes a part of an object id.
+fn one_of(asked: &str, plans: impl Iterator<Item = PlanId>) -> Result<PlanId, Error> {
+    let wanted = asked.to_ascii_lowercase();
+    let mut found: BTreeSet<PlanId> = plans.filter(|plan| plan.as_str().to_ascii_lowercase().contains(&wanted)).collect();
+    if let Some(exact) = found.iter().find(|plan| plan.as_str().eq_ignore_ascii_case(asked)) {
+        return Ok(exact.clone());
+    }
+    match found.pop_first() {
+        Some(only) if found.is_empty() => Ok(only),
+        None => Err(PlanFault::NoPlan { asked: asked.to_owned() }.into()),
+        Some(first) => {
+            Err(PlanFault::Ambiguous { asked: asked.to_owned(), plans: std::iter::once(first).chain(found).collect() }.into())
+        }
+    }
+}
+
 /// The ids of the plans that have a file in a worktree, of those whose names are wanted.
-pub(super) fn plan_ids(layout: &Layout, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = PlanId> {
+fn plan_ids(layout: &Layout, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = PlanId> {
     let entries = std::fs::read_dir(layout.plans()).into_iter().flatten().flatten();
     entries.filter_map(move |entry| {
         let name = entry.file_name();

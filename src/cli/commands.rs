@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
 use super::{
     assign, claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, heartbeat, inbox, init, man,
-    message, output::Output, queue, reclaim, release, report, status, validate, wait, watch,
+    message, output::Output, plan, queue, receipt, reclaim, release, report, status, validate, wait, watch,
 };
 
 /// The command that was typed.
@@ -22,6 +22,8 @@ pub(super) enum Command {
     Reclaim(reclaim::ReclaimArgs),
     Event(event::EventArgs),
     Assign(assign::AssignArgs),
+    Plan(plan::PlanArgs),
+    Receipt(receipt::ReceiptArgs),
     Message(message::MessageArgs),
     Inbox(inbox::InboxArgs),
     Queue(queue::QueueArgs),
@@ -40,7 +42,7 @@ pub(super) enum Command {
 type Describe = fn(clap::Command) -> clap::Command;
 
 /// Each command's name, what it does in a line, and its arguments.
-const COMMANDS: [(&str, &str, Describe); 20] = [
+const COMMANDS: [(&str, &str, Describe); 22] = [
     ("init", "Lay out a bus in this repository", init::InitArgs::augment_args),
     ("deinit", "Take out what `bus init` laid out", deinit::DeinitArgs::augment_args),
     ("claim", "Claim a task: exactly one agent owns it", claim::ClaimArgs::augment_args),
@@ -49,6 +51,8 @@ const COMMANDS: [(&str, &str, Describe); 20] = [
     ("reclaim", "Take over a task whose owner is gone", reclaim::ReclaimArgs::augment_args),
     ("event", "Write or read the log", event::EventArgs::augment_args),
     ("assign", "Say who shall do a task", assign::AssignArgs::augment_args),
+    ("plan", "Plan a task in steps, and say what proves each", plan::PlanArgs::augment_args),
+    ("receipt", "Store evidence, for others to look at", receipt::ReceiptArgs::augment_args),
     ("message", "Write to a task's channel or to an agent, or read what was written", message::MessageArgs::augment_args),
     ("inbox", "Show what was said to you and is unread", inbox::InboxArgs::augment_args),
     ("queue", "Write down what is to be done, and see what may be claimed now", queue::QueueArgs::augment_args),
@@ -81,6 +85,8 @@ impl Command {
             Self::Reclaim(args) => reclaim::run(context, args, output),
             Self::Event(args) => event::run(context, args, output),
             Self::Assign(args) => assign::run(context, args, output),
+            Self::Plan(args) => plan::run(context, args, output),
+            Self::Receipt(args) => receipt::run(context, args, output),
             Self::Message(args) => message::run(context, args, output),
             Self::Inbox(args) => inbox::run(context, args, output),
             Self::Queue(args) => queue::run(context, args, output),
@@ -125,6 +131,8 @@ impl FromArgMatches for Command {
             Some(("reclaim", args)) => Ok(Self::Reclaim(FromArgMatches::from_arg_matches(args)?)),
             Some(("event", args)) => Ok(Self::Event(FromArgMatches::from_arg_matches(args)?)),
             Some(("assign", args)) => Ok(Self::Assign(FromArgMatches::from_arg_matches(args)?)),
+            Some(("plan", args)) => Ok(Self::Plan(FromArgMatches::from_arg_matches(args)?)),
+            Some(("receipt", args)) => Ok(Self::Receipt(FromArgMatches::from_arg_matches(args)?)),
             Some(("message", args)) => Ok(Self::Message(FromArgMatches::from_arg_matches(args)?)),
             Some(("inbox", args)) => Ok(Self::Inbox(FromArgMatches::from_arg_matches(args)?)),
             Some(("queue", args)) => Ok(Self::Queue(FromArgMatches::from_arg_matches(args)?)),

@@ -85,6 +85,11 @@ pub(super) fn agents(typed: &OsStr) -> Vec<CompletionCandidate> {
     candidates(typed, |bus| bus.known_agents().iter().map(ToString::to_string).collect())
 }
 
+/// The plans that begin with what is typed.
+pub(super) fn plans(typed: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(typed, |bus| bus.known_plans().iter().map(ToString::to_string).collect())
+}
+
 /// The rules of the validator that begin with what is typed.
 pub(super) fn rules(typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();

@@ -8,7 +8,7 @@ use super::output::Output;
 use crate::bus::{Bus, Error as BusError, IdentitySource, Options};
 use crate::git::Repository;
 use crate::record::{AgentId, TaskId, Timestamp};
-use crate::store::Clock;
+use crate::store::{Clock, Error as StoreError, Verb};
 
 /// The common options of a command, understood.
 pub(super) struct Context {
@@ -76,6 +76,13 @@ impl Context {
             patience: self.global.lock_timeout.get(),
             command,
         }
+    }
+
+    /// The folder that paths are understood from: where the command is run, or what `-C` names, as for git.
+    pub(super) fn standing(&self) -> Result<PathBuf, Failure> {
+        let folder = self.global.repo.clone().unwrap_or_else(|| PathBuf::from("."));
+        let found = std::fs::canonicalize(&folder).map_err(StoreError::io(Verb::Read, &folder));
+        Ok(found.map_err(BusError::from)?)
     }
 
     /// Who writes.

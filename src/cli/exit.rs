@@ -56,14 +56,19 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::BusInUse
         | Code::RefContended
         | Code::CursorInUse
-        | Code::HooksElsewhere => 3,
+        | Code::HooksElsewhere
+        | Code::PlanExists
+        | Code::PlanRefused => 3,
         Code::NoRepository
         | Code::UnsupportedRepository
         | Code::NoBus
         | Code::NoRevision
         | Code::ClaimNotHeld
         | Code::NoTask
-        | Code::NothingReady => 4,
+        | Code::NothingReady
+        | Code::NoPlan
+        | Code::NoStep
+        | Code::NoReceipt => 4,
         Code::MalformedRecord | Code::MalformedConfig | Code::NotARegularFile => 5,
         Code::LockTimeout | Code::WaitTimeout => 6,
         Code::ClaimLost => 8,

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::exit::{self, Failure};
 use super::output::Output;
 use crate::git::Repository;
+use crate::record::PlanId;
 use crate::validate::{About, Against, Query, Report, Rule, Selection, Severity, annotation, validate};
 
 const EXAMPLES: &str = "\
@@ -43,6 +44,17 @@ enum Format {
     Sarif,
 }
 
+/// How what is found is told.
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// The form of the report [default: text; github in GitHub Actions]
+    #[arg(long, value_name = "FORM")]
+    format: Option<Format>,
+    /// Let warnings fail, too
+    #[arg(long)]
+    strict: bool,
+}
+
 /// Check that the bus is sound: records, logs and, with a base, that nothing was rewritten or taken twice.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -56,12 +68,8 @@ pub(super) struct ValidateArgs {
     /// The branch that is judged [default: $GITHUB_HEAD_REF in GitHub Actions, else the one that is checked out]
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
-    /// The form of the report [default: text; github in GitHub Actions]
-    #[arg(long, value_name = "FORM")]
-    format: Option<Format>,
-    /// Let warnings fail, too
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    report: ReportArgs,
     /// Only this rule (repeatable, or separated by commas)
     #[arg(long = "rule", value_name = "RULE", value_delimiter = ',', add = ArgValueCompleter::new(completions::rules))]
     only: Vec<Rule>,
@@ -77,17 +85,30 @@ pub(super) struct ValidateArgs {
 }
 
 pub(super) fn run(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<u8, Failure> {
-    let format = form(context, args, output)?;
+    let format = form(context, &args.report, output)?;
     if args.list_rules || args.explain.is_some() {
         return tell_of_rules(args, output);
     }
     let judged = judge(context, args, output);
+    conclude(judged, format, args.report.strict, output)
+}
+
+/// Checks the files of plans: those that are named, or all.
+pub(super) fn check_plans(context: &Context, plans: Vec<PlanId>, args: &ReportArgs, output: &mut Output) -> Result<u8, Failure> {
+    let format = form(context, args, output)?;
+    let repo = context.repository(output)?;
+    let query = Query { plans: Some(plans), ..Query::default() };
+    conclude(validate(&repo, &query).map_err(Failure::from), format, args.strict, output)
+}
+
+/// Shows what was found, and says whether that is a failure.
+fn conclude(judged: Result<Report, Failure>, format: Format, strict: bool, output: &mut Output) -> Result<u8, Failure> {
     if let (Err(failure), Format::Github) = (&judged, format) {
         output.line(&annotation(&exit::words(failure)));
     }
     let report = judged?;
     show(&report, format, output);
-    let warned = args.strict && report.count(Severity::Warning) > 0;
+    let warned = strict && report.count(Severity::Warning) > 0;
     if warned && report.count(Severity::Error) == 0 {
         output.note("warnings fail, too: `--strict`");
     }
@@ -113,7 +134,7 @@ fn judge(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<
         let what = "none of the rules that are left can be checked without a base".to_owned();
         return Err(Failure::Usage { what, hint: "name one: `--base origin/main`; see `bus validate --list-rules`".to_owned() });
     }
-    let report = validate(&repo, &Query { base, refs: args.refs.clone(), branch, rules })?;
+    let report = validate(&repo, &Query { base, refs: args.refs.clone(), branch, rules, plans: None })?;
     if report.refs.is_empty() && !args.refs.is_empty() {
         output.note("`--refs` names no other branch that is here: `git fetch` brings a remote's");
     }
@@ -139,7 +160,7 @@ fn in_github(context: &Context) -> bool {
 }
 
 /// The form that is asked for; JSON is what `--json` means, too.
-fn form(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<Format, Failure> {
+fn form(context: &Context, args: &ReportArgs, output: &mut Output) -> Result<Format, Failure> {
     let format = match args.format {
         Some(format) if output.is_json() && format != Format::Json => {
             let what = "`--json` and `--format` ask for different forms".to_owned();
@@ -186,7 +207,7 @@ fn show_text(report: &Report, output: &mut Output) {
 
 /// Lists the rules, or explains one; neither is a report.
 fn tell_of_rules(args: &ValidateArgs, output: &mut Output) -> Result<u8, Failure> {
-    if matches!(args.format, Some(Format::Github | Format::Sarif)) {
+    if matches!(args.report.format, Some(Format::Github | Format::Sarif)) {
         let what = "rules are listed and explained as text or JSON only".to_owned();
         return Err(Failure::Usage { what, hint: "give `--format text` or `--format json`".to_owned() });
     }

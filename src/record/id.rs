@@ -34,6 +34,10 @@ pub enum Plan {}
 #[derive(Clone, Copy, Debug)]
 pub enum PlanStep {}
 
+/// Marks the name of a file that is stored as a receipt.
+#[derive(Clone, Copy, Debug)]
+pub enum ReceiptFile {}
+
 /// Marks the name of a sort of event, such as `claim` or `note`.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {}
@@ -60,6 +64,10 @@ impl IdKind for PlanStep {
     const NOUN: &'static str = "step id";
 }
 
+impl IdKind for ReceiptFile {
+    const NOUN: &'static str = "name of a receipt";
+}
+
 impl IdKind for Cursor {
     const NOUN: &'static str = "cursor name";
 }
@@ -79,6 +87,9 @@ pub type PlanId = Id<Plan>;
 
 /// The name of a new step of a plan: `S1`. Those that other tools wrote may be any text.
 pub type StepId = Id<PlanStep>;
+
+/// The name of a file that is stored as a receipt: `tests.log`.
+pub type ReceiptName = Id<ReceiptFile>;
 
 /// What sort of event a line of the log is: `claim`, `note`.
 pub type EventKind = Id<Kind>;

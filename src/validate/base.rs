@@ -96,6 +96,26 @@ impl Base {
         Ok(Self { commits, beside, revision })
     }
 
+    /// What the commits have at the path of a receipt. Those outside of the bus's folders are looked up one by one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where a tree cannot be read.
+    pub(super) fn receipt(&self, history: &History, path: &str) -> Result<Vec<TreeFile>, Error> {
+        let mut files = Vec::new();
+        for commit in &self.commits {
+            let is_on_the_way =
+                |folder: &str| folder == path || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+            let found = match commit.all.get(path) {
+                Some(file) => Some(*file),
+                None if ROOTS.contains(&path.split('/').next().unwrap_or_default()) => None,
+                None => history.files(commit.id, is_on_the_way)?.get(path).copied(),
+            };
+            files.extend(found.filter(|file| file.is_regular));
+        }
+        Ok(files)
+    }
+
     /// The base's files that are not in the tree any more, each once.
     pub(super) fn gone<'a>(&'a self, found: &[Found]) -> Vec<(&'a Commit, &'a str, Kind, TreeFile)> {
         let here: HashSet<&str> = found.iter().map(|found| found.path.as_str()).collect();

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use walkdir::{DirEntry, WalkDir};
 
+use crate::record::PlanId;
+
 /// The folders at the root that a bus is made of.
 pub(super) const ROOTS: [&str; 4] = ["_bus", "_plans", "queue", "_report"];
 
@@ -60,6 +62,15 @@ pub(super) struct Found {
     /// None where a folder of the bus is no folder.
     pub(super) kind: Option<Kind>,
     pub(super) stands: Stands,
+}
+
+impl Found {
+    /// Whether it is the file of one of `plans`, of any where none is named, or what stands in the place of their folder.
+    pub(super) fn is_of(&self, plans: &[PlanId]) -> bool {
+        let stem = stem_of(&self.path);
+        let is_named = plans.is_empty() || plans.iter().any(|plan| plan.as_str().eq_ignore_ascii_case(stem));
+        self.path == "_plans" || (self.kind == Some(Kind::Plan) && is_named)
+    }
 }
 
 /// The name of a file without its folder.

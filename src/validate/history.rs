@@ -160,13 +160,13 @@ impl Run<'_> {
         }
     }
 
-    /// Receipts of the base that are gone, where a plan names them that is itself as it was.
+    /// Receipts of the base that are gone or changed, where a plan names them that is itself as it was.
     fn check_receipts(&self, findings: &mut Findings, base: &Base, news: &HashSet<&str>) -> Result<(), Error> {
         let root = self.repo.root();
-        let lost: HashSet<&str> = base.commits.iter().flat_map(|commit| commit.lost_receipts(root)).collect();
+        let before = plans::Before::new(root, self.history, base);
         let plans = self.found.iter().filter(|found| found.kind == Some(Kind::Plan) && found.stands == Stands::Rightly);
-        for plan in plans.filter(|plan| !lost.is_empty() && !news.contains(plan.path.as_str())) {
-            plans::find_lost(findings, &plan.path, &records::read(&root.join(&plan.path))?, &lost);
+        for plan in plans.filter(|plan| !news.contains(plan.path.as_str())) {
+            before.find_spoiled(findings, &plan.path, &records::read(&root.join(&plan.path))?)?;
         }
         Ok(())
     }

@@ -4,9 +4,120 @@ use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path};
 
+use super::Error;
+use super::base::Base;
 use super::finding::{Findings, Place};
 use super::rule::Rule;
-use crate::record::{PathStep, Places, PlanRecord, Progress};
+use crate::git::{History, Indexed};
+use crate::record::{PathStep, Places, PlanFlaw, PlanRecord, Progress, Receipts, Sha256};
+use crate::store::{Error as StoreError, Evidence, sha256_of};
+
+/// The receipts of a plan, or of one of its steps.
+struct Proof<'a> {
+    /// The step's place and id; none where it is the plan itself.
+    step: Option<(usize, &'a str)>,
+    /// Whether what it proves is finished.
+    is_done: bool,
+    receipts: &'a Receipts,
+}
+
+impl<'a> Proof<'a> {
+    /// All that a plan has.
+    fn all(plan: &'a PlanRecord) -> impl Iterator<Item = Self> {
+        let own = Proof { step: None, is_done: plan.status == Progress::Done, receipts: &plan.receipts };
+        let steps = plan.steps.iter().enumerate().map(|(number, step)| Proof {
+            step: Some((number, &step.id)),
+            is_done: step.status == Progress::Done,
+            receipts: &step.receipts,
+        });
+        std::iter::once(own).chain(steps)
+    }
+
+    /// Where `field` of it stands, and perhaps a key in that.
+    fn at<'b>(&self, field: &'b str, key: Option<&'b str>) -> Vec<PathStep<'b>> {
+        at(self.step.map(|(number, _)| number), field, key)
+    }
+
+    /// What it is called, and why a receipt of it must be there.
+    fn describe(&self) -> String {
+        let what = self.step.map_or_else(|| "the plan".to_owned(), |(_, id)| format!("the step `{id}`"));
+        if self.is_done { format!("{what} is done, and") } else { format!("{what} notes the SHA-256, and") }
+    }
+}
+
+/// Where `field` of a step stands, or of the plan, and perhaps a key in that.
+fn at<'a>(step: Option<usize>, field: &'a str, key: Option<&'a str>) -> Vec<PathStep<'a>> {
+    let steps = step.map(|number| [PathStep::Key("steps"), PathStep::Item(number)]);
+    steps.into_iter().flatten().chain([PathStep::Key(field)]).chain(key.map(PathStep::Key)).collect()
+}
+
+/// Checks what a plan's fields say together, and the files that its receipts name.
+///
+/// # Errors
+///
+/// [`StoreError::Io`] where a receipt is there and cannot be read.
+pub(super) fn check(
+    findings: &mut Findings,
+    root: &Path,
+    path: &str,
+    places: &Places<'_>,
+    plan: &PlanRecord,
+) -> Result<(), StoreError> {
+    for flaw in plan.flaws() {
+        let id = |number: usize| plan.steps[number].id.as_str();
+        let (rule, at, words) = match &flaw {
+            PlanFlaw::Undated => {
+                (Rule::UndatedPlan, at(None, "plan_id", None), format!("`{}` is not of the form `YYYY-MM-DD-slug`", plan.plan_id))
+            }
+            PlanFlaw::DuplicateStep(number) => {
+                (Rule::DuplicateStep, at(Some(*number), "id", None), format!("a second step is called `{}`", id(*number)))
+            }
+            PlanFlaw::SecondInProgress(number) => {
+                let first = plan.current().map_or("", |first| &first.id);
+                let words = format!("the step `{}` is in progress, and so is `{first}`", id(*number));
+                (Rule::TwoStepsInProgress, at(Some(*number), "status", None), words)
+            }
+            PlanFlaw::StepWithoutReceipt(number) => {
+                let words = format!("the step `{}` is done and names no receipt", id(*number));
+                (Rule::StepWithoutReceipt, at(Some(*number), "status", None), words)
+            }
+            PlanFlaw::UnlistedReceipt { step, path } => {
+                let words = format!("`{path}` has a SHA-256 here, and is not among the receipts");
+                (Rule::UnlistedReceipt, at(*step, "receipt_hashes", Some(path)), words)
+            }
+        };
+        findings.add(rule, path, Some(places.locate(&at).into()), || words);
+    }
+    Proof::all(plan).try_for_each(|proof| check_proof(findings, root, path, places, &proof))
+}
+
+fn check_proof(
+    findings: &mut Findings,
+    root: &Path,
+    path: &str,
+    places: &Places<'_>,
+    proof: &Proof<'_>,
+) -> Result<(), StoreError> {
+    let place = LazyCell::new(|| Place::from(places.locate(&proof.at("receipts", None))));
+    for (receipt, evidence) in Evidence::of_all(root, proof.receipts) {
+        let is_noted = proof.receipts.hashes.contains_key(receipt);
+        match evidence? {
+            Evidence::Gone if proof.is_done || is_noted => {
+                let words = || format!("{} its receipt `{receipt}` is no file of this repository", proof.describe());
+                findings.add(Rule::MissingReceipt, path, Some(*place), words);
+            }
+            Evidence::Changed { .. } => add_changed(findings, path, places, proof, receipt),
+            Evidence::There | Evidence::Gone => {}
+        }
+    }
+    Ok(())
+}
+
+fn add_changed(findings: &mut Findings, path: &str, places: &Places<'_>, proof: &Proof<'_>, receipt: &str) {
+    let place = places.locate(&proof.at("receipt_hashes", Some(receipt)));
+    let words = || format!("the receipt `{receipt}` is not what it was when it was named: its SHA-256 is another");
+    findings.add(Rule::ReceiptChanged, path, Some(place.into()), words);
+}
 
 /// Compares the plan at `path` with what the base had of it. Bytes that are no plan are told of elsewhere.
 pub(super) fn compare(findings: &mut Findings, path: &str, before: &[u8], now: &[u8]) {
@@ -34,17 +145,70 @@ pub(super) fn compare(findings: &mut Findings, path: &str, before: &[u8], now: &
     }
 }
 
-/// Tells which receipts of finished steps of the plan `bytes` are among those that were `lost`.
-pub(super) fn find_lost(findings: &mut Findings, path: &str, bytes: &[u8], lost: &HashSet<&str>) {
-    let Ok(plan) = PlanRecord::parse(bytes) else { return };
-    let places = Places::of(bytes);
-    for (number, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.status == Progress::Done) {
-        let at = [PathStep::Key("steps"), PathStep::Item(number), PathStep::Key("receipts")];
-        let place = LazyCell::new(|| Place::from(places.locate(&at)));
-        for receipt in step.receipts.paths.iter().filter(|receipt| lost.contains(plain(receipt).as_str())) {
-            let words = || format!("the step `{}` is done, and its receipt `{receipt}` is gone", step.id);
-            findings.add(Rule::MissingReceipt, path, Some(*place), words);
+/// What the base has of the receipts that its plans name.
+pub(super) struct Before<'a> {
+    root: &'a Path,
+    history: &'a History,
+    base: &'a Base,
+    indexed: Indexed,
+    /// Those below `_report/` that are not here any more.
+    lost: HashSet<&'a str>,
+}
+
+impl<'a> Before<'a> {
+    pub(super) fn new(root: &'a Path, history: &'a History, base: &'a Base) -> Self {
+        let lost = base.commits.iter().flat_map(|commit| commit.lost_receipts(root)).collect();
+        Self { root, history, base, indexed: history.indexed(), lost }
+    }
+
+    /// Tells which receipts of the plan `bytes`, which is as the base has it, were lost or changed since.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where a receipt is there and cannot be read; [`Error::Git`] where the base's cannot.
+    pub(super) fn find_spoiled(&self, findings: &mut Findings, path: &str, bytes: &[u8]) -> Result<(), Error> {
+        let Ok(plan) = PlanRecord::parse(bytes) else { return Ok(()) };
+        let places = Places::of(bytes);
+        for proof in Proof::all(&plan) {
+            let place = LazyCell::new(|| Place::from(places.locate(&proof.at("receipts", None))));
+            for receipt in &proof.receipts.paths {
+                let noted = proof.receipts.hashes.get(receipt);
+                let evidence = match noted {
+                    Some(noted) => self.look(receipt, noted)?,
+                    None if proof.is_done && self.lost.contains(plain(receipt).as_str()) => Evidence::Gone,
+                    None => Evidence::There,
+                };
+                match evidence {
+                    Evidence::There => {}
+                    Evidence::Changed { .. } => add_changed(findings, path, &places, &proof, receipt),
+                    Evidence::Gone => {
+                        let words = || format!("{} its receipt `{receipt}` is gone", proof.describe());
+                        findings.add(Rule::MissingReceipt, path, Some(*place), words);
+                    }
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// What became of a receipt since the base: what was gone or changed there already is nobody's doing here.
+    fn look(&self, receipt: &str, noted: &Sha256) -> Result<Evidence, Error> {
+        let plain = plain(receipt);
+        let known = self.base.receipt(self.history, &plain)?;
+        let indexed = self.indexed.blob_of(self.root, &plain);
+        if known.is_empty() || known.iter().any(|file| Some(file.id) == indexed) {
+            return Ok(Evidence::There);
+        }
+        let evidence = Evidence::of(self.root, receipt, Some(noted))?;
+        if !matches!(evidence, Evidence::Changed { .. }) {
+            return Ok(evidence);
+        }
+        for file in known {
+            if sha256_of(&self.history.read(file.id)?) == *noted {
+                return Ok(evidence);
+            }
+        }
+        Ok(Evidence::There)
     }
 }
 

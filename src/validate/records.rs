@@ -1,6 +1,5 @@
 //! The static rules of record files: claims, assignments, plans, queue items, the policy.
 
-use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Read;
@@ -11,13 +10,14 @@ use serde_json::Value;
 use super::faults::in_record;
 use super::files::{Found, Kind, Stands, name_of, stem_of};
 use super::finding::{Findings, Place};
+use super::plans;
 use super::rule::Rule;
 use crate::record::json::{self, MAX_RECORD, Object};
 use crate::record::{
-    Assignment, Claim, Config, Fault, MAX_REVISION, PathStep, Places, PlanRecord, Position, Progress, QueueItem, TaskId,
-    Timestamp, sound_text,
+    Assignment, Claim, Config, Fault, MAX_REVISION, PathStep, Places, PlanRecord, Position, QueueItem, TaskId, Timestamp,
+    sound_text,
 };
-use crate::store::{Error, Evidence, Verb};
+use crate::store::{Error, Verb};
 
 /// How much room a record file usually takes: so much is read at a time, in bytes.
 const USUAL: usize = 16 * 1024;
@@ -55,15 +55,18 @@ pub(super) fn check(findings: &mut Findings, around: &Surroundings, path: &str, 
     match kind {
         Kind::QueueItem => check_queue_item(findings, path, &bytes),
         Kind::Config => check_config(findings, path, &bytes),
-        _ => check_json(findings, around, path, kind, &bytes),
+        _ => check_json(findings, around, path, kind, &bytes)?,
     }
     Ok(())
 }
 
-fn check_json(findings: &mut Findings, around: &Surroundings, path: &str, kind: Kind, bytes: &[u8]) {
+fn check_json(findings: &mut Findings, around: &Surroundings, path: &str, kind: Kind, bytes: &[u8]) -> Result<(), Error> {
     let object = match json::parse_record(bytes) {
         Ok(object) => object,
-        Err(fault) => return in_record(findings, path, bytes, &[fault]),
+        Err(fault) => {
+            in_record(findings, path, bytes, &[fault]);
+            return Ok(());
+        }
     };
     if !bytes.ends_with(b"\n") {
         let end = Place::from(Position::of(bytes, bytes.len()));
@@ -81,13 +84,17 @@ fn check_json(findings: &mut Findings, around: &Surroundings, path: &str, kind: 
         }
         Kind::Plan => {
             record.check_name(findings, "plan_id", &object);
-            PlanRecord::from_object(object).map(|plan| record.check_plan(findings, around, &plan))
+            match PlanRecord::from_object(object) {
+                Ok(plan) => return plans::check(findings, &around.root, path, &record.places, &plan),
+                Err(faults) => Err(faults),
+            }
         }
         _ => Ok(()),
     };
     if let Err(faults) = checked {
         in_record(findings, path, bytes, &faults);
     }
+    Ok(())
 }
 
 /// A record file that is valid JSON.
@@ -135,34 +142,6 @@ impl Record<'_> {
         if let Some(plan) = text(object, "plan_id").filter(|plan| !around.plans.contains(&plan.to_ascii_lowercase())) {
             let message = || format!("there is no `_plans/{plan}.plan.json`");
             self.add(findings, Rule::MissingPlan, &[PathStep::Key("plan_id")], message);
-        }
-    }
-
-    fn check_plan(&self, findings: &mut Findings, around: &Surroundings, plan: &PlanRecord) {
-        let mut ids = HashSet::new();
-        for (number, step) in plan.steps.iter().enumerate() {
-            let at = |field| [PathStep::Key("steps"), PathStep::Item(number), PathStep::Key(field)];
-            if !ids.insert(step.id.as_str()) {
-                self.add(findings, Rule::DuplicateStep, &at("id"), || format!("a second step is called `{}`", step.id));
-            }
-            if step.status != Progress::Done {
-                continue;
-            }
-            if step.receipts.is_empty() {
-                let message = || format!("the step `{}` is done and names no receipt", step.id);
-                self.add(findings, Rule::StepWithoutReceipt, &at("status"), message);
-            }
-            let place = LazyCell::new(|| Place::from(self.places.locate(&at("receipts"))));
-            for receipt in step
-                .receipts
-                .paths
-                .iter()
-                .filter(|receipt| !matches!(Evidence::of(&around.root, receipt, None), Ok(Evidence::There)))
-            {
-                let message =
-                    || format!("the step `{}` is done, and its receipt `{receipt}` is no file of this repository", step.id);
-                findings.add(Rule::MissingReceipt, self.path, Some(*place), message);
-            }
         }
     }
 }

@@ -74,7 +74,18 @@ fn every_command_that_the_readme_shows_is_understood() {
         tried += 1;
     }
     // And those within the text, unless they name something in general or change the user's own files.
-    let general = ["SHELL", "COMMAND", "bus demo", "bus event log", "bus message send", ">", "|", "man ~"];
+    let general = [
+        "SHELL",
+        "COMMAND",
+        "bus demo",
+        "bus event log",
+        "bus message send",
+        "bus plan show",
+        "bus receipt add",
+        ">",
+        "|",
+        "man ~",
+    ];
     for span in readme.split('`').skip(1).step_by(2).filter(|span| span.starts_with("bus ") && !span.contains("[OPTIONS]")) {
         if span.split(' ').count() > 2
             && !general.iter().any(|word| span.contains(word))
@@ -100,6 +111,13 @@ fn every_command_has_an_example_in_its_help_that_is_understood() {
         "event log",
         "event list",
         "assign",
+        "plan new",
+        "plan list",
+        "plan show",
+        "plan step",
+        "plan status",
+        "plan validate",
+        "receipt add",
         "message send",
         "message list",
         "inbox",

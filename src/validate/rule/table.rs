@@ -22,7 +22,7 @@ impl About {
 }
 
 /// Every rule, at the place of its number.
-pub(super) static RULES: [About; 43] = [
+pub(super) static RULES: [About; 47] = [
     rule(Rule::NotAFile, "not-a-file", Error, "something else where a file or a folder of the bus should be")
         .mend("put a regular file there, or a folder where one should be; `bus` follows no link")
         .bad("_bus/claims/QUEUE-001.json -> ../../elsewhere.json")
@@ -151,18 +151,34 @@ pub(super) static RULES: [About; 43] = [
         .mend("commit the plan, or take `plan_id` out of the claim")
         .bad("\"plan_id\": \"2025-09-19-parser\" without _plans/2025-09-19-parser.plan.json")
         .good("\"plan_id\": \"2025-09-19-parser\" with _plans/2025-09-19-parser.plan.json"),
+    rule(Rule::UndatedPlan, "undated-plan", Warning, "a plan whose id is not of the form `YYYY-MM-DD-slug`")
+        .mend("make plans with `bus plan new`, which puts the day before the name; an old one may stay as it is")
+        .bad("_plans/parser.plan.json: {\"plan_id\": \"parser\", …}")
+        .good("_plans/2025-09-19-parser.plan.json: {\"plan_id\": \"2025-09-19-parser\", …}"),
     rule(Rule::DuplicateStep, "duplicate-step", Error, "two steps of a plan with one id")
         .mend("give each step an id of its own")
         .bad("\"steps\": [{\"id\": \"S1\", …}, {\"id\": \"S1\", …}]")
         .good("\"steps\": [{\"id\": \"S1\", …}, {\"id\": \"S2\", …}]"),
+    rule(Rule::TwoStepsInProgress, "two-steps-in-progress", Error, "a second step of a plan that is in progress")
+        .mend("let one step be `in_progress`; the others are `queued`, `blocked` or `done`")
+        .bad("\"steps\": [{\"id\": \"S1\", \"status\": \"in_progress\", …}, {\"id\": \"S2\", \"status\": \"in_progress\", …}]")
+        .good("\"steps\": [{\"id\": \"S1\", \"status\": \"in_progress\", …}, {\"id\": \"S2\", \"status\": \"queued\", …}]"),
     rule(Rule::StepWithoutReceipt, "step-without-receipt", Error, "a finished step of a plan without a receipt")
         .mend("name the file that proves it in the step's `receipts`")
         .bad("{\"id\": \"S1\", \"status\": \"done\", \"receipts\": []}")
         .good("{\"id\": \"S1\", \"status\": \"done\", \"receipts\": [\"_report/agent/codex-1/tests.log\"]}"),
-    rule(Rule::MissingReceipt, "missing-receipt", Error, "a receipt of a finished step that is not there")
+    rule(Rule::MissingReceipt, "missing-receipt", Error, "a receipt of what is finished, or one whose SHA-256 was noted, that is not there")
         .mend("commit the file, or name the one that proves the step")
         .bad("\"receipts\": [\"_report/agent/codex-1/gone.log\"]")
         .good("\"receipts\": [\"_report/agent/codex-1/tests.log\"], a file of the repository"),
+    rule(Rule::ReceiptChanged, "receipt-changed", Error, "a receipt that is not what it was when it was named")
+        .mend("put the file back as it was; what it is now is another receipt: `bus receipt add`")
+        .bad("a log that was edited after `bus plan step … --receipt` had noted its SHA-256 in `receipt_hashes`")
+        .good("the log as it was, and a second one beside it"),
+    rule(Rule::UnlistedReceipt, "unlisted-receipt", Error, "a SHA-256 of what is not among the receipts")
+        .mend("name the receipt again, beside its SHA-256 in `receipt_hashes`: what proved something is not dropped")
+        .bad("\"receipts\": [], \"receipt_hashes\": {\"_report/agent/codex-1/tests.log\": \"9f86d0…\"}")
+        .good("\"receipts\": [\"_report/agent/codex-1/tests.log\"], \"receipt_hashes\": {\"_report/agent/codex-1/tests.log\": \"9f86d0…\"}"),
     rule(Rule::AppendOnly, "append-only", Error, "a line of a log that is in the base but not here, or not in its place")
         .mend("put the line back as it was, in its place; a correction is a new line at the end")
         .bad("a line that was edited, cut, moved up or deleted")

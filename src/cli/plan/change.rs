@@ -1,0 +1,127 @@
+//! `bus plan step` and `bus plan status`
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use serde_json::Value;
+
+use super::{CheckpointArg, PlanArg, ProgressArg, planned_json, progress_json, tell_of};
+use crate::bus::{PlanChange, StepChange};
+use crate::cli::context::Context;
+use crate::cli::exit::Failure;
+use crate::cli::output::Output;
+use crate::cli::words;
+use crate::record::PlanRecord;
+
+pub(super) const STEP_EXAMPLES: &str = "\
+Examples:
+  bus plan step queue-001 S1 --status in_progress
+  bus plan step queue-001 S1 --note 'the lexer needs it, too'
+  bus plan step queue-001 S1 --status done --receipt _report/agent/codex-1/QUEUE-001/tests.log
+
+One step may be in progress. A step that is done names what proves it, and stays done. A note is added
+to those before it. A receipt is a file of this worktree; its SHA-256 is noted, so that `bus validate`
+sees when it is changed. The plan follows its steps: in progress once one is begun or done, blocked
+while one is blocked and none in progress.
+Exit status: 0 it is so; 2 the plan could be several; 3 a rule forbids it; 4 no such plan, step or
+receipt; 5 it cannot be read.";
+
+pub(super) const STATUS_EXAMPLES: &str = "\
+Examples:
+  bus plan status queue-001                            prints how far it has come
+  bus plan status queue-001 done --checkpoint satisfied
+  bus plan status queue-001 --checkpoint superseded
+
+A plan whose steps are all done is done when somebody says so, and stays done.
+Exit status: 0 it is so; 2 the plan could be several; 3 it is done already; 4 no such plan;
+5 it cannot be read.";
+
+#[derive(Debug, Args)]
+pub(super) struct StepArgs {
+    #[command(flatten)]
+    plan: PlanArg,
+    /// The step
+    #[arg(value_name = "STEP")]
+    step: String,
+    #[command(flatten)]
+    change: StepChangeArgs,
+}
+
+/// What is to be changed: something at least.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct StepChangeArgs {
+    /// How far it has come
+    #[arg(long, value_enum, value_name = "STATUS")]
+    status: Option<ProgressArg>,
+    /// Words to add to its notes
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    note: Option<String>,
+    /// A file that proves it (repeatable)
+    #[arg(long = "receipt", value_name = "PATH", num_args = 1.., value_hint = clap::ValueHint::FilePath)]
+    receipts: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    plan: PlanArg,
+    /// How far it has come
+    #[arg(value_enum, value_name = "STATUS")]
+    status: Option<ProgressArg>,
+    /// Whether its checkpoint is met
+    #[arg(long, value_enum, value_name = "STATUS")]
+    checkpoint: Option<CheckpointArg>,
+}
+
+pub(super) fn step(context: &Context, args: &StepArgs, output: &mut Output) -> Result<u8, Failure> {
+    words::check_length("--note", args.change.note.as_deref())?;
+    let bus = context.open("plan step", output)?;
+    let agent = context.writer(&bus, output)?;
+    let standing = context.standing()?;
+    let receipts = args.change.receipts.iter().map(|path| bus.receipt(&standing, path)).collect::<Result<_, _>>()?;
+    let status = args.change.status.map(Into::into);
+    let change = StepChange { status, note: args.change.note.clone(), receipts };
+    let planned = bus.change_step(&agent, &args.plan.plan, &args.step, &change)?;
+    output.document(&planned_json("updated", &planned, &bus));
+    let plan = &planned.found.plan;
+    let step = plan.steps.iter().find(|step| step.id == args.step);
+    let step = step.or_else(|| plan.steps.iter().find(|step| step.id.eq_ignore_ascii_case(&args.step)));
+    if let Some(step) = step {
+        let done = if planned.unchanged { "; nothing to do" } else { "" };
+        output.line(&format!("{} {} is {}, {}{done}", plan.plan_id, step.id, step.status, standing_of(plan)));
+    }
+    tell_of(&planned, output);
+    Ok(0)
+}
+
+pub(super) fn status(context: &Context, args: &StatusArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open("plan status", output)?;
+    let change = PlanChange { status: args.status.map(Into::into), checkpoint: args.checkpoint.map(Into::into) };
+    if change.status.is_none() && change.checkpoint.is_none() {
+        context.note_reader(&bus);
+        let plan = bus.plan(&args.plan.plan)?.plan;
+        let checkpoint = plan.checkpoint.as_ref().map_or(Value::Null, |checkpoint| Value::from(checkpoint.status.as_str()));
+        output.document(&words::object([
+            ("plan_id", Value::from(plan.plan_id.as_str())),
+            ("status", Value::from(plan.status.as_str())),
+            ("checkpoint", checkpoint),
+            ("progress", progress_json(plan.tally())),
+        ]));
+        output.line(plan.status.as_str());
+        return Ok(0);
+    }
+    let agent = context.writer(&bus, output)?;
+    let planned = bus.change_status(&agent, &args.plan.plan, change)?;
+    output.document(&planned_json("updated", &planned, &bus));
+    let plan = &planned.found.plan;
+    let done = if planned.unchanged { "; nothing to do" } else { "" };
+    output.line(&format!("{}: {}{done}", plan.plan_id, standing_of(plan)));
+    tell_of(&planned, output);
+    Ok(0)
+}
+
+/// How a plan stands, in a few words.
+fn standing_of(plan: &PlanRecord) -> String {
+    let checkpoint = plan.checkpoint.as_ref().map_or_else(String::new, |point| format!(", checkpoint {}", point.status));
+    format!("plan {} ({} done{checkpoint})", plan.status, plan.tally())
+}
