@@ -20,6 +20,8 @@ mod message;
 mod output;
 mod reclaim;
 mod release;
+mod session;
+mod session_overview;
 mod signals;
 mod status;
 mod validate;

@@ -51,6 +51,8 @@ pub enum Code {
     NoRevision,
     /// Nobody holds the task.
     ClaimNotHeld,
+    /// There is no manifest of that name.
+    NoManifest,
     /// A record on disk breaks its format.
     MalformedRecord,
     /// `config.toml` cannot be read.
@@ -69,7 +71,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::PromiseBroken,
         Self::CannotHold,
         Self::Usage,
@@ -92,6 +94,7 @@ impl Code {
         Self::NoBus,
         Self::NoRevision,
         Self::ClaimNotHeld,
+        Self::NoManifest,
         Self::MalformedRecord,
         Self::MalformedConfig,
         Self::NotARegularFile,
@@ -127,6 +130,7 @@ impl Code {
             Self::NoBus => "no-bus",
             Self::NoRevision => "no-revision",
             Self::ClaimNotHeld => "claim-not-held",
+            Self::NoManifest => "no-manifest",
             Self::MalformedRecord => "malformed-record",
             Self::MalformedConfig => "malformed-config",
             Self::NotARegularFile => "not-a-regular-file",

@@ -4,12 +4,14 @@ mod chain;
 mod child;
 mod committed;
 mod error;
+mod fetch;
 mod history;
 mod repository;
 
 pub use chain::{Link, RefName, Tip};
 pub use error::Error;
-pub use history::{History, Indexed, TreeFile, blob_id};
+pub use fetch::Fetch;
+pub use history::{Distance, History, Indexed, TreeFile, blob_id};
 pub use repository::{Repository, Worktree};
 
 /// The name of a git object.

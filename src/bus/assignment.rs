@@ -1,12 +1,13 @@
 //! What managers say about who shall do a task.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::decide::{self, Refusal};
 use super::lines::check_length;
-use super::view::View;
+use super::view::{View, ids};
 use super::{Bus, Error, Who};
 use crate::git::{Repository, blob_id};
 use crate::record::json::{MAX_LINE, MAX_RECORD, Object};
@@ -148,6 +149,19 @@ impl Bus {
             }
         }
         Ok(latest)
+    }
+
+    /// The latest assignment of each task in any worktree, by task, and what cannot be read.
+    pub(super) fn assignments(&self) -> (Vec<Assignment>, Vec<(TaskId, Error)>) {
+        let tasks: BTreeSet<TaskId> = self.layouts().flat_map(|layout| ids(layout.assignments(), |_| true)).collect();
+        let (mut assignments, mut faults) = (Vec::new(), Vec::new());
+        for task in tasks {
+            match self.latest_assignment(&task) {
+                Ok(assignment) => assignments.extend(assignment),
+                Err(error) => faults.push((task, error)),
+            }
+        }
+        (assignments, faults)
     }
 
     /// The assignment of `task` in a worktree.

@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use crate::Code;
 use crate::git;
-use crate::record::{AgentId, ConfigFault, Fault, IdFault, Origin, Span, Status, TaskId, Timestamp};
+use crate::record::{AgentId, ConfigFault, Fault, IdFault, ManifestName, Origin, Span, Status, TaskId, Timestamp};
 use crate::store;
 
 use super::wait::WAIT_AGAIN;
 use super::{HookFault, Loss, Standing};
+
+/// What to do without an agent id.
+const SAY_WHO: &str =
+    "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json";
 
 /// An error of the bus.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,14 @@ pub enum Error {
     /// A write without an agent id.
     #[error("this needs an agent id, and there is none")]
     NoIdentity,
+    /// There is no manifest to swap in.
+    #[error("there is no `AGENT_MANIFEST.{name}.json` in this worktree")]
+    NoManifest {
+        /// Which one was asked for.
+        name: ManifestName,
+        /// Those that there are.
+        known: Vec<ManifestName>,
+    },
     /// A record on disk breaks its format.
     #[error("`{place}` line {line}: {fault}")]
     Malformed {
@@ -270,6 +282,7 @@ impl Error {
             Self::Guarded { .. } => Code::GuardRefused,
             Self::ClaimLost { .. } => Code::ClaimLost,
             Self::NotHeld { .. } => Code::ClaimNotHeld,
+            Self::NoManifest { .. } => Code::NoManifest,
             Self::RefContended { .. } => Code::RefContended,
             Self::InUse { .. } => Code::BusInUse,
             Self::WaitTimeout { .. } => Code::WaitTimeout,
@@ -287,10 +300,8 @@ impl Error {
             Self::Id(_) => "an id is 1 to 100 of `A-Z a-z 0-9 . _ -` and begins with a letter or a digit".to_owned(),
             Self::Usage { hint, .. } => hint.clone(),
             Self::NoBus { .. } => "make one with `bus init`".to_owned(),
-            Self::NoIdentity => {
-                "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json"
-                    .to_owned()
-            }
+            Self::NoIdentity => SAY_WHO.to_owned(),
+            Self::NoManifest { name, known } => spare_manifest_hint(name, known),
             Self::Malformed { truth: Some(_), .. } => {
                 "restore it from its ref, which has the true record: `bus doctor --fix` (what stands there is kept aside)"
                     .to_owned()
@@ -372,5 +383,12 @@ impl Error {
             Self::Malformed { place, line, fault, .. } => Self::Malformed { place, line, truth: Some(task.clone()), fault },
             other => other,
         }
+    }
+}
+
+fn spare_manifest_hint(name: &ManifestName, known: &[ManifestName]) -> String {
+    match known {
+        [] => format!("write `{{\"agent_id\": \"ID\"}}` to AGENT_MANIFEST.{name}.json, or say who you are with `--agent ID`"),
+        known => format!("name one of these: {}", known.iter().map(ManifestName::as_str).collect::<Vec<_>>().join(", ")),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::claiming::written;
 use super::liveness::LastEvents;
 use super::messaging::Channel;
 use super::view::{ClaimFiles, View};
@@ -80,6 +81,8 @@ pub struct ClaimStatus {
     pub state: ClaimState,
     /// The last sign of its owner's life.
     pub last_seen: Option<Timestamp>,
+    /// When it was last written.
+    pub written: Timestamp,
 }
 
 /// What `bus status` shows.
@@ -183,7 +186,12 @@ impl Bus {
         };
         let Some(claim) = view.claim().filter(wanted) else { return Ok(None) };
         let (state, signs) = self.state_of(view, claim.status, stale_after, events)?;
-        Ok(Some(ClaimStatus { claim: claim.clone(), state, last_seen: signs.last(self.clock.now()) }))
+        Ok(Some(ClaimStatus {
+            claim: claim.clone(),
+            state,
+            last_seen: signs.last(self.clock.now()),
+            written: written(view, claim),
+        }))
     }
 
     /// How the claim of `view` stands, whose status is `status`, and the signs of its owner's life.

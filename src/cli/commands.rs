@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
 use super::{
     assign, claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, heartbeat, inbox, init, man,
-    message, output::Output, reclaim, release, status, validate, wait, watch,
+    message, output::Output, reclaim, release, session, status, validate, wait, watch,
 };
 
 /// The command that was typed.
@@ -24,6 +24,7 @@ pub(super) enum Command {
     Assign(assign::AssignArgs),
     Message(message::MessageArgs),
     Inbox(inbox::InboxArgs),
+    Session(session::SessionArgs),
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
     Wait(wait::WaitArgs),
@@ -38,7 +39,7 @@ pub(super) enum Command {
 type Describe = fn(clap::Command) -> clap::Command;
 
 /// Each command's name, what it does in a line, and its arguments.
-const COMMANDS: [(&str, &str, Describe); 18] = [
+const COMMANDS: [(&str, &str, Describe); 19] = [
     ("init", "Lay out a bus in this repository", init::InitArgs::augment_args),
     ("deinit", "Take out what `bus init` laid out", deinit::DeinitArgs::augment_args),
     ("claim", "Claim a task: exactly one agent owns it", claim::ClaimArgs::augment_args),
@@ -49,6 +50,7 @@ const COMMANDS: [(&str, &str, Describe); 18] = [
     ("assign", "Say who shall do a task", assign::AssignArgs::augment_args),
     ("message", "Write to a task's channel or to an agent, or read what was written", message::MessageArgs::augment_args),
     ("inbox", "Show what was said to you and is unread", inbox::InboxArgs::augment_args),
+    ("session", "Begin or end a session: who you are, what you hold, what is next", session::SessionArgs::augment_args),
     ("status", "Show who does what, and the latest events", status::StatusArgs::augment_args),
     ("watch", "Show the feed, live with --follow", watch::WatchArgs::augment_args),
     ("wait", "Block until a task is in a state, or an event is logged", wait::WaitArgs::augment_args),
@@ -79,6 +81,7 @@ impl Command {
             Self::Assign(args) => assign::run(context, args, output),
             Self::Message(args) => message::run(context, args, output),
             Self::Inbox(args) => inbox::run(context, args, output),
+            Self::Session(args) => session::run(context, args, output),
             Self::Status(args) => status::run(context, args, output),
             Self::Watch(args) => watch::run(context, args, output),
             Self::Wait(args) => wait::run(context, args, output),
@@ -121,6 +124,7 @@ impl FromArgMatches for Command {
             Some(("assign", args)) => Ok(Self::Assign(FromArgMatches::from_arg_matches(args)?)),
             Some(("message", args)) => Ok(Self::Message(FromArgMatches::from_arg_matches(args)?)),
             Some(("inbox", args)) => Ok(Self::Inbox(FromArgMatches::from_arg_matches(args)?)),
+            Some(("session", args)) => Ok(Self::Session(FromArgMatches::from_arg_matches(args)?)),
             Some(("status", args)) => Ok(Self::Status(FromArgMatches::from_arg_matches(args)?)),
             Some(("watch", args)) => Ok(Self::Watch(FromArgMatches::from_arg_matches(args)?)),
             Some(("wait", args)) => Ok(Self::Wait(FromArgMatches::from_arg_matches(args)?)),

@@ -56,7 +56,12 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::RefContended
         | Code::CursorInUse
         | Code::HooksElsewhere => 3,
-        Code::NoRepository | Code::UnsupportedRepository | Code::NoBus | Code::NoRevision | Code::ClaimNotHeld => 4,
+        Code::NoRepository
+        | Code::UnsupportedRepository
+        | Code::NoBus
+        | Code::NoRevision
+        | Code::ClaimNotHeld
+        | Code::NoManifest => 4,
         Code::MalformedRecord | Code::MalformedConfig | Code::NotARegularFile => 5,
         Code::LockTimeout | Code::WaitTimeout => 6,
         Code::ClaimLost => 8,

@@ -38,6 +38,14 @@ pub enum Kind {}
 #[derive(Clone, Copy, Debug)]
 pub enum Cursor {}
 
+/// Marks the id of a session.
+#[derive(Clone, Copy, Debug)]
+pub enum Session {}
+
+/// Marks the name of a manifest that is swapped in.
+#[derive(Clone, Copy, Debug)]
+pub enum Spare {}
+
 impl IdKind for Task {
     const NOUN: &'static str = "task id";
     // `messages/agent-<id>.jsonl` is an inbox, so no task's channel may have that name.
@@ -54,6 +62,14 @@ impl IdKind for Plan {
 
 impl IdKind for Cursor {
     const NOUN: &'static str = "cursor name";
+}
+
+impl IdKind for Session {
+    const NOUN: &'static str = "session id";
+}
+
+impl IdKind for Spare {
+    const NOUN: &'static str = "manifest name";
 }
 
 impl IdKind for Kind {
@@ -74,6 +90,12 @@ pub type EventKind = Id<Kind>;
 
 /// The name of a position in the log: `report`.
 pub type CursorName = Id<Cursor>;
+
+/// The id of a session of an agent: `20260301T120000Z-1a2b3c`.
+pub type SessionId = Id<Session>;
+
+/// The name in `AGENT_MANIFEST.<name>.json`.
+pub type ManifestName = Id<Spare>;
 
 /// An id that obeys the rules of the design, section 7. Two ids that differ only by case are equal.
 pub struct Id<K> {
