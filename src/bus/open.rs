@@ -38,6 +38,8 @@ pub struct Bus {
     patience: Duration,
     worktrees: OnceCell<Vec<(Worktree, Layout)>>,
     config: OnceCell<Config>,
+    /// The clone's id, once it is known.
+    pub(super) known_id: OnceCell<String>,
 }
 
 impl Bus {
@@ -57,6 +59,7 @@ impl Bus {
             patience: options.patience,
             worktrees: OnceCell::new(),
             config: OnceCell::new(),
+            known_id: OnceCell::new(),
             repo,
         })
     }

@@ -30,26 +30,31 @@ impl Bus {
         self.session.as_ref().map(ToString::to_string)
     }
 
-    /// The open sessions of `agent`, the oldest first, whether they live or not. A note that cannot be read is none.
-    pub(super) fn open_sessions(&self, agent: &AgentId) -> Vec<OpenSession> {
+    /// The open sessions, the oldest first, whether they live or not. A note that cannot be read is none.
+    pub(super) fn open_sessions(&self) -> Vec<OpenSession> {
         let now = self.clock.now();
-        let mut sessions: Vec<OpenSession> = self
-            .notes()
-            .filter_map(|(owner, session)| {
-                let place = self.private.session(&owner, &session);
-                let last_seen = last_touched(&place)?.min(now);
-                let mark = SessionMark::parse(&place.read(MAX_NOTE).ok()??).ok()?;
-                (owner == *agent && mark.agent_id == owner && mark.session_id == session)
-                    .then_some(OpenSession { mark, last_seen })
-            })
-            .collect();
+        let mut sessions: Vec<OpenSession> =
+            self.notes().filter_map(|(agent, session)| self.open_session(&agent, &session)).collect();
         sessions.sort_by_key(|session| (session.mark.since, session.mark.session_id.clone()));
         // What an agent does without saying in which session, it does in its latest.
-        let presence = last_touched(&self.private.presence(agent)).map(|touched| touched.min(now));
-        if let (Some(latest), Some(presence)) = (sessions.last_mut(), presence) {
-            latest.last_seen = latest.last_seen.max(presence);
+        let mut known: Vec<AgentId> = Vec::new();
+        for session in sessions.iter_mut().rev() {
+            let agent = &session.mark.agent_id;
+            if known.contains(agent) {
+                continue;
+            }
+            known.push(agent.clone());
+            let presence = last_touched(&self.private.presence(agent)).map(|touched| touched.min(now));
+            session.last_seen = session.last_seen.max(presence.unwrap_or(session.last_seen));
         }
         sessions
+    }
+
+    fn open_session(&self, agent: &AgentId, session: &SessionId) -> Option<OpenSession> {
+        let place = self.private.session(agent, session);
+        let last_seen = last_touched(&place)?.min(self.clock.now());
+        let mark = SessionMark::parse(&place.read(MAX_NOTE).ok()??).ok()?;
+        (mark.agent_id == *agent && mark.session_id == *session).then_some(OpenSession { mark, last_seen })
     }
 
     /// Notes that `session` of `agent` is open here.
@@ -71,12 +76,15 @@ impl Bus {
         remove(&self.private.session(agent, session));
     }
 
-    /// Removes the notes of all agents' sessions that have shown no sign of life for too long.
-    pub(super) fn forget_dead_sessions(&self, _held: &Lock) {
+    /// Leaves only those sessions, of whatever agent, that have shown life within `stale_after`, and removes the other notes.
+    pub(super) fn forget_dead_sessions(&self, _held: &Lock, sessions: &mut Vec<OpenSession>) {
         let (now, stale_after) = (self.clock.now(), self.stale_after().0);
+        let is_old = |seen: Timestamp| now.since(seen) > stale_after;
+        sessions.retain(|session| !is_old(session.last_seen));
         for (agent, session) in self.notes() {
             let place = self.private.session(&agent, &session);
-            if last_touched(&place).is_some_and(|touched| now.since(touched) > stale_after) {
+            let lives = || sessions.iter().any(|open| open.mark.agent_id == agent && open.mark.session_id == session);
+            if last_touched(&place).is_some_and(is_old) && !lives() {
                 remove(&place);
             }
         }

@@ -1,10 +1,9 @@
 //! What an agent needs to know when it begins: what it holds, what was said to it, who else is at work, what to do next.
 
 use super::liveness::LastEvents;
-use super::status::StatusQuery;
 use super::{Bus, ClaimState, ClaimStatus, Error, Inbox, Peer, PeerState};
 use crate::git::{Distance, History};
-use crate::record::{AgentId, Assignment, Status, TaskId, Timestamp};
+use crate::record::{AgentId, Assignment, Claim, Status, TaskId, Timestamp};
 
 /// How many unread messages are shown.
 const MESSAGES: usize = 5;
@@ -92,14 +91,11 @@ impl Bus {
     /// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
     pub fn overview(&self, agent: &AgentId) -> Result<Overview, Error> {
         let mut events = LastEvents::default();
-        let query = StatusQuery { active_only: true, ..StatusQuery::default() };
-        let seen = self.seen_claims(&query, &mut events)?;
+        let seen = self.live_claims(&[], &mut events)?;
         let mut peers = self.peers_with(&seen.claims, &mut events)?;
         peers.retain(|peer| peer.agent != *agent && (peer.state != PeerState::Stale || !peer.claims.is_empty()));
-        let who = self.who(agent.clone())?;
-        let own = seen.claims.into_iter().filter(|status| status.claim.agent_id == *agent);
-        let mut claims: Vec<OwnClaim> = own.map(|status| OwnClaim { here: who.owns(&status.claim), status }).collect();
-        claims.sort_by_key(|own| std::cmp::Reverse(own.status.written));
+        let own = seen.claims.into_iter().filter(|status| status.claim.agent_id == *agent).collect();
+        let claims = self.own_claims(own)?;
         let mut unreadable = seen.unreadable;
         let assignments = self.open_assignments(agent, &mut unreadable)?;
         let inbox = self.inbox(agent, Some(MESSAGES))?;
@@ -107,6 +103,15 @@ impl Bus {
         let (branch, upstream, default_branch) = self.whereabouts();
         let generated_at = self.clock.now();
         Ok(Overview { branch, upstream, default_branch, claims, inbox, assignments, peers, unreadable, next, generated_at })
+    }
+
+    /// An agent's own claims, the one that was last written first.
+    pub(super) fn own_claims(&self, claims: Vec<ClaimStatus>) -> Result<Vec<OwnClaim>, Error> {
+        let origin = self.here_origin()?;
+        let is_here = |claim: &Claim| claim.origin.is_none() || claim.origin == origin;
+        let mut own: Vec<OwnClaim> = claims.into_iter().map(|status| OwnClaim { here: is_here(&status.claim), status }).collect();
+        own.sort_by_key(|own| std::cmp::Reverse(own.status.written));
+        Ok(own)
     }
 
     /// The assignments to `agent`, the latest first, of tasks that it does not hold and nobody has finished.
@@ -119,7 +124,7 @@ impl Bus {
                 continue;
             }
             // A claim that cannot be read is told of with the claims.
-            let Ok(view) = self.view_by(&assignment.task_id, None) else { continue };
+            let Ok(view) = self.deciding_view(&assignment.task_id, None) else { continue };
             let is_settled = view
                 .claim()
                 .is_some_and(|claim| claim.status == Status::Done || (claim.status.is_live() && claim.agent_id == *agent));

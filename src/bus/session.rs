@@ -3,14 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Bus, ClaimStatus, Error, EventRequest, ManifestState, OpenSession};
+use super::{Bus, Error, EventRequest, ManifestState, OpenSession, OwnClaim};
 use crate::git::Fetch;
 use crate::record::json::Object;
 use crate::record::{AgentId, Event, EventKind, SessionId};
 use crate::store::{Direction, RECENT, Union, crash_point};
 
 use super::liveness::LastEvents;
-use super::status::StatusQuery;
 
 /// What sort of event a session begins and ends with.
 const HANDSHAKE: &str = "handshake";
@@ -81,10 +80,8 @@ pub struct SessionEnd {
     pub session: Option<SessionId>,
     /// What the log says of it; none where the log had it.
     pub event: Option<Event>,
-    /// What the agent still holds in this worktree.
-    pub claims: Vec<ClaimStatus>,
-    /// What the agent holds in other places.
-    pub elsewhere: Vec<ClaimStatus>,
+    /// What the agent still holds, here and in other places.
+    pub claims: Vec<OwnClaim>,
 }
 
 impl Bus {
@@ -97,15 +94,16 @@ impl Bus {
         self.config()?;
         let session = self.session.clone().map_or_else(|| self.new_session(), Ok)?;
         let lock = self.lock()?;
-        self.forget_dead_sessions(&lock);
-        let mut others = self.open_sessions(agent);
-        others.retain(|other| other.mark.session_id != session);
+        let mut others = self.open_sessions();
+        self.forget_dead_sessions(&lock, &mut others);
+        others.retain(|other| other.mark.agent_id == *agent && other.mark.session_id != session);
         self.note_presence(agent);
-        let manifest = self.settle_manifest(&lock, agent)?;
         let words = [("focus", request.focus.clone()), ("role", request.role.map(|role| role.to_string()))];
         let words = words.into_iter().filter_map(|(name, word)| Some((name.to_owned(), word?)));
         let summary = request.summary.clone().unwrap_or_else(|| "session start".to_owned());
         let event = self.handshake(agent, Some(&session), summary, "start", words)?;
+        self.check_event(&event)?;
+        let manifest = self.settle_manifest(&lock, agent)?;
         self.append_event(&lock, &event)?;
         crash_point("handshake-written");
         // After the handshake: one that a crash left would warn of a session that never was.
@@ -123,10 +121,13 @@ impl Bus {
         self.config()?;
         let lock = self.lock()?;
         let here = self.layout.root().display().to_string();
-        let mut ended = self.open_sessions(agent);
-        ended.retain(|open| match &self.session {
-            Some(session) => open.mark.session_id == *session,
-            None => open.mark.worktree == here,
+        let mut ended = self.open_sessions();
+        ended.retain(|open| {
+            let is_meant = match &self.session {
+                Some(session) => open.mark.session_id == *session,
+                None => open.mark.worktree == here,
+            };
+            is_meant && open.mark.agent_id == *agent
         });
         let session = self.session.clone().or_else(|| ended.last().map(|open| open.mark.session_id.clone()));
         let is_logged = session.as_ref().map_or(Ok(false), |session| self.has_ended(agent, session))?;
@@ -141,11 +142,8 @@ impl Bus {
         crash_point("wrap-up-written");
         ended.iter().for_each(|open| self.forget_session(&lock, agent, &open.mark.session_id));
         drop(lock);
-        let who = self.who(agent.clone())?;
-        let query = StatusQuery { agents: vec![agent.clone()], active_only: true, ..StatusQuery::default() };
-        let held = self.seen_claims(&query, &mut LastEvents::default())?.claims;
-        let (claims, elsewhere) = held.into_iter().partition(|status| who.owns(&status.claim));
-        Ok(SessionEnd { session, event, claims, elsewhere })
+        let held = self.live_claims(std::slice::from_ref(agent), &mut LastEvents::default())?.claims;
+        Ok(SessionEnd { session, event, claims: self.own_claims(held)? })
     }
 
     /// Brings the remote-tracking branches up to date, as [`crate::git::Repository::fetch`] does.

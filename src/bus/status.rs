@@ -120,7 +120,7 @@ impl Bus {
     ///
     /// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
     pub fn status(&self, query: &StatusQuery) -> Result<StatusReport, Error> {
-        let seen = self.seen_claims(query, &mut LastEvents::default())?;
+        let seen = self.seen_claims(query, &mut LastEvents::default(), Bus::view_by)?;
         let filter = Filter { agents: query.agents.clone(), since: query.since, ..Filter::default() };
         let mut feed = self.feed(filter, query.limit, false)?;
         let mut latest = Vec::new();
@@ -138,14 +138,19 @@ impl Bus {
         })
     }
 
-    /// Looks at all claims that are asked for.
-    pub(super) fn seen_claims(&self, query: &StatusQuery, events: &mut LastEvents) -> Result<SeenClaims, Error> {
+    /// Looks at all claims that are asked for; `look` says how closely at each.
+    pub(super) fn seen_claims(
+        &self,
+        query: &StatusQuery,
+        events: &mut LastEvents,
+        look: fn(&Self, &TaskId, Option<&ClaimFiles>) -> Result<View, Error>,
+    ) -> Result<SeenClaims, Error> {
         let (stale_after, config_fault) = self.stale_after();
         let stale_after = query.stale_after.unwrap_or(stale_after);
         let mut seen = SeenClaims { config_fault, ..SeenClaims::default() };
         let files = self.claim_files();
         for task in self.tasks(&files)? {
-            match self.view_by(&task, Some(&files)) {
+            match look(self, &task, Some(&files)) {
                 Ok(view) => {
                     seen.claims.extend(self.claim_status(&view, query, stale_after, events)?);
                     let name = view.name.as_str().to_owned();

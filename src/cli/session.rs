@@ -9,7 +9,7 @@ use super::completions;
 use super::context::Context;
 use super::exit::{self, Failure};
 use super::output::Output;
-use super::session_overview::{self as overview, held};
+use super::session_overview as overview;
 use super::words;
 use crate::bus::{Bus, Error, ManifestState, OpenSession, Overview, Role, SessionEnd, SessionRequest};
 use crate::git::Fetch;
@@ -222,18 +222,15 @@ fn end(context: &Context, args: &EndArgs, output: &mut Output) -> Result<u8, Fai
         ("session_id", end.session.as_ref().map_or(Value::Null, |session| Value::from(session.as_str()))),
         ("outcome", Value::from(if end.event.is_some() { "ended" } else { "unchanged" })),
         ("event", end.event.as_ref().map_or(Value::Null, |event| words::event_json(event, now))),
-        ("claims", end.claims.iter().map(|status| overview::claim_json(status, true)).collect()),
-        ("elsewhere", end.elsewhere.iter().map(|status| overview::claim_json(status, false)).collect()),
+        ("claims", end.claims.iter().map(overview::claim_json).collect()),
     ]));
     output.line(&ending(&agent, &end));
     if !end.claims.is_empty() {
+        output.line("");
         output.line("Still claimed");
-        end.claims.iter().for_each(|status| output.line(&held(status, now)));
+        end.claims.iter().for_each(|own| output.line(&overview::held(own, now)));
+        output.line("");
         output.line("Give back what you will not come back to: `bus release TASK --status released`");
-    }
-    if !end.elsewhere.is_empty() {
-        output.line("Claimed in other worktrees or clones");
-        end.elsewhere.iter().for_each(|status| output.line(&held(status, now)));
     }
     Ok(0)
 }

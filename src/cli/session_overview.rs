@@ -10,7 +10,7 @@ use crate::record::{Assignment, Timestamp};
 /// For people: a section each, with a line each.
 pub(super) fn show(overview: &Overview, output: &mut Output) {
     let now = overview.generated_at;
-    section("Your claims", overview.claims.iter().map(|own| own_claim(own, now)), output);
+    section("Your claims", overview.claims.iter().map(|own| held(own, now)), output);
     unread(overview, output);
     section("Your assignments", overview.assignments.iter().map(|assignment| assigned(assignment, now)), output);
     section("Peers", overview.peers.iter().map(|peer| at_work(peer, now)), output);
@@ -22,7 +22,7 @@ pub(super) fn show(overview: &Overview, output: &mut Output) {
 }
 
 /// The fields of the overview as JSON.
-pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 8] {
+pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 9] {
     let now = overview.generated_at;
     let branch = words::object([
         ("name", overview.branch.as_ref().map_or(Value::Null, |branch| Value::from(branch.as_str()))),
@@ -31,11 +31,12 @@ pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 8] {
     ]);
     [
         ("branch", branch),
-        ("claims", overview.claims.iter().map(|own| claim_json(&own.status, own.here)).collect()),
+        ("claims", overview.claims.iter().map(claim_json).collect()),
         ("unread", Value::from(overview.inbox.unread)),
         ("messages", overview.inbox.messages().map(|message| words::message_json(message, now)).collect()),
         ("assignments", overview.assignments.iter().map(|assignment| Value::Object(assignment.to_object())).collect()),
         ("peers", overview.peers.iter().map(peer_json).collect()),
+        ("unreadable", overview.unreadable.iter().map(|(task, error)| words::unreadable_json(task, error)).collect()),
         ("next", Value::from(overview.next.command())),
         ("generated_at", Value::from(now.to_string())),
     ]
@@ -49,19 +50,18 @@ pub(super) fn whereabouts(overview: &Overview) -> String {
 }
 
 /// A claim of one's own, as a line.
-pub(super) fn held(status: &ClaimStatus, now: Timestamp) -> String {
-    let claim = &status.claim;
+pub(super) fn held(own: &OwnClaim, now: Timestamp) -> String {
+    let (claim, state) = (&own.status.claim, own.status.state.as_str());
     let notes = claim.notes.as_ref().map_or_else(String::new, |notes| format!(", {notes}"));
-    let since = words::ago(claim.claimed_at, now);
-    format!("  {} {}, since {since}, on {}{notes}", claim.task_id, status.state.as_str(), claim.branch)
+    let place = if own.here { "" } else { " (in another worktree or clone)" };
+    format!("  {} {state}, since {}, on {}{notes}{place}", claim.task_id, words::ago(claim.claimed_at, now), claim.branch)
 }
 
-/// A claim as JSON, as `bus status` shows it, and whether it was made here.
-pub(super) fn claim_json(status: &ClaimStatus, here: bool) -> Value {
-    words::merge(
-        status.claim.to_object(),
-        [("state", Value::from(status.state.as_str())), ("last_seen", time(status.last_seen)), ("here", Value::from(here))],
-    )
+/// A claim of one's own as JSON, as `bus status` shows it, and whether it was made here.
+pub(super) fn claim_json(own: &OwnClaim) -> Value {
+    let state = Value::from(own.status.state.as_str());
+    let more = [("state", state), ("last_seen", time(own.status.last_seen)), ("here", Value::from(own.here))];
+    words::merge(own.status.claim.to_object(), more)
 }
 
 fn section(title: &str, lines: impl Iterator<Item = String>, output: &mut Output) {
@@ -83,11 +83,6 @@ fn unread(overview: &Overview, output: &mut Output) {
         (unread, older) => output.line(&format!("Unread: {unread}, {older} of them older than these")),
     }
     inbox.messages().for_each(|message| words::show_message(message, now, output));
-}
-
-fn own_claim(own: &OwnClaim, now: Timestamp) -> String {
-    let line = held(&own.status, now);
-    if own.here { line } else { format!("{line} (in another worktree or clone)") }
 }
 
 fn assigned(assignment: &Assignment, now: Timestamp) -> String {

@@ -206,30 +206,34 @@ impl History {
         let is_shallow = self.is_shallow();
         let mut sides: HashMap<ObjectId, u8> = HashMap::new();
         let mut queue = BinaryHeap::new();
-        // How many in the queue are not known to be in both histories: without one, the rest is common.
-        let mut open = 0_usize;
+        // How many in the queue are not known to be in both histories, and the oldest time of such a commit.
+        let (mut open, mut oldest) = (0_usize, i64::MAX);
         for (id, side) in [(one, FIRST), (other, SECOND)] {
+            let time = self.time_of(id)?;
             *sides.entry(id).or_default() |= side;
-            queue.push((self.time_of(id)?, id, side));
-            open += 1;
+            queue.push((time, id, side));
+            (open, oldest) = (open + 1, oldest.min(time));
         }
-        while let Some((_, id, entered)) = queue.pop() {
-            let side = sides[&id];
+        while let Some((time, id, entered)) = queue.pop() {
             open -= usize::from(entered != BOTH);
+            let side = sides[&id];
             // A commit that has both sides by now is in the queue once more as such.
-            if entered == side {
-                for parent in self.parents(id)? {
-                    let before = sides.get(&parent).copied().unwrap_or_default();
-                    let after = before | side;
-                    let known = if after == before { None } else { self.time_if_here(parent, is_shallow)? };
-                    if let Some(time) = known {
-                        sides.insert(parent, after);
-                        queue.push((time, parent, after));
-                        open += usize::from(after != BOTH);
+            let parents = if entered == side { self.parents(id)? } else { Vec::new() };
+            for parent in parents {
+                let before = sides.get(&parent).copied().unwrap_or_default();
+                let after = before | side;
+                // The rest is common, but for what was taken for one side's before: within a second, a parent may come first.
+                let is_rest = open == 0 && before == 0 && time < oldest;
+                let known = if after == before || is_rest { None } else { self.time_if_here(parent, is_shallow)? };
+                if let Some(time) = known {
+                    sides.insert(parent, after);
+                    queue.push((time, parent, after));
+                    if after != BOTH {
+                        (open, oldest) = (open + 1, oldest.min(time));
                     }
                 }
             }
-            if open == 0 || sides.len() > MAX_APART {
+            if sides.len() > MAX_APART {
                 break;
             }
         }

@@ -224,8 +224,8 @@ impl<K> Eq for Id<K> {}
 
 impl<K> Ord for Id<K> {
     fn cmp(&self, other: &Self) -> Ordering {
-        let fold = |id: &Self| id.text.to_ascii_uppercase();
-        fold(self).cmp(&fold(other))
+        let [one, two] = [self, other].map(|id| id.text.bytes().map(|byte| byte.to_ascii_uppercase()));
+        one.cmp(two)
     }
 }
 
@@ -237,7 +237,8 @@ impl<K> PartialOrd for Id<K> {
 
 impl<K> Hash for Id<K> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.to_ascii_uppercase().hash(state);
+        self.text.bytes().for_each(|byte| state.write_u8(byte.to_ascii_uppercase()));
+        state.write_u8(0);
     }
 }
 

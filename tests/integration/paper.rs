@@ -103,6 +103,8 @@ fn every_command_has_an_example_in_its_help_that_is_understood() {
         "message send",
         "message list",
         "inbox",
+        "session start",
+        "session end",
         "status",
         "watch",
         "wait",
