@@ -25,6 +25,8 @@ mod receipt;
 mod reclaim;
 mod release;
 mod report;
+mod session;
+mod session_overview;
 mod signals;
 mod status;
 mod validate;

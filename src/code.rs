@@ -67,6 +67,8 @@ pub enum Code {
     NoStep,
     /// The evidence is not there.
     NoReceipt,
+    /// There is no manifest of that name.
+    NoManifest,
     /// A record on disk breaks its format.
     MalformedRecord,
     /// `config.toml` cannot be read.
@@ -85,7 +87,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::PromiseBroken,
         Self::CannotHold,
         Self::Usage,
@@ -116,6 +118,7 @@ impl Code {
         Self::NoPlan,
         Self::NoStep,
         Self::NoReceipt,
+        Self::NoManifest,
         Self::MalformedRecord,
         Self::MalformedConfig,
         Self::NotARegularFile,
@@ -159,6 +162,7 @@ impl Code {
             Self::NoPlan => "no-plan",
             Self::NoStep => "no-step",
             Self::NoReceipt => "no-receipt",
+            Self::NoManifest => "no-manifest",
             Self::MalformedRecord => "malformed-record",
             Self::MalformedConfig => "malformed-config",
             Self::NotARegularFile => "not-a-regular-file",

@@ -4,6 +4,7 @@ mod chain;
 mod child;
 mod committed;
 mod error;
+mod fetch;
 mod history;
 mod landing;
 mod repository;
@@ -11,7 +12,8 @@ mod trunk;
 
 pub use chain::{Link, RefName, Tip};
 pub use error::Error;
-pub use history::{History, Indexed, TreeFile, blob_id};
+pub use fetch::Fetch;
+pub use history::{Distance, History, Indexed, TreeFile, blob_id};
 pub use landing::{Landed, Landing};
 pub use repository::{Repository, Worktree};
 pub use trunk::{Ahead, Branches, MAX_AHEAD, Trunk};

@@ -19,6 +19,7 @@ mod plan;
 mod queue_item;
 mod receipts;
 mod refusal;
+mod session_mark;
 mod slug;
 mod text;
 mod time;
@@ -33,8 +34,8 @@ pub use fault::{Fault, Position};
 pub use flaw::PlanFlaw;
 pub use glance::Glance;
 pub use id::{
-    Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Plan, PlanId, PlanStep, ReceiptFile, ReceiptName, StepId,
-    Task, TaskId,
+    Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, ManifestName, Plan, PlanId, PlanStep, ReceiptFile,
+    ReceiptName, SessionId, StepId, Task, TaskId,
 };
 pub use locate::{Places, Step as PathStep, locate};
 pub use manifest::Manifest;
@@ -43,6 +44,7 @@ pub use plan::{PLAN_VERSION, Plan as PlanRecord, Progress, Step, Tally};
 pub use queue_item::{Doubt, Priority, QueueField, QueueItem};
 pub use receipts::{Receipts, Sha256, Sha256Fault};
 pub use refusal::Refusal;
+pub use session_mark::SessionMark;
 pub use slug::{Slug, SlugFault};
 pub use text::{is_dangerous, sound_text};
 pub use time::{Span, SpanFault, Timestamp, TimestampFault};

@@ -37,7 +37,7 @@ pub use journal::{Journal, JournalFiles};
 pub use layout::{Layout, PrivateLayout, Stream};
 pub use lock::Lock;
 pub use mail::{Letter, Mail};
-pub use mark::{first_seen, is_younger, last_touched, stamp, touch};
+pub use mark::{first_seen, is_younger, last_touched, stamp, touch, touch_again};
 pub use place::Place;
 pub use read_marks::ReadMarks;
 pub use replace::{create, is_program, replace, replace_program};

@@ -150,6 +150,18 @@ impl Bus {
         Ok(latest)
     }
 
+    /// The latest assignment of each task in any worktree, by task, and what cannot be read.
+    pub(super) fn assignments(&self) -> (Vec<Assignment>, Vec<(TaskId, Error)>) {
+        let (mut assignments, mut faults) = (Vec::new(), Vec::new());
+        for task in self.assigned_tasks() {
+            match self.latest_assignment(&task) {
+                Ok(assignment) => assignments.extend(assignment),
+                Err(error) => faults.push((task, error)),
+            }
+        }
+        (assignments, faults)
+    }
+
     /// The assignment of `task` in a worktree.
     fn assignment_in(&self, layout: &Layout, task: &TaskId) -> Result<Option<Assignment>, Error> {
         let place = layout.assignment(task);

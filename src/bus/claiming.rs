@@ -175,6 +175,8 @@ impl Bus {
         next.branch = request.branch.clone().unwrap_or(next.branch);
         next.notes = if request.clear_notes { None } else { request.notes.clone().or(next.notes) };
         next.status = request.status.unwrap_or(next.status);
+        // The session that claims it again is the one that works on it.
+        next.session_id = self.session_id().or(next.session_id);
         let ttl = self.ttl(view, claim);
         let new_ttl = request.ttl.map(Span::get).filter(|wanted| ttl != Some(*wanted));
         if next == *claim && new_ttl.is_none() {
@@ -211,7 +213,7 @@ impl Bus {
             expires_at: ttl.map(|ttl| now.after(ttl.get())),
             base: self.repo.head().map(|head| head.to_string()),
             head: None,
-            session_id: None,
+            session_id: self.session_id(),
             lineage: before.map_or_else(Vec::new, |before| lineage(before, ended, &who.agent, now)),
             confirmed: None,
             claim_id: Some(ClaimId::unique()),
@@ -338,7 +340,7 @@ fn planned_by(request: &ClaimRequest, assignment: Option<&Assignment>) -> ClaimR
 }
 
 /// When the claim was last written.
-fn written(view: &View, claim: &Claim) -> Timestamp {
+pub(super) fn written(view: &View, claim: &Claim) -> Timestamp {
     view.tip.as_ref().map_or(claim.claimed_at, |state| state.link.time)
 }
 

@@ -37,7 +37,11 @@ impl Bus {
 
     /// This clone's id, where it has one: a clone without one has made no claims.
     pub(super) fn known_clone_id(&self) -> Result<Option<String>, Error> {
-        Ok(id_of(&self.known_places()?, &self.here()))
+        if let Some(id) = self.known_id.get() {
+            return Ok(Some(id.clone()));
+        }
+        let id = id_of(&self.known_places()?, &self.here());
+        Ok(id.map(|id| self.known_id.get_or_init(|| id).clone()))
     }
 
     /// Whether ids were minted, and none for this place.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::Code;
 use crate::git;
-use crate::record::{AgentId, ConfigFault, Fault, IdFault, Origin, Span, Status, TaskId, Timestamp};
+use crate::record::{AgentId, ConfigFault, Fault, IdFault, ManifestName, Origin, Span, Status, TaskId, Timestamp};
 use crate::store;
 
 use super::wait::WAIT_AGAIN;
@@ -12,6 +12,10 @@ use super::{HookFault, Loss, PlanFault, Standing};
 
 /// What to do about a file that cannot be read.
 const BY_HAND: &str = "mend that line by hand, then run the same command again; nothing was changed";
+
+/// What to do without an agent id.
+const SAY_WHO: &str =
+    "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json";
 
 /// An error of the bus.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,14 @@ pub enum Error {
     /// A write without an agent id.
     #[error("this needs an agent id, and there is none")]
     NoIdentity,
+    /// There is no manifest to swap in.
+    #[error("there is no `AGENT_MANIFEST.{name}.json` in this worktree")]
+    NoManifest {
+        /// Which one was asked for.
+        name: ManifestName,
+        /// Those that there are.
+        known: Vec<ManifestName>,
+    },
     /// A record on disk breaks its format.
     #[error("`{place}` line {line}: {fault}")]
     Malformed {
@@ -314,6 +326,7 @@ impl Error {
             Self::Guarded { .. } => Code::GuardRefused,
             Self::ClaimLost { .. } => Code::ClaimLost,
             Self::NotHeld { .. } => Code::ClaimNotHeld,
+            Self::NoManifest { .. } => Code::NoManifest,
             Self::RefContended { .. } => Code::RefContended,
             Self::TaskExists { .. } => Code::TaskExists,
             Self::NotQueued { .. } => Code::NoTask,
@@ -335,12 +348,10 @@ impl Error {
             Self::Id(_) => "an id is 1 to 100 of `A-Z a-z 0-9 . _ -` and begins with a letter or a digit".to_owned(),
             Self::Usage { hint, .. } => hint.clone(),
             Self::NoBus { .. } => "make one with `bus init`".to_owned(),
-            Self::NoIdentity => {
-                "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json"
-                    .to_owned()
-            }
             Self::Malformed { place, truth, fault, .. } => malformed_hint(place, truth.is_some(), fault),
             Self::MalformedConfig { .. } => BY_HAND.to_owned(),
+            Self::NoIdentity => SAY_WHO.to_owned(),
+            Self::NoManifest { name, known } => spare_manifest_hint(name, known),
             Self::UnreadableRef { .. } => "set it aside, so that the claim files decide: `bus doctor --fix`".to_owned(),
             Self::ClaimHeld { task, reclaimable: Some(why), .. } => {
                 format!("it is {why}: take it over with `bus reclaim {task} --note WHY`")
@@ -415,5 +426,12 @@ impl Error {
             Self::Malformed { place, line, fault, .. } => Self::Malformed { place, line, truth: Some(task.clone()), fault },
             other => other,
         }
+    }
+}
+
+fn spare_manifest_hint(name: &ManifestName, known: &[ManifestName]) -> String {
+    match known {
+        [] => format!("write `{{\"agent_id\": \"ID\"}}` to AGENT_MANIFEST.{name}.json, or say who you are with `--agent ID`"),
+        known => format!("name one of these: {}", known.iter().map(ManifestName::as_str).collect::<Vec<_>>().join(", ")),
     }
 }

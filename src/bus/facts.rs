@@ -55,6 +55,10 @@ impl Error {
             Self::Malformed { place, line, .. } => {
                 facts.extend([("file", Some(text(place))), ("line", Some(Value::from(*line)))]);
             }
+            Self::NoManifest { name, known } => {
+                let known = known.iter().map(|known| text(known)).collect();
+                facts.extend([("manifest", Some(text(name))), ("known", Some(Value::Array(known)))]);
+            }
             Self::MalformedConfig { path, fault } => {
                 facts.extend([("file", Some(text(&path.display()))), ("line", Some(Value::from(fault.line)))]);
             }

@@ -60,7 +60,7 @@ impl Bus {
         Ok((event, pulse))
     }
 
-    fn event(&self, agent: &AgentId, task: Option<TaskId>, request: &EventRequest, extra: Object) -> Event {
+    pub(super) fn event(&self, agent: &AgentId, task: Option<TaskId>, request: &EventRequest, extra: Object) -> Event {
         Event {
             ts: self.clock.now(),
             agent_id: agent.clone(),
@@ -73,7 +73,7 @@ impl Bus {
             pr: request.pr.clone(),
             receipts: request.receipts.clone(),
             severity: request.severity,
-            session_id: None,
+            session_id: self.session_id(),
             extra,
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::Error;
 use crate::git::{Repository, Worktree};
-use crate::record::{AgentId, Config, ConfigFault};
-use crate::store::{Clock, Layout, Lock, Place, PrivateLayout, touch};
+use crate::record::{AgentId, Config, ConfigFault, SessionId};
+use crate::store::{Clock, Layout, Lock, Place, PrivateLayout, touch, touch_again};
 
 /// The longest `config.toml` that is read, in bytes.
 const MAX_CONFIG: usize = 64 * 1024;
@@ -23,6 +23,8 @@ pub struct Options {
     pub patience: Duration,
     /// The command, as the lock's note names it.
     pub command: &'static str,
+    /// The session, which claims and events name.
+    pub session: Option<SessionId>,
 }
 
 /// The bus of a repository, as one worktree sees it.
@@ -32,9 +34,12 @@ pub struct Bus {
     pub(super) private: PrivateLayout,
     pub(super) clock: Clock,
     pub(super) command: &'static str,
+    pub(super) session: Option<SessionId>,
     patience: Duration,
     worktrees: OnceCell<Vec<(Worktree, Layout)>>,
     config: OnceCell<Config>,
+    /// The clone's id, once it is known.
+    pub(super) known_id: OnceCell<String>,
 }
 
 impl Bus {
@@ -50,9 +55,11 @@ impl Bus {
             private: PrivateLayout::new(repo.common_dir().to_owned()),
             clock: options.clock,
             command: options.command,
+            session: options.session,
             patience: options.patience,
             worktrees: OnceCell::new(),
             config: OnceCell::new(),
+            known_id: OnceCell::new(),
             repo,
         })
     }
@@ -139,9 +146,12 @@ impl Bus {
         self.clock
     }
 
-    /// Notes that `agent` is at work: a sign of life (design, section 3).
+    /// Notes that `agent` is at work: a sign of life (design, section 3), of its session, too.
     pub fn note_presence(&self, agent: &AgentId) {
         touch(&self.private.presence(agent), self.clock);
+        if let Some(session) = &self.session {
+            touch_again(&self.private.session(agent, session), self.clock);
+        }
     }
 
     /// All worktrees of the clone, this one first.

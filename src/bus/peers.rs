@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::liveness::LastEvents;
+use super::status::SeenClaims;
 use super::{Bus, ClaimStatus, Error, StatusQuery};
 use crate::record::{AgentId, Timestamp};
 use crate::store::last_touched;
@@ -64,8 +65,14 @@ impl Bus {
     /// As [`Bus::status`].
     pub fn peers(&self) -> Result<Vec<Peer>, Error> {
         let mut events = LastEvents::default();
-        let seen = self.seen_claims(&StatusQuery { active_only: true, ..StatusQuery::default() }, &mut events)?;
-        self.peers_with(&seen.claims, &mut events)
+        let live = self.live_claims(&[], &mut events)?.claims;
+        self.peers_with(&live, &mut events)
+    }
+
+    /// The live claims of these agents, of all where there are none, as what decides has them.
+    pub(super) fn live_claims(&self, agents: &[AgentId], events: &mut LastEvents) -> Result<SeenClaims, Error> {
+        let query = StatusQuery { agents: agents.to_vec(), active_only: true, ..StatusQuery::default() };
+        self.seen_claims(&query, events, Self::deciding_view)
     }
 
     /// The same, where all live claims are known already.

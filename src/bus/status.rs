@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
+use super::claiming::written;
 use super::liveness::LastEvents;
 use super::messaging::Channel;
 use super::view::{ClaimFiles, View};
@@ -87,6 +88,8 @@ pub struct ClaimStatus {
     pub last_seen: Option<Timestamp>,
     /// What git shows of its branch, where that was asked for.
     pub seen: Option<Seen>,
+    /// When it was last written.
+    pub written: Timestamp,
 }
 
 impl ClaimStatus {
@@ -147,11 +150,17 @@ impl Bus {
     ///
     /// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
     pub fn status(&self, query: &StatusQuery) -> Result<StatusReport, Error> {
-        let mut seen = self.seen_claims(query, &mut LastEvents::default())?;
+        let mut seen = self.seen_claims(query, &mut LastEvents::default(), Bus::view_by)?;
         let (mut assignments, mut compared_with) = (Vec::new(), None);
         if query.long {
             compared_with = self.look_at_branches(&mut seen.claims)?;
-            assignments = self.assignments(query, &mut seen.damaged)?;
+            let faults;
+            (assignments, faults) = self.assignments();
+            seen.damaged.extend(faults.into_iter().map(|(_, error)| error));
+            assignments.retain(|found| {
+                let engineer = found.engineer.as_ref();
+                query.agents.is_empty() || engineer.is_some_and(|engineer| query.agents.contains(engineer))
+            });
         }
         let filter = Filter { agents: query.agents.clone(), since: query.since, ..Filter::default() };
         let mut feed = self.feed(filter, query.limit, false)?;
@@ -173,14 +182,19 @@ impl Bus {
         })
     }
 
-    /// Looks at all claims that are asked for.
-    pub(super) fn seen_claims(&self, query: &StatusQuery, events: &mut LastEvents) -> Result<SeenClaims, Error> {
+    /// Looks at all claims that are asked for; `look` says how closely at each.
+    pub(super) fn seen_claims(
+        &self,
+        query: &StatusQuery,
+        events: &mut LastEvents,
+        look: fn(&Self, &TaskId, Option<&ClaimFiles>) -> Result<View, Error>,
+    ) -> Result<SeenClaims, Error> {
         let (stale_after, config_fault) = self.stale_after();
         let stale_after = query.stale_after.unwrap_or(stale_after);
         let mut seen = SeenClaims { config_fault, ..SeenClaims::default() };
         let files = self.claim_files();
         for task in self.tasks(&files)? {
-            match self.view_by(&task, Some(&files)) {
+            match look(self, &task, Some(&files)) {
                 Ok(view) => {
                     if view.claim().is_some_and(|claim| claim.status != Status::Released) {
                         seen.taken.insert(view.task.clone());
@@ -215,22 +229,6 @@ impl Bus {
         }
     }
 
-    /// All assignments that are asked for. Those that cannot be read are `damaged`.
-    fn assignments(&self, query: &StatusQuery, damaged: &mut Vec<Error>) -> Result<Vec<Assignment>, Error> {
-        let wanted = |found: &Assignment| {
-            query.agents.is_empty() || found.engineer.as_ref().is_some_and(|engineer| query.agents.contains(engineer))
-        };
-        let mut assignments = Vec::new();
-        for task in self.assigned_tasks() {
-            match self.latest_assignment(&task) {
-                Ok(found) => assignments.extend(found.filter(wanted)),
-                Err(error @ Error::Malformed { .. }) => damaged.push(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(assignments)
-    }
-
     /// The tasks that have an assignment in any worktree.
     pub(super) fn assigned_tasks(&self) -> BTreeSet<TaskId> {
         self.layouts().flat_map(|layout| super::view::ids(layout.assignments(), |_| true)).collect()
@@ -248,7 +246,13 @@ impl Bus {
         };
         let Some(claim) = view.claim().filter(wanted) else { return Ok(None) };
         let (state, signs) = self.state_of(view, claim.status, stale_after, events)?;
-        Ok(Some(ClaimStatus { claim: claim.clone(), state, last_seen: signs.last(self.clock.now()), seen: None }))
+        Ok(Some(ClaimStatus {
+            claim: claim.clone(),
+            state,
+            last_seen: signs.last(self.clock.now()),
+            written: written(view, claim),
+            seen: None,
+        }))
     }
 
     /// How the claim of `view` stands, whose status is `status`, and the signs of its owner's life.

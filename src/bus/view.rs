@@ -89,6 +89,18 @@ impl Bus {
     /// As [`Bus::view`], but a bad file of this worktree hides no ref; `files` saves a look at the folders for each of many
     /// tasks.
     pub(super) fn view_by(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
+        let mut view = self.deciding_view(asked, files)?;
+        let (file, bad_file) = match self.file_claim(&self.layout, &view.task) {
+            Ok(file) => (file, None),
+            Err(error @ Error::Malformed { .. }) if view.tip.is_some() => (None, Some(error.with_truth(&view.task))),
+            Err(error) => return Err(error),
+        };
+        (view.file, view.bad_file) = (file, bad_file);
+        Ok(view)
+    }
+
+    /// What decides about a task, and no more: where that is the ref, no file is looked at.
+    pub(super) fn deciding_view(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
         let name = RefName::claim(asked);
         let (tip, unreadable) = match self.repo.tip(&name)? {
             Tip::At(link) => (Some(state(link, &name, asked)?), None),
@@ -99,12 +111,7 @@ impl Bus {
             Some(state) => (state.claim.task_id.clone(), None),
             None => self.stand_in(asked, files)?,
         };
-        let (file, bad_file) = match self.file_claim(&self.layout, &task) {
-            Ok(file) => (file, None),
-            Err(error @ Error::Malformed { .. }) if tip.is_some() => (None, Some(error.with_truth(&task))),
-            Err(error) => return Err(error),
-        };
-        Ok(View { task, name, tip, unreadable, stand_in, file, bad_file })
+        Ok(View { task, name, tip, unreadable, stand_in, file: None, bad_file: None })
     }
 
     /// This worktree's file, where it contradicts the ref: it is ahead, the chain does not know it, and it names a

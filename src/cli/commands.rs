@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
 use super::{
     assign, claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, heartbeat, inbox, init, man,
-    message, output::Output, plan, queue, receipt, reclaim, release, report, status, validate, wait, watch,
+    message, output::Output, plan, queue, receipt, reclaim, release, report, session, status, validate, wait, watch,
 };
 
 /// The command that was typed.
@@ -27,6 +27,7 @@ pub(super) enum Command {
     Message(message::MessageArgs),
     Inbox(inbox::InboxArgs),
     Queue(queue::QueueArgs),
+    Session(session::SessionArgs),
     Status(status::StatusArgs),
     Report(report::ReportArgs),
     Watch(watch::WatchArgs),
@@ -42,7 +43,7 @@ pub(super) enum Command {
 type Describe = fn(clap::Command) -> clap::Command;
 
 /// Each command's name, what it does in a line, and its arguments.
-const COMMANDS: [(&str, &str, Describe); 22] = [
+const COMMANDS: [(&str, &str, Describe); 23] = [
     ("init", "Lay out a bus in this repository", init::InitArgs::augment_args),
     ("deinit", "Take out what `bus init` laid out", deinit::DeinitArgs::augment_args),
     ("claim", "Claim a task: exactly one agent owns it", claim::ClaimArgs::augment_args),
@@ -56,6 +57,7 @@ const COMMANDS: [(&str, &str, Describe); 22] = [
     ("message", "Write to a task's channel or to an agent, or read what was written", message::MessageArgs::augment_args),
     ("inbox", "Show what was said to you and is unread", inbox::InboxArgs::augment_args),
     ("queue", "Write down what is to be done, and see what may be claimed now", queue::QueueArgs::augment_args),
+    ("session", "Begin or end a session: who you are, what you hold, what is next", session::SessionArgs::augment_args),
     ("status", "Show who does what, and the latest events", status::StatusArgs::augment_args),
     ("report", "Write the manager's report: who does what, what is stuck, what is finished", report::ReportArgs::augment_args),
     ("watch", "Show the feed, live with --follow", watch::WatchArgs::augment_args),
@@ -90,6 +92,7 @@ impl Command {
             Self::Message(args) => message::run(context, args, output),
             Self::Inbox(args) => inbox::run(context, args, output),
             Self::Queue(args) => queue::run(context, args, output),
+            Self::Session(args) => session::run(context, args, output),
             Self::Status(args) => status::run(context, args, output),
             Self::Report(args) => report::run(context, args, output),
             Self::Watch(args) => watch::run(context, args, output),
@@ -136,6 +139,7 @@ impl FromArgMatches for Command {
             Some(("message", args)) => Ok(Self::Message(FromArgMatches::from_arg_matches(args)?)),
             Some(("inbox", args)) => Ok(Self::Inbox(FromArgMatches::from_arg_matches(args)?)),
             Some(("queue", args)) => Ok(Self::Queue(FromArgMatches::from_arg_matches(args)?)),
+            Some(("session", args)) => Ok(Self::Session(FromArgMatches::from_arg_matches(args)?)),
             Some(("status", args)) => Ok(Self::Status(FromArgMatches::from_arg_matches(args)?)),
             Some(("report", args)) => Ok(Self::Report(FromArgMatches::from_arg_matches(args)?)),
             Some(("watch", args)) => Ok(Self::Watch(FromArgMatches::from_arg_matches(args)?)),

@@ -90,6 +90,11 @@ pub(super) fn plans(typed: &OsStr) -> Vec<CompletionCandidate> {
     candidates(typed, |bus| bus.known_plans().iter().map(ToString::to_string).collect())
 }
 
+/// The manifests that may be swapped in that begin with what is typed.
+pub(super) fn manifests(typed: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(typed, |bus| bus.spare_manifests().iter().map(ToString::to_string).collect())
+}
+
 /// The rules of the validator that begin with what is typed.
 pub(super) fn rules(typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
@@ -107,7 +112,7 @@ fn typed_folder() -> Option<PathBuf> {
 
 fn candidates(typed: &OsStr, list: impl Fn(&Bus) -> Vec<String>) -> Vec<CompletionCandidate> {
     let start = typed_folder().unwrap_or_else(|| PathBuf::from("."));
-    let options = Options { start, clock: Clock::new(None), patience: Duration::ZERO, command: "completions" };
+    let options = Options { start, clock: Clock::new(None), patience: Duration::ZERO, command: "completions", session: None };
     let words = Bus::open(options).map(|bus| list(&bus)).unwrap_or_default();
     let typed = typed.to_string_lossy().to_ascii_lowercase();
     words.into_iter().filter(|word| word.to_ascii_lowercase().starts_with(&typed)).map(CompletionCandidate::new).collect()

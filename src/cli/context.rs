@@ -7,7 +7,7 @@ use super::exit::Failure;
 use super::output::Output;
 use crate::bus::{Bus, Error as BusError, IdentitySource, Options};
 use crate::git::Repository;
-use crate::record::{AgentId, TaskId, Timestamp};
+use crate::record::{AgentId, SessionId, TaskId, Timestamp};
 use crate::store::{Clock, Error as StoreError, Verb};
 
 /// The common options of a command, understood.
@@ -15,6 +15,7 @@ pub(super) struct Context {
     pub(super) global: Global,
     pub(super) clock: Clock,
     environment: Option<AgentId>,
+    session: Option<SessionId>,
 }
 
 impl Context {
@@ -22,9 +23,11 @@ impl Context {
         let usage = |what: String| Failure::Usage { what, hint: "see `bus --help`, under Environment".to_owned() };
         let environment = variable("BUS_AGENT").map(AgentId::new).transpose();
         let environment = environment.map_err(|fault| usage(format!("BUS_AGENT: {fault}")))?;
+        let session = variable("BUS_SESSION").map(SessionId::new).transpose();
+        let session = session.map_err(|fault| usage(format!("BUS_SESSION: {fault}")))?;
         let fixed = variable("BUS_NOW").map(|text| text.parse::<Timestamp>()).transpose();
         let clock = Clock::new(fixed.map_err(|fault| usage(format!("BUS_NOW: {fault}")))?);
-        Ok(Self { global, clock, environment })
+        Ok(Self { global, clock, environment, session })
     }
 
     /// A variable of the environment that says something.
@@ -75,6 +78,7 @@ impl Context {
             clock: self.clock,
             patience: self.global.lock_timeout.get(),
             command,
+            session: self.session.clone(),
         }
     }
 
@@ -94,7 +98,7 @@ impl Context {
         Ok(agent)
     }
 
-    /// Whose inbox is read. That is no sign of life: anybody may look.
+    /// Who is meant, such as the one whose inbox is read. That is no sign of life: anybody may look.
     pub(super) fn addressee(&self, bus: &Bus) -> Result<AgentId, Failure> {
         Ok(bus.agent(&self.identity()?)?.ok_or(BusError::NoIdentity)?)
     }

@@ -68,7 +68,8 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::NothingReady
         | Code::NoPlan
         | Code::NoStep
-        | Code::NoReceipt => 4,
+        | Code::NoReceipt
+        | Code::NoManifest => 4,
         Code::MalformedRecord | Code::MalformedConfig | Code::NotARegularFile => 5,
         Code::LockTimeout | Code::WaitTimeout => 6,
         Code::ClaimLost => 8,

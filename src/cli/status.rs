@@ -84,14 +84,7 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
             [("state", Value::from(status.state.as_str())), ("last_seen", or_null(status.last_seen))],
         )
     });
-    let unreadable = report.unreadable.iter().map(|(task, error)| {
-        words::object([
-            ("task_id", text(task)),
-            ("state", Value::from("unreadable")),
-            ("code", Value::from(error.code().as_str())),
-            ("message", text(error)),
-        ])
-    });
+    let unreadable = report.unreadable.iter().map(|(task, error)| words::unreadable_json(task, error));
     let filters = words::object([
         ("agents", Value::Array(query.agents.iter().map(|agent| text(agent)).collect())),
         ("active_only", Value::from(query.active_only)),

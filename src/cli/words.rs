@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 
 use super::exit::Failure;
 use super::output::{Output, Width};
-use crate::bus::Changed;
+use crate::bus::{Changed, Error as BusError};
 use crate::record::json::{MAX_LINE, Object};
-use crate::record::{Claim, Event, Message, Severity, Span, Timestamp};
+use crate::record::{Claim, Event, Message, Severity, Span, TaskId, Timestamp};
 use crate::store::{BadLine, Faults, Stream};
 
 /// How many lines that are no events, or no messages, are named before the rest is counted.
@@ -101,6 +101,16 @@ fn message_line(message: &Message, now: Timestamp) -> String {
 /// A JSON object of these fields.
 pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// A task whose records cannot be read, as JSON.
+pub(super) fn unreadable_json(task: &TaskId, error: &BusError) -> Value {
+    object([
+        ("task_id", Value::from(task.as_str())),
+        ("state", Value::from("unreadable")),
+        ("code", Value::from(error.code().as_str())),
+        ("message", Value::from(error.to_string())),
+    ])
 }
 
 /// What came of a command on a claim, as JSON.

@@ -1,7 +1,9 @@
 //! The door to the user's `git`.
 
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use super::Error;
 
@@ -18,6 +20,15 @@ const REPOSITORY_VARIABLES: [&str; 7] = [
 
 /// How many paths one `git` is asked about.
 const MAX_PATHS: usize = 200;
+
+/// How often is looked whether a `git` that talks to a remote has ended.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How long a `git` that is told to end may clear away its locks.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How much of what a `git` complains about is read, in bytes.
+const MAX_COMPLAINT: u64 = 16 * 1024;
 
 /// Whether the user's git is willing to read the repository around `folder`: its own rule on ownership.
 pub(super) fn git_trusts(folder: &Path) -> Result<bool, Error> {
@@ -55,6 +66,108 @@ pub(super) fn git_attributes<'a>(root: &Path, attributes: &[&str], paths: &[&'a 
     Ok(found)
 }
 
+/// Whether git ignores the file `path` of the worktree `root`.
+pub(super) fn git_ignores(root: &Path, path: &str) -> Result<bool, Error> {
+    let status = git(root).args(["check-ignore", "--quiet", "--", path]).status();
+    status.map(|status| status.success()).map_err(|source| Error::NoGit { source })
+}
+
+/// The settings of remotes and branches, of whatever file of git's configuration, as keys and values in git's order.
+pub(super) fn git_remote_settings(root: &Path) -> Result<Vec<(String, String)>, Error> {
+    let command = &mut git(root);
+    command.args(["config", "--null", "--get-regexp", r"^(remote|branch)\..*\.(url|fetch|remote)$"]).stdout(Stdio::piped());
+    let asked = command.output().map_err(|source| Error::NoGit { source })?;
+    let text = String::from_utf8_lossy(&asked.stdout);
+    let settings = text.split('\0').filter_map(|entry| entry.split_once('\n'));
+    Ok(settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+}
+
+/// How a `git fetch` ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FetchEnd {
+    Done,
+    /// What git says of it.
+    Refused(String),
+    /// It took too long; it and its children are ended.
+    TimedOut,
+}
+
+/// Fetches what the user's configuration says of `remote`, and nothing else: no tags, no submodules, no `FETCH_HEAD`. No hook
+/// runs, and nobody is asked for anything.
+///
+/// # Errors
+///
+/// [`Error::NoGit`] where git cannot be started.
+pub(super) fn git_fetch(root: &Path, remote: &str, patience: Duration) -> Result<FetchEnd, Error> {
+    let no_git = |source| Error::NoGit { source };
+    // Not a pipe: a child that git leaves behind would hold it open.
+    let mut complaint = tempfile::tempfile().map_err(no_git)?;
+    let mut command = git(root);
+    command.args(["-c", "core.hooksPath=/dev/null", "fetch", "--quiet", "--no-write-fetch-head", "--no-tags", "--no-prune-tags"]);
+    command.args(["--no-auto-maintenance", "--no-recurse-submodules", "--", remote]);
+    command.stderr(complaint.try_clone().map_err(no_git)?);
+    lead_a_group(&mut command);
+    let mut child = command.spawn().map_err(no_git)?;
+    match wait(&mut child, patience).map_err(no_git)? {
+        Some(status) if status.success() => Ok(FetchEnd::Done),
+        Some(status) => {
+            let mut text = Vec::new();
+            let read = complaint.rewind().and_then(|()| complaint.take(MAX_COMPLAINT).read_to_end(&mut text));
+            let said = read.ok().and_then(|_| first_complaint(&String::from_utf8_lossy(&text)));
+            Ok(FetchEnd::Refused(said.unwrap_or_else(|| format!("`git fetch` ended with {status}"))))
+        }
+        None => {
+            end_group(&mut child);
+            Ok(FetchEnd::TimedOut)
+        }
+    }
+}
+
+/// The first line of what git says that names a fault, else the last one.
+fn first_complaint(text: &str) -> Option<String> {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let fault = lines().find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")));
+    fault.or_else(|| lines().next_back()).map(str::to_owned)
+}
+
+/// Waits for a child so long; none where it has not ended.
+fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let end = Instant::now() + patience;
+    loop {
+        let ended = child.try_wait()?;
+        if ended.is_some() || Instant::now() >= end {
+            return Ok(ended);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Makes the child and what it starts a group that can be ended together.
+#[cfg(unix)]
+fn lead_a_group(command: &mut Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+#[cfg(not(unix))]
+fn lead_a_group(_command: &mut Command) {}
+
+/// Ends the group of a child: first so that git removes its locks, then for good.
+#[cfg(unix)]
+fn end_group(child: &mut Child) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
+    let _ = kill_process_group(group, Signal::TERM);
+    let _ = wait(child, GRACE);
+    let _ = kill_process_group(group, Signal::KILL);
+    let _ = child.wait();
+}
+
+#[cfg(not(unix))]
+fn end_group(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
 /// A silent `git` that works in `folder` and takes no locks that it does not need.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 fn git(folder: &Path) -> Command {
@@ -65,4 +178,31 @@ fn git(folder: &Path) -> Command {
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_remote_that_does_not_answer_is_given_up_with_all_that_was_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let done = |arguments: &[&str]| assert!(git(folder.path()).args(arguments).status().unwrap().success());
+        done(&["init", "--quiet"]);
+        done(&["remote", "add", "origin", "ssh://nowhere.invalid/x"]);
+        done(&["config", "core.sshCommand", "touch started; sleep 600; touch finished #"]);
+        let start = Instant::now();
+        assert_eq!(git_fetch(folder.path(), "origin", Duration::from_millis(500)).unwrap(), FetchEnd::TimedOut);
+        assert!(start.elapsed() < Duration::from_secs(60));
+        assert!(folder.path().join("started").exists() && !folder.path().join("finished").exists());
+    }
+
+    #[test]
+    fn of_what_git_says_the_fault_is_told() {
+        let told = |text: &str| first_complaint(text).unwrap_or_default();
+        assert_eq!(told("hint: x\nfatal: no such remote\n\nhelp"), "no such remote");
+        assert_eq!(told("ssh: cannot resolve\n\n"), "ssh: cannot resolve");
+        assert_eq!(first_complaint("\n"), None);
+    }
 }

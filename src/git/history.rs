@@ -1,7 +1,7 @@
 //! What the history has: revisions, their merge bases, and the files of a commit; and which files of the worktree are
 //! still what git knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::path::Path;
 
 use gix::index::entry::stat::Options as StatOptions;
@@ -10,6 +10,14 @@ use gix::objs::tree::EntryKind;
 
 use super::error::store;
 use super::{Error, ObjectId, Repository};
+
+/// How many commits are looked at, at most, to tell how far two are apart.
+const MAX_APART: usize = 20_000;
+
+/// A commit that only the first of two has in its history, or only the second, or both.
+const FIRST: u8 = 1;
+const SECOND: u8 = 2;
+const BOTH: u8 = FIRST | SECOND;
 
 /// The history of a repository.
 pub struct History {
@@ -23,6 +31,17 @@ pub struct TreeFile {
     pub id: ObjectId,
     /// Whether it is a regular file, and no link.
     pub is_regular: bool,
+}
+
+/// How far a commit is from another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Distance {
+    /// How many commits it has that the other lacks.
+    pub ahead: usize,
+    /// How many commits the other has that it lacks.
+    pub behind: usize,
+    /// Whether that is all: a shallow clone lacks the rest, and very long histories are not read to their end.
+    pub is_exact: bool,
 }
 
 /// What git's index knows of the worktree.
@@ -175,6 +194,75 @@ impl History {
         let named = head.and_then(|head| head.target().try_name().map(|name| name.as_bstr().to_string()));
         let usual = ["origin/main", "origin/master", "main", "master"].map(str::to_owned);
         named.into_iter().chain(usual).find(|name| self.commit(name).is_ok())
+    }
+
+    /// The branch that `branch` follows, as a ref of its remote that is here: `origin/main`.
+    #[must_use]
+    pub fn upstream(&self, branch: &str) -> Option<String> {
+        let name = gix::refs::FullName::try_from(format!("refs/heads/{branch}")).ok()?;
+        let upstream = self.repo.branch_remote_tracking_ref_name(name.as_ref(), gix::remote::Direction::Fetch)?.ok()?;
+        let upstream = upstream.as_bstr().to_string();
+        let short = upstream.strip_prefix("refs/remotes/").or_else(|| upstream.strip_prefix("refs/heads/")).unwrap_or(&upstream);
+        self.commit(short).is_ok().then(|| short.to_owned())
+    }
+
+    /// How far `one` is ahead of `other` and behind it, as `git rev-list --count --left-right one...other` counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where a commit cannot be read.
+    pub fn ahead_behind(&self, one: ObjectId, other: ObjectId) -> Result<Distance, Error> {
+        let is_shallow = self.is_shallow();
+        let mut sides: HashMap<ObjectId, u8> = HashMap::new();
+        let mut queue = BinaryHeap::new();
+        // How many in the queue are not known to be in both histories, and the oldest time of such a commit.
+        let (mut open, mut oldest) = (0_usize, i64::MAX);
+        for (id, side) in [(one, FIRST), (other, SECOND)] {
+            let time = self.time_of(id)?;
+            *sides.entry(id).or_default() |= side;
+            queue.push((time, id, side));
+            (open, oldest) = (open + 1, oldest.min(time));
+        }
+        while let Some((time, id, entered)) = queue.pop() {
+            open -= usize::from(entered != BOTH);
+            let side = sides[&id];
+            // A commit that has both sides by now is in the queue once more as such.
+            let parents = if entered == side { self.parents(id)? } else { Vec::new() };
+            for parent in parents {
+                let before = sides.get(&parent).copied().unwrap_or_default();
+                let after = before | side;
+                // The rest is common, but for what was taken for one side's before: within a second, a parent may come first.
+                let is_rest = open == 0 && before == 0 && time < oldest;
+                let known = if after == before || is_rest { None } else { self.time_if_here(parent, is_shallow)? };
+                if let Some(time) = known {
+                    sides.insert(parent, after);
+                    queue.push((time, parent, after));
+                    if after != BOTH {
+                        (open, oldest) = (open + 1, oldest.min(time));
+                    }
+                }
+            }
+            if sides.len() > MAX_APART {
+                break;
+            }
+        }
+        let count = |wanted: u8| sides.values().filter(|side| **side == wanted).count();
+        Ok(Distance { ahead: count(FIRST), behind: count(SECOND), is_exact: open == 0 && !is_shallow })
+    }
+
+    /// When a commit was made, in seconds since 1970.
+    pub(super) fn time_of(&self, commit: ObjectId) -> Result<i64, Error> {
+        let refused = |error: &(dyn std::error::Error + 'static)| store("read", &commit.to_string(), error);
+        let found = self.repo.find_commit(commit).map_err(|error| refused(&error))?;
+        found.time().map(|time| time.seconds).map_err(|error| refused(&error))
+    }
+
+    /// The same; none where a shallow clone lacks the commit.
+    fn time_if_here(&self, commit: ObjectId, is_shallow: bool) -> Result<Option<i64>, Error> {
+        if is_shallow && self.repo.find_header(commit).is_err() {
+            return Ok(None);
+        }
+        self.time_of(commit).map(Some)
     }
 
     /// What git's index knows of the worktree: nothing where it cannot be read, since every file can be read in its place.

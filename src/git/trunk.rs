@@ -108,13 +108,6 @@ impl History {
         let walk = walk.map_err(|error| store("read", "the history", &error))?;
         Ok(Trunk { history: self, name, tip, walk, known: HashSet::new(), reached: i64::MAX })
     }
-
-    /// When a commit was made, in seconds since 1970.
-    pub(super) fn time_of(&self, commit: ObjectId) -> Result<i64, Error> {
-        let refused = |error: &(dyn std::error::Error + 'static)| store("read", &commit.to_string(), error);
-        let found = self.repo.find_commit(commit).map_err(|error| refused(&error))?;
-        found.time().map(|time| time.seconds).map_err(|error| refused(&error))
-    }
 }
 
 impl Trunk<'_> {

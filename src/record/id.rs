@@ -46,6 +46,14 @@ pub enum Kind {}
 #[derive(Clone, Copy, Debug)]
 pub enum Cursor {}
 
+/// Marks the id of a session.
+#[derive(Clone, Copy, Debug)]
+pub enum Session {}
+
+/// Marks the name of a manifest that is swapped in.
+#[derive(Clone, Copy, Debug)]
+pub enum Spare {}
+
 impl IdKind for Task {
     const NOUN: &'static str = "task id";
     // `messages/agent-<id>.jsonl` is an inbox, so no task's channel may have that name.
@@ -72,6 +80,14 @@ impl IdKind for Cursor {
     const NOUN: &'static str = "cursor name";
 }
 
+impl IdKind for Session {
+    const NOUN: &'static str = "session id";
+}
+
+impl IdKind for Spare {
+    const NOUN: &'static str = "manifest name";
+}
+
 impl IdKind for Kind {
     const NOUN: &'static str = "event name";
 }
@@ -96,6 +112,12 @@ pub type EventKind = Id<Kind>;
 
 /// The name of a position in the log: `report`.
 pub type CursorName = Id<Cursor>;
+
+/// The id of a session of an agent: `20260301T120000Z-1a2b3c`.
+pub type SessionId = Id<Session>;
+
+/// The name in `AGENT_MANIFEST.<name>.json`.
+pub type ManifestName = Id<Spare>;
 
 /// An id that obeys the rules of the design, section 7. Two ids that differ only by case are equal.
 pub struct Id<K> {
@@ -224,8 +246,8 @@ impl<K> Eq for Id<K> {}
 
 impl<K> Ord for Id<K> {
     fn cmp(&self, other: &Self) -> Ordering {
-        let fold = |id: &Self| id.text.to_ascii_uppercase();
-        fold(self).cmp(&fold(other))
+        let [one, two] = [self, other].map(|id| id.text.bytes().map(|byte| byte.to_ascii_uppercase()));
+        one.cmp(two)
     }
 }
 
@@ -237,7 +259,8 @@ impl<K> PartialOrd for Id<K> {
 
 impl<K> Hash for Id<K> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.to_ascii_uppercase().hash(state);
+        self.text.bytes().for_each(|byte| state.write_u8(byte.to_ascii_uppercase()));
+        state.write_u8(0);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{JournalFiles, Place};
-use crate::record::{AgentId, CursorName, EventLayout, PlanId, TaskId};
+use crate::record::{AgentId, CursorName, EventLayout, ManifestName, PlanId, SessionId, TaskId};
 
 /// The sorts of files to which lines are appended, each in a folder of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,12 @@ impl Layout {
     #[must_use]
     pub fn manifest(&self) -> Place {
         self.place("AGENT_MANIFEST.json")
+    }
+
+    /// What takes the place of the manifest when it is asked for by `name`.
+    #[must_use]
+    pub fn spare_manifest(&self, name: &ManifestName) -> Place {
+        self.place(format!("AGENT_MANIFEST.{name}.json"))
     }
 
     /// The folder of claim files.
@@ -206,6 +212,18 @@ impl PrivateLayout {
     #[must_use]
     pub fn presence(&self, agent: &AgentId) -> Place {
         self.place(format!("bus/presence/{}", agent.as_str().to_ascii_lowercase()))
+    }
+
+    /// The folder of the notes of open sessions.
+    #[must_use]
+    pub fn sessions(&self) -> PathBuf {
+        self.common.join("bus/sessions")
+    }
+
+    /// The note of an open session, touched by each of its commands. No id has an `@`.
+    #[must_use]
+    pub fn session(&self, agent: &AgentId, session: &SessionId) -> Place {
+        self.place(format!("bus/sessions/{agent}@{session}").to_ascii_lowercase())
     }
 
     /// The hook of git's called `name`, which git runs in all worktrees.

@@ -15,15 +15,25 @@ const MAX_MARK: usize = 200;
 /// Sets the time of the mark at `place` to now, and makes it where it is missing. Times have whole seconds, so a mark of
 /// this second is left as it is: a change of it would have to go to disk with the next line of the log.
 pub fn touch(place: &Place, clock: Clock) {
+    set_time(place, clock, true);
+}
+
+/// Does the same where there is a mark, and makes none.
+pub fn touch_again(place: &Place, clock: Clock) {
+    set_time(place, clock, false);
+}
+
+fn set_time(place: &Place, clock: Clock, make: bool) {
     match place.inspect() {
         Ok(Some(metadata)) if metadata.modified().is_ok_and(|touched| from_system(touched) == clock.now()) => return,
+        Ok(None) if !make => return,
         Ok(_) => {}
         Err(_) => return,
     }
     let path = place.path();
-    let open = || File::options().write(true).create(true).truncate(false).open(&path);
+    let open = || File::options().write(true).create(make).truncate(false).open(&path);
     let file = match open() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => place.make_folders().ok().and_then(|()| open().ok()),
+        Err(error) if make && error.kind() == io::ErrorKind::NotFound => place.make_folders().ok().and_then(|()| open().ok()),
         opened => opened.ok(),
     };
     if let Some(file) = file {

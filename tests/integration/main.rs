@@ -36,6 +36,7 @@ mod refused;
 mod rewritings;
 mod safety;
 mod scene;
+mod session;
 mod sound_bus;
 mod status;
 #[cfg(unix)]

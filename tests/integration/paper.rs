@@ -125,6 +125,8 @@ fn every_command_has_an_example_in_its_help_that_is_understood() {
         "queue list",
         "queue show",
         "queue ready",
+        "session start",
+        "session end",
         "status",
         "watch",
         "wait",

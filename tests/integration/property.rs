@@ -75,8 +75,8 @@ struct World<'a> {
 impl World<'_> {
     fn bus(&self, worktree: usize) -> Bus {
         let clock = Clock::new(Some(NOON.parse().unwrap()));
-        Bus::open(Options { start: self.places[worktree].clone(), clock, patience: Duration::from_secs(10), command: "test" })
-            .unwrap()
+        let start = self.places[worktree].clone();
+        Bus::open(Options { start, clock, patience: Duration::from_secs(10), command: "test", session: None }).unwrap()
     }
 
     fn agent(actor: Actor) -> AgentId {

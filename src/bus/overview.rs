@@ -1,0 +1,165 @@
+//! What an agent needs to know when it begins: what it holds, what was said to it, who else is at work, what to do next.
+
+use super::liveness::LastEvents;
+use super::{Bus, ClaimState, ClaimStatus, Error, Inbox, Peer, PeerState};
+use crate::git::{Distance, History};
+use crate::record::{AgentId, Assignment, Claim, Status, TaskId, Timestamp};
+
+/// How many unread messages are shown.
+const MESSAGES: usize = 5;
+
+/// A claim of the agent's own.
+#[derive(Clone, Debug)]
+pub struct OwnClaim {
+    /// The claim, and how it stands.
+    pub status: ClaimStatus,
+    /// Whether it was made in this worktree; else it can only be moved here.
+    pub here: bool,
+}
+
+/// How far a branch is from another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// The other branch: `origin/main`.
+    pub from: String,
+    /// How far.
+    pub distance: Distance,
+}
+
+/// What there is to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// Go on with a task, and say what happens.
+    GoOn(TaskId),
+    /// Take up a task that was put aside.
+    TakeUp(TaskId),
+    /// Give a sign of life before the claim is taken over.
+    Renew(TaskId),
+    /// Claim a task that is meant for the agent.
+    Claim(TaskId),
+    /// Read what was said.
+    ReadInbox,
+    /// Look for a task that is free.
+    Look,
+}
+
+impl NextStep {
+    /// What to type.
+    #[must_use]
+    pub fn command(&self) -> String {
+        match self {
+            Self::GoOn(task) => format!("bus event log --event status --task {task} --summary 'what you do next'"),
+            Self::TakeUp(task) => format!("bus claim {task} --status active"),
+            Self::Renew(task) => format!("bus heartbeat {task}"),
+            Self::Claim(task) => format!("bus claim {task}"),
+            Self::ReadInbox => "bus inbox --mark-read".to_owned(),
+            Self::Look => "bus status --active-only".to_owned(),
+        }
+    }
+}
+
+/// What an agent needs to know.
+#[derive(Debug)]
+pub struct Overview {
+    /// The branch that is checked out.
+    pub branch: Option<String>,
+    /// How far HEAD is from the branch that it follows.
+    pub upstream: Option<Apart>,
+    /// How far HEAD is from the remote's default branch, where that is another one.
+    pub default_branch: Option<Apart>,
+    /// The agent's live claims, the one that was last written first.
+    pub claims: Vec<OwnClaim>,
+    /// The last messages that it has not read.
+    pub inbox: Inbox,
+    /// What is meant for the agent, and is neither in its hands nor finished.
+    pub assignments: Vec<Assignment>,
+    /// The others that hold a task or gave a sign of life within `stale_after`.
+    pub peers: Vec<Peer>,
+    /// What could not be read: a task and why.
+    pub unreadable: Vec<(TaskId, Error)>,
+    /// What to do next.
+    pub next: NextStep,
+    /// When this was so.
+    pub generated_at: Timestamp,
+}
+
+impl Bus {
+    /// What `agent` needs to know, of all worktrees. Nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
+    pub fn overview(&self, agent: &AgentId) -> Result<Overview, Error> {
+        let mut events = LastEvents::default();
+        let seen = self.live_claims(&[], &mut events)?;
+        let mut peers = self.peers_with(&seen.claims, &mut events)?;
+        peers.retain(|peer| peer.agent != *agent && (peer.state != PeerState::Stale || !peer.claims.is_empty()));
+        let own = seen.claims.into_iter().filter(|status| status.claim.agent_id == *agent).collect();
+        let claims = self.own_claims(own)?;
+        let mut unreadable = seen.unreadable;
+        let assignments = self.open_assignments(agent, &mut unreadable)?;
+        let inbox = self.inbox(agent, Some(MESSAGES))?;
+        let next = next_step(&claims, &assignments, &inbox);
+        let (branch, upstream, default_branch) = self.whereabouts();
+        let generated_at = self.clock.now();
+        Ok(Overview { branch, upstream, default_branch, claims, inbox, assignments, peers, unreadable, next, generated_at })
+    }
+
+    /// An agent's own claims, the one that was last written first.
+    pub(super) fn own_claims(&self, claims: Vec<ClaimStatus>) -> Result<Vec<OwnClaim>, Error> {
+        let origin = self.here_origin()?;
+        let is_here = |claim: &Claim| claim.origin.is_none() || claim.origin == origin;
+        let mut own: Vec<OwnClaim> = claims.into_iter().map(|status| OwnClaim { here: is_here(&status.claim), status }).collect();
+        own.sort_by_key(|own| std::cmp::Reverse(own.status.written));
+        Ok(own)
+    }
+
+    /// The assignments to `agent`, the latest first, of tasks that it does not hold and nobody has finished.
+    fn open_assignments(&self, agent: &AgentId, unreadable: &mut Vec<(TaskId, Error)>) -> Result<Vec<Assignment>, Error> {
+        let (assignments, faults) = self.assignments();
+        unreadable.extend(faults);
+        let mut open = Vec::new();
+        for assignment in assignments {
+            if assignment.engineer.as_ref() != Some(agent) {
+                continue;
+            }
+            // A claim that cannot be read is told of with the claims.
+            let Ok(view) = self.deciding_view(&assignment.task_id, None) else { continue };
+            let is_settled = view
+                .claim()
+                .is_some_and(|claim| claim.status == Status::Done || (claim.status.is_live() && claim.agent_id == *agent));
+            open.extend((!is_settled).then_some(assignment));
+        }
+        open.sort_by_key(|assignment| std::cmp::Reverse(assignment.assigned_at));
+        Ok(open)
+    }
+
+    /// The branch, and how far it is from the one that it follows and from the default one. What git's history does not tell is
+    /// left out.
+    fn whereabouts(&self) -> (Option<String>, Option<Apart>, Option<Apart>) {
+        let branch = self.repo.branch();
+        let Ok(history) = self.repo.history() else { return (branch, None, None) };
+        let upstream = branch.as_deref().and_then(|branch| history.upstream(branch));
+        let default = history.default_branch().map(|name| name.strip_prefix("refs/remotes/").map_or(name.clone(), str::to_owned));
+        let default = default.filter(|name| Some(name) != upstream.as_ref() && Some(name) != branch.as_ref());
+        (branch, upstream.and_then(|name| apart(&history, name)), default.and_then(|name| apart(&history, name)))
+    }
+}
+
+fn apart(history: &History, from: String) -> Option<Apart> {
+    let distance = history.ahead_behind(history.head()?, history.commit(&from).ok()?).ok()?;
+    Some(Apart { from, distance })
+}
+
+/// Own work comes first, then what a manager asks for, then what was said.
+fn next_step(claims: &[OwnClaim], assignments: &[Assignment], inbox: &Inbox) -> NextStep {
+    let here = || claims.iter().filter(|own| own.here).map(|own| (own.status.state, &own.status.claim));
+    let in_state =
+        |wanted: fn(ClaimState) -> bool| here().find(|(state, _)| wanted(*state)).map(|(_, claim)| claim.task_id.clone());
+    let expiring = || in_state(|state| matches!(state, ClaimState::Expired | ClaimState::Stale)).map(NextStep::Renew);
+    let active = || in_state(|state| state == ClaimState::Active).map(NextStep::GoOn);
+    let paused = || in_state(|state| state == ClaimState::Paused).map(NextStep::TakeUp);
+    let assigned = || assignments.first().map(|assignment| NextStep::Claim(assignment.task_id.clone()));
+    let unread = || (inbox.unread > 0).then_some(NextStep::ReadInbox);
+    expiring().or_else(active).or_else(paused).or_else(assigned).or_else(unread).unwrap_or(NextStep::Look)
+}

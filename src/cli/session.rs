@@ -1,0 +1,244 @@
+//! `bus session start` and `bus session end`
+
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
+use serde_json::Value;
+
+use super::completions;
+use super::context::Context;
+use super::exit::{self, Failure};
+use super::output::Output;
+use super::session_overview as overview;
+use super::words;
+use crate::bus::{Bus, Error, ManifestState, OpenSession, Overview, Role, SessionEnd, SessionRequest};
+use crate::git::Fetch;
+use crate::record::{AgentId, ManifestName, Timestamp};
+
+const START_EXAMPLES: &str = "\
+Examples:
+  bus session start --agent codex-1                 who you are, what you hold, what was said, what is next
+  bus session start --focus 'the parser' --role engineer
+  bus session start --manifest codex-2              be the agent of AGENT_MANIFEST.codex-2.json here
+  bus session start --no-fetch --json               without the remote, for a program
+
+It writes AGENT_MANIFEST.json where there is none, logs a `handshake`, and fetches (it merges nothing and touches no file of
+yours). Set $BUS_SESSION as it prints: claims and events then name the session, and a second one with your id is noticed.
+Exit status: 0 it has begun, whatever the remote said; 4 no such manifest; 5 a file cannot be read.";
+
+const END_EXAMPLES: &str = "\
+Examples:
+  bus session end --summary 'the parser is done, the lexer is next'
+  bus session end --json                            what you still hold, for a program
+
+Your claims go on: it lists them. It ends the session that $BUS_SESSION names, else those that you began in this worktree.
+Exit status: 0 it has ended, whether you still hold something or not.";
+
+/// Begin or end a session: who you are, what you hold, what is next
+#[derive(Debug, Args)]
+pub(super) struct SessionArgs {
+    #[command(subcommand)]
+    command: SessionCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SessionCommand {
+    /// Say that you are here, and see what you hold, what was said, who else is at work and what is next
+    #[command(after_help = START_EXAMPLES)]
+    Start(StartArgs),
+    /// Say that you stop, and see what you still hold
+    #[command(after_help = END_EXAMPLES)]
+    End(EndArgs),
+}
+
+#[derive(Debug, Args)]
+struct StartArgs {
+    /// What the session is for
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    summary: Option<String>,
+    /// What you will look at
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    focus: Option<String>,
+    /// What you are here for: engineer, manager
+    #[arg(long, value_name = "ROLE", value_parser = PossibleValuesParser::new(Role::ALL.map(Role::as_str)).map(|word| role(&word)))]
+    role: Option<Role>,
+    /// Put `AGENT_MANIFEST.NAME.json` in the place of `AGENT_MANIFEST.json` first
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completions::manifests))]
+    manifest: Option<ManifestName>,
+    /// Do not ask the remote
+    #[arg(long)]
+    no_fetch: bool,
+}
+
+#[derive(Debug, Args)]
+struct EndArgs {
+    /// What you did, and what is left
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    summary: Option<String>,
+}
+
+/// The role that a word names: clap sees to it that it names one.
+fn role(word: &str) -> Role {
+    Role::ALL.into_iter().find(|role| role.as_str() == word).unwrap_or(Role::Engineer)
+}
+
+pub(super) fn run(context: &Context, args: &SessionArgs, output: &mut Output) -> Result<u8, Failure> {
+    match &args.command {
+        SessionCommand::Start(args) => start(context, args, output),
+        SessionCommand::End(args) => end(context, args, output),
+    }
+}
+
+fn start(context: &Context, args: &StartArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open("session start", output)?;
+    if let Some(name) = &args.manifest {
+        bus.swap_manifest(name)?;
+        if !bus.ignores_manifest() {
+            output.warn("git does not ignore AGENT_MANIFEST.json; `bus init` adds the line to .gitignore");
+        }
+    }
+    // Not yet a sign of life: that of another session with this id must be seen first.
+    let agent = context.addressee(&bus)?;
+    let request = SessionRequest { summary: args.summary.clone(), focus: args.focus.clone(), role: args.role };
+    let start = bus.session_start(&agent, &request)?;
+    tell_of_manifest(&start.manifest, &agent, output);
+    let now = context.clock.now();
+    start.others.iter().for_each(|other| tell_of_other(other, now, output));
+    let fetched = if args.no_fetch { None } else { Some(fetch(&bus, output)) };
+    let overview = bus.overview(&agent)?;
+    let document = words::object([
+        ("agent_id", Value::from(agent.as_str())),
+        ("session_id", Value::from(start.session.as_str())),
+        ("worktree", Value::from(bus.root().display().to_string())),
+        ("manifest", Value::from(manifest_word(&start.manifest))),
+        ("event", words::event_json(&start.event, now)),
+        ("other_sessions", start.others.iter().map(other_json).collect()),
+        ("fetch", fetch_json(fetched.as_ref())),
+    ]);
+    let Value::Object(document) = document else { return Ok(0) };
+    output.document(&words::merge(document, overview::fields(&overview)));
+    output.line(&greeting(&agent, args.role, &overview));
+    output.line(&format!("export BUS_SESSION={}", start.session));
+    overview::show(&overview, output);
+    Ok(0)
+}
+
+/// Who begins where: `codex-1 (engineer) on main: 2 commits behind origin/main`.
+fn greeting(agent: &AgentId, role: Option<Role>, overview: &Overview) -> String {
+    let role = role.map_or_else(String::new, |role| format!(" ({role})"));
+    format!("{agent}{role} {}", overview::whereabouts(overview))
+}
+
+fn tell_of_manifest(manifest: &ManifestState, agent: &AgentId, output: &mut Output) {
+    match manifest {
+        ManifestState::Stands => {}
+        ManifestState::Written => output.note(&format!("AGENT_MANIFEST.json now says that {agent} works in this worktree")),
+        ManifestState::Another(other) => output.warn(&format!(
+            "AGENT_MANIFEST.json names {other} and is left alone: keep `BUS_AGENT={agent}` set, or you will be {other}"
+        )),
+        ManifestState::NotIgnored => output
+            .note("AGENT_MANIFEST.json is not written, because git does not ignore it: `bus init` adds the line to .gitignore"),
+        ManifestState::Unreadable(error) => output.warn(&format!("{}; it is left alone", exit::story(error))),
+    }
+}
+
+const fn manifest_word(manifest: &ManifestState) -> &'static str {
+    match manifest {
+        ManifestState::Stands => "stands",
+        ManifestState::Written => "written",
+        ManifestState::Another(_) => "another",
+        ManifestState::NotIgnored => "not-ignored",
+        ManifestState::Unreadable(_) => "unreadable",
+    }
+}
+
+fn tell_of_other(other: &OpenSession, now: Timestamp, output: &mut Output) {
+    let mark = &other.mark;
+    output.warn(&format!(
+        "{} has another session, {}, since {} in `{}`, last seen {}: two sessions with one id cannot be told apart; if it is over, \
+         `BUS_SESSION={} bus session end`, else take another id",
+        mark.agent_id,
+        mark.session_id,
+        words::ago(mark.since, now),
+        mark.worktree,
+        words::ago(other.last_seen, now),
+        mark.session_id
+    ));
+}
+
+fn other_json(other: &OpenSession) -> Value {
+    words::object([
+        ("session_id", Value::from(other.mark.session_id.as_str())),
+        ("worktree", Value::from(other.mark.worktree.as_str())),
+        ("since", Value::from(other.mark.since.to_string())),
+        ("last_seen", Value::from(other.last_seen.to_string())),
+    ])
+}
+
+/// Asks the remote. That it does not answer stops nobody.
+fn fetch(bus: &Bus, output: &mut Output) -> Result<Fetch, Error> {
+    let fetched = bus.fetch();
+    match &fetched {
+        Ok(Fetch::Done { .. } | Fetch::NoRemote) => {}
+        Ok(Fetch::NoDefault) => {
+            output.note("nothing was fetched: there are several remotes, and this branch follows none of them")
+        }
+        Ok(Fetch::Unsafe { remote, refspec }) => output.note(&format!(
+            "nothing was fetched from {remote}: its refspec `{refspec}` would write elsewhere than to remote-tracking branches"
+        )),
+        Ok(Fetch::Refused { remote, what }) => {
+            output.warn(&format!("{remote} could not be fetched: {what}; what is shown of it is old"))
+        }
+        Ok(Fetch::TimedOut { remote, patience }) => {
+            output.warn(&format!("{remote} did not answer in {} s; what is shown of it is old", patience.as_secs()));
+        }
+        Err(error) => output.warn(&format!("nothing was fetched: {}", exit::story(error))),
+    }
+    fetched
+}
+
+fn fetch_json(fetched: Option<&Result<Fetch, Error>>) -> Value {
+    let (outcome, remote, what) = match fetched {
+        None => ("off", None, None),
+        Some(Err(error)) => ("failed", None, Some(exit::story(error))),
+        Some(Ok(Fetch::Done { remote })) => ("fetched", Some(remote), None),
+        Some(Ok(Fetch::NoRemote)) => ("no-remote", None, None),
+        Some(Ok(Fetch::NoDefault)) => ("no-default", None, None),
+        Some(Ok(Fetch::Unsafe { remote, refspec })) => ("unsafe", Some(remote), Some(refspec.clone())),
+        Some(Ok(Fetch::Refused { remote, what })) => ("failed", Some(remote), Some(what.clone())),
+        Some(Ok(Fetch::TimedOut { remote, .. })) => ("timed-out", Some(remote), None),
+    };
+    let text = |text: Option<String>| text.map_or(Value::Null, Value::from);
+    words::object([("outcome", Value::from(outcome)), ("remote", text(remote.cloned())), ("message", text(what))])
+}
+
+fn end(context: &Context, args: &EndArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open("session end", output)?;
+    let agent = context.writer(&bus, output)?;
+    let end = bus.session_end(&agent, args.summary.as_deref())?;
+    let now = context.clock.now();
+    output.document(&words::object([
+        ("agent_id", Value::from(agent.as_str())),
+        ("session_id", end.session.as_ref().map_or(Value::Null, |session| Value::from(session.as_str()))),
+        ("outcome", Value::from(if end.event.is_some() { "ended" } else { "unchanged" })),
+        ("event", end.event.as_ref().map_or(Value::Null, |event| words::event_json(event, now))),
+        ("claims", end.claims.iter().map(overview::claim_json).collect()),
+    ]));
+    output.line(&ending(&agent, &end));
+    if !end.claims.is_empty() {
+        output.line("");
+        output.line("Still claimed");
+        end.claims.iter().for_each(|own| output.line(&overview::held(own, now)));
+        output.line("");
+        output.line("Give back what you will not come back to: `bus release TASK --status released`");
+    }
+    Ok(0)
+}
+
+fn ending(agent: &AgentId, end: &SessionEnd) -> String {
+    match (&end.session, &end.event) {
+        (Some(session), Some(_)) => format!("ended session {session} of {agent}"),
+        (Some(session), None) => format!("session {session} of {agent} has ended already; nothing to do"),
+        (None, _) => format!("{agent} says that it stops; it had begun no session in this worktree"),
+    }
+}

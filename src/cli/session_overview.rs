@@ -1,0 +1,143 @@
+//! How an agent's overview reads, for people and as JSON.
+
+use serde_json::Value;
+
+use super::output::{Output, Width};
+use super::words;
+use crate::bus::{Apart, ClaimStatus, Overview, OwnClaim, Peer};
+use crate::record::{Assignment, Timestamp};
+
+/// For people: a section each, with a line each.
+pub(super) fn show(overview: &Overview, output: &mut Output) {
+    let now = overview.generated_at;
+    section("Your claims", overview.claims.iter().map(|own| held(own, now)), output);
+    unread(overview, output);
+    section("Your assignments", overview.assignments.iter().map(|assignment| assigned(assignment, now)), output);
+    section("Peers", overview.peers.iter().map(|peer| at_work(peer, now)), output);
+    output.line("");
+    output.line(&format!("Next: {}", overview.next.command()));
+    for (task, error) in &overview.unreadable {
+        output.warn(&format!("what stands about `{task}` cannot be read: {error}"));
+    }
+}
+
+/// The fields of the overview as JSON.
+pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 9] {
+    let now = overview.generated_at;
+    let branch = words::object([
+        ("name", overview.branch.as_ref().map_or(Value::Null, |branch| Value::from(branch.as_str()))),
+        ("upstream", overview.upstream.as_ref().map_or(Value::Null, apart_json)),
+        ("default", overview.default_branch.as_ref().map_or(Value::Null, apart_json)),
+    ]);
+    [
+        ("branch", branch),
+        ("claims", overview.claims.iter().map(claim_json).collect()),
+        ("unread", Value::from(overview.inbox.unread)),
+        ("messages", overview.inbox.messages().map(|message| words::message_json(message, now)).collect()),
+        ("assignments", overview.assignments.iter().map(|assignment| Value::Object(assignment.to_object())).collect()),
+        ("peers", overview.peers.iter().map(peer_json).collect()),
+        ("unreadable", overview.unreadable.iter().map(|(task, error)| words::unreadable_json(task, error)).collect()),
+        ("next", Value::from(overview.next.command())),
+        ("generated_at", Value::from(now.to_string())),
+    ]
+}
+
+/// Where the agent is: `on main, 2 commits behind origin/main`.
+pub(super) fn whereabouts(overview: &Overview) -> String {
+    let branch = overview.branch.as_ref().map_or_else(|| "on no branch".to_owned(), |branch| format!("on {branch}"));
+    let apart = [&overview.upstream, &overview.default_branch].into_iter().flatten().map(distance);
+    [branch].into_iter().chain(apart).collect::<Vec<_>>().join(", ")
+}
+
+/// A claim of one's own, as a line.
+pub(super) fn held(own: &OwnClaim, now: Timestamp) -> String {
+    let (claim, state) = (&own.status.claim, own.status.state.as_str());
+    let notes = claim.notes.as_ref().map_or_else(String::new, |notes| format!(", {notes}"));
+    let place = if own.here { "" } else { " (in another worktree or clone)" };
+    format!("  {} {state}, since {}, on {}{notes}{place}", claim.task_id, words::ago(claim.claimed_at, now), claim.branch)
+}
+
+/// A claim of one's own as JSON, as `bus status` shows it, and whether it was made here.
+pub(super) fn claim_json(own: &OwnClaim) -> Value {
+    let state = Value::from(own.status.state.as_str());
+    let more = [("state", state), ("last_seen", time(own.status.last_seen)), ("here", Value::from(own.here))];
+    words::merge(own.status.claim.to_object(), more)
+}
+
+fn section(title: &str, lines: impl Iterator<Item = String>, output: &mut Output) {
+    let mut lines = lines.peekable();
+    output.line("");
+    if lines.peek().is_none() {
+        return output.line(&format!("{title}: none"));
+    }
+    output.line(title);
+    lines.for_each(|line| output.row(None, &line, Width::Terminal));
+}
+
+fn unread(overview: &Overview, output: &mut Output) {
+    let (inbox, now) = (&overview.inbox, overview.generated_at);
+    output.line("");
+    match (inbox.unread, inbox.older()) {
+        (0, _) => return output.line("Unread: none"),
+        (unread, 0) => output.line(&format!("Unread: {unread}")),
+        (unread, older) => output.line(&format!("Unread: {unread}, {older} of them older than these")),
+    }
+    inbox.messages().for_each(|message| words::show_message(message, now, output));
+}
+
+fn assigned(assignment: &Assignment, now: Timestamp) -> String {
+    let note = assignment.note.as_ref().map_or_else(String::new, |note| format!(", {note}"));
+    let since = words::ago(assignment.assigned_at, now);
+    format!("  {} by {}, {since}{note}", assignment.task_id, assignment.manager)
+}
+
+fn at_work(peer: &Peer, now: Timestamp) -> String {
+    let seen = peer.last_seen.map_or_else(|| "never".to_owned(), |seen| words::ago(seen, now));
+    let task = |status: &ClaimStatus| match status.state.as_str() {
+        "active" => status.claim.task_id.to_string(),
+        state => format!("{} ({state})", status.claim.task_id),
+    };
+    let tasks: Vec<String> = peer.claims.iter().map(task).collect();
+    let tasks = if tasks.is_empty() { "holds nothing".to_owned() } else { format!("holds {}", tasks.join(", ")) };
+    format!("  {} {}, seen {seen}, {tasks}", peer.agent, peer.state.as_str())
+}
+
+fn peer_json(peer: &Peer) -> Value {
+    let task = |status: &ClaimStatus| {
+        words::object([
+            ("task_id", Value::from(status.claim.task_id.as_str())),
+            ("state", Value::from(status.state.as_str())),
+            ("branch", Value::from(status.claim.branch.as_str())),
+        ])
+    };
+    words::object([
+        ("agent_id", Value::from(peer.agent.as_str())),
+        ("state", Value::from(peer.state.as_str())),
+        ("last_seen", time(peer.last_seen)),
+        ("tasks", peer.claims.iter().map(task).collect()),
+    ])
+}
+
+fn distance(apart: &Apart) -> String {
+    let least = if apart.distance.is_exact { "" } else { "at least " };
+    let commits = |count: usize| format!("{count} {}", if count == 1 { "commit" } else { "commits" });
+    match (apart.distance.behind, apart.distance.ahead) {
+        (0, 0) => format!("level with {}", apart.from),
+        (behind, 0) => format!("{least}{} behind {}", commits(behind), apart.from),
+        (0, ahead) => format!("{least}{} ahead of {}", commits(ahead), apart.from),
+        (behind, ahead) => format!("{least}{} behind and {ahead} ahead of {}", commits(behind), apart.from),
+    }
+}
+
+fn apart_json(apart: &Apart) -> Value {
+    words::object([
+        ("name", Value::from(apart.from.as_str())),
+        ("ahead", Value::from(apart.distance.ahead)),
+        ("behind", Value::from(apart.distance.behind)),
+        ("exact", Value::from(apart.distance.is_exact)),
+    ])
+}
+
+fn time(time: Option<Timestamp>) -> Value {
+    time.map_or(Value::Null, |time| Value::from(time.to_string()))
+}
