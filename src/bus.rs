@@ -61,7 +61,7 @@ pub use manifest::ManifestState;
 pub use messaging::{Audience, MessageFilter, MessageRequest};
 pub use open::{Bus, Options};
 pub use open_sessions::OpenSession;
-pub use overview::{Apart, NextStep, Overview, OwnClaim};
+pub use overview::{Apart, NextStep, Overview, OwnClaim, Ready, ReadyTask};
 pub use peers::{Peer, PeerState};
 pub use plan_fault::PlanFault;
 pub use planning::{NewPlan, PlanChange, Planned, StepChange};

@@ -13,6 +13,6 @@ mod tables;
 
 pub use facts::{AgentFacts, Need, NeedKind, PlanFacts, Report, TaskFacts, TaskState, Validated};
 pub use gather::Request;
-pub use json::json;
+pub use json::{compared_with, json, seen};
 pub use lane::{Lane, Share, Spread};
 pub use markdown::markdown;

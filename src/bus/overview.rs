@@ -1,12 +1,12 @@
 //! What an agent needs to know when it begins: what it holds, what was said to it, who else is at work, what to do next.
 
 use super::liveness::LastEvents;
-use super::{Bus, ClaimState, ClaimStatus, Error, Inbox, Peer, PeerState};
+use super::{Bus, ClaimState, ClaimStatus, Error, Inbox, Peer, PeerState, QueueView};
 use crate::git::{Distance, History};
-use crate::record::{AgentId, Assignment, Claim, Status, TaskId, Timestamp};
+use crate::record::{AgentId, Assignment, Claim, Priority, Status, TaskId, Timestamp};
 
-/// How many unread messages are shown.
-const MESSAGES: usize = 5;
+/// How many unread messages, and how many tasks that are ready, are shown.
+const SHOWN: usize = 5;
 
 /// A claim of the agent's own.
 #[derive(Clone, Debug)]
@@ -39,8 +39,30 @@ pub enum NextStep {
     Claim(TaskId),
     /// Read what was said.
     ReadInbox,
+    /// Claim the best task that is ready.
+    ClaimNext,
     /// Look for a task that is free.
     Look,
+}
+
+/// A task that may be claimed now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyTask {
+    /// The task.
+    pub task: TaskId,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// What is to be done.
+    pub title: String,
+}
+
+/// The tasks that may be claimed now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// The first of them, the best first.
+    pub first: Vec<ReadyTask>,
+    /// How many there are in all.
+    pub count: usize,
 }
 
 impl NextStep {
@@ -53,6 +75,7 @@ impl NextStep {
             Self::Renew(task) => format!("bus heartbeat {task}"),
             Self::Claim(task) => format!("bus claim {task}"),
             Self::ReadInbox => "bus inbox --mark-read".to_owned(),
+            Self::ClaimNext => "bus claim --next".to_owned(),
             Self::Look => "bus status --active-only".to_owned(),
         }
     }
@@ -73,6 +96,8 @@ pub struct Overview {
     pub inbox: Inbox,
     /// What is meant for the agent, and is neither in its hands nor finished.
     pub assignments: Vec<Assignment>,
+    /// What the agent may claim now.
+    pub ready: Ready,
     /// The others that hold a task or gave a sign of life within `stale_after`.
     pub peers: Vec<Peer>,
     /// What could not be read: a task and why.
@@ -98,11 +123,24 @@ impl Bus {
         let claims = self.own_claims(own)?;
         let mut unreadable = seen.unreadable;
         let assignments = self.open_assignments(agent, &mut unreadable)?;
-        let inbox = self.inbox(agent, Some(MESSAGES))?;
-        let next = next_step(&claims, &assignments, &inbox);
+        let inbox = self.inbox(agent, Some(SHOWN))?;
+        let ready = first_ready(&self.queue(Some(agent))?);
+        let next = next_step(&claims, &assignments, &inbox, &ready);
         let (branch, upstream, default_branch) = self.whereabouts();
         let generated_at = self.clock.now();
-        Ok(Overview { branch, upstream, default_branch, claims, inbox, assignments, peers, unreadable, next, generated_at })
+        Ok(Overview {
+            branch,
+            upstream,
+            default_branch,
+            claims,
+            inbox,
+            assignments,
+            ready,
+            peers,
+            unreadable,
+            next,
+            generated_at,
+        })
     }
 
     /// An agent's own claims, the one that was last written first.
@@ -151,8 +189,17 @@ fn apart(history: &History, from: String) -> Option<Apart> {
     Some(Apart { from, distance })
 }
 
-/// Own work comes first, then what a manager asks for, then what was said.
-fn next_step(claims: &[OwnClaim], assignments: &[Assignment], inbox: &Inbox) -> NextStep {
+fn first_ready(queue: &QueueView) -> Ready {
+    let all = queue.ready();
+    let ready = |entry: &&super::QueueEntry| {
+        let item = entry.item.as_ref()?;
+        Some(ReadyTask { task: entry.task.clone(), priority: item.priority, title: item.title.clone() })
+    };
+    Ready { first: all.iter().filter_map(ready).take(SHOWN).collect(), count: all.len() }
+}
+
+/// Own work comes first, then what a manager asks for, then what was said, then what anybody may do.
+fn next_step(claims: &[OwnClaim], assignments: &[Assignment], inbox: &Inbox, ready: &Ready) -> NextStep {
     let here = || claims.iter().filter(|own| own.here).map(|own| (own.status.state, &own.status.claim));
     let in_state =
         |wanted: fn(ClaimState) -> bool| here().find(|(state, _)| wanted(*state)).map(|(_, claim)| claim.task_id.clone());
@@ -161,5 +208,6 @@ fn next_step(claims: &[OwnClaim], assignments: &[Assignment], inbox: &Inbox) -> 
     let paused = || in_state(|state| state == ClaimState::Paused).map(NextStep::TakeUp);
     let assigned = || assignments.first().map(|assignment| NextStep::Claim(assignment.task_id.clone()));
     let unread = || (inbox.unread > 0).then_some(NextStep::ReadInbox);
-    expiring().or_else(active).or_else(paused).or_else(assigned).or_else(unread).unwrap_or(NextStep::Look)
+    let look = if ready.count > 0 { NextStep::ClaimNext } else { NextStep::Look };
+    expiring().or_else(active).or_else(paused).or_else(assigned).or_else(unread).unwrap_or(look)
 }

@@ -2,9 +2,10 @@
 //! and never stored.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use super::{Bus, ClaimState, ClaimStatus, Error};
-use crate::git::{Branches, History, Landed, Landing, ObjectId};
+use crate::git::{Branches, History, Landed, Landing, MAX_AHEAD, ObjectId};
 use crate::record::Claim;
 
 /// Whether a remote has a branch, as far as this clone knows.
@@ -18,6 +19,18 @@ pub enum Pushed {
     Otherwise(String, ObjectId),
     /// A remote has the very commit.
     Yes(String),
+}
+
+/// In words: `yes, origin/x`, `no`, `origin/x is at 1a2b3c4`, `no remote`.
+impl fmt::Display for Pushed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRemote => f.pad("no remote"),
+            Self::No => f.pad("no"),
+            Self::Otherwise(name, commit) => f.pad(&format!("{name} is at {}", commit.to_hex_with_len(7))),
+            Self::Yes(name) => f.pad(&format!("yes, {name}")),
+        }
+    }
 }
 
 /// What git shows of a claim's branch.
@@ -36,6 +49,33 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Whether a remote has the work, in words; `-` where there is no work.
+    #[must_use]
+    pub fn pushed_words(&self) -> String {
+        self.head.map_or_else(|| "-".to_owned(), |_| self.pushed.to_string())
+    }
+
+    /// How many commits the work has that the default branch has not: `3`, `1000 or more`, `-` where nobody can tell.
+    #[must_use]
+    pub fn ahead(&self) -> String {
+        match self.landing.map(|landing| landing.ahead.commits) {
+            Some(MAX_AHEAD) => format!("{MAX_AHEAD} or more"),
+            Some(commits) => commits.to_string(),
+            None => "-".to_owned(),
+        }
+    }
+
+    /// How the default branch has the work, in words: `merged`, `squashed in 1a2b3c4`, `no`, `-` where there is no work.
+    #[must_use]
+    pub fn landed_words(&self) -> String {
+        match (self.landed(), self.head) {
+            (Some(Landed::Merged), _) => "merged".to_owned(),
+            (Some(Landed::Squashed(commit)), _) => format!("squashed in {}", commit.to_hex_with_len(7)),
+            (None, Some(_)) => "no".to_owned(),
+            (None, None) => "-".to_owned(),
+        }
+    }
+
     /// How the default branch has the work; none where it has not, or where there is none.
     #[must_use]
     pub fn landed(&self) -> Option<Landed> {

@@ -107,6 +107,8 @@ pub struct StatusReport {
     pub claims: Vec<ClaimStatus>,
     /// Who shall do which task, by task, where that was asked for.
     pub assignments: Vec<Assignment>,
+    /// The assignments that cannot be read: a task and why.
+    pub bad_assignments: Vec<(TaskId, Error)>,
     /// What the branches were compared with, where that was asked for and there is a default branch.
     pub compared_with: Option<ComparedWith>,
     /// The latest events, oldest first.
@@ -151,12 +153,10 @@ impl Bus {
     /// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
     pub fn status(&self, query: &StatusQuery) -> Result<StatusReport, Error> {
         let mut seen = self.seen_claims(query, &mut LastEvents::default(), Bus::view_by)?;
-        let (mut assignments, mut compared_with) = (Vec::new(), None);
+        let (mut assignments, mut bad_assignments, mut compared_with) = (Vec::new(), Vec::new(), None);
         if query.long {
             compared_with = self.look_at_branches(&mut seen.claims)?;
-            let faults;
-            (assignments, faults) = self.assignments();
-            seen.damaged.extend(faults.into_iter().map(|(_, error)| error));
+            (assignments, bad_assignments) = self.assignments();
             assignments.retain(|found| {
                 let engineer = found.engineer.as_ref();
                 query.agents.is_empty() || engineer.is_some_and(|engineer| query.agents.contains(engineer))
@@ -171,6 +171,7 @@ impl Bus {
         Ok(StatusReport {
             claims: seen.claims,
             assignments,
+            bad_assignments,
             compared_with,
             events: latest,
             unreadable: seen.unreadable,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::output::{Output, Width};
 use super::words;
-use crate::bus::{Apart, ClaimStatus, Overview, OwnClaim, Peer};
+use crate::bus::{Apart, ClaimStatus, Overview, OwnClaim, Peer, Ready, ReadyTask};
 use crate::record::{Assignment, Timestamp};
 
 /// For people: a section each, with a line each.
@@ -13,6 +13,7 @@ pub(super) fn show(overview: &Overview, output: &mut Output) {
     section("Your claims", overview.claims.iter().map(|own| held(own, now)), output);
     unread(overview, output);
     section("Your assignments", overview.assignments.iter().map(|assignment| assigned(assignment, now)), output);
+    ready(overview, output);
     section("Peers", overview.peers.iter().map(|peer| at_work(peer, now)), output);
     output.line("");
     output.line(&format!("Next: {}", overview.next.command()));
@@ -22,7 +23,7 @@ pub(super) fn show(overview: &Overview, output: &mut Output) {
 }
 
 /// The fields of the overview as JSON.
-pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 9] {
+pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 10] {
     let now = overview.generated_at;
     let branch = words::object([
         ("name", overview.branch.as_ref().map_or(Value::Null, |branch| Value::from(branch.as_str()))),
@@ -35,6 +36,7 @@ pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 9] {
         ("unread", Value::from(overview.inbox.unread)),
         ("messages", overview.inbox.messages().map(|message| words::message_json(message, now)).collect()),
         ("assignments", overview.assignments.iter().map(|assignment| Value::Object(assignment.to_object())).collect()),
+        ("ready", ready_json(&overview.ready)),
         ("peers", overview.peers.iter().map(peer_json).collect()),
         ("unreadable", overview.unreadable.iter().map(|(task, error)| words::unreadable_json(task, error)).collect()),
         ("next", Value::from(overview.next.command())),
@@ -83,6 +85,25 @@ fn unread(overview: &Overview, output: &mut Output) {
         (unread, older) => output.line(&format!("Unread: {unread}, {older} of them older than these")),
     }
     inbox.messages().for_each(|message| words::show_message(message, now, output));
+}
+
+fn ready(overview: &Overview, output: &mut Output) {
+    let ready = &overview.ready;
+    let more = ready.count - ready.first.len();
+    let more = (more > 0).then(|| format!("  and {more} more: `bus queue ready`"));
+    let line = |task: &ReadyTask| format!("  {} {}, {}", task.task, task.priority.as_str(), task.title);
+    section("Ready", ready.first.iter().map(line).chain(more), output);
+}
+
+fn ready_json(ready: &Ready) -> Value {
+    let task = |task: &ReadyTask| {
+        words::object([
+            ("task_id", Value::from(task.task.as_str())),
+            ("priority", Value::from(task.priority.as_str())),
+            ("title", Value::from(task.title.as_str())),
+        ])
+    };
+    words::object([("count", Value::from(ready.count)), ("first", ready.first.iter().map(task).collect())])
 }
 
 fn assigned(assignment: &Assignment, now: Timestamp) -> String {

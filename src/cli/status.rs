@@ -10,12 +10,17 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
 use super::words;
-use crate::bus::{ClaimState, ClaimStatus, StatusQuery, StatusReport};
+use crate::bus::{ClaimState, ClaimStatus, Seen, StatusQuery, StatusReport};
+use crate::record::json::Object;
 use crate::record::{Span, TaskId, Timestamp};
+use crate::report::{compared_with, seen};
 use crate::store::Stream;
 
 /// The columns of the table.
 const HEADER: [&str; 7] = ["TASK", "STATE", "AGENT", "SINCE", "SEEN", "BRANCH", "NOTES"];
+
+/// The columns of the long table.
+const LONG_HEADER: [&str; 9] = ["TASK", "STATE", "AGENT", "SINCE", "AHEAD", "PUSHED", "LANDED", "BRANCH", "NOTES"];
 
 /// How many columns a terminal must have for a time to be shown both ways.
 const WIDE: usize = 140;
@@ -25,10 +30,12 @@ Examples:
   bus status                                  all claims, and the last 20 events
   bus status --active-only --limit 5          only who works now
   bus status --agent codex-1 --since 2h       one agent's claims, and its events of two hours
+  bus status --long                           whether branches are pushed and landed, and who has not begun yet
   bus status --json | jq '.claims[] | select(.state == \"stale\") | .task_id'
 
 It shows the same from every worktree of the clone. States: active, paused, stale (silent for too long), expired,
-released, done. A stale, expired or paused claim may be taken over with `bus reclaim`.";
+released, done; with `--long` also landed (done, and the default branch has the work, also after a squash merge), waiting (assigned,
+and not claimed) and unconfirmed. A stale, expired or paused claim may be taken over with `bus reclaim`.";
 
 /// Show all claims and the latest events, of all worktrees.
 #[derive(Debug, Args)]
@@ -40,6 +47,9 @@ pub(super) struct StatusArgs {
     /// Only live claims
     #[arg(long)]
     active_only: bool,
+    /// Show what git shows of each branch, too, and who has not begun yet
+    #[arg(long)]
+    long: bool,
     /// Only events since then: a time, or 30s, 10m, 4h, 2d ago
     #[arg(long, value_name = "WHEN")]
     since: Option<When>,
@@ -57,13 +67,16 @@ pub(super) fn run(context: &Context, args: &StatusArgs, output: &mut Output) -> 
         limit: Some(args.limit).filter(|limit| *limit > 0),
         since: args.since.map(|when| when.resolve(context.clock.now())),
         stale_after: args.stale_after.map(Span::get),
-        long: false,
+        long: args.long,
     };
     let report = bus.status(&query)?;
     output.document(&document(&report, &query));
     table(&report, &query, output);
     for (task, error) in &report.unreadable {
         output.warn(&format!("the claim of `{task}` cannot be read, so it is not free: {error}"));
+    }
+    for (_, error) in &report.bad_assignments {
+        output.warn(&format!("{error}; it is left out"));
     }
     for error in &report.damaged {
         output.warn(&format!("{error}; the claim is known from elsewhere, and `bus doctor --fix` mends this"));
@@ -79,10 +92,10 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
     let text = |text: &dyn ToString| Value::from(text.to_string());
     let or_null = |time: Option<Timestamp>| time.map_or(Value::Null, |time| text(&time));
     let claims = report.claims.iter().map(|status| {
-        words::merge(
-            status.claim.to_object(),
-            [("state", Value::from(status.state.as_str())), ("last_seen", or_null(status.last_seen))],
-        )
+        let state = Value::from(status.state.as_str());
+        let mut more = vec![("state", state), ("last_seen", or_null(status.last_seen))];
+        more.extend(status.seen.as_ref().map(|shown| ("seen", seen(shown))));
+        words::merge(status.claim.to_object(), more)
     });
     let unreadable = report.unreadable.iter().map(|(task, error)| words::unreadable_json(task, error));
     let filters = words::object([
@@ -92,14 +105,19 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
         ("since", or_null(query.since)),
     ]);
     let events = report.events.iter().map(|event| words::event_json(event, report.generated_at));
-    words::object([
+    let mut fields = vec![
         ("claims", Value::Array(claims.collect())),
         ("unreadable", Value::Array(unreadable.collect())),
         ("events", Value::Array(events.collect())),
         ("skipped_lines", Value::from(report.bad_lines.count)),
         ("filters", filters),
         ("generated_at", text(&report.generated_at)),
-    ])
+    ];
+    if query.long {
+        let waiting = report.waiting().map(|assignment| Value::Object(assignment.to_object()));
+        fields.extend([("waiting", waiting.collect()), ("compared_with", compared_with(report.compared_with.as_ref()))]);
+    }
+    words::merge(Object::new(), fields)
 }
 
 /// For people: a summary, the claims in columns, the events as in the feed.
@@ -111,7 +129,9 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     let narrow = output.columns().is_some_and(|columns| columns < WIDE);
     let mut rows: Vec<Row<7>> = shown.iter().map(|status| row(status, report.generated_at, narrow)).collect();
     rows.extend(report.unreadable.iter().map(|(task, _)| unreadable(task)));
-    if !rows.is_empty() {
+    if query.long {
+        long(report, shown, output);
+    } else if !rows.is_empty() {
         output.line("");
         // The branch goes first: it mostly says agent and task again.
         columns::print(HEADER, &rows, |column| !narrow || column != "BRANCH", output);
@@ -123,6 +143,56 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
         output.line("");
     }
     report.events.iter().for_each(|event| words::show_line(event, report.generated_at, Width::Terminal, output));
+}
+
+/// The claims with what git shows of their branches, and the tasks that wait for somebody to begin.
+fn long(report: &StatusReport, shown: &[ClaimStatus], output: &mut Output) {
+    let now = report.generated_at;
+    let mut rows: Vec<Row<9>> = shown.iter().map(|status| long_row(status, now)).collect();
+    rows.extend(report.unreadable.iter().map(|(task, _)| {
+        Row::new(Some(AnsiColor::Red), [task.as_str(), "unreadable", "-", "-", "-", "-", "-", "-", ""].map(str::to_owned))
+    }));
+    rows.extend(report.waiting().map(|assignment| {
+        let engineer = assignment.engineer.as_ref().map_or("-", |engineer| engineer.as_str());
+        let (since, note) = (words::ago(assignment.assigned_at, now), assignment.note.as_deref().unwrap_or_default());
+        let branch = assignment.branch.as_deref().unwrap_or("-");
+        let cells = [assignment.task_id.as_str(), "waiting", engineer, &since, "-", "-", "-", branch, note];
+        Row::new(None, cells.map(str::to_owned))
+    }));
+    if !rows.is_empty() {
+        output.line("");
+        columns::print(LONG_HEADER, &rows, |_| true, output);
+    }
+    if let Some(with) = &report.compared_with {
+        output.line(&format!("branches are compared with {} at {}", with.name, with.commit.to_hex_with_len(7)));
+    }
+}
+
+fn long_row(status: &ClaimStatus, now: Timestamp) -> Row<9> {
+    let claim = &status.claim;
+    let since = claim.released_at.unwrap_or(claim.claimed_at);
+    let state = status.state.as_str();
+    let of_seen = |words: fn(&Seen) -> String| status.seen.as_ref().map_or_else(|| "-".to_owned(), words);
+    let cells = [
+        claim.task_id.to_string(),
+        if status.is_unconfirmed() { format!("{state}, unconfirmed") } else { state.to_owned() },
+        claim.agent_id.to_string(),
+        words::ago(since, now),
+        of_seen(Seen::ahead),
+        of_seen(Seen::pushed_words),
+        of_seen(Seen::landed_words),
+        claim.branch.clone(),
+        claim.notes.clone().unwrap_or_default(),
+    ];
+    Row::new(colour(status.state), cells)
+}
+
+const fn colour(state: ClaimState) -> Option<AnsiColor> {
+    match state {
+        ClaimState::Active => Some(AnsiColor::Green),
+        ClaimState::Stale | ClaimState::Expired => Some(AnsiColor::Yellow),
+        _ => None,
+    }
 }
 
 fn summary(report: &StatusReport) -> String {
@@ -139,11 +209,6 @@ fn row(status: &ClaimStatus, now: Timestamp, narrow: bool) -> Row<7> {
     let claim = &status.claim;
     let since = claim.released_at.unwrap_or(claim.claimed_at);
     let seen = status.last_seen.map_or_else(|| "-".to_owned(), |seen| words::ago(seen, now));
-    let colour = match status.state {
-        ClaimState::Active => Some(AnsiColor::Green),
-        ClaimState::Stale | ClaimState::Expired => Some(AnsiColor::Yellow),
-        _ => None,
-    };
     let cells = [
         claim.task_id.to_string(),
         status.state.as_str().to_owned(),
@@ -153,7 +218,7 @@ fn row(status: &ClaimStatus, now: Timestamp, narrow: bool) -> Row<7> {
         claim.branch.clone(),
         claim.notes.clone().unwrap_or_default(),
     ];
-    Row::new(colour, cells)
+    Row::new(colour(status.state), cells)
 }
 
 /// The row of a claim that cannot be read: why it cannot is said on stderr.

@@ -1,6 +1,6 @@
 //! What a report says, as facts.
 
-use crate::bus::{ClaimState, ComparedWith, Held, PeerState, Pushed, QueueState, Seen};
+use crate::bus::{ClaimState, ComparedWith, Held, PeerState, QueueState, Seen};
 use crate::git::Landed;
 use crate::record::{AgentId, Claim, Event, PlanId, Progress, Tally, TaskId, Timestamp};
 use crate::store::Evidence;
@@ -169,18 +169,6 @@ impl TaskFacts {
             (false, Some(_), _) if self.state.is_live() => "landed, still claimed",
             (false, Some(_), _) => "landed",
             (false, None, Some(_)) => "at work",
-        }
-    }
-
-    /// Whether a remote has the work, in words.
-    #[must_use]
-    pub fn pushed(&self) -> String {
-        match self.seen.as_ref().map(|seen| (&seen.pushed, seen.head)) {
-            None | Some((_, None)) => "-".to_owned(),
-            Some((Pushed::NoRemote, _)) => "no remote".to_owned(),
-            Some((Pushed::No, _)) => "no".to_owned(),
-            Some((Pushed::Otherwise(name, commit), _)) => format!("{name} is at {}", commit.to_hex_with_len(7)),
-            Some((Pushed::Yes(name), _)) => format!("yes, {name}"),
         }
     }
 }

@@ -4,21 +4,18 @@ use serde_json::{Map, Value};
 
 use super::facts::{AgentFacts, Need, PlanFacts, Report, TaskFacts, TaskState};
 use super::lane::{Share, Spread};
+use crate::bus::{ComparedWith, Seen};
 use crate::git::Landed;
 
 /// The facts of a report as one JSON object.
 #[must_use]
 pub fn json(report: &Report) -> Map<String, Value> {
     let counts = TaskState::ALL.map(|state| (state.as_str(), Value::from(report.count(state))));
-    let compared = report.compared_with.as_ref();
     fields([
         ("generated_at", text(&report.now)),
         ("since", or_null(report.since.as_ref())),
         ("manager", or_null(report.manager.as_ref())),
-        (
-            "compared_with",
-            compared.map_or(Value::Null, |with| object([("branch", text(&with.name)), ("commit", text(&with.commit))])),
-        ),
+        ("compared_with", compared_with(report.compared_with.as_ref())),
         ("counts", object(counts)),
         ("needs", report.needs.iter().map(need).collect()),
         ("tasks", report.tasks.iter().map(task).collect()),
@@ -27,6 +24,12 @@ pub fn json(report: &Report) -> Map<String, Value> {
         ("lane", lane(report)),
         ("held", held(report)),
     ])
+}
+
+/// What branches were compared with, as JSON.
+#[must_use]
+pub fn compared_with(with: Option<&ComparedWith>) -> Value {
+    with.map_or(Value::Null, |with| object([("branch", text(&with.name)), ("commit", text(&with.commit))]))
 }
 
 fn need(need: &Need) -> Value {
@@ -53,14 +56,15 @@ fn task(task: &TaskFacts) -> Value {
         ("plan", task.plan.as_ref().map_or(Value::Null, plan)),
         ("last_word", task.last_word.as_ref().map_or(Value::Null, |event| Value::Object(event.to_object()))),
         ("said", claim.map_or(Value::Null, |claim| text(&claim.status))),
-        ("seen", seen(task)),
+        ("seen", task.seen.as_ref().map_or(Value::Null, seen)),
         ("verdict", Value::from(task.verdict())),
     ])
 }
 
-fn seen(task: &TaskFacts) -> Value {
-    let Some(seen) = &task.seen else { return Value::Null };
-    let (landed, squash) = match task.landed() {
+/// What git shows of a claim's branch, as JSON.
+#[must_use]
+pub fn seen(seen: &Seen) -> Value {
+    let (landed, squash) = match seen.landed() {
         None => (Value::Null, None),
         Some(Landed::Merged) => (Value::from("merged"), None),
         Some(Landed::Squashed(commit)) => (Value::from("squashed"), Some(commit)),
@@ -69,7 +73,7 @@ fn seen(task: &TaskFacts) -> Value {
         ("branch", or_null(seen.branch.as_ref())),
         ("head", or_null(seen.head.as_ref())),
         ("ahead", seen.landing.map_or(Value::Null, |landing| Value::from(landing.ahead.commits))),
-        ("pushed", text(&task.pushed())),
+        ("pushed", text(&seen.pushed_words())),
         ("landed", landed),
         ("landed_in", or_null(squash.as_ref())),
         ("no_commit", Value::from(seen.is_empty)),

@@ -9,7 +9,7 @@ use super::lane::{Share, Spread};
 use super::mermaid::{flow, gantt};
 use super::tables::table;
 use crate::bus::Seen;
-use crate::git::{Landed, MAX_AHEAD, ObjectId};
+use crate::git::ObjectId;
 use crate::record::{Span, Timestamp};
 use crate::store::Evidence;
 
@@ -148,13 +148,6 @@ fn said_and_seen(report: &Report, shown: &[&TaskFacts]) -> String {
 }
 
 fn seen_row(task: &TaskFacts, seen: &Seen) -> [String; 8] {
-    let ahead = seen.landing.map(|landing| landing.ahead.commits);
-    let landed = match (task.landed(), seen.head) {
-        (Some(Landed::Merged), _) => "merged".to_owned(),
-        (Some(Landed::Squashed(commit)), _) => format!("squashed in {}", short(commit)),
-        (None, Some(_)) => "no".to_owned(),
-        (None, None) => dash(),
-    };
     let branch = match (seen.branch, seen.head) {
         (Some(commit), Some(head)) if commit == head => short(commit),
         (Some(commit), Some(head)) => format!("{}, ended at {}", short(commit), short(head)),
@@ -165,13 +158,9 @@ fn seen_row(task: &TaskFacts, seen: &Seen) -> [String; 8] {
         format!("**{}**", text(task.task.as_str())),
         task.claim.as_ref().map_or_else(dash, |claim| claim.status.to_string()),
         branch,
-        match ahead {
-            Some(MAX_AHEAD) => format!("{MAX_AHEAD} or more"),
-            Some(commits) => commits.to_string(),
-            None => dash(),
-        },
-        text(&task.pushed()),
-        landed,
+        seen.ahead(),
+        text(&seen.pushed_words()),
+        seen.landed_words(),
         receipts(task),
         task.verdict().to_owned(),
     ]

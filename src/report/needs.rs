@@ -28,7 +28,8 @@ fn conflicts(survey: &Survey, needs: &mut Vec<Need>) {
     for (task, error) in &survey.status.unreadable {
         needs.push(Need { kind: NeedKind::Conflict, task: Some(task.clone()), what: error.to_string(), next: doctor() });
     }
-    let others = survey.status.damaged.iter().chain(&survey.status.config_fault).chain(&survey.plans.faults);
+    let assignments = survey.status.bad_assignments.iter().map(|(_, error)| error);
+    let others = survey.status.damaged.iter().chain(assignments).chain(&survey.status.config_fault).chain(&survey.plans.faults);
     needs.extend(others.map(|error| need(NeedKind::Conflict, None, error.to_string(), doctor())));
 }
 

@@ -25,6 +25,7 @@ mod hooks_run;
 mod inbox;
 mod init;
 mod liveness;
+mod landed;
 mod log;
 mod message;
 mod mutations;
