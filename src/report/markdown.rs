@@ -9,7 +9,7 @@ use super::lane::{Share, Spread};
 use super::mermaid::{flow, gantt};
 use super::tables::table;
 use crate::bus::Seen;
-use crate::git::ObjectId;
+use crate::git::{Landed, ObjectId};
 use crate::record::{Span, Timestamp};
 use crate::store::Evidence;
 
@@ -36,8 +36,8 @@ fn head(report: &Report) -> String {
     let mut head = format!("# Manager report, {}\n\n{}\n\n", report.now, summary(report));
     let whose = report.manager.as_ref().map_or_else(String::new, |manager| format!(" for {}", text(manager.as_str())));
     let since = match report.since {
-        Some(since) => format!("Work counts since {since}, {} ago.", Span::new(report.now.since(since))),
-        None => "All work counts.".to_owned(),
+        Some(since) => format!("It covers the work since {since}, {} ago.", Span::new(report.now.since(since))),
+        None => "It covers all work.".to_owned(),
     };
     let compared = report.compared_with.as_ref().map_or_else(
         || "There is no default branch to compare with.".to_owned(),
@@ -160,7 +160,10 @@ fn seen_row(task: &TaskFacts, seen: &Seen) -> [String; 8] {
         branch,
         seen.ahead(),
         text(&seen.pushed_words()),
-        seen.landed_words(),
+        match task.landed() {
+            Some(Landed::Squashed(commit)) => format!("squashed in {}", short(commit)),
+            _ => seen.landed_words(),
+        },
         receipts(task),
         task.verdict().to_owned(),
     ]

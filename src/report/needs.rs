@@ -59,8 +59,8 @@ fn of_claim(task: &TaskFacts, now: Timestamp, needs: &mut Vec<Need>) {
         }
         "not landed" => {
             let ahead = task.seen.as_ref().and_then(|seen| seen.landing).map_or(0, |landing| landing.ahead.commits);
-            let commits = if ahead == 1 { "commit" } else { "commits" };
-            let what = format!("{owner} is done, and {branch} has {ahead} {commits} that are not merged");
+            let commits = if ahead == 1 { "commit that is" } else { "commits that are" };
+            let what = format!("{owner} is done, and {branch} has {ahead} {commits} not merged");
             needs.push(need(NeedKind::Unmerged, Some(task), what, None));
         }
         "no branch" | "no commit yet" if task.state.is_done() => {

@@ -1,4 +1,4 @@
-//! Every form of a report, byte for byte, over a bus full of hostile text. `BUS_UPDATE_SNAPSHOTS=1` rewrites what is expected.
+//! Every form of a report, byte for byte, over a bus full of hostile text.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,8 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::harness::{Ran, Repo};
-
-const SNAPSHOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/validate/formats");
+use crate::snapshot::assert_snapshot;
 
 /// What would do harm where it is shown as it is: on a terminal, in a workflow's log, on a web page.
 const HOSTILE: &str = r"\u001b[2J%0A\n::set-output name=a::b\r<script>alert(1)</script>\u202e`|@all`\u0007";
@@ -44,31 +43,9 @@ fn report(form: &str) -> Ran {
     ran
 }
 
-/// Compares with the snapshot `name`, or rewrites it where that is asked for.
-fn assert_snapshot(name: &str, text: &str) {
-    let path = format!("{SNAPSHOTS}/{name}");
-    if std::env::var_os("BUS_UPDATE_SNAPSHOTS").is_some_and(|value| value == "1") {
-        fs::create_dir_all(SNAPSHOTS).unwrap();
-        fs::write(&path, text).unwrap();
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert!(expected == text, "{name} is not as it was (BUS_UPDATE_SNAPSHOTS=1 takes it as it is):\n{}", diff(&expected, text));
-}
-
-/// The lines that differ, between those that both texts begin and end with.
-fn diff(before: &str, now: &str) -> String {
-    let (before, now): (Vec<&str>, Vec<&str>) = (before.lines().collect(), now.lines().collect());
-    let same = |(one, other): &(&&str, &&str)| one == other;
-    let begin = before.iter().zip(&now).take_while(same).count();
-    let end = before[begin..].iter().rev().zip(now[begin..].iter().rev()).take_while(same).count();
-    let lines = |sign: char, lines: &[&str]| lines.iter().map(|line| format!("{sign} {line}\n")).collect::<String>();
-    let (gone, new) = (lines('-', &before[begin..before.len() - end]), lines('+', &now[begin..now.len() - end]));
-    format!("line {}:\n{gone}{new}", begin + 1)
-}
-
 #[test]
 fn a_report_in_text_is_a_line_a_finding_and_harmless_on_a_terminal() {
-    assert_snapshot("report.txt", &report("text").stdout);
+    assert_snapshot("validate/formats/report.txt", &report("text").stdout);
 }
 
 #[test]
@@ -81,14 +58,14 @@ fn colour_changes_nothing_but_the_colour() {
 #[test]
 fn a_report_in_json_is_one_document() {
     let ran = report("json");
-    assert_snapshot("report.json", &ran.stdout);
+    assert_snapshot("validate/formats/report.json", &ran.stdout);
     assert_eq!(hostile().bus(&["validate", "--json"]).exits(1).stdout, ran.stdout);
 }
 
 #[test]
 fn a_report_for_github_is_one_command_a_finding_and_no_text_makes_another() {
     let ran = report("github");
-    assert_snapshot("report.github.txt", &ran.stdout);
+    assert_snapshot("validate/formats/report.github.txt", &ran.stdout);
     let findings = report("json").json()["findings"].as_array().unwrap().len();
     assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("::")).count(), findings);
     assert_eq!(ran.stdout.lines().count(), findings + 1);
@@ -101,7 +78,7 @@ fn a_report_for_github_is_one_command_a_finding_and_no_text_makes_another() {
 fn a_report_in_sarif_has_what_the_standard_requires() {
     let ran = report("sarif");
     let version = format!("\"semanticVersion\": \"{}\"", env!("CARGO_PKG_VERSION"));
-    assert_snapshot("report.sarif", &ran.stdout.replace(&version, "\"semanticVersion\": \"0.0.0\""));
+    assert_snapshot("validate/formats/report.sarif", &ran.stdout.replace(&version, "\"semanticVersion\": \"0.0.0\""));
     let log = ran.json();
     assert_eq!(log["version"], "2.1.0");
     let [run] = log["runs"].as_array().unwrap().as_slice() else { panic!("one run") };
@@ -141,7 +118,7 @@ fn the_rules_are_listed_and_explained_in_text_and_in_json() {
         (&["--explain", "append-only", "--json"], "explain.json"),
     ] {
         let said = repo.bus(&[&["validate"], arguments].concat()).ok();
-        assert_snapshot(name, &said.stdout);
+        assert_snapshot(&format!("validate/formats/{name}"), &said.stdout);
         assert_eq!(said.stderr, "", "{name}");
     }
     for option in ["--list-rules", "--explain=append-only"] {
@@ -171,7 +148,7 @@ fn what_cannot_be_judged_is_said_in_the_form_that_was_asked_for() {
     note(&with, &["--rule", "nothing"]);
     note(&with, &["--rule", "nothing", "--json"]);
     note(&with, &["--json", "--format", "sarif"]);
-    assert_snapshot("failures.txt", &said);
+    assert_snapshot("validate/formats/failures.txt", &said);
 }
 
 #[cfg(target_os = "linux")]

@@ -10,6 +10,7 @@ mod claims;
 #[cfg(unix)]
 mod corpus;
 mod crash;
+mod day;
 mod dice;
 mod doctor;
 mod durable;
@@ -24,8 +25,8 @@ mod hooks;
 mod hooks_run;
 mod inbox;
 mod init;
-mod liveness;
 mod landed;
+mod liveness;
 mod log;
 mod message;
 mod mutations;
@@ -38,6 +39,7 @@ mod rewritings;
 mod safety;
 mod scene;
 mod session;
+mod snapshot;
 mod sound_bus;
 mod status;
 #[cfg(unix)]
