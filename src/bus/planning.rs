@@ -1,6 +1,8 @@
 //! Making and changing plans. A plan that is changed is this worktree's; where only another worktree has it, its words are
 //! taken from there.
 
+use std::collections::HashSet;
+
 use super::receipts::NamedReceipt;
 use super::{Bus, Changed, Error, FoundPlan, PlanFault};
 use crate::record::json::{MAX_RECORD, Object};
@@ -177,7 +179,7 @@ impl Bus {
 
     /// Writes a plan in this worktree. It is checked first: no command brings about what the validator would tell of.
     fn write_plan(&self, _lock: &Lock, before: Option<&FoundPlan>, plan: PlanRecord) -> Result<FoundPlan, Error> {
-        let known = before.map(|before| before.plan.flaws()).unwrap_or_default();
+        let known: HashSet<PlanFlaw> = before.into_iter().flat_map(|before| before.plan.flaws()).collect();
         if let Some(flaw) = plan.flaws().into_iter().find(|flaw| !known.contains(flaw)) {
             return Err(refuse(&plan, &flaw));
         }
