@@ -69,13 +69,27 @@ fn plan(id: &str, status: &str, second: &str) -> String {
     format!(
         r#"{{
   "actor": "codex-1",
+  "checkpoint": {{
+    "description": "it works",
+    "owner": "lead",
+    "status": "pending"
+  }},
   "created": "2026-03-01T10:00:00Z",
+  "links": [
+    {{
+      "ref": "_bus/claims/QUEUE-001.json",
+      "type": "bus"
+    }}
+  ],
   "plan_id": "{id}",
   "receipts": [],
   "status": "{status}",
   "steps": [
     {{
       "id": "S1",
+      "receipt_hashes": {{
+        "_report/agent/codex-1/tests.log": "dc51b8c96c2d745df3bd5590d990230a482fd247123599548e0632fdbf97fc22"
+      }},
       "receipts": ["_report/agent/codex-1/tests.log"],
       "status": "done",
       "title": "first"
@@ -87,7 +101,8 @@ fn plan(id: &str, status: &str, second: &str) -> String {
       "title": "second"
     }}
   ],
-  "summary": "a plan"
+  "summary": "a plan",
+  "version": 1
 }}
 "#
     )
