@@ -466,3 +466,24 @@ fn steps_that_are_changed_at_once_are_all_changed() {
     let seen = record["steps"].as_array().unwrap().iter().filter(|step| step["notes"] == "seen" && step["status"] == "blocked");
     assert_eq!(seen.count(), 12);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_exit_9_and_the_same_command_works_once_there_is_room() {
+    let repo = planned();
+    let note = "n".repeat(4000);
+    let commands: [&[&str]; 3] = [
+        &["plan", "new", "big", "--summary", &note, "--step", "S1:t"],
+        &["plan", "step", "work", "S1", "--note", &note],
+        &["receipt", "add", "big.log", "--plan", "work", "--step", "S1"],
+    ];
+    repo.write("big.log", &note);
+    for command in commands {
+        let before = repo.state();
+        let script = [&["-c", "ulimit -f 4; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_bus")], command].concat();
+        let ran = repo.other("sh", &script).env("BUS_AGENT", "a").exits(9);
+        assert!(ran.stderr.contains("hint: make room"), "{}", ran.transcript);
+        assert_eq!(repo.state(), before, "{command:?}");
+        repo.by("a", command).ok();
+    }
+}
