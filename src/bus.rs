@@ -22,6 +22,7 @@ mod loss;
 mod messaging;
 mod open;
 mod plan_fault;
+mod plan_rules;
 mod planning;
 mod plans;
 mod receipts;

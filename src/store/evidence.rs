@@ -76,8 +76,7 @@ impl Sums {
 }
 
 /// The file below `root` that a receipt names; none where its path leads out.
-#[must_use]
-pub fn receipt_place(root: &Path, receipt: &str) -> Option<Place> {
+fn receipt_place(root: &Path, receipt: &str) -> Option<Place> {
     let mut parts = Vec::new();
     for part in Path::new(receipt).components() {
         match part {

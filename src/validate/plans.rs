@@ -34,26 +34,15 @@ impl<'a> Proof<'a> {
         std::iter::once(own).chain(steps)
     }
 
+    /// Where `field` of it stands.
+    fn place(&self, places: &Places<'_>, field: &str) -> Place {
+        places.locate(&at(self.step.map(|(number, _)| number), field)).into()
+    }
+
     /// What it is called, and why a receipt of it must be there.
     fn describe(&self) -> String {
         let what = self.step.map_or_else(|| "the plan".to_owned(), |(_, id)| format!("the step `{id}`"));
         if self.is_done { format!("{what} is done, and") } else { format!("{what} notes the SHA-256, and") }
-    }
-}
-
-/// Where a plan, or a step of it, has its receipts and their sums: looked for once, when it is needed.
-struct Spots<R, H> {
-    receipts: R,
-    hashes: H,
-}
-
-impl Spots<(), ()> {
-    fn of<'a>(
-        places: &'a Places<'a>,
-        proof: &'a Proof<'a>,
-    ) -> Spots<LazyCell<Place, impl FnOnce() -> Place + 'a>, LazyCell<Place, impl FnOnce() -> Place + 'a>> {
-        let find = |field| LazyCell::new(move || Place::from(places.locate(&at(proof.step.map(|(number, _)| number), field))));
-        Spots { receipts: find("receipts"), hashes: find("receipt_hashes") }
     }
 }
 
@@ -108,21 +97,22 @@ fn check_proof(
     places: &Places<'_>,
     proof: &Proof<'_>,
 ) -> Result<(), StoreError> {
-    let spots = Spots::of(places, proof);
+    let listed_at = LazyCell::new(|| proof.place(places, "receipts"));
+    let noted_at = LazyCell::new(|| proof.place(places, "receipt_hashes"));
     for (receipt, evidence) in Evidence::of_all(&around.root, proof.receipts, &around.sums) {
         let is_wanted = proof.is_done || proof.receipts.hashes.contains_key(receipt);
         match evidence? {
             Evidence::Gone if is_wanted => {
                 let words = || format!("{} its receipt `{receipt}` is no file of this repository", proof.describe());
-                findings.add(Rule::MissingReceipt, path, Some(*spots.receipts), words);
+                findings.add(Rule::MissingReceipt, path, Some(*listed_at), words);
             }
-            Evidence::Changed { .. } => add_changed(findings, path, *spots.hashes, receipt),
+            Evidence::Changed { .. } => add_changed(findings, path, *noted_at, receipt),
             Evidence::There | Evidence::Gone => {}
         }
     }
     for unlisted in proof.receipts.unlisted() {
         let words = || format!("`{unlisted}` has a SHA-256 here, and is not among the receipts");
-        findings.add(Rule::UnlistedReceipt, path, Some(*spots.hashes), words);
+        findings.add(Rule::UnlistedReceipt, path, Some(*noted_at), words);
     }
     Ok(())
 }
@@ -184,7 +174,8 @@ impl<'a> Before<'a> {
         let Ok(plan) = PlanRecord::parse(bytes) else { return Ok(()) };
         let places = Places::of(bytes);
         for proof in Proof::all(&plan) {
-            let spots = Spots::of(&places, &proof);
+            let listed_at = LazyCell::new(|| proof.place(&places, "receipts"));
+            let noted_at = LazyCell::new(|| proof.place(&places, "receipt_hashes"));
             for receipt in &proof.receipts.paths {
                 let noted = proof.receipts.hashes.get(receipt);
                 let evidence = match noted {
@@ -194,10 +185,10 @@ impl<'a> Before<'a> {
                 };
                 match evidence {
                     Evidence::There => {}
-                    Evidence::Changed { .. } => add_changed(findings, path, *spots.hashes, receipt),
+                    Evidence::Changed { .. } => add_changed(findings, path, *noted_at, receipt),
                     Evidence::Gone => {
                         let words = || format!("{} its receipt `{receipt}` is gone", proof.describe());
-                        findings.add(Rule::MissingReceipt, path, Some(*spots.receipts), words);
+                        findings.add(Rule::MissingReceipt, path, Some(*listed_at), words);
                     }
                 }
             }

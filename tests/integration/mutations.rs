@@ -426,7 +426,7 @@ fn lost_receipt(scene: &mut Scene<'_>) {
 
 fn changed_receipt(scene: &mut Scene<'_>) {
     let text = *scene.dice.pick(&["", "ok", "ok\n\n", "OK\n", "ok\r\n", "better\n"]);
-    scene.write(TESTS, text.to_owned());
+    scene.write(TESTS, text);
     scene.meant = scene.paths("_plans/", "");
 }
 
