@@ -27,6 +27,7 @@ mod open_sessions;
 mod overview;
 mod peers;
 mod plan_fault;
+mod plan_rules;
 mod planning;
 mod plans;
 mod queue;

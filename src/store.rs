@@ -30,7 +30,7 @@ pub use clock::Clock;
 pub use crash::crash_point;
 pub use cursor::Cursor;
 pub use error::{Error, Verb};
-pub use evidence::{Evidence, receipt_place, sha256, sha256_of};
+pub use evidence::{Evidence, Sums, sha256, sha256_of};
 pub use follow::{Bad, Follow, Fresh, raise_file_limit};
 pub use hints::{Hint, Hints, Stopper};
 pub use journal::{Journal, JournalFiles};

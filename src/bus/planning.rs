@@ -1,6 +1,9 @@
 //! Making and changing plans. A plan that is changed is this worktree's; where only another worktree has it, its words are
 //! taken from there.
 
+use std::collections::HashSet;
+
+use super::plan_rules::{add_note, advance, asks_for};
 use super::receipts::NamedReceipt;
 use super::{Bus, Changed, Error, FoundPlan, PlanFault};
 use crate::record::json::{MAX_RECORD, Object};
@@ -177,7 +180,7 @@ impl Bus {
 
     /// Writes a plan in this worktree. It is checked first: no command brings about what the validator would tell of.
     fn write_plan(&self, _lock: &Lock, before: Option<&FoundPlan>, plan: PlanRecord) -> Result<FoundPlan, Error> {
-        let known = before.map(|before| before.plan.flaws()).unwrap_or_default();
+        let known: HashSet<PlanFlaw> = before.into_iter().flat_map(|before| before.plan.flaws()).collect();
         if let Some(flaw) = plan.flaws().into_iter().find(|flaw| !known.contains(flaw)) {
             return Err(refuse(&plan, &flaw));
         }
@@ -244,70 +247,13 @@ fn checkpoint(description: Option<&str>, owner: &AgentId) -> Checkpoint {
     }
 }
 
-/// Whether `known` is what came of asking for `wanted`, however far it has come since.
-fn asks_for(wanted: &PlanRecord, known: &PlanRecord) -> bool {
-    let steps = |plan: &PlanRecord| plan.steps.iter().map(|step| (step.id.clone(), step.title.clone())).collect::<Vec<_>>();
-    let end = |plan: &PlanRecord| plan.checkpoint.as_ref().map(|end| (end.description.clone(), end.owner.clone()));
-    wanted.summary == known.summary
-        && wanted.actor == known.actor
-        && steps(wanted) == steps(known)
-        && end(wanted) == end(known)
-        && wanted.tasks().eq(known.tasks())
-}
-
-/// The place of the step that is called `asked`: so spelled, else but for letter case.
+/// The place of the step that is called `asked`.
 fn find_step(plan: &PlanRecord, asked: &str) -> Result<usize, PlanFault> {
-    let exact = plan.steps.iter().position(|step| step.id == asked);
-    let found = exact.or_else(|| plan.steps.iter().position(|step| step.id.eq_ignore_ascii_case(asked)));
-    found.ok_or_else(|| PlanFault::NoStep {
+    plan.step_called(asked).ok_or_else(|| PlanFault::NoStep {
         plan: plan.plan_id.clone(),
         asked: asked.to_owned(),
         steps: plan.steps.iter().map(|step| step.id.clone()).collect(),
     })
-}
-
-/// Adds a line to notes, and loses none. The same one again is not added.
-fn add_note(notes: &mut Option<String>, note: &str) {
-    match notes {
-        Some(notes) if notes == note || notes.ends_with(&format!("\n{note}")) => {}
-        Some(notes) => {
-            notes.push('\n');
-            notes.push_str(note);
-        }
-        None => *notes = Some(note.to_owned()),
-    }
-}
-
-/// Brings a step to `wanted`; the plan follows.
-fn advance(plan: &mut PlanRecord, number: usize, wanted: Progress) -> Result<(), PlanFault> {
-    let step = &plan.steps[number];
-    if step.status == wanted {
-        return Ok(());
-    }
-    if step.status == Progress::Done || (plan.status == Progress::Done && wanted != Progress::Done) {
-        let step = Some(step.id.clone()).filter(|_| step.status == Progress::Done);
-        return Err(PlanFault::Final { plan: plan.plan_id.clone(), step, wanted });
-    }
-    let other = plan.current().filter(|_| wanted == Progress::InProgress);
-    if let Some(other) = other {
-        return Err(PlanFault::InProgress { plan: plan.plan_id.clone(), current: other.id.clone(), step: step.id.clone() });
-    }
-    plan.steps[number].status = wanted;
-    if plan.status != Progress::Done {
-        plan.status = follow(&plan.steps);
-    }
-    Ok(())
-}
-
-/// What a plan is whose steps are these. That it is done is somebody's word, not its steps'.
-fn follow(steps: &[Step]) -> Progress {
-    let any = |status: Progress| steps.iter().any(|step| step.status == status);
-    match () {
-        () if any(Progress::InProgress) => Progress::InProgress,
-        () if any(Progress::Blocked) => Progress::Blocked,
-        () if any(Progress::Done) => Progress::InProgress,
-        () => Progress::Queued,
-    }
 }
 
 /// The error for a flaw that a change would bring about.

@@ -42,7 +42,7 @@ impl Bus {
         let mut plans = Plans::default();
         let mut furthest: BTreeMap<PlanId, FoundPlan> = BTreeMap::new();
         for (index, layout) in self.layouts().enumerate() {
-            for plan in plan_ids(layout, |_| true) {
+            for plan in plan_ids(layout) {
                 let found = match self.plan_in(layout, &plan) {
                     Ok(Some((place, plan))) => FoundPlan { plan, place, here: index == 0 },
                     Ok(None) => continue,
@@ -77,7 +77,7 @@ impl Bus {
     ///
     /// [`PlanFault::NoPlan`], [`PlanFault::Ambiguous`].
     pub fn plan_called(&self, asked: &str) -> Result<PlanId, Error> {
-        one_of(asked, self.layouts().flat_map(|layout| plan_ids(layout, |_| true)))
+        one_of(asked, self.layouts().flat_map(plan_ids))
     }
 
     /// As [`Bus::plan_called`], in this worktree alone.
@@ -86,13 +86,13 @@ impl Bus {
     ///
     /// [`PlanFault::NoPlan`], [`PlanFault::Ambiguous`].
     pub fn plan_called_here(&self, asked: &str) -> Result<PlanId, Error> {
-        one_of(asked, plan_ids(&self.layout, |_| true))
+        one_of(asked, plan_ids(&self.layout).into_iter())
     }
 
     /// The ids of all plans of the clone.
     #[must_use]
     pub fn known_plans(&self) -> BTreeSet<PlanId> {
-        self.layouts().flat_map(|layout| plan_ids(layout, |_| true)).collect()
+        self.layouts().flat_map(plan_ids).collect()
     }
 
     /// The copy of the plan `plan` that has come furthest. One that cannot be read hides no other.
@@ -122,7 +122,7 @@ impl Bus {
 
     /// The plan in a worktree that is called `plan` in whatever letter case.
     fn spelled_plan_in(&self, layout: &Layout, plan: &PlanId) -> Result<Option<(Place, PlanRecord)>, Error> {
-        let spelled = plan_ids(layout, |name| name.eq_ignore_ascii_case(plan.as_str())).min_by_key(PlanId::to_string);
+        let spelled = plan_ids(layout).into_iter().filter(|known| known == plan).min_by_key(PlanId::to_string);
         spelled.map_or(Ok(None), |spelled| self.plan_in(layout, &spelled))
     }
 
@@ -131,19 +131,34 @@ impl Bus {
     /// A claim must cost the same however many plans there are. So plans are chosen by their names alone, those with the task's id
     /// in them first, then the newest, and only a few are looked into.
     pub(super) fn plan_of(&self, task: &TaskId) -> Option<PlanId> {
-        let mut candidates: BTreeMap<PlanId, &Layout> = BTreeMap::new();
+        let mut chosen: Vec<((bool, bool), String, &Layout)> = Vec::with_capacity(LOOKED_INTO + 1);
         for layout in self.layouts() {
-            for plan in plan_ids(layout, |_| true) {
-                candidates.entry(plan).or_insert(layout);
-            }
+            for_each_name(layout, |name| {
+                // A name without a date says nothing of its age.
+                let is_dated = name.starts_with(|first: char| first.is_ascii_digit());
+                let key = ((has_in_it(name.as_bytes(), task.as_str()), is_dated), name);
+                let place = chosen.partition_point(|(sort, known, _)| (*sort, known.as_str()) > key);
+                let is_known = chosen.get(place).is_some_and(|(_, known, _)| known == name);
+                if place < LOOKED_INTO && !is_known {
+                    chosen.insert(place, (key.0, name.to_owned(), layout));
+                    chosen.truncate(LOOKED_INTO);
+                }
+            });
         }
-        let name = task.as_str().to_ascii_lowercase();
-        let mut candidates: Vec<_> = candidates.into_iter().rev().collect();
-        candidates.sort_by_key(|(plan, _)| !plan.as_str().to_ascii_lowercase().contains(&name));
-        let looked_into = candidates.into_iter().take(LOOKED_INTO);
-        let plans = looked_into.filter_map(|(plan, layout)| Some(self.plan_in(layout, &plan).ok()??.1));
-        let linked = plans.filter(|plan| plan.status != Progress::Done && plan.tasks().any(|linked| linked == *task));
+        let linked = chosen.into_iter().filter_map(|(_, name, layout)| self.linked_plan(layout, &PlanId::new(name).ok()?, task));
         linked.max_by(|one, other| (one.created, &one.plan_id).cmp(&(other.created, &other.plan_id))).map(|plan| plan.plan_id)
+    }
+
+    /// The plan `plan` of a worktree, where it is linked to the claim of `task` and not done.
+    fn linked_plan(&self, layout: &Layout, plan: &PlanId, task: &TaskId) -> Option<PlanRecord> {
+        let bytes = layout.plan(plan).read(MAX_RECORD).ok()??;
+        // Most plans are another task's: their text tells sooner than their records.
+        if !has_in_it(&bytes, task.as_str()) {
+            return None;
+        }
+        let found = PlanRecord::parse(&bytes).ok()?;
+        let is_it = found.plan_id == *plan && found.status != Progress::Done && found.tasks().any(|linked| linked == *task);
+        is_it.then_some(found)
     }
 
     /// The plan `plan` of a worktree, where it has it.
@@ -187,13 +202,29 @@ fn one_of(asked: &str, plans: impl Iterator<Item = PlanId>) -> Result<PlanId, Er
     }
 }
 
-/// The ids of the plans that have a file in a worktree, of those whose names are wanted.
-fn plan_ids(layout: &Layout, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = PlanId> {
-    let entries = std::fs::read_dir(layout.plans()).into_iter().flatten().flatten();
-    entries.filter_map(move |entry| {
-        let name = entry.file_name();
-        PlanId::new(name.to_str()?.strip_suffix(END).filter(|id| wanted(id))?).ok()
-    })
+/// The ids of the plans that have a file in a worktree.
+fn plan_ids(layout: &Layout) -> Vec<PlanId> {
+    let mut ids = Vec::new();
+    for_each_name(layout, |name| ids.extend(PlanId::new(name)));
+    ids
+}
+
+/// Calls `look` with the name of each plan's file in a worktree, without its end.
+fn for_each_name(layout: &Layout, mut look: impl FnMut(&str)) {
+    for entry in std::fs::read_dir(layout.plans()).into_iter().flatten().flatten() {
+        if let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(END)) {
+            look(name);
+        }
+    }
+}
+
+/// Whether `text` has `word` in it, in whatever letter case.
+fn has_in_it(text: &[u8], word: &str) -> bool {
+    let Some((first, _)) = word.as_bytes().split_first() else { return true };
+    let (small, large) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    let begins =
+        |start: &usize| text.get(*start..start + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+    memchr::memchr2_iter(small, large, text).any(|start| begins(&start))
 }
 
 /// How far a plan has come: what is done, what is begun, how much is written. Each of them only grows.

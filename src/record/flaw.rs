@@ -7,7 +7,7 @@ use super::plan::{Plan, Progress};
 use super::slug::is_dated;
 
 /// A flaw of a plan. Steps are named by their place, from 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PlanFlaw {
     /// The id does not begin with a date.
     Undated,

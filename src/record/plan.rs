@@ -178,6 +178,13 @@ impl Plan {
         self.steps.iter().find(|step| step.status == Progress::InProgress)
     }
 
+    /// The place of the step that is called `asked`: so spelled, else but for letter case.
+    #[must_use]
+    pub fn step_called(&self, asked: &str) -> Option<usize> {
+        let exact = self.steps.iter().position(|step| step.id == asked);
+        exact.or_else(|| self.steps.iter().position(|step| step.id.eq_ignore_ascii_case(asked)))
+    }
+
     /// The tasks whose claims it is linked to.
     pub fn tasks(&self) -> impl Iterator<Item = TaskId> {
         self.links.iter().filter_map(PlanLink::task)

@@ -1,6 +1,6 @@
 //! Receipts: the paths of what proves some work, and the SHA-256 of each as it was when it was named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -81,7 +81,8 @@ impl Receipts {
 
     /// The paths that have a sum and are not named.
     pub fn unlisted(&self) -> impl Iterator<Item = &str> {
-        self.hashes.keys().filter(|path| !self.paths.contains(path)).map(String::as_str)
+        let named: HashSet<&str> = self.paths.iter().map(String::as_str).collect();
+        self.hashes.keys().map(String::as_str).filter(move |path| !named.contains(path))
     }
 
     pub(super) fn read(fields: &mut Fields) -> Taken<Self> {

@@ -1,8 +1,10 @@
 //! Looks at the files that receipts name: whether they are there, and whether they are what they were.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256 as Hasher};
 
@@ -27,23 +29,23 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    /// Looks at the file that `receipt` names below `root`, which had the sum `noted`.
+    /// Looks at the file that `receipt` names below `root`, which had the sum `noted`; what was summed up once is not read again.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] where the file is there and cannot be read.
-    pub fn of(root: &Path, receipt: &str, noted: Option<&Sha256>) -> Result<Self, Error> {
+    pub fn of(root: &Path, receipt: &str, noted: Option<&Sha256>, sums: &Sums) -> Result<Self, Error> {
         let there = receipt_place(root, receipt).filter(|place| matches!(place.inspect(), Ok(Some(_))));
         let (Some(place), Some(noted)) = (&there, noted) else {
             return Ok(if there.is_some() { Self::There } else { Self::Gone });
         };
-        let now = sha256(place)?;
+        let now = sums.of(place)?;
         Ok(if now == *noted { Self::There } else { Self::Changed { now } })
     }
 
     /// Looks at all receipts of a step or of a plan, in their order.
-    pub fn of_all<'a>(root: &'a Path, receipts: &'a Receipts) -> impl Iterator<Item = (&'a str, Result<Self, Error>)> {
-        receipts.paths.iter().map(|path| (path.as_str(), Self::of(root, path, receipts.hashes.get(path))))
+    pub fn of_all<'a>(root: &Path, receipts: &'a Receipts, sums: &Sums) -> impl Iterator<Item = (&'a str, Result<Self, Error>)> {
+        receipts.paths.iter().map(|path| (path.as_str(), Self::of(root, path, receipts.hashes.get(path), sums)))
     }
 
     /// The word for it.
@@ -57,9 +59,24 @@ impl Evidence {
     }
 }
 
+/// The sums of files, each read once however often it is named: a few bytes of a plan name a large file again.
+#[derive(Debug, Default)]
+pub struct Sums(Mutex<HashMap<PathBuf, Sha256>>);
+
+impl Sums {
+    fn of(&self, place: &Place) -> Result<Sha256, Error> {
+        let path = place.path();
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&path) {
+            return Ok(*known);
+        }
+        let sum = sha256(place)?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path, sum);
+        Ok(sum)
+    }
+}
+
 /// The file below `root` that a receipt names; none where its path leads out.
-#[must_use]
-pub fn receipt_place(root: &Path, receipt: &str) -> Option<Place> {
+fn receipt_place(root: &Path, receipt: &str) -> Option<Place> {
     let mut parts = Vec::new();
     for part in Path::new(receipt).components() {
         match part {
@@ -68,7 +85,7 @@ pub fn receipt_place(root: &Path, receipt: &str) -> Option<Place> {
             _ => return None,
         }
     }
-    (!parts.is_empty()).then(|| Place::new(root, parts.iter().collect::<std::path::PathBuf>()))
+    (!parts.is_empty()).then(|| Place::new(root, parts.iter().collect::<PathBuf>()))
 }
 
 /// The SHA-256 of a file, which is read piece by piece.
@@ -107,7 +124,7 @@ mod tests {
         crate::store::replace(&Place::new(root, "logs/a"), &vec![b'x'; CHUNK + 1]).unwrap();
         let (right, wrong) = (sha256_of(&vec![b'x'; CHUNK + 1]), sha256_of(b""));
         assert_eq!(wrong.to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-        let look = |receipt: &str, noted: Option<&Sha256>| Evidence::of(root, receipt, noted).unwrap();
+        let look = |receipt: &str, noted: Option<&Sha256>| Evidence::of(root, receipt, noted, &Sums::default()).unwrap();
         assert_eq!(look("logs/a", None), Evidence::There);
         assert_eq!(look("./logs/a", Some(&right)), Evidence::There);
         assert_eq!(look("logs/a", Some(&wrong)), Evidence::Changed { now: right });

@@ -96,6 +96,11 @@ impl Base {
         Ok(Self { commits, beside, revision })
     }
 
+    /// What the commits have at the path of a receipt within the bus's folders.
+    pub(super) fn receipt_at_hand(&self, path: &str) -> impl Iterator<Item = TreeFile> {
+        self.commits.iter().filter_map(move |commit| commit.all.get(path)).filter(|file| file.is_regular).copied()
+    }
+
     /// What the commits have at the path of a receipt. Those outside of the bus's folders are looked up one by one.
     ///
     /// # Errors

@@ -7,10 +7,11 @@ use std::path::{Component, Path};
 use super::Error;
 use super::base::Base;
 use super::finding::{Findings, Place};
+use super::records::Surroundings;
 use super::rule::Rule;
 use crate::git::{History, Indexed};
 use crate::record::{PathStep, Places, PlanFlaw, PlanRecord, Progress, Receipts, Sha256};
-use crate::store::{Error as StoreError, Evidence, sha256_of};
+use crate::store::{Error as StoreError, Evidence, Sums, sha256_of};
 
 /// The receipts of a plan, or of one of its steps.
 struct Proof<'a> {
@@ -33,9 +34,9 @@ impl<'a> Proof<'a> {
         std::iter::once(own).chain(steps)
     }
 
-    /// Where `field` of it stands, and perhaps a key in that.
-    fn at<'b>(&self, field: &'b str, key: Option<&'b str>) -> Vec<PathStep<'b>> {
-        at(self.step.map(|(number, _)| number), field, key)
+    /// Where `field` of it stands.
+    fn place(&self, places: &Places<'_>, field: &str) -> Place {
+        places.locate(&at(self.step.map(|(number, _)| number), field)).into()
     }
 
     /// What it is called, and why a receipt of it must be there.
@@ -45,10 +46,10 @@ impl<'a> Proof<'a> {
     }
 }
 
-/// Where `field` of a step stands, or of the plan, and perhaps a key in that.
-fn at<'a>(step: Option<usize>, field: &'a str, key: Option<&'a str>) -> Vec<PathStep<'a>> {
+/// Where `field` of a step stands, or of the plan.
+fn at(step: Option<usize>, field: &str) -> Vec<PathStep<'_>> {
     let steps = step.map(|number| [PathStep::Key("steps"), PathStep::Item(number)]);
-    steps.into_iter().flatten().chain([PathStep::Key(field)]).chain(key.map(PathStep::Key)).collect()
+    steps.into_iter().flatten().chain([PathStep::Key(field)]).collect()
 }
 
 /// Checks what a plan's fields say together, and the files that its receipts name.
@@ -58,7 +59,7 @@ fn at<'a>(step: Option<usize>, field: &'a str, key: Option<&'a str>) -> Vec<Path
 /// [`StoreError::Io`] where a receipt is there and cannot be read.
 pub(super) fn check(
     findings: &mut Findings,
-    root: &Path,
+    around: &Surroundings,
     path: &str,
     places: &Places<'_>,
     plan: &PlanRecord,
@@ -67,56 +68,58 @@ pub(super) fn check(
         let id = |number: usize| plan.steps[number].id.as_str();
         let (rule, at, words) = match &flaw {
             PlanFlaw::Undated => {
-                (Rule::UndatedPlan, at(None, "plan_id", None), format!("`{}` is not of the form `YYYY-MM-DD-slug`", plan.plan_id))
+                (Rule::UndatedPlan, at(None, "plan_id"), format!("`{}` is not of the form `YYYY-MM-DD-slug`", plan.plan_id))
             }
             PlanFlaw::DuplicateStep(number) => {
-                (Rule::DuplicateStep, at(Some(*number), "id", None), format!("a second step is called `{}`", id(*number)))
+                (Rule::DuplicateStep, at(Some(*number), "id"), format!("a second step is called `{}`", id(*number)))
             }
             PlanFlaw::SecondInProgress(number) => {
                 let first = plan.current().map_or("", |first| &first.id);
                 let words = format!("the step `{}` is in progress, and so is `{first}`", id(*number));
-                (Rule::TwoStepsInProgress, at(Some(*number), "status", None), words)
+                (Rule::TwoStepsInProgress, at(Some(*number), "status"), words)
             }
             PlanFlaw::StepWithoutReceipt(number) => {
                 let words = format!("the step `{}` is done and names no receipt", id(*number));
-                (Rule::StepWithoutReceipt, at(Some(*number), "status", None), words)
+                (Rule::StepWithoutReceipt, at(Some(*number), "status"), words)
             }
-            PlanFlaw::UnlistedReceipt { step, path } => {
-                let words = format!("`{path}` has a SHA-256 here, and is not among the receipts");
-                (Rule::UnlistedReceipt, at(*step, "receipt_hashes", Some(path)), words)
-            }
+            // There may be many of them in one place, which is looked for once.
+            PlanFlaw::UnlistedReceipt { .. } => continue,
         };
         findings.add(rule, path, Some(places.locate(&at).into()), || words);
     }
-    Proof::all(plan).try_for_each(|proof| check_proof(findings, root, path, places, &proof))
+    Proof::all(plan).try_for_each(|proof| check_proof(findings, around, path, places, &proof))
 }
 
 fn check_proof(
     findings: &mut Findings,
-    root: &Path,
+    around: &Surroundings,
     path: &str,
     places: &Places<'_>,
     proof: &Proof<'_>,
 ) -> Result<(), StoreError> {
-    let place = LazyCell::new(|| Place::from(places.locate(&proof.at("receipts", None))));
-    for (receipt, evidence) in Evidence::of_all(root, proof.receipts) {
-        let is_noted = proof.receipts.hashes.contains_key(receipt);
+    let listed_at = LazyCell::new(|| proof.place(places, "receipts"));
+    let noted_at = LazyCell::new(|| proof.place(places, "receipt_hashes"));
+    for (receipt, evidence) in Evidence::of_all(&around.root, proof.receipts, &around.sums) {
+        let is_wanted = proof.is_done || proof.receipts.hashes.contains_key(receipt);
         match evidence? {
-            Evidence::Gone if proof.is_done || is_noted => {
+            Evidence::Gone if is_wanted => {
                 let words = || format!("{} its receipt `{receipt}` is no file of this repository", proof.describe());
-                findings.add(Rule::MissingReceipt, path, Some(*place), words);
+                findings.add(Rule::MissingReceipt, path, Some(*listed_at), words);
             }
-            Evidence::Changed { .. } => add_changed(findings, path, places, proof, receipt),
+            Evidence::Changed { .. } => add_changed(findings, path, *noted_at, receipt),
             Evidence::There | Evidence::Gone => {}
         }
+    }
+    for unlisted in proof.receipts.unlisted() {
+        let words = || format!("`{unlisted}` has a SHA-256 here, and is not among the receipts");
+        findings.add(Rule::UnlistedReceipt, path, Some(*noted_at), words);
     }
     Ok(())
 }
 
-fn add_changed(findings: &mut Findings, path: &str, places: &Places<'_>, proof: &Proof<'_>, receipt: &str) {
-    let place = places.locate(&proof.at("receipt_hashes", Some(receipt)));
+fn add_changed(findings: &mut Findings, path: &str, place: Place, receipt: &str) {
     let words = || format!("the receipt `{receipt}` is not what it was when it was named: its SHA-256 is another");
-    findings.add(Rule::ReceiptChanged, path, Some(place.into()), words);
+    findings.add(Rule::ReceiptChanged, path, Some(place), words);
 }
 
 /// Compares the plan at `path` with what the base had of it. Bytes that are no plan are told of elsewhere.
@@ -153,12 +156,13 @@ pub(super) struct Before<'a> {
     indexed: Indexed,
     /// Those below `_report/` that are not here any more.
     lost: HashSet<&'a str>,
+    sums: Sums,
 }
 
 impl<'a> Before<'a> {
     pub(super) fn new(root: &'a Path, history: &'a History, base: &'a Base) -> Self {
         let lost = base.commits.iter().flat_map(|commit| commit.lost_receipts(root)).collect();
-        Self { root, history, base, indexed: history.indexed(), lost }
+        Self { root, history, base, indexed: history.indexed(), lost, sums: Sums::default() }
     }
 
     /// Tells which receipts of the plan `bytes`, which is as the base has it, were lost or changed since.
@@ -170,7 +174,8 @@ impl<'a> Before<'a> {
         let Ok(plan) = PlanRecord::parse(bytes) else { return Ok(()) };
         let places = Places::of(bytes);
         for proof in Proof::all(&plan) {
-            let place = LazyCell::new(|| Place::from(places.locate(&proof.at("receipts", None))));
+            let listed_at = LazyCell::new(|| proof.place(&places, "receipts"));
+            let noted_at = LazyCell::new(|| proof.place(&places, "receipt_hashes"));
             for receipt in &proof.receipts.paths {
                 let noted = proof.receipts.hashes.get(receipt);
                 let evidence = match noted {
@@ -180,10 +185,10 @@ impl<'a> Before<'a> {
                 };
                 match evidence {
                     Evidence::There => {}
-                    Evidence::Changed { .. } => add_changed(findings, path, &places, &proof, receipt),
+                    Evidence::Changed { .. } => add_changed(findings, path, *noted_at, receipt),
                     Evidence::Gone => {
                         let words = || format!("{} its receipt `{receipt}` is gone", proof.describe());
-                        findings.add(Rule::MissingReceipt, path, Some(*place), words);
+                        findings.add(Rule::MissingReceipt, path, Some(*listed_at), words);
                     }
                 }
             }
@@ -194,17 +199,17 @@ impl<'a> Before<'a> {
     /// What became of a receipt since the base: what was gone or changed there already is nobody's doing here.
     fn look(&self, receipt: &str, noted: &Sha256) -> Result<Evidence, Error> {
         let plain = plain(receipt);
-        let known = self.base.receipt(self.history, &plain)?;
+        // What the index knows to be the base's need not be read.
         let indexed = self.indexed.blob_of(self.root, &plain);
-        if known.is_empty() || known.iter().any(|file| Some(file.id) == indexed) {
+        if indexed.is_some() && self.base.receipt_at_hand(&plain).any(|file| Some(file.id) == indexed) {
             return Ok(Evidence::There);
         }
-        let evidence = Evidence::of(self.root, receipt, Some(noted))?;
-        if !matches!(evidence, Evidence::Changed { .. }) {
+        let evidence = Evidence::of(self.root, receipt, Some(noted), &self.sums)?;
+        if evidence == Evidence::There {
             return Ok(evidence);
         }
-        for file in known {
-            if sha256_of(&self.history.read(file.id)?) == *noted {
+        for file in self.base.receipt(self.history, &plain)? {
+            if evidence == Evidence::Gone || sha256_of(&self.history.read(file.id)?) == *noted {
                 return Ok(evidence);
             }
         }

@@ -17,7 +17,7 @@ use crate::record::{
     Assignment, Claim, Config, Fault, MAX_REVISION, PathStep, Places, PlanRecord, Position, QueueItem, TaskId, Timestamp,
     sound_text,
 };
-use crate::store::{Error, Verb};
+use crate::store::{Error, Sums, Verb};
 
 /// How much room a record file usually takes: so much is read at a time, in bytes.
 const USUAL: usize = 16 * 1024;
@@ -25,15 +25,21 @@ const USUAL: usize = 16 * 1024;
 /// What the rules of one file need to know of the others.
 #[derive(Debug)]
 pub(super) struct Surroundings {
-    root: PathBuf,
+    pub(super) root: PathBuf,
     /// The plans that there are, in lower case.
     plans: HashSet<String>,
+    /// Of files that receipts name.
+    pub(super) sums: Sums,
 }
 
 impl Surroundings {
     pub(super) fn new(root: &Path, found: &[Found]) -> Self {
         let plans = found.iter().filter(|found| found.kind == Some(Kind::Plan));
-        Self { root: root.to_owned(), plans: plans.map(|plan| stem_of(&plan.path).to_ascii_lowercase()).collect() }
+        Self {
+            root: root.to_owned(),
+            plans: plans.map(|plan| stem_of(&plan.path).to_ascii_lowercase()).collect(),
+            sums: Sums::default(),
+        }
     }
 }
 
@@ -85,7 +91,7 @@ fn check_json(findings: &mut Findings, around: &Surroundings, path: &str, kind: 
         Kind::Plan => {
             record.check_name(findings, "plan_id", &object);
             match PlanRecord::from_object(object) {
-                Ok(plan) => return plans::check(findings, &around.root, path, &record.places, &plan),
+                Ok(plan) => return plans::check(findings, around, path, &record.places, &plan),
                 Err(faults) => Err(faults),
             }
         }

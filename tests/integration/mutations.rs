@@ -57,7 +57,16 @@ pub(crate) const STATIC: &[Mutation] = &[
     ("step-without-receipt", Always, |scene| edit_step(scene, |_, steps| steps[0]["receipts"] = json!([]))),
     ("missing-receipt", Always, missing_receipt),
     ("missing-receipt", Always, lost_receipt),
+    ("undated-plan", Always, undated_plan),
+    ("two-steps-in-progress", Always, two_steps_in_progress),
+    ("receipt-changed", Always, |scene| edit_step(scene, |dice, steps| steps[0]["receipt_hashes"][TESTS] = sum(dice))),
+    ("receipt-changed", Always, changed_receipt),
+    ("unlisted-receipt", Always, |scene| edit_step(scene, |dice, steps| steps[dice.below(2)]["receipt_hashes"]["x"] = sum(dice))),
+    ("unlisted-receipt", Always, |scene| edit_step(scene, |_, steps| steps[0]["receipts"] = json!(["queue/001-item.md"]))),
 ];
+
+/// A receipt that the plans name, with its sum.
+const TESTS: &str = "_report/agent/codex-1/tests.log";
 
 fn not_a_file(scene: &mut Scene<'_>) {
     let path = scene.path("", "");
@@ -420,6 +429,31 @@ fn missing_receipt(scene: &mut Scene<'_>) {
 }
 
 fn lost_receipt(scene: &mut Scene<'_>) {
-    scene.remove("_report/agent/codex-1/tests.log");
+    scene.remove(TESTS);
     scene.meant = scene.paths("_plans/", "");
+}
+
+fn changed_receipt(scene: &mut Scene<'_>) {
+    let text = *scene.dice.pick(&["", "ok", "ok\n\n", "OK\n", "ok\r\n", "better\n"]);
+    scene.write(TESTS, text);
+    scene.meant = scene.paths("_plans/", "");
+}
+
+fn undated_plan(scene: &mut Scene<'_>) {
+    let id = *scene.dice.pick(&["parser", "2026-02-30-x", "2026-03-01", "2026-3-1-x", "x-2026-03-01"]);
+    let mut object = scene.object(&scene.paths("_plans/", ".json")[0].clone());
+    object.insert("plan_id".to_owned(), json!(id));
+    scene.write_object(&format!("_plans/{id}.plan.json"), &object);
+}
+
+fn two_steps_in_progress(scene: &mut Scene<'_>) {
+    edit_step(scene, |_, steps| {
+        let step = |id: &str| json!({"id": id, "status": "in_progress", "title": "more"});
+        steps.as_array_mut().unwrap().extend([step("S3"), step("S4")]);
+    });
+}
+
+/// A SHA-256 of nothing that there is.
+fn sum(dice: &mut Dice) -> Value {
+    json!(dice.pick(&["0", "a", "9"]).repeat(64))
 }

@@ -39,8 +39,8 @@ fn write_records(repo: &Repo) {
     }
     repo.write("_report/agent/codex-1/tests.log", "ok\n");
     repo.write("_report/agent/codex-2/result.json", "{}\n");
-    repo.write("_plans/P-1.plan.json", plan("P-1", "in_progress", "in_progress"));
-    repo.write("_plans/P-2.plan.json", plan("P-2", "done", "done"));
+    repo.write("_plans/2026-03-01-p-1.plan.json", plan("2026-03-01-p-1", "in_progress", "in_progress"));
+    repo.write("_plans/2026-03-01-p-2.plan.json", plan("2026-03-01-p-2", "done", "done"));
     let assignment = r#"{
   "assigned_at": "2026-03-01T10:00:00Z",
   "engineer": "codex-1",
@@ -69,13 +69,27 @@ fn plan(id: &str, status: &str, second: &str) -> String {
     format!(
         r#"{{
   "actor": "codex-1",
+  "checkpoint": {{
+    "description": "it works",
+    "owner": "lead",
+    "status": "pending"
+  }},
   "created": "2026-03-01T10:00:00Z",
+  "links": [
+    {{
+      "ref": "_bus/claims/QUEUE-001.json",
+      "type": "bus"
+    }}
+  ],
   "plan_id": "{id}",
   "receipts": [],
   "status": "{status}",
   "steps": [
     {{
       "id": "S1",
+      "receipt_hashes": {{
+        "_report/agent/codex-1/tests.log": "dc51b8c96c2d745df3bd5590d990230a482fd247123599548e0632fdbf97fc22"
+      }},
       "receipts": ["_report/agent/codex-1/tests.log"],
       "status": "done",
       "title": "first"
@@ -87,7 +101,8 @@ fn plan(id: &str, status: &str, second: &str) -> String {
       "title": "second"
     }}
   ],
-  "summary": "a plan"
+  "summary": "a plan",
+  "version": 1
 }}
 "#
     )
@@ -96,12 +111,12 @@ fn plan(id: &str, status: &str, second: &str) -> String {
 /// Claims in all states, some with a lineage, and events of all agents.
 fn work(repo: &Repo) {
     let steps: [(&str, &[&str]); 14] = [
-        ("codex-1", &["claim", "QUEUE-001", "--plan", "P-1", "--notes", "at work"]),
+        ("codex-1", &["claim", "QUEUE-001", "--plan", "2026-03-01-p-1", "--notes", "at work"]),
         ("codex-2", &["claim", "QUEUE-002"]),
         ("codex-2", &["release", "QUEUE-002", "--status", "paused"]),
         ("codex-1", &["claim", "QUEUE-003"]),
         ("codex-1", &["release", "QUEUE-003", "--status", "released"]),
-        ("claude-1", &["claim", "QUEUE-004", "--plan", "P-2", "--allow-unassigned"]),
+        ("claude-1", &["claim", "QUEUE-004", "--plan", "2026-03-01-p-2", "--allow-unassigned"]),
         ("claude-1", &["release", "QUEUE-004"]),
         ("codex-1", &["claim", "QUEUE-005"]),
         ("codex-1", &["release", "QUEUE-005", "--status", "released"]),

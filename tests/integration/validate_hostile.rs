@@ -49,13 +49,13 @@ fn nested_brackets_are_told_of_in_a_line_a_record_and_the_policy() {
         let deep = format!("{{\"a\":{}1{}}}\n", open.repeat(100_000), close.repeat(100_000));
         repo.write(EVENTS, &deep);
         repo.write("_bus/claims/QUEUE-001.json", &deep);
-        repo.write("_plans/P-1.plan.json", &deep);
+        repo.write("_plans/2026-03-01-p-1.plan.json", &deep);
         let found = report(&repo, &[]);
         assert_eq!(rules(&found).iter().filter(|rule| ["invalid-json", "line-too-long"].contains(rule)).count(), 2, "{found}");
         repo.write(EVENTS, format!("{{\"a\":{}1\n", open.repeat(10_000)));
         assert_eq!(report(&repo, &["--rule", "invalid-json"])["total"], 3);
     }
-    for path in [EVENTS, "_bus/claims/QUEUE-001.json", "_plans/P-1.plan.json"] {
+    for path in [EVENTS, "_bus/claims/QUEUE-001.json", "_plans/2026-03-01-p-1.plan.json"] {
         fs::remove_file(repo.path(path)).unwrap();
     }
     for text in ["a = ".to_owned() + &"[".repeat(100_000), "[a".to_owned() + &".a".repeat(100_000) + "]", "a.".repeat(100_000)] {
@@ -167,16 +167,37 @@ fn a_record_with_faults_by_the_hundred_thousand_is_walked_over_once() {
     fs::remove_file(repo.path("_bus/claims/Q-1.json")).unwrap();
     let step = |status: &str, receipts: &str| {
         format!(
-            r#"{{"actor":"a","created":"2026-03-01T12:00:00Z","plan_id":"P","status":"queued","summary":"s","steps":[{}{{"id":"x","title":"t","status":"{status}","receipts":[{receipts}"z"]}}]}}"#,
+            r#"{{"actor":"a","created":"2026-03-01T12:00:00Z","plan_id":"2026-03-01-p","status":"queued","summary":"s","steps":[{}{{"id":"x","title":"t","status":"{status}","receipts":[{receipts}"z"]}}]}}"#,
             (0..10_000).map(|number| format!(r#"{{"id":"{number}","title":"t","status":"{status}"}},"#)).collect::<String>()
         ) + "\n"
     };
-    repo.write("_plans/P.plan.json", step("done", &"\"y\",".repeat(100_000)));
+    repo.write("_plans/2026-03-01-p.plan.json", step("done", &"\"y\",".repeat(100_000)));
     let found = report(&repo, &[]);
     assert_eq!(found["counts"], serde_json::json!({"missing-receipt": 100_001, "step-without-receipt": 10_000}));
     repo.commit_all("before");
-    repo.write("_plans/P.plan.json", step("queued", ""));
+    repo.write("_plans/2026-03-01-p.plan.json", step("queued", ""));
     assert_eq!(report(&repo, &["--base", "HEAD"])["counts"], serde_json::json!({"plan-regression": 10_001}));
+}
+
+#[test]
+fn a_receipt_that_is_named_by_the_thousand_is_read_once() {
+    let repo = Repo::new();
+    fs::File::create(repo.path("large")).unwrap().set_len(64 * 1024 * 1024).unwrap();
+    let sum = "0".repeat(64);
+    let list = |count: usize, item: &dyn Fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(",");
+    let names = list(10_000, &|_| "\"large\"".to_owned())
+        + ","
+        + &list(1_000, &|number| format!("\"{}large\"", "./".repeat(number % 90)));
+    let sums =
+        list(9_000, &|number| format!("\"{}\":\"{sum}\"", if number == 0 { "large".to_owned() } else { number.to_string() }));
+    let step = format!(r#"{{"id":"x","title":"t","status":"queued","receipts":[{names}],"receipt_hashes":{{{sums}}}}}"#);
+    let plan = format!(
+        r#"{{"actor":"a","created":"2026-03-01T12:00:00Z","plan_id":"2026-03-01-p","status":"queued","summary":"s","steps":[{step}]}}"#
+    );
+    repo.write("_plans/2026-03-01-p.plan.json", plan + "\n");
+    let counts = report(&repo, &[])["counts"].clone();
+    assert_eq!(counts["unlisted-receipt"], 8_999);
+    assert!(counts["receipt-changed"].as_u64().unwrap() > 10_000, "{counts}");
 }
 
 #[test]
@@ -279,11 +300,11 @@ fn a_base_that_is_hostile_itself_is_read_as_well() {
     repo.write("_bus/claims/Q-1.json", format!("{start},\"lineage\":[{}{{}}]}}\n", "{},".repeat(50_000)));
     repo.write("_bus/claims/Q-2.json", &deep);
     repo.write("_bus/claims/Q-3.json", "x".repeat(4 * 1024 * 1024));
-    repo.write("_plans/P.plan.json", &deep);
+    repo.write("_plans/2026-03-01-p.plan.json", &deep);
     repo.write("_bus/config.toml", "[".repeat(100_000));
     repo.commit_all("hostile");
     repo.bus(&["validate", "--base", "HEAD", "--branch", "agent/a/x"]).ok();
-    for path in ["_bus/claims/Q-1.json", "_bus/claims/Q-2.json", "_bus/claims/Q-3.json", "_plans/P.plan.json"] {
+    for path in ["_bus/claims/Q-1.json", "_bus/claims/Q-2.json", "_bus/claims/Q-3.json", "_plans/2026-03-01-p.plan.json"] {
         repo.write(path, "{}\n");
     }
     repo.write("_bus/config.toml", "");

@@ -84,9 +84,7 @@ pub(super) fn step(context: &Context, args: &StepArgs, output: &mut Output) -> R
     let planned = bus.change_step(&agent, &args.plan.plan, &args.step, &change)?;
     output.document(&planned_json("updated", &planned, &bus));
     let plan = &planned.found.plan;
-    let step = plan.steps.iter().find(|step| step.id == args.step);
-    let step = step.or_else(|| plan.steps.iter().find(|step| step.id.eq_ignore_ascii_case(&args.step)));
-    if let Some(step) = step {
+    if let Some(step) = plan.step_called(&args.step).map(|number| &plan.steps[number]) {
         let done = if planned.unchanged { "; nothing to do" } else { "" };
         output.line(&format!("{} {} is {}, {}{done}", plan.plan_id, step.id, step.status, standing_of(plan)));
     }

@@ -14,7 +14,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output::{Output, Width};
 use crate::cli::words;
 use crate::record::{PlanRecord, Progress, TaskId};
-use crate::store::Evidence;
+use crate::store::{Evidence, Sums};
 
 pub(super) const LIST_EXAMPLES: &str = "\
 Examples:
@@ -149,10 +149,10 @@ pub(super) fn show(context: &Context, args: &ShowArgs, output: &mut Output) -> R
 }
 
 fn look_at_receipts(found: &FoundPlan) -> Result<Vec<Looked<'_>>, Error> {
-    let mut looked = Vec::new();
+    let (mut looked, sums) = (Vec::new(), Sums::default());
     let steps = found.plan.steps.iter().map(|step| (Some(step.id.as_str()), &step.receipts));
     for (step, receipts) in [(None, &found.plan.receipts)].into_iter().chain(steps) {
-        for (path, evidence) in Evidence::of_all(found.root(), receipts) {
+        for (path, evidence) in Evidence::of_all(found.root(), receipts, &sums) {
             looked.push(Looked { step, path, state: evidence?.as_str() });
         }
     }
