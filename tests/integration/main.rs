@@ -31,6 +31,8 @@ mod mutations;
 mod older;
 mod paper;
 mod property;
+mod queue;
+mod queue_next;
 mod race;
 mod refused;
 mod rewritings;
