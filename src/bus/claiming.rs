@@ -67,12 +67,12 @@ impl Bus {
     /// [`Error::NotAssigned`] or [`Error::Diverged`] where it is not the agent's to claim; [`Error::Malformed`] where what
     /// stands cannot be read; else as the system refuses.
     pub fn claim(&self, agent: &AgentId, task: &TaskId, request: &ClaimRequest) -> Result<Changed, Error> {
-        request.branch.as_ref().map_or(Ok(()), |branch| check_branch(branch, agent))?;
         self.change(agent, task, |view, who| self.decide_claim(view, who, request))
     }
 
     /// What a `bus claim` by `who` comes to.
     pub(super) fn decide_claim(&self, view: &View, who: &Who, request: &ClaimRequest) -> Result<Next, Error> {
+        request.branch.as_ref().map_or(Ok(()), |branch| check_branch(branch, &who.agent))?;
         if let Some(file) = self.contradiction(view, who)? {
             return Err(self.diverged(view, file));
         }

@@ -399,7 +399,8 @@ impl Error {
             Self::TaskExists { .. } => "leave `--id` out to get the next number; `bus queue list` shows what there is".to_owned(),
             Self::NotQueued { .. } => "`bus queue list` shows what there is".to_owned(),
             Self::NothingReady { .. } => {
-                "`bus queue list` shows what each task waits for; `bus queue add TITLE` adds one".to_owned()
+                "`bus queue list` shows what each task waits for; to wait until something is ready: `bus claim --next --wait`"
+                    .to_owned()
             }
             Self::InUse { .. } => "release them first; see `bus status --active-only`".to_owned(),
             Self::Plan(fault) => fault.hint(),

@@ -1,14 +1,19 @@
 //! Claiming the best task that is ready (`_bus/README.md`).
 
+use std::time::Duration;
+
 use super::change::{Changed, Next, Outcome};
 use super::decide::Refusal;
 use super::deinit::remove;
 use super::queue::{Blocker, QueueEntry};
 use super::view::View;
-use super::{Bus, ClaimRequest, Error, Who};
+use super::{Bus, ClaimRequest, Error, Patience, Who};
 use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, Status};
-use crate::store::{Lock, crash_point, replace};
+use crate::store::{Error as StoreError, Hints, Lock, crash_point, replace};
+
+/// How long is waited for a hint before the queue is looked at again, where something changed that gives none.
+const TICK: Duration = Duration::from_secs(5);
 
 /// How often the queue is looked at while others take what was ready.
 const MAX_LOOKS: usize = 2;
@@ -25,6 +30,7 @@ impl Bus {
         for _ in 0..MAX_LOOKS {
             let queue = self.queue(Some(agent))?;
             let ready = queue.claimable(request.allow_unassigned);
+            crash_point("queue-seen");
             let mut lock = self.lock()?;
             let who = self.who(agent.clone())?;
             if let Some(changed) = self.finish_next(&mut lock, &who)? {
@@ -43,6 +49,42 @@ impl Bus {
             }
         }
         Err(Error::NothingReady { summary })
+    }
+
+    /// The same as soon as there is one; `on_wait` is told how the queue stands meanwhile, whenever that changes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::claim_next`], but [`Error::WaitTimeout`] where nothing is ready in time.
+    pub fn claim_next_when_ready(
+        &self,
+        agent: &AgentId,
+        request: &ClaimRequest,
+        patience: Patience,
+        mut on_wait: impl FnMut(&Error),
+    ) -> Result<Changed, Error> {
+        let mut hints = Hints::new();
+        let mut said = String::new();
+        loop {
+            // First this: what changes after the look gives a hint.
+            let folders = self.layouts().flat_map(|layout| [layout.queue(), layout.assignments()]);
+            hints.watch(self.claim_folders().into_iter().chain(folders));
+            self.note_presence(agent);
+            let nothing = match self.claim_next(agent, request) {
+                Err(Error::Store(StoreError::LockTimeout { .. })) if patience.left(TICK).is_some() => continue,
+                Err(nothing @ Error::NothingReady { .. }) => nothing,
+                done => return done,
+            };
+            let what = nothing.to_string();
+            let Some(left) = patience.left(TICK) else {
+                return Err(Error::WaitTimeout { what, patience: patience.span, standing: None });
+            };
+            if said != what {
+                on_wait(&nothing);
+                said = what;
+            }
+            hints.wait(left);
+        }
     }
 
     /// Claims a task that looked ready, if it still is.

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::deinit::remove;
 use super::queue_files::QueueFiles;
 use super::{Bus, Error};
 use crate::git::{Link, ObjectId, RefName, Tip};
-use crate::record::json::{self, Object};
+use crate::record::json::{self, MAX_RECORD, Object};
 use crate::record::{AgentId, Fault, PlanId, Priority, QueueItem, TaskId};
-use crate::store::{Lock, crash_point, create};
+use crate::store::{Lock, crash_point, create, replace};
 
 /// The longest title, in bytes.
 const MAX_TITLE: usize = 200;
@@ -78,7 +79,7 @@ impl Bus {
             let reserved = self.reserved(&mut lock)?;
             let task = match &request.id {
                 Some(id) => self.unused(id, &queue)?,
-                None => next(&reserved, agent, title, &known)?,
+                None => self.unfinished(&reserved, agent, title)?.map_or_else(|| next(&reserved, &known), Ok)?,
             };
             self.check_after(&task, &request.after, &queue)?;
             let name = QueueItem::file_name(&task, title).ok_or_else(|| bad_id(&task))?;
@@ -89,6 +90,10 @@ impl Bus {
                 continue;
             }
             create(&place, text.as_bytes())?;
+            let noted = self.private.reserved();
+            if noted.inspect()?.is_some() {
+                remove(&noted.path())?;
+            }
             let unknown = request.after.iter().filter(|after| !known.contains(after)).cloned().collect();
             return Ok(Queued { task, path: place.relative().display().to_string(), text, unknown });
         }
@@ -129,6 +134,8 @@ impl Bus {
         let tip: Option<ObjectId> = before.tip.as_ref().map(|link| link.id);
         let subject = format!("reserve {task} by {agent}");
         let body = json::pretty(&record).into_bytes();
+        // The ref alone does not tell a crash from a file that is on another branch by now.
+        replace(&self.private.reserved(), &body)?;
         let link = self.repo.write_link(tip, agent, self.clock.now(), &subject, &body)?;
         crash_point("object-written");
         let name = RefName::queue();
@@ -136,6 +143,15 @@ impl Bus {
         let moved = self.repo.swap(&name, tip, link.id)?;
         crash_point("ref-written");
         Ok(moved)
+    }
+
+    /// The task whose number was given to `agent` for this title by a command that died before the file was written.
+    fn unfinished(&self, reserved: &Reserved, agent: &AgentId, title: &str) -> Result<Option<TaskId>, Error> {
+        let noted = self.private.reserved().read(MAX_RECORD)?;
+        let Some(tip) = reserved.tip.as_ref().filter(|tip| noted.as_ref() == Some(&tip.body)) else { return Ok(None) };
+        let record = json::parse_record(&tip.body).unwrap_or_default();
+        let is_it = tip.author.eq_ignore_ascii_case(agent.as_str()) && record.get("title").and_then(Value::as_str) == Some(title);
+        Ok(is_it.then(|| QueueItem::numbered(reserved.last)))
     }
 
     /// The given task, where nothing has its number.
@@ -184,18 +200,9 @@ fn waits_for(first: &TaskId, task: &TaskId, waits: &BTreeMap<&TaskId, Vec<TaskId
     false
 }
 
-/// The task with the next number; the last one, where a crash has kept this very item from its file.
-fn next(reserved: &Reserved, agent: &AgentId, title: &str, known: &BTreeSet<TaskId>) -> Result<TaskId, Error> {
-    let highest = known.iter().filter_map(QueueItem::number).max().unwrap_or(0);
-    if let Some(tip) = &reserved.tip {
-        let record = json::parse_record(&tip.body).unwrap_or_default();
-        let is_mine =
-            tip.author.eq_ignore_ascii_case(agent.as_str()) && record.get("title").and_then(Value::as_str) == Some(title);
-        if is_mine && highest < reserved.last {
-            return Ok(QueueItem::numbered(reserved.last));
-        }
-    }
-    let last = highest.max(reserved.last);
+/// The task with the next number.
+fn next(reserved: &Reserved, known: &BTreeSet<TaskId>) -> Result<TaskId, Error> {
+    let last = known.iter().filter_map(QueueItem::number).max().unwrap_or(0).max(reserved.last);
     let next = last.checked_add(1).map(QueueItem::numbered).filter(|task| QueueItem::number(task).is_some());
     next.ok_or_else(|| Error::Usage {
         what: format!("the last number is {last}, and a number has nine digits at most"),

@@ -118,7 +118,7 @@ impl Standing {
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     end: Option<Instant>,
-    span: Span,
+    pub(super) span: Span,
 }
 
 impl Patience {
@@ -130,7 +130,7 @@ impl Patience {
     }
 
     /// How long may still be waited, at most a `tick`; none where the time is over.
-    fn left(&self, tick: Duration) -> Option<Duration> {
+    pub(super) fn left(&self, tick: Duration) -> Option<Duration> {
         let left = self.end.map_or(tick, |end| end.saturating_duration_since(Instant::now()).min(tick));
         (!left.is_zero()).then_some(left)
     }
@@ -268,7 +268,7 @@ impl Bus {
     }
 
     /// The folders in which a change of a claim shows.
-    fn claim_folders(&self) -> Vec<PathBuf> {
+    pub(super) fn claim_folders(&self) -> Vec<PathBuf> {
         let common = self.private.common();
         let refs = ["", "refs", "refs/bus", "refs/bus/claims"].map(|folder| common.join(folder));
         let files = self.layouts().map(Layout::claims);

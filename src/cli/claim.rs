@@ -8,13 +8,14 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{ClaimRequest, Outcome, Patience, Standing};
+use crate::bus::{ClaimRequest, Error, Outcome, Patience, Standing};
 use crate::record::{Claim, PlanId, Span, Status, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
   bus claim QUEUE-001 --notes 'reading the parser'   take it, or find it yours already
   bus claim --next                                   take the most urgent task that is ready
+  bus claim --next --wait --timeout 1h               take it as soon as there is one
   bus claim QUEUE-001 --ttl 4h                       it expires four hours after the last sign of life
   bus claim QUEUE-001 --status active                go on with what you had paused
   bus claim QUEUE-001 --reopen                       take up what somebody else has finished
@@ -57,7 +58,7 @@ pub(super) struct ClaimArgs {
     /// Move your own claim here from another worktree or clone
     #[arg(long)]
     here: bool,
-    /// Where somebody else holds it, wait until it is free
+    /// Where somebody else holds it, wait until it is free; with --next, until something is ready
     #[arg(long)]
     wait: bool,
     /// How long to wait [default: for ever]
@@ -76,7 +77,7 @@ struct Which {
     #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
     task_option: Option<TaskId>,
     /// The first task of `bus queue ready`; its plan becomes the claim's
-    #[arg(long, conflicts_with_all = ["reopen", "here", "wait"])]
+    #[arg(long, conflicts_with_all = ["reopen", "here"])]
     next: bool,
 }
 
@@ -111,7 +112,11 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
     };
     let asked = args.which.task.as_ref().or(args.which.task_option.as_ref());
     let changed = match asked {
-        None => bus.claim_next(&agent, &request)?,
+        None if !args.wait => bus.claim_next(&agent, &request)?,
+        None => {
+            let on_wait = |error: &Error| output.note(&format!("waiting: {error}"));
+            bus.claim_next_when_ready(&agent, &request, Patience::new(args.timeout), on_wait)?
+        }
         Some(task) if !args.wait => bus.claim(&agent, task, &request)?,
         Some(task) => {
             let on_change = |standing: &Standing| {

@@ -8,7 +8,7 @@ use super::lane::{Share, lane};
 use super::needs::{findings, needs};
 use crate::bus::{Bus, ClaimStatus, Error, FoundPlan, Held, QueueEntry, Survey};
 use crate::record::{AgentId, Assignment, PlanId, PlanRecord, Progress, TaskId, Timestamp};
-use crate::store::{Evidence, Window};
+use crate::store::{Evidence, Sums, Window};
 
 /// Of how many tasks the times are gathered in which somebody held them: the youngest.
 const MAX_HELD: usize = 40;
@@ -67,6 +67,8 @@ struct Sources<'a> {
     assignments: HashMap<&'a TaskId, &'a Assignment>,
     plans: HashMap<&'a PlanId, &'a FoundPlan>,
     since: Option<Timestamp>,
+    /// The receipts that were read.
+    sums: Sums,
 }
 
 fn tasks(survey: &Survey, since: Option<Timestamp>) -> Vec<TaskFacts> {
@@ -76,6 +78,7 @@ fn tasks(survey: &Survey, since: Option<Timestamp>) -> Vec<TaskFacts> {
         assignments: survey.status.assignments.iter().map(|assignment| (&assignment.task_id, assignment)).collect(),
         plans: survey.plans.found.iter().map(|found| (&found.plan.plan_id, found)).collect(),
         since,
+        sums: Sums::default(),
     };
     let mut tasks: BTreeMap<TaskId, TaskFacts> = BTreeMap::new();
     for status in &survey.status.claims {
@@ -113,7 +116,7 @@ impl Sources<'_> {
             since: Some(since),
             last_seen: status.last_seen,
             seen: status.seen.clone(),
-            plan: plan.and_then(|plan| self.plans.get(plan)).map(|found| plan_facts(found, is_news)),
+            plan: plan.and_then(|plan| self.plans.get(plan)).map(|found| plan_facts(found, is_news.then_some(&self.sums))),
             last_word: self.survey.tally.last_word(&claim.task_id, &claim.agent_id).filter(|_| is_news),
             blocked_by: entry.map(|entry| blocked_by(entry)).unwrap_or_default(),
             claim: Some(claim.clone()),
@@ -132,7 +135,7 @@ impl Sources<'_> {
             claim: None,
             last_seen: None,
             seen: None,
-            plan: self.plan_of(task).and_then(|plan| self.plans.get(plan)).map(|found| plan_facts(found, true)),
+            plan: self.plan_of(task).and_then(|plan| self.plans.get(plan)).map(|found| plan_facts(found, Some(&self.sums))),
             last_word: None,
             blocked_by: entry.map(|entry| blocked_by(entry)).unwrap_or_default(),
         }
@@ -154,7 +157,7 @@ fn blocked_by(entry: &QueueEntry) -> Vec<TaskId> {
 }
 
 /// How far a plan is; its receipts are read only where that is asked for.
-fn plan_facts(found: &FoundPlan, with_receipts: bool) -> PlanFacts {
+fn plan_facts(found: &FoundPlan, sums: Option<&Sums>) -> PlanFacts {
     let plan = &found.plan;
     let blocked = plan.steps.iter().filter(|step| step.status == Progress::Blocked);
     PlanFacts {
@@ -162,15 +165,15 @@ fn plan_facts(found: &FoundPlan, with_receipts: bool) -> PlanFacts {
         status: plan.status,
         steps: plan.tally(),
         blocked: blocked.map(|step| format!("{}: {}", step.id, step.notes.as_ref().unwrap_or(&step.title))).collect(),
-        receipts: if with_receipts { receipts(plan, found.root()) } else { Vec::new() },
+        receipts: sums.map(|sums| receipts(plan, found.root(), sums)).unwrap_or_default(),
     }
 }
 
 /// How each receipt of a plan stands, each once. One that cannot be read is as good as gone.
-fn receipts(plan: &PlanRecord, root: &Path) -> Vec<(String, Evidence)> {
+fn receipts(plan: &PlanRecord, root: &Path, sums: &Sums) -> Vec<(String, Evidence)> {
     let all = plan.steps.iter().map(|step| &step.receipts).chain([&plan.receipts]);
     let mut known = BTreeMap::new();
-    for (path, evidence) in all.flat_map(|receipts| Evidence::of_all(root, receipts)) {
+    for (path, evidence) in all.flat_map(|receipts| Evidence::of_all(root, receipts, sums)) {
         known.entry(path.to_owned()).or_insert(evidence.unwrap_or(Evidence::Gone));
     }
     known.into_iter().collect()

@@ -288,6 +288,12 @@ impl PrivateLayout {
         self.place(format!("bus/next/{}{worktree}.json", agent.as_str().to_ascii_lowercase()))
     }
 
+    /// The number of the queue that is being given out, until its file is written.
+    #[must_use]
+    pub fn reserved(&self) -> Place {
+        self.place("bus/reserved.json")
+    }
+
     /// Where an unreadable ref of `what` is kept: of a task, or of the queue.
     #[must_use]
     pub fn broken(&self, what: &str, stamp: &str) -> Place {

@@ -34,6 +34,8 @@ mod older;
 mod paper;
 mod plan;
 mod property;
+mod queue;
+mod queue_next;
 mod race;
 mod receipt;
 mod refused;
