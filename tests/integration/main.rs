@@ -39,6 +39,7 @@ mod queue_next;
 mod race;
 mod receipt;
 mod refused;
+mod report;
 mod rewritings;
 mod safety;
 mod scene;

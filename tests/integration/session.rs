@@ -68,7 +68,7 @@ fn a_session_begins_with_who_and_what_and_what_is_next() {
     let expected = json!({"agent_id": "codex-1", "session_id": session, "worktree": answer["worktree"], "manifest": "written",
         "event": event, "other_sessions": [], "fetch": {"outcome": "no-remote", "remote": null, "message": null},
         "branch": {"name": "main", "upstream": null, "default": null}, "claims": [], "unread": 0, "messages": [],
-        "assignments": [], "peers": [], "unreadable": [], "next": "bus status --active-only", "generated_at": NOON});
+        "assignments": [], "ready": {"count": 0, "first": []}, "peers": [], "unreadable": [], "next": "bus status --active-only", "generated_at": NOON});
     assert_eq!(answer, expected);
     assert_eq!(notes(&repo), [format!("codex-1@{}", session.to_lowercase())]);
     assert_eq!(repo.git(&["status", "--porcelain", "--untracked-files=all"]), "?? _bus/events/codex-1.jsonl\n");
@@ -101,6 +101,8 @@ Unread: 1
 Your assignments
   T-2 by boss, 1 h ago, the lexer
 
+Ready: none
+
 Peers
   b active, seen 1 min ago, holds T-3, T-4 (paused)
   boss idle, seen 30 min ago, holds nothing
@@ -128,6 +130,16 @@ fn what_is_next_is_own_work_then_an_assignment_then_a_message() {
     let repo = Repo::new();
     let next = |more: &str| start(&repo, "a", &[]).at(more).ok().json()["next"].as_str().unwrap().to_owned();
     assert_eq!(next(NOON), "bus status --active-only");
+    for number in 1..=6 {
+        repo.by("boss", &["queue", "add", &format!("Part {number}"), "--priority", if number == 6 { "high" } else { "low" }])
+            .ok();
+    }
+    assert_eq!(next(NOON), "bus claim --next");
+    let answer = start(&repo, "a", &[]).ok().json();
+    assert_eq!(answer["ready"]["first"][0], json!({"task_id": "QUEUE-006", "priority": "high", "title": "Part 6"}));
+    assert_eq!((&answer["ready"]["count"], answer["ready"]["first"].as_array().unwrap().len()), (&json!(6), 5));
+    let text = repo.by("a", &["session", "start"]).ok().stdout;
+    assert!(text.contains("\nReady\n  QUEUE-006 high, Part 6\n") && text.contains("  and 1 more: `bus queue ready`\n"), "{text}");
     repo.by("boss", &["message", "send", "--to", "a", "--summary", "hello"]).ok();
     assert_eq!(next(NOON), "bus inbox --mark-read");
     repo.by("boss", &["assign", "T-9", "--engineer", "a"]).ok();
