@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::decide::{self, Refusal};
+use super::queue_files::ItemFile;
 use super::view::{ClaimFiles, View};
 use super::{Bus, Error};
 use crate::record::{AgentId, Claim, QueueItem, Status, TaskId, cycles};
@@ -182,8 +183,7 @@ impl Bus {
     /// As [`Bus::queue`].
     pub fn queue_with(&self, agent: Option<&AgentId>, mut on_progress: impl FnMut(usize, usize)) -> Result<QueueView, Error> {
         let queue = self.queue_files();
-        let read =
-            |(task, places): (TaskId, Vec<_>)| Listed { item: self.queue_item(&places), path: self.show(&places[0]), task };
+        let read = |(task, file): (TaskId, ItemFile)| Listed { item: self.queue_item(&file), path: self.show(&file.place), task };
         let listed: Vec<Listed> = queue.tasks.into_iter().map(read).collect();
         let is_item: BTreeSet<&TaskId> = listed.iter().map(|listed| &listed.task).collect();
         let blockers = listed.iter().filter_map(|listed| listed.item.as_ref().ok()).flat_map(|item| &item.after);

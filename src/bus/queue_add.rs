@@ -158,8 +158,8 @@ impl Bus {
     fn unused(&self, id: &TaskId, queue: &QueueFiles) -> Result<TaskId, Error> {
         let number = QueueItem::number(id).ok_or_else(|| bad_id(id))?;
         let item = queue.tasks.iter().find(|(task, _)| QueueItem::number(task) == Some(number));
-        if let Some((task, places)) = item {
-            return Err(Error::TaskExists { task: task.clone(), place: self.show(&places[0]) });
+        if let Some((task, file)) = item {
+            return Err(Error::TaskExists { task: task.clone(), place: self.show(&file.place) });
         }
         let claimed = self.tasks(&self.claim_files())?.into_iter().find(|task| QueueItem::number(task) == Some(number));
         match claimed {
@@ -174,7 +174,7 @@ impl Bus {
         if after.is_empty() {
             return Ok(());
         }
-        let items = queue.tasks.iter().filter_map(|(task, places)| Some((task, self.queue_item(places).ok()?.after)));
+        let items = queue.tasks.iter().filter_map(|(task, file)| Some((task, self.queue_item(file).ok()?.after)));
         let waits: BTreeMap<&TaskId, Vec<TaskId>> = items.collect();
         match after.iter().find(|first| waits_for(first, task, &waits)) {
             None => Ok(()),

@@ -400,3 +400,16 @@ fn an_addition_that_died_is_finished_by_the_same_and_a_number_is_never_given_twi
     assert_eq!(other.status, None);
     assert_eq!(add(&repo, &["y"]).ok().stdout, "added QUEUE-004 in queue/004-y.md\n", "so does another agent");
 }
+
+#[test]
+fn a_stranger_in_the_folder_stands_in_nobodys_way() {
+    let repo = Repo::new();
+    for name in ["-", "x", "x.md.d", "archive"] {
+        fs::create_dir(repo.path("queue").join(name)).unwrap();
+    }
+    repo.write("queue/README.md", "# Notes\n");
+    repo.write("queue/.001-x.md.tmp", "# Task: x\n");
+    assert_eq!(add(&repo, &["x"]).ok().stdout, "added QUEUE-001 in queue/001-x.md\n");
+    assert_eq!(ready(&repo, "a"), ["QUEUE-001"]);
+    assert_eq!(repo.by("a", &["queue", "list"]).ok().stderr, "");
+}

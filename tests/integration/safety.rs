@@ -182,6 +182,8 @@ fn with_git_locks_present_everything_still_works() {
     repo.by("a", &["release", "T-1", "--status", "paused"]).ok();
     repo.by("b", &["reclaim", "T-1", "--note", "x"]).ok();
     repo.by("b", &["release", "T-1"]).ok();
+    repo.by("b", &["queue", "add", "x"]).ok();
+    repo.by("b", &["claim", "--next"]).ok();
     repo.bus(&["status"]).ok();
     repo.bus(&["event", "list"]).ok();
 }
@@ -191,6 +193,7 @@ fn reads_change_nothing_that_git_tracks() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();
     repo.by("b", &["message", "send", "--to", "a", "--summary", "x"]).ok();
+    repo.by("b", &["queue", "add", "x"]).ok();
     repo.commit_all("claim");
     let before = repo.state();
     for arguments in [
@@ -200,6 +203,9 @@ fn reads_change_nothing_that_git_tracks() {
         vec!["message", "list"],
         vec!["inbox"],
         vec!["inbox", "--mark-read"],
+        vec!["queue", "list"],
+        vec!["queue", "show", "QUEUE-001"],
+        vec!["queue", "ready"],
         vec!["init", "--agents-md"],
         vec!["--help"],
     ] {
