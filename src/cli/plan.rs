@@ -35,7 +35,7 @@ pub(super) struct PlanArgs {
 #[derive(Debug, Subcommand)]
 enum PlanCommand {
     /// Make a plan
-    #[command(after_help = new::EXAMPLES)]
+    #[command(after_help = new::EXAMPLES, override_usage = new::USAGE)]
     New(new::NewArgs),
     /// List the plans of all worktrees
     #[command(after_help = look::LIST_EXAMPLES)]
@@ -44,7 +44,7 @@ enum PlanCommand {
     #[command(after_help = look::SHOW_EXAMPLES)]
     Show(look::ShowArgs),
     /// Say how far a step has come, and what proves it
-    #[command(after_help = change::STEP_EXAMPLES)]
+    #[command(after_help = change::STEP_EXAMPLES, override_usage = change::STEP_USAGE)]
     Step(change::StepArgs),
     /// Say how far a plan has come, or ask
     #[command(after_help = change::STATUS_EXAMPLES)]

@@ -215,4 +215,7 @@ fn shells_complete_commands_tasks_and_agents() {
     assert_eq!(complete(&["message", "send", "--task", "t"]), "TALK-2");
     assert_eq!(complete(&["message", "send", "--to", "c"]), "claude-1\ncodex-1\ncodex-2");
     assert_eq!(complete(&["message", "list", "--from", "b"]), "boss");
+    repo.by("boss", &["plan", "new", "work", "--summary", "x", "--step", "S1:t"]).ok();
+    assert_eq!(complete(&["plan", "show", "2026"]), "2026-03-01-work");
+    assert_eq!(complete(&["receipt", "add", "x", "--plan", ""]), "2026-03-01-work");
 }

@@ -67,6 +67,9 @@ pub(super) fn list(context: &Context, args: &ListArgs, output: &mut Output) -> R
             && args.task.as_ref().is_none_or(|task| found.plan.tasks().any(|linked| linked == *task))
     };
     let mut plans = bus.plans();
+    if plans.found.is_empty() && plans.faults.is_empty() {
+        output.note("there are no plans; make one with `bus plan new`");
+    }
     plans.found.retain(is_wanted);
     output.document(&words::object([
         ("plans", plans.found.iter().map(|found| found_json(found, &bus)).collect()),
