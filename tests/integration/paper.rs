@@ -191,4 +191,6 @@ fn shells_complete_commands_tasks_and_agents() {
     assert_eq!(complete(&["message", "send", "--task", "t"]), "TALK-2");
     assert_eq!(complete(&["message", "send", "--to", "c"]), "claude-1\ncodex-1\ncodex-2");
     assert_eq!(complete(&["message", "list", "--from", "b"]), "boss");
+    repo.write("AGENT_MANIFEST.two.json", "{}");
+    assert_eq!(complete(&["session", "start", "--manifest", "t"]), "two");
 }
