@@ -59,9 +59,12 @@ pub(super) fn judge(claim: &Claim, signs: &Signs, now: Timestamp, stale_after: D
     if quiet && waited(stale_after) { Liveness::Stale } else { Liveness::Alive }
 }
 
-/// The owners' last events, read from the log's end once, and only when somebody asks.
+/// The owners' last events, read from the log's end once, and their last commands: each only when somebody asks.
 #[derive(Default)]
-pub(super) struct LastEvents(Option<HashMap<AgentId, Timestamp>>);
+pub(super) struct LastEvents {
+    events: Option<HashMap<AgentId, Timestamp>>,
+    presence: HashMap<AgentId, Option<Timestamp>>,
+}
 
 impl LastEvents {
     /// When `agent` last logged an event that is not in the future, within the log's last MiB.
@@ -71,10 +74,20 @@ impl LastEvents {
 
     /// When each agent last did.
     pub(super) fn all(&mut self, bus: &Bus) -> Result<&HashMap<AgentId, Timestamp>, Error> {
-        if self.0.is_none() {
-            self.0 = Some(read(bus)?);
+        if self.events.is_none() {
+            self.events = Some(read(bus)?);
         }
-        Ok(self.0.get_or_insert_default())
+        Ok(self.events.get_or_insert_default())
+    }
+
+    /// When `agent` last ran a command in this clone.
+    fn presence(&mut self, bus: &Bus, agent: &AgentId) -> Option<Timestamp> {
+        if let Some(known) = self.presence.get(agent) {
+            return *known;
+        }
+        let touched = last_touched(&bus.private.presence(agent));
+        self.presence.insert(agent.clone(), touched);
+        touched
     }
 }
 
@@ -111,7 +124,7 @@ impl Bus {
             let state = view.tip_id().map_or_else(|| format!("revision {}", claim.revision), |id| id.to_string());
             signs.seen_since = Some(first_seen(&self.private.seen(&view.task), &state, self.clock));
         } else {
-            signs.presence = last_touched(&self.private.presence(&claim.agent_id));
+            signs.presence = events.presence(self, &claim.agent_id);
         }
         // The log is read only where everything else is silent.
         if judge(claim, &signs, now, stale_after) == Liveness::Stale {

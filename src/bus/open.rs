@@ -79,6 +79,17 @@ impl Bus {
         Err(Error::NoBus { root: bus.layout.root().to_owned() })
     }
 
+    /// How the same bus is opened once more.
+    pub(super) fn options(&self) -> Options {
+        Options {
+            start: self.layout.root().to_owned(),
+            clock: self.clock,
+            patience: self.patience,
+            command: self.command,
+            session: self.session.clone(),
+        }
+    }
+
     /// The policy: this worktree's `config.toml`, else the main worktree's, else the defaults.
     ///
     /// # Errors

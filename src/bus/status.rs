@@ -134,6 +134,16 @@ impl StatusReport {
     }
 }
 
+/// How many tasks are looked at before anything is made of them.
+const BATCH: usize = 4096;
+
+/// From how many tasks on several threads look at them, and how many threads at most.
+const MANY: usize = 1000;
+const MAX_THREADS: usize = 8;
+
+/// How closely one looks at a task.
+pub(super) type Look = fn(&Bus, &TaskId, Option<&ClaimFiles>) -> Result<View, Error>;
+
 /// Claims, and what of them cannot be read.
 #[derive(Debug, Default)]
 pub(super) struct SeenClaims {
@@ -143,6 +153,18 @@ pub(super) struct SeenClaims {
     pub(super) config_fault: Option<Error>,
     /// The tasks that somebody holds or has finished, or whose claims cannot be read.
     pub(super) taken: HashSet<TaskId>,
+}
+
+impl SeenClaims {
+    /// Notes what about a task is damaged: its ref, or this worktree's file.
+    fn note_damage(&mut self, view: View) {
+        let nothing_else = view.claim().is_none();
+        let damage = view.unreadable.map(|what| Error::UnreadableRef { name: view.name.as_str().to_owned(), what });
+        match damage {
+            Some(error) if nothing_else => self.unreadable.push((view.task, error)),
+            damage => self.damaged.extend(damage.or(view.bad_file)),
+        }
+    }
 }
 
 impl Bus {
@@ -184,34 +206,27 @@ impl Bus {
     }
 
     /// Looks at all claims that are asked for; `look` says how closely at each.
-    pub(super) fn seen_claims(
-        &self,
-        query: &StatusQuery,
-        events: &mut LastEvents,
-        look: fn(&Self, &TaskId, Option<&ClaimFiles>) -> Result<View, Error>,
-    ) -> Result<SeenClaims, Error> {
+    pub(super) fn seen_claims(&self, query: &StatusQuery, events: &mut LastEvents, look: Look) -> Result<SeenClaims, Error> {
         let (stale_after, config_fault) = self.stale_after();
         let stale_after = query.stale_after.unwrap_or(stale_after);
         let mut seen = SeenClaims { config_fault, ..SeenClaims::default() };
         let files = self.claim_files();
-        for task in self.tasks(&files)? {
-            match look(self, &task, Some(&files)) {
-                Ok(view) => {
-                    if view.claim().is_some_and(|claim| claim.status != Status::Released) {
-                        seen.taken.insert(view.task.clone());
+        let tasks: Vec<TaskId> = self.tasks(&files)?.into_iter().collect();
+        // Not all at once: a view holds the record.
+        for tasks in tasks.chunks(BATCH) {
+            for (task, view) in tasks.iter().zip(self.views(tasks, &files, look)) {
+                match view {
+                    Ok(view) => {
+                        if view.claim().is_some_and(|claim| claim.status != Status::Released) {
+                            seen.taken.insert(view.task.clone());
+                        }
+                        seen.claims.extend(self.claim_status(&view, query, stale_after, events)?);
+                        seen.note_damage(view);
                     }
-                    seen.claims.extend(self.claim_status(&view, query, stale_after, events)?);
-                    let name = view.name.as_str().to_owned();
-                    let nothing_else = view.claim().is_none();
-                    let damage = view.unreadable.map(|what| Error::UnreadableRef { name, what });
-                    match damage {
-                        Some(error) if nothing_else => seen.unreadable.push((task, error)),
-                        damage => seen.damaged.extend(damage.or(view.bad_file)),
+                    Err(error) => {
+                        seen.taken.insert(task.clone());
+                        seen.unreadable.push((task.clone(), error));
                     }
-                }
-                Err(error) => {
-                    seen.taken.insert(task.clone());
-                    seen.unreadable.push((task, error));
                 }
             }
         }
@@ -220,6 +235,27 @@ impl Bus {
             key(a).cmp(&key(b)).then_with(|| a.claim.task_id.cmp(&b.claim.task_id))
         });
         Ok(seen)
+    }
+
+    /// A look at each of these tasks; at many of them by several threads at once.
+    fn views(&self, tasks: &[TaskId], files: &ClaimFiles, look: Look) -> Vec<Result<View, Error>> {
+        let all = |bus: &Self, tasks: &[TaskId]| tasks.iter().map(|task| look(bus, task, Some(files))).collect::<Vec<_>>();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        if tasks.len() < MANY || threads == 1 {
+            return all(self, tasks);
+        }
+        let options = self.options();
+        std::thread::scope(|scope| {
+            let part = |tasks| {
+                let options = options.clone();
+                // A repository is one thread's own; one that cannot be opened once more is looked at by this one.
+                scope.spawn(move || Self::of_repository(options).ok().map(|bus| all(&bus, tasks)))
+            };
+            let parts: Vec<_> = tasks.chunks(tasks.len().div_ceil(threads)).map(|tasks| (tasks, part(tasks))).collect();
+            let looked =
+                parts.into_iter().flat_map(|(tasks, part)| part.join().ok().flatten().unwrap_or_else(|| all(self, tasks)));
+            looked.collect()
+        })
     }
 
     /// How long an owner may be silent as the policy has it, else by default, and what is wrong with the policy then.

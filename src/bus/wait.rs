@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::liveness::LastEvents;
 use super::{Bus, Changed, ClaimRequest, ClaimState, Error, Filter, WatchQuery};
-use crate::record::{AgentId, Claim, Event, Span, TaskId};
-use crate::store::{Error as StoreError, Hints, Layout};
+use crate::record::{AgentId, Claim, Event, Message, Span, TaskId};
+use crate::store::{Error as StoreError, Hints, Layout, Stream};
 
 /// How often a task is looked at without a hint: a claim becomes stale by time alone.
 const TICK: Duration = Duration::from_secs(1);
@@ -254,6 +254,30 @@ impl Bus {
                 return Err(Error::WaitTimeout { what, patience: patience.span, standing: None });
             };
             watch.wait(left)?;
+        }
+    }
+
+    /// Waits until `agent` has an unread message, by one of `from` where there are any, and returns the oldest one. It stays unread.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WaitTimeout`] where none comes in time; [`Error::Store`] where the inbox cannot be read.
+    pub fn wait_for_message(&self, agent: &AgentId, from: &[AgentId], patience: Patience) -> Result<Message, Error> {
+        let mut hints = Hints::new();
+        loop {
+            // First this: what comes after the look gives a hint.
+            hints.watch(self.layouts().flat_map(|layout| [layout.root().join("_bus"), layout.folder(Stream::Channels)]));
+            self.note_presence(agent);
+            let inbox = self.inbox(agent, None)?;
+            let is_meant = |message: &&Message| from.is_empty() || from.contains(&message.from);
+            if let Some(message) = inbox.messages().find(is_meant) {
+                return Ok(message.clone());
+            }
+            let Some(left) = patience.left(TICK) else {
+                let what = "no such message came".to_owned();
+                return Err(Error::WaitTimeout { what, patience: patience.span, standing: None });
+            };
+            hints.wait(left);
         }
     }
 

@@ -61,7 +61,7 @@ const COMMANDS: [(&str, &str, Describe); 23] = [
     ("status", "Show who does what, and the latest events", status::StatusArgs::augment_args),
     ("report", "Write the manager's report: who does what, what is stuck, what is finished", report::ReportArgs::augment_args),
     ("watch", "Show the feed, live with --follow", watch::WatchArgs::augment_args),
-    ("wait", "Block until a task is in a state, or an event is logged", wait::WaitArgs::augment_args),
+    ("wait", "Block until a task is in a state, an event is logged or a message comes", wait::WaitArgs::augment_args),
     ("doctor", "Find what a crash or a hand edit left, and mend it", doctor::DoctorArgs::augment_args),
     ("validate", "Check that the bus is sound, as CI does", validate::ValidateArgs::augment_args),
     ("completions", "Print what makes a shell complete bus", completions::CompletionsArgs::augment_args),

@@ -12,7 +12,7 @@ use super::exit::Failure;
 use super::output::{Output, Width};
 use super::words;
 use crate::bus::{Awaited, Filter, Patience, Standing, Until};
-use crate::record::{EventKind, Span, TaskId};
+use crate::record::{AgentId, EventKind, Span, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,23 +21,24 @@ Examples:
   bus wait --event review --task QUEUE-001           the next review of a task, from now on
   bus wait --event review --since 5m                 or one of the last five minutes
   bus wait --event complete --agent codex-2          the next time codex-2 completes something
+  bus wait --message --from boss                     until boss has told you something that you have not read
 
-A state that holds already ends the waiting at once. To take a task when it is free: `bus claim TASK --wait`.
+A state that holds already ends the waiting at once; so does an unread message, until `bus inbox --mark-read`. To take a task when it is free: `bus claim TASK --wait`.
 Exit status: 0 it is so; 1 it cannot come true any more (the task is finished); 6 it was not so in time.";
 
-/// Block until a task is in a state, or until an event is logged
+/// Block until a task is in a state, an event is logged or a message comes
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct WaitArgs {
     /// The task
-    #[arg(value_name = "TASK", add = ArgValueCompleter::new(completions::tasks), required_unless_present_any = ["task_option", "event"])]
+    #[arg(value_name = "TASK", add = ArgValueCompleter::new(completions::tasks), required_unless_present_any = ["task_option", "event", "message"])]
     task: Option<TaskId>,
     /// The task, as an option
     #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks), conflicts_with = "task")]
     task_option: Option<TaskId>,
     /// What the task must be: free (never claimed, or given back), claimed, released, done, ended (released or done), stale (or
     /// expired); with --agent, by one of these agents
-    #[arg(long, value_name = "STATE", conflicts_with = "event", required_unless_present = "event",
+    #[arg(long, value_name = "STATE", conflicts_with = "event", required_unless_present_any = ["event", "message"],
         value_parser = PossibleValuesParser::new(Until::ALL.map(Until::as_str)).try_map(|word| word.parse::<Until>()))]
     until: Option<Until>,
     /// The next event of this sort, by --agent and on --task where they are given
@@ -46,6 +47,12 @@ pub(super) struct WaitArgs {
     /// An event that was logged since then is it, too: a time, or 30s, 10m, 4h, 2d ago
     #[arg(long, value_name = "WHEN", requires = "event")]
     since: Option<When>,
+    /// A message to you that you have not read
+    #[arg(long, conflicts_with_all = ["task", "task_option", "until", "event"])]
+    message: bool,
+    /// Only a message by this agent (repeatable)
+    #[arg(long, value_name = "AGENT", requires = "message", conflicts_with_all = ["until", "event"], add = ArgValueCompleter::new(completions::agents))]
+    from: Vec<AgentId>,
     /// How long to wait [default: for ever]
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
@@ -53,8 +60,15 @@ pub(super) struct WaitArgs {
 
 pub(super) fn run(context: &Context, args: &WaitArgs, output: &mut Output) -> Result<u8, Failure> {
     let bus = context.open("wait", output)?;
-    context.note_reader(&bus);
     let patience = Patience::new(args.timeout);
+    if args.message {
+        let message = bus.wait_for_message(&context.addressee(&bus)?, &args.from, patience)?;
+        let now = context.clock.now();
+        output.document(&words::object([("message", words::message_json(&message, now))]));
+        words::show_message(&message, now, output);
+        return Ok(0);
+    }
+    context.note_reader(&bus);
     let task = args.task.as_ref().or(args.task_option.as_ref());
     match (task, args.until) {
         (Some(task), Some(until)) => {

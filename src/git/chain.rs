@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ const REF_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long `packed-refs` is waited for: what git itself waits (`core.packedRefsTimeout`).
 const PACKED_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How much of a ref's file is read, in bytes: an object id is shorter, and what is longer is none.
+const MAX_REF: usize = 128;
 
 /// Where the refs of claims are.
 const CLAIMS: &str = "refs/bus/claims/";
@@ -111,9 +114,10 @@ impl Repository {
     /// What a ref points to: its own file's word, else that of `packed-refs`, in this order, because `git pack-refs` writes the
     /// second before it removes the first. The inner error says how it is damaged.
     fn target(&self, name: &RefName) -> Result<Option<Result<ObjectId, String>>, Error> {
-        match fs::read(self.ref_path(name)) {
-            Ok(bytes) => {
-                let id = ObjectId::from_hex(bytes.trim_ascii_end());
+        let mut bytes = [0; MAX_REF];
+        match fs::File::open(self.ref_path(name)).and_then(|mut file| file.read(&mut bytes)) {
+            Ok(length) => {
+                let id = ObjectId::from_hex(bytes[..length].trim_ascii_end());
                 Ok(Some(id.map_err(|_| "it holds no object id".to_owned())))
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

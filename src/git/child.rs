@@ -25,6 +25,7 @@ const MAX_PATHS: usize = 200;
 const LOOK: Duration = Duration::from_millis(5);
 
 /// How long a `git` that is told to end may clear away its locks.
+#[cfg(unix)]
 const GRACE: Duration = Duration::from_secs(1);
 
 /// How much of what a `git` complains about is read, in bytes.

@@ -131,6 +131,30 @@ fn a_damaged_position_shows_messages_again_and_hides_none() {
 }
 
 #[test]
+fn a_waiter_is_told_of_an_unread_message_at_once_or_when_it_comes() {
+    let repo = Repo::new();
+    let other = repo.worktree("wt");
+    let wait =
+        |more: &[&str]| repo.by("a", &[&["wait", "--message", "--timeout", "1m", "--json"], more].concat()).without("BUS_NOW");
+    tell(&repo, "a", "one").ok();
+    assert_eq!(wait(&[]).ok().json()["message"]["summary"], "one");
+    assert_eq!(wait(&["--from", "x", "--from", "BOSS"]).ok().json()["message"]["summary"], "one", "it stays unread");
+    repo.by("a", &["wait", "--message", "--from", "x", "--timeout", "10ms"]).fails(6, "wait-timeout");
+    let waiting = wait(&["--from", "x"]).start();
+    tell(&repo, "a", "two").ok();
+    repo.by("x", &["message", "send", "--to", "a", "--summary", "three"]).within(&other).ok();
+    assert_eq!(Ran::of(waiting).json()["message"]["summary"], "three", "of another worktree");
+    inbox(&repo, &repo.root(), &["--mark-read"]).ok();
+    repo.by("a", &["wait", "--message", "--timeout", "10ms"]).fails(6, "wait-timeout");
+    let text = format!("{NOON} :: x :: note :: to=b :: four\n");
+    repo.by("x", &["message", "send", "--to", "b", "--summary", "four"]).ok();
+    assert_eq!(repo.bus(&["wait", "--message", "--agent", "b"]).ok().stdout, text);
+    repo.bus(&["wait", "--message"]).fails(2, "no-identity");
+    repo.by("a", &["wait", "T-1", "--message"]).fails(2, "usage");
+    repo.by("a", &["wait", "--from", "x", "--event", "note"]).fails(2, "usage");
+}
+
+#[test]
 fn readers_that_mark_at_once_lose_nothing_and_forget_nothing() {
     let repo = Repo::new();
     let mut told = 0;

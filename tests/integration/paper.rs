@@ -218,4 +218,6 @@ fn shells_complete_commands_tasks_and_agents() {
     repo.by("boss", &["plan", "new", "work", "--summary", "x", "--step", "S1:t"]).ok();
     assert_eq!(complete(&["plan", "show", "2026"]), "2026-03-01-work");
     assert_eq!(complete(&["receipt", "add", "x", "--plan", ""]), "2026-03-01-work");
+    repo.write("AGENT_MANIFEST.two.json", "{}");
+    assert_eq!(complete(&["session", "start", "--manifest", "t"]), "two");
 }

@@ -61,6 +61,8 @@ fn commands() -> Vec<(&'static str, Vec<String>)> {
         ("a", "message send --task T-1 --summary NOTES"),
         ("boss", "assign T-1 --engineer b --note NOTES"),
         ("boss", "queue add x --goal NOTES"),
+        ("a", "session start --focus NOTES"),
+        ("a", "session end --summary NOTES"),
     ]
     .map(|(agent, words)| (agent, with_notes(words)))
     .into()
@@ -89,7 +91,7 @@ fn finishes(repo: &Repo, number: usize, why: &str) {
     repo.by(agent, &command).ok();
     let whole = stage(number);
     whole.by(agent, &command).ok();
-    // A heartbeat, a note, a message and a task may be given twice, and an assignment changes no claim.
+    // A heartbeat, a note, a message and a task may be given twice; an assignment and a session change no claim.
     if number < 4 {
         let listed = |repo: &Repo| repo.bus(&["event", "list"]).ok().stdout;
         assert_eq!(end(repo), end(&whole), "{why}, {command:?}");

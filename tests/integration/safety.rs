@@ -158,7 +158,17 @@ fn text_from_the_bus_cannot_reach_the_terminal() {
         let bad = |character: char| (character.is_control() && character != '\n') || "\u{202e}\u{2028}\u{9b}".contains(character);
         assert!(!text.chars().any(bad), "{text:?}");
     };
-    for arguments in [vec!["status"], vec!["event", "list"], vec!["status", "--json"], vec!["event", "list", "--json"]] {
+    repo.by("a", &["session", "start", "--focus", evil, "--summary", evil]).ok();
+    repo.by("b", &["message", "send", "--to", "b", "--summary", evil, "--note", evil]).ok();
+    for arguments in [
+        vec!["status"],
+        vec!["event", "list"],
+        vec!["status", "--json"],
+        vec!["event", "list", "--json"],
+        vec!["session", "start", "--agent", "b"],
+        vec!["session", "start", "--agent", "b", "--json"],
+        vec!["session", "end", "--agent", "b"],
+    ] {
         let ran = repo.bus(&arguments).ok();
         harmless(&ran.stdout);
         harmless(&ran.stderr);
@@ -184,6 +194,8 @@ fn with_git_locks_present_everything_still_works() {
     repo.by("b", &["release", "T-1"]).ok();
     repo.by("b", &["queue", "add", "x"]).ok();
     repo.by("b", &["claim", "--next"]).ok();
+    repo.by("b", &["session", "start"]).ok();
+    repo.by("b", &["session", "end"]).ok();
     repo.bus(&["status"]).ok();
     repo.bus(&["event", "list"]).ok();
 }
