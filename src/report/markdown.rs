@@ -224,7 +224,7 @@ fn lane(report: &Report) -> String {
         0 => dash(),
         _ => format!("{} (longest {})", length(spread.median), length(spread.longest)),
     };
-    let share = |share: Share| (share.all > 0).then(|| format!("{} %", share.some * 100 / share.all)).unwrap_or_else(dash);
+    let share = |share: Share| (share.some * 100).checked_div(share.all).map_or_else(dash, |percent| format!("{percent} %"));
     let row = |what: &str, value: String, of: String| [what.to_owned(), value, of];
     let rows = [
         row("Cycle time, from claim to done (median)", spread(lane.cycle), counted(lane.cycle.count, "finished task")),
