@@ -67,6 +67,7 @@ fn demonstrate(output: &mut Output) -> Result<u8, Failure> {
     let owner = speak(&mut stage)?;
     crash(&mut stage)?;
     finish(&mut stage, owner)?;
+    report(&mut stage)?;
     let (checks, broken) = stage.strike();
     let document = checks
         .iter()
@@ -152,5 +153,16 @@ fn finish(stage: &mut Stage<'_>, owner: usize) -> Result<(), Failure> {
     let claims: Vec<Value> = views?.iter().map(Ran::claims).collect();
     stage.call(0, &["status", "--limit", "8"])?;
     stage.check("all worktrees see the same claims", claims.windows(2).all(|pair| pair[0] == pair[1]));
+    Ok(())
+}
+
+/// The manager's report compares what is said with what git shows.
+fn report(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    stage.scene("The manager asks what is really finished.");
+    let ran = stage.silent(0, &["report", "--stdout"])?;
+    let needs = ran.section("Needs you");
+    stage.show_only("report --stdout", &ran, &needs);
+    let noticed = needs.iter().any(|need| need.contains("not-seen") && need.contains(TASKS[0]));
+    stage.check("its report notices that the finished task has no commit to show for it", noticed);
     Ok(())
 }

@@ -35,6 +35,12 @@ impl Ran {
         claims
     }
 
+    /// The lines of a section of the markdown that was printed.
+    pub(super) fn section(&self, title: &str) -> Vec<&str> {
+        let section = self.stdout.lines().skip_while(|line| line.strip_prefix("## ") != Some(title)).skip(1);
+        section.take_while(|line| !line.starts_with('#')).filter(|line| !line.is_empty()).collect()
+    }
+
     fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_default()
     }
@@ -98,9 +104,18 @@ impl<'a> Stage<'a> {
     }
 
     fn show_lines(&mut self, agent: &str, command: &str, ran: &Ran, most: usize) {
+        self.show_some(agent, command, ran, ran.said.lines().take(most));
+    }
+
+    /// Shows what the first agent ran, and some of what it printed.
+    pub(super) fn show_only(&mut self, command: &str, ran: &Ran, lines: &[&str]) {
+        self.show_some(AGENTS[0], command, ran, lines.iter().copied().chain(["…"]));
+    }
+
+    fn show_some<'l>(&mut self, agent: &str, command: &str, ran: &Ran, lines: impl Iterator<Item = &'l str>) {
         let status = ran.status.map_or_else(|| "killed".to_owned(), |status| format!("exit {status}"));
         self.output.line(&format!("[{agent}] $ bus {command}    ({status})"));
-        ran.said.lines().take(most).for_each(|line| self.output.line(&format!("    {line}")));
+        lines.for_each(|line| self.output.line(&format!("    {line}")));
         self.output.flush();
     }
 
