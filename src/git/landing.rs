@@ -1,7 +1,8 @@
-//! Whether the default branch has what a branch has: by a merge, or by commits that say the same (a squash).
+//! Whether the default branch has what a branch has: by a merge, or by commits that say the same (a squash, a rebase).
 //!
 //! A squash merge leaves no trace of the branch. What it leaves is a commit of the default branch that changes the branch's
 //! files as the branch did: to the same bytes, or by the same lines (others may have changed the rest of the file meanwhile).
+//! A rebase leaves such a commit for each of the branch's.
 
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,6 +19,9 @@ const MAX_COMMITS: usize = 5000;
 
 /// How many files a branch may have changed and still be looked for.
 const MAX_FILES: usize = 2000;
+
+/// How many commits a branch may have and be looked for commit by commit.
+const MAX_PARTS: usize = 100;
 
 /// The largest file whose lines are compared, in bytes; of a larger one only the whole.
 const MAX_BLOB: u64 = 4 * 1024 * 1024;
@@ -51,7 +55,12 @@ struct Sought {
     tip: ObjectId,
     base: ObjectId,
     base_time: i64,
+    /// What the whole branch changes.
     changes: Changes,
+    /// What its commits change, one by one: those that were not found yet.
+    parts: Vec<Changes>,
+    /// The youngest commit that has one of them.
+    latest: Option<ObjectId>,
 }
 
 impl Trunk<'_> {
@@ -65,11 +74,11 @@ impl Trunk<'_> {
         let mut sought = Vec::new();
         for tip in tips {
             let Entry::Vacant(vacant) = landings.entry(tip) else { continue };
-            let ahead = self.ahead(tip)?;
+            let (ahead, own) = self.own_commits(tip)?;
             let landed = (ahead.commits == 0).then_some(Landed::Merged);
             vacant.insert(Landing { ahead, landed });
             if landed.is_none() {
-                sought.extend(self.sought(tip, ahead)?);
+                sought.extend(self.sought(tip, ahead, &own)?);
             }
         }
         self.seek(sought, |tip, commit| {
@@ -79,11 +88,19 @@ impl Trunk<'_> {
     }
 
     /// What to look for, of a branch; nothing where it has changed nothing but the bus, or too much.
-    fn sought(&self, tip: ObjectId, ahead: Ahead) -> Result<Option<Sought>, Error> {
+    fn sought(&self, tip: ObjectId, ahead: Ahead, own: &[ObjectId]) -> Result<Option<Sought>, Error> {
         let Some(base) = ahead.base else { return Ok(None) };
-        let changes = self.history.changes(Some(base), tip, &|path| !STATE.contains(&path))?;
+        let work = |before: ObjectId, after: ObjectId| self.history.changes(Some(before), after, &|path| !STATE.contains(&path));
+        let Some(changes) = work(base, tip)?.filter(|changes| !changes.is_empty()) else { return Ok(None) };
+        let mut parts = Vec::new();
+        for commit in own.iter().filter(|_| own.len() <= MAX_PARTS) {
+            // What a merge brings was said by the commits that it merges.
+            if let [parent] = self.history.parents(*commit)?[..] {
+                parts.extend(work(parent, *commit)?.filter(|changes| !changes.is_empty()));
+            }
+        }
         let base_time = self.history.time_of(base)?;
-        Ok(changes.filter(|changes| !changes.is_empty()).map(|changes| Sought { tip, base, base_time, changes }))
+        Ok(Some(Sought { tip, base, base_time, changes, parts, latest: None }))
     }
 
     /// Goes through the default branch's own commits, and tells which of them has what is `sought`.
@@ -108,10 +125,10 @@ impl Trunk<'_> {
                 continue;
             }
             let mut left = Vec::new();
-            for branch in sought {
-                match lines.has_all(commit, &changes, &branch)? {
-                    true => found(branch.tip, commit),
-                    false => left.push(branch),
+            for mut branch in sought {
+                match lines.landed_in(commit, &changes, &mut branch)? {
+                    Some(landed) => found(branch.tip, landed),
+                    None => left.push(branch),
                 }
             }
             sought = left;
@@ -125,7 +142,7 @@ struct Wanted(HashSet<String>);
 
 impl Wanted {
     fn of(sought: &[Sought]) -> Self {
-        let paths = sought.iter().flat_map(|branch| branch.changes.keys());
+        let paths = sought.iter().flat_map(|branch| branch.parts.iter().chain([&branch.changes])).flat_map(Changes::keys);
         let with_folders = paths.flat_map(|path| path.match_indices('/').map(|(end, _)| &path[..end]).chain([path.as_str()]));
         Self(with_folders.map(str::to_owned).collect())
     }
@@ -145,11 +162,27 @@ struct Lines<'h> {
 }
 
 impl Lines<'_> {
-    /// Whether `commit`, which makes `changes`, has all that `branch` has changed.
-    fn has_all(&mut self, commit: ObjectId, changes: &Changes, branch: &Sought) -> Result<bool, Error> {
+    /// The commit in which `branch` has landed, now that `commit`, which makes `changes`, is looked at, too.
+    fn landed_in(&mut self, commit: ObjectId, changes: &Changes, branch: &mut Sought) -> Result<Option<ObjectId>, Error> {
+        if self.has_all(commit, changes, &branch.changes)? {
+            return Ok(Some(commit));
+        }
+        let mut left = Vec::new();
+        for part in std::mem::take(&mut branch.parts) {
+            match self.has_all(commit, changes, &part)? {
+                true => branch.latest = branch.latest.or(Some(commit)),
+                false => left.push(part),
+            }
+        }
+        branch.parts = left;
+        Ok(branch.latest.filter(|_| branch.parts.is_empty()))
+    }
+
+    /// Whether `commit`, which makes `changes`, has all that is `wanted`.
+    fn has_all(&mut self, commit: ObjectId, changes: &Changes, wanted: &Changes) -> Result<bool, Error> {
         let mut untouched = Vec::new();
         let mut any = false;
-        for (path, change) in &branch.changes {
+        for (path, change) in wanted {
             match changes.get(path) {
                 None => untouched.push((path, change.1)),
                 Some(made) if made.1 == change.1 || self.is_same(*made, *change) => any = true,

@@ -59,7 +59,7 @@ impl Branches {
 pub struct Ahead {
     /// How many commits it has that the default branch has not; [`MAX_AHEAD`] means so many or more.
     pub commits: usize,
-    /// The youngest commit that both have; none where they have none.
+    /// The youngest commit that both have; none where they have none, or nobody counted that far.
     pub base: Option<ObjectId>,
 }
 
@@ -139,23 +139,30 @@ impl Trunk<'_> {
     ///
     /// [`Error::Store`] where the history cannot be read.
     pub fn ahead(&mut self, tip: ObjectId) -> Result<Ahead, Error> {
+        self.own_commits(tip).map(|(ahead, _)| ahead)
+    }
+
+    /// The same, and the commits that are counted.
+    pub(super) fn own_commits(&mut self, tip: ObjectId) -> Result<(Ahead, Vec<ObjectId>), Error> {
         let mut seen = HashSet::from([tip]);
         let mut open = vec![tip];
-        let mut commits = 0;
+        let mut own = Vec::new();
         let mut base: Option<(i64, ObjectId)> = None;
         while let Some(commit) = open.pop() {
             if self.has(commit)? {
                 base = base.max(Some((self.history.time_of(commit)?, commit)));
                 continue;
             }
-            commits += 1;
-            if commits == MAX_AHEAD {
+            own.push(commit);
+            if own.len() == MAX_AHEAD {
                 break;
             }
             let parents = self.history.parents(commit)?;
             // Of a shallow clone's oldest commits the parents are not here.
             open.extend(parents.into_iter().filter(|parent| self.history.repo.has_object(parent) && seen.insert(*parent)));
         }
-        Ok(Ahead { commits, base: base.map(|(_, commit)| commit) })
+        // Of so many nobody knows which common commit is the youngest.
+        let base = base.filter(|_| own.len() < MAX_AHEAD).map(|(_, commit)| commit);
+        Ok((Ahead { commits: own.len(), base }, own))
     }
 }

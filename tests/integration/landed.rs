@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::dice::Dice;
 use super::harness::Repo;
 
 /// A worktree in which `codex-1` has claimed `T-1` on a branch of its own.
@@ -208,4 +209,83 @@ fn a_repository_without_commits_or_branches_is_shown_as_well() {
     repo.by("codex-1", &["claim", "T-1"]).ok();
     let answer = repo.bus(&["status", "--long", "--json"]).ok().json();
     assert_eq!((&answer["compared_with"], &answer["claims"][0]["seen"]["head"]), (&Value::Null, &Value::Null), "{answer}");
+}
+
+/// A file in which each change puts a new line somewhere, or takes one out.
+fn edit(dice: &mut Dice, tree: &Path, line: &str) {
+    let path = tree.join(dice.pick(&["src/a", "src/b", "CHANGELOG.md"]));
+    let mut lines: Vec<String> = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+    let place = dice.below(lines.len());
+    if dice.once_in(4) {
+        lines.remove(place);
+    }
+    lines.insert(dice.below(lines.len() + 1), line.to_owned());
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+}
+
+/// Lands `branch` as somebody would, and says whether that went well: what conflicts is given up.
+fn land(repo: &Repo, way: &str, branch: &str, commits: usize) -> bool {
+    let root = repo.root();
+    let tried = |arguments: &[&str]| repo.try_git_in(&root, arguments).status.success();
+    let landed = match way {
+        "merge" => tried(&["merge", "--no-ff", "--quiet", "--no-edit", branch]),
+        "squash" => tried(&["merge", "--squash", "--quiet", branch]) && tried(&["commit", "--quiet", "--message", "squashed"]),
+        "rebase" => tried(&["cherry-pick", &format!("main..{branch}")]),
+        "half" => tried(&["cherry-pick", &format!("{branch}~{}", commits - 1)]) && false,
+        _ => false,
+    };
+    if !landed {
+        let _ = ["cherry-pick", "merge"].map(|command| tried(&[command, "--abort"]));
+        repo.git(&["reset", "--quiet", "--hard", if way == "half" { "HEAD" } else { "main" }]);
+    }
+    landed
+}
+
+#[test]
+fn any_branch_is_landed_when_it_was_landed_in_whatever_way_and_else_not() {
+    for seed in 0..6 {
+        let mut dice = Dice::new(seed);
+        let repo = Repo::new();
+        let lines = |name: &str| (0..30).map(|number| format!("{name} {number}\n")).collect::<String>();
+        for name in ["src/a", "src/b", "CHANGELOG.md"] {
+            repo.write(name, lines(name));
+        }
+        repo.commit_all("files");
+        let mut expected = Vec::new();
+        for number in 0..6 {
+            let (task, branch) = (format!("T-{number}"), format!("agent/codex-1/t-{number}"));
+            repo.git(&["switch", "--quiet", "-c", &branch]);
+            repo.by("codex-1", &["claim", &task]).ok();
+            let commits = 1 + dice.below(3);
+            for part in 0..commits {
+                edit(&mut dice, &repo.root(), &format!("work {number} {part}"));
+                repo.git(&["commit", "--quiet", "--message", "work", "src", "CHANGELOG.md"]);
+            }
+            repo.by("codex-1", &["release", &task]).ok();
+            repo.git(&["stash", "--quiet", "--include-untracked"]);
+            repo.git(&["switch", "--quiet", "main"]);
+            for part in 0..dice.below(3) {
+                edit(&mut dice, &repo.root(), &format!("meanwhile {number} {part}"));
+                repo.git(&["commit", "--quiet", "--all", "--message", "meanwhile"]);
+            }
+            let way = if commits > 1 {
+                *dice.pick(&["merge", "squash", "rebase", "half", "none"])
+            } else {
+                *dice.pick(&["merge", "squash", "rebase", "none"])
+            };
+            let landed = land(&repo, way, &branch, commits);
+            edit(&mut dice, &repo.root(), &format!("afterwards {number}"));
+            repo.git(&["commit", "--quiet", "--all", "--message", "afterwards"]);
+            if dice.once_in(2) {
+                repo.git(&["branch", "--quiet", "-D", &branch]);
+            }
+            expected.push((task, way, landed));
+        }
+        let answer = repo.bus(&["status", "--long", "--json"]).ok().json();
+        for (task, way, landed) in expected {
+            let claim = answer["claims"].as_array().unwrap().iter().find(|claim| claim["task_id"] == task.as_str()).unwrap();
+            let state = if landed { "landed" } else { "done" };
+            assert_eq!(claim["state"], state, "seed {seed}, {task}, {way}: {claim:#}");
+        }
+    }
 }
