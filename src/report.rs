@@ -10,9 +10,10 @@ mod markdown;
 mod mermaid;
 mod needs;
 mod tables;
+mod words;
 
-pub use facts::{AgentFacts, Need, NeedKind, PlanFacts, Report, TaskFacts, TaskState, Validated};
+pub use facts::{AgentFacts, Need, NeedKind, PlanFacts, Report, TaskFacts, TaskState, Validated, Verdict};
 pub use gather::Request;
 pub use json::{compared_with, json, seen};
 pub use lane::{Lane, Share, Spread};
-pub use markdown::markdown;
+pub use markdown::{is_of, markdown};

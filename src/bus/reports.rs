@@ -1,11 +1,18 @@
 //! Where the manager's reports stand, and how they are told of.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use super::{Audience, Bus, Error, EventRequest, MessageRequest};
 use crate::record::{AgentId, EventKind, TaskId, Timestamp};
 use crate::store::replace;
 
 /// How the name of a report begins; the time follows, without colons.
 const BEGIN: &str = "manager-report-";
+
+/// How much of a report is read to see whose it is, in bytes.
+const BEGINNING: u64 = 4096;
 
 /// The channel in which reports are told of.
 const CHANNEL: &str = "manager-report";
@@ -14,13 +21,15 @@ const CHANNEL: &str = "manager-report";
 const KIND: &str = "consensus";
 
 impl Bus {
-    /// When the last report before now was written, in any worktree.
+    /// When the last report before now was written, in any worktree, of those whose beginning is `wanted`.
     #[must_use]
-    pub fn last_report(&self) -> Option<Timestamp> {
+    pub fn last_report(&self, wanted: impl Fn(&str) -> bool) -> Option<Timestamp> {
         let folders = self.layouts().map(|layout| layout.root().join("_report/manager"));
         let entries = folders.flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
-        let times = entries.filter_map(|entry| time_of(entry.file_name().to_str()?));
-        times.filter(|time| *time < self.clock.now()).max()
+        let reports = entries.filter_map(|entry| Some((time_of(entry.file_name().to_str()?)?, entry.path())));
+        let mut reports: Vec<_> = reports.filter(|(time, _)| *time < self.clock.now()).collect();
+        reports.sort();
+        reports.into_iter().rev().find(|(_, path)| beginning(path).is_some_and(|text| wanted(&text))).map(|(time, _)| time)
     }
 
     /// Writes a report of the present in this worktree, and returns its path below the root. One of the same second gives way.
@@ -66,6 +75,14 @@ impl Bus {
         };
         self.log_event(manager, &event).map(drop)
     }
+}
+
+/// The first lines of a regular file.
+fn beginning(path: &Path) -> Option<String> {
+    let file = path.symlink_metadata().is_ok_and(|found| found.is_file()).then(|| File::open(path).ok())??;
+    let mut bytes = Vec::new();
+    file.take(BEGINNING).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The name of a report's file: ISO 8601 with the time in its basic form, since Windows takes no colon.

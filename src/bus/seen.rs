@@ -8,27 +8,27 @@ use super::{Bus, ClaimState, ClaimStatus, Error};
 use crate::git::{Branches, History, Landed, Landing, MAX_AHEAD, ObjectId};
 use crate::record::Claim;
 
-/// Whether a remote has a branch, as far as this clone knows.
+/// Whether a remote has the work, as far as this clone knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pushed {
     /// No remote is known.
     NoRemote,
-    /// No remote has it.
+    /// No remote has the branch.
     No,
-    /// A remote has the branch, at another commit.
+    /// A remote has the branch, at a commit that has not the work.
     Otherwise(String, ObjectId),
-    /// A remote has the very commit.
-    Yes(String),
+    /// A remote has the branch with the work.
+    Yes(String, ObjectId),
 }
 
-/// In words: `yes, origin/x`, `no`, `origin/x is at 1a2b3c4`, `no remote`.
+/// In words: `yes`, `no`, `at 1a2b3c4`, `no remote`.
 impl fmt::Display for Pushed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRemote => f.pad("no remote"),
             Self::No => f.pad("no"),
-            Self::Otherwise(name, commit) => f.pad(&format!("{name} is at {}", commit.to_hex_with_len(7))),
-            Self::Yes(name) => f.pad(&format!("yes, {name}")),
+            Self::Otherwise(_, commit) => f.pad(&format!("at {}", commit.to_hex_with_len(7))),
+            Self::Yes(..) => f.pad("yes"),
         }
     }
 }
@@ -38,21 +38,25 @@ impl fmt::Display for Pushed {
 pub struct Seen {
     /// The commit that the branch is at, here.
     pub branch: Option<ObjectId>,
-    /// The commit that was looked at: where the claim ended, else the branch, else the remote's.
+    /// The commit that was looked at: where the claim ended or the branch is, here or on a remote.
     pub head: Option<ObjectId>,
+    /// The commit where the claim ended, where it is not in this clone and there is nothing else to look at.
+    pub missing: Option<String>,
     /// Whether a remote has it.
     pub pushed: Pushed,
     /// How the commit stands to the default branch; none where there is no commit or no default branch.
     pub landing: Option<Landing>,
-    /// Whether nothing was committed since the claim was made.
+    /// Whether nothing was done since the claim was made, beside what stands in the bus's own folders.
     pub is_empty: bool,
+    /// How many commits the branch has since the claim has ended and landed, that have not.
+    pub later: Option<usize>,
 }
 
 impl Seen {
-    /// Whether a remote has the work, in words; `-` where there is no work.
+    /// Whether a remote has the work, in words; `-` where there is no work, or it has landed.
     #[must_use]
     pub fn pushed_words(&self) -> String {
-        self.head.map_or_else(|| "-".to_owned(), |_| self.pushed.to_string())
+        if self.head.is_none() || self.landed().is_some() { "-".to_owned() } else { self.pushed.to_string() }
     }
 
     /// How many commits the work has that the default branch has not: `3`, `1000 or more`, `-` where nobody can tell.
@@ -65,12 +69,12 @@ impl Seen {
         }
     }
 
-    /// How the default branch has the work, in words: `merged`, `squashed in 1a2b3c4`, `no`, `-` where there is no work.
+    /// How the default branch has the work, in words: `merged`, `as 1a2b3c4`, `no`, `-` where there is no work.
     #[must_use]
     pub fn landed_words(&self) -> String {
         match (self.landed(), self.head) {
             (Some(Landed::Merged), _) => "merged".to_owned(),
-            (Some(Landed::Squashed(commit)), _) => format!("squashed in {}", commit.to_hex_with_len(7)),
+            (Some(Landed::Rewritten(commit)), _) => format!("as {}", commit.to_hex_with_len(7)),
             (None, Some(_)) => "no".to_owned(),
             (None, None) => "-".to_owned(),
         }
@@ -90,6 +94,8 @@ pub struct ComparedWith {
     pub name: String,
     /// The commit that it was at.
     pub commit: ObjectId,
+    /// How many commits it has that the remote has not.
+    pub unpushed: usize,
 }
 
 impl Bus {
@@ -102,39 +108,112 @@ impl Bus {
     pub(super) fn look_at_branches(&self, claims: &mut [ClaimStatus]) -> Result<Option<ComparedWith>, Error> {
         let history = self.repo.history()?;
         let branches = history.branches()?;
-        let mut found: Vec<Seen> = claims.iter().map(|status| seen(&status.claim, &branches, &history)).collect();
+        let commits: Vec<Commits> = claims.iter().map(|status| Commits::of(&status.claim, &branches, &history)).collect();
         let trunk = history.trunk()?;
-        let compared = trunk.as_ref().map(|trunk| ComparedWith { name: trunk.name.clone(), commit: trunk.tip });
-        let heads = found.iter().filter_map(|seen| seen.head);
-        let landings = trunk.map_or_else(|| Ok(HashMap::new()), |mut trunk| trunk.landings(heads))?;
-        for (status, seen) in claims.iter_mut().zip(&mut found) {
-            seen.landing = seen.head.and_then(|head| landings.get(&head).copied());
+        let compared =
+            trunk.as_ref().map(|trunk| ComparedWith { name: trunk.name.clone(), commit: trunk.tip, unpushed: trunk.unpushed });
+        let all = commits.iter().flat_map(|commits| [commits.end, commits.tip()]).flatten();
+        let landings = trunk.map_or_else(|| Ok(HashMap::new()), |mut trunk| trunk.landings(all))?;
+        let look = Look { history: &history, landings: &landings, has_remote: branches.has_remote() };
+        for (status, commits) in claims.iter_mut().zip(commits) {
+            let seen = look.at(&status.claim, commits)?;
             if status.state == ClaimState::Done && seen.landed().is_some() {
                 status.state = ClaimState::Landed;
             }
-            status.seen = Some(seen.clone());
+            status.seen = Some(seen);
         }
         Ok(compared)
     }
 }
 
-fn seen(claim: &Claim, branches: &Branches, history: &History) -> Seen {
-    let branch = branches.here(&claim.branch);
-    let remote = branches.remote(&claim.branch);
-    let ended = claim.head.as_ref().filter(|_| !claim.status.is_live()).and_then(|head| commit(history, head));
-    let head = ended.or(branch).or(remote.map(|(_, commit)| *commit));
-    let pushed = match remote {
-        Some((name, commit)) if Some(*commit) == head => Pushed::Yes(name.clone()),
-        Some((name, commit)) => Pushed::Otherwise(name.clone(), *commit),
-        None if branches.has_remote() => Pushed::No,
-        None => Pushed::NoRemote,
-    };
-    let is_empty = head.is_some_and(|head| claim.base.as_deref() == Some(head.to_string().as_str()));
-    Seen { branch, head, pushed, landing: None, is_empty }
+/// The commits that a claim is about.
+struct Commits {
+    /// Where it ended, if that is here.
+    end: Option<ObjectId>,
+    /// Where it ended, if that is not here.
+    missing: Option<String>,
+    branch: Option<ObjectId>,
+    remote: Option<(String, ObjectId)>,
 }
 
-/// The commit that a record names, if it is here.
-fn commit(history: &History, name: &str) -> Option<ObjectId> {
-    let id = ObjectId::from_hex(name.as_bytes()).ok()?;
-    history.parents(id).is_ok().then_some(id)
+impl Commits {
+    fn of(claim: &Claim, branches: &Branches, history: &History) -> Self {
+        let named = claim.head.clone().filter(|_| !claim.status.is_live());
+        let end = named.as_ref().and_then(|name| ObjectId::from_hex(name.as_bytes()).ok());
+        let end = end.filter(|end| history.parents(*end).is_ok());
+        Self {
+            end,
+            missing: named.filter(|_| end.is_none()),
+            branch: branches.here(&claim.branch),
+            remote: branches.remote(&claim.branch).cloned(),
+        }
+    }
+
+    /// Where the branch is, here or else on a remote.
+    fn tip(&self) -> Option<ObjectId> {
+        self.branch.or_else(|| self.remote.as_ref().map(|(_, commit)| *commit))
+    }
+}
+
+/// What is known of all commits.
+struct Look<'a> {
+    history: &'a History,
+    landings: &'a HashMap<ObjectId, Landing>,
+    has_remote: bool,
+}
+
+impl Look<'_> {
+    fn at(&self, claim: &Claim, commits: Commits) -> Result<Seen, Error> {
+        let tip = commits.tip();
+        let has_work = |commit: Option<ObjectId>| commit.map_or(Ok(false), |commit| self.has_work(claim, commit));
+        let (end_works, tip_works) = (has_work(commits.end)?, has_work(tip)?);
+        // Some commit after they have said that they are done, some amend: then the branch is what counts.
+        let head = match commits.end {
+            Some(end) if end_works && (self.has_landed(end) || tip.is_none()) => Some(end),
+            end => tip.or(end),
+        };
+        let is_end = head.is_some() && head == commits.end;
+        let is_later = is_end && tip != head && tip_works && tip.is_some_and(|tip| !self.has_landed(tip));
+        let later = tip.filter(|_| is_later).and_then(|tip| Some(self.landings.get(&tip)?.ahead.commits));
+        Ok(Seen {
+            branch: commits.branch,
+            head,
+            missing: commits.missing.filter(|_| head.is_none()),
+            pushed: self.pushed(head, commits.remote)?,
+            landing: head.and_then(|head| self.landings.get(&head).copied()),
+            is_empty: head.is_some() && !if is_end { end_works } else { tip_works },
+            later,
+        })
+    }
+
+    /// Whether `commit` has any work since the claim was made.
+    fn has_work(&self, claim: &Claim, commit: ObjectId) -> Result<bool, Error> {
+        let base = claim.base.as_ref().and_then(|base| ObjectId::from_hex(base.as_bytes()).ok());
+        if base == Some(commit) {
+            return Ok(false);
+        }
+        match (self.landings.get(&commit), base) {
+            (Some(Landing { landed: Some(Landed::Merged), .. }), Some(base)) if self.history.parents(base).is_ok() => {
+                Ok(self.history.has_work(base, commit)?)
+            }
+            (Some(landing), _) if landing.landed != Some(Landed::Merged) => Ok(landing.has_work),
+            _ => Ok(true),
+        }
+    }
+
+    fn has_landed(&self, commit: ObjectId) -> bool {
+        self.landings.get(&commit).is_some_and(|landing| landing.landed.is_some())
+    }
+
+    fn pushed(&self, head: Option<ObjectId>, remote: Option<(String, ObjectId)>) -> Result<Pushed, Error> {
+        let Some((name, commit)) = remote else {
+            return Ok(if self.has_remote { Pushed::No } else { Pushed::NoRemote });
+        };
+        let has_it = match head {
+            // What has landed needs no look.
+            Some(head) if !self.has_landed(head) => head == commit || self.history.merge_bases(head, &[commit])? == [head],
+            head => head == Some(commit),
+        };
+        Ok(if has_it { Pushed::Yes(name, commit) } else { Pushed::Otherwise(name, commit) })
+    }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::liveness::LastEvents;
 use super::messaging::Channel;
 use super::{Bus, Error, MessageFilter, Peer, Plans, QueueView, StatusQuery, StatusReport};
 use crate::record::json::parse_line;
-use crate::record::{AgentId, Claim, ClaimId, Message, Refusal, TaskId, Timestamp};
+use crate::record::{AgentId, Claim, ClaimId, Message, Refusal, Timestamp};
 use crate::store::{Line, LogTally, Window, scan};
 
 /// The sort of message that wants an answer.
@@ -31,9 +32,11 @@ pub struct Survey {
     pub tally: LogTally,
     /// How many actions of each agent the guard refused within the window.
     pub refused: BTreeMap<AgentId, usize>,
-    /// What was asked for and not answered, oldest first: an agent's inbox has it unread, or nobody spoke after it in its
-    /// task's channel.
+    /// What was asked for and neither answered nor read, oldest first. An answer is a message to whoever asked, by whoever was
+    /// asked, or anybody else's in the task's channel, later than the request.
     pub requests: Vec<Message>,
+    /// How long somebody may be silent.
+    pub stale_after: Duration,
 }
 
 /// A time in which an agent held a task.
@@ -65,6 +68,7 @@ impl Bus {
             tally: LogTally::of(self.log_files(), window)?,
             refused: self.refused_actions(window)?,
             requests: self.open_requests()?,
+            stale_after: self.stale_after().0,
         })
     }
 
@@ -123,22 +127,33 @@ impl Bus {
 
     fn open_requests(&self) -> Result<Vec<Message>, Error> {
         let is_request = |message: &Message| message.kind.as_str().eq_ignore_ascii_case(REQUEST);
-        let mut open: Vec<Message> = Vec::new();
+        let mut unread: BTreeSet<String> = BTreeSet::new();
         let inboxes: BTreeSet<AgentId> = self.channels().filter_map(Channel::into_agent).collect();
         for agent in inboxes {
-            open.extend(self.inbox(&agent, None)?.messages().filter(|message| is_request(message)).cloned());
+            unread.extend(self.inbox(&agent, None)?.messages().map(key_of));
         }
-        let mut asked: BTreeMap<TaskId, Vec<Message>> = BTreeMap::new();
+        let mut open: Vec<Message> = Vec::new();
         for message in self.messages(&MessageFilter::default(), None)?.0 {
-            let Some(task) = message.task_id.clone().filter(|_| message.to.is_none()) else { continue };
-            let open = asked.entry(task).or_default();
-            open.retain(|request| request.from == message.from);
-            open.extend(Some(message).filter(is_request));
+            open.retain(|request| !answers(&message, request));
+            if is_request(&message) && (message.to.is_none() || unread.contains(&key_of(&message))) {
+                open.push(message);
+            }
         }
-        open.extend(asked.into_values().flatten());
-        open.sort_by(|one, other| (one.ts, &one.id).cmp(&(other.ts, &other.id)));
         Ok(open)
     }
+}
+
+/// What a message is known by.
+fn key_of(message: &Message) -> String {
+    message.id.clone().unwrap_or_else(|| message.to_line())
+}
+
+/// Whether `message`, which came later, answers `request`.
+fn answers(message: &Message, request: &Message) -> bool {
+    let by_another = message.from != request.from;
+    let to_who_asked = message.to.as_ref() == Some(&request.from) && request.to.as_ref().is_none_or(|to| *to == message.from);
+    let in_the_channel = message.to.is_none() && message.task_id.is_some() && message.task_id == request.task_id;
+    by_another && (to_who_asked || in_the_channel)
 }
 
 /// An empty queue where the policy means nothing, which is said.

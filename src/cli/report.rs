@@ -16,9 +16,9 @@ use super::words;
 use crate::bus::{Bus, Error as BusError};
 use crate::git::Repository;
 use crate::record::{AgentId, Timestamp};
-use crate::report::{Report, Request, Validated, json, markdown};
+use crate::report::{Report, Request, Validated, is_of, json, markdown};
 use crate::store::{Place, replace};
-use crate::validate::{Query, Severity, validate};
+use crate::validate::{Against, Query, Rule, Selection, Severity, validate};
 
 /// How many findings are told with the report.
 const FINDINGS: usize = 3;
@@ -32,7 +32,8 @@ Examples:
 
 It says who does what, what needs the manager now, and what git shows of what agents say: whether a branch is there, pushed, and
 landed, also after a squash merge. Pictures are Mermaid, which GitHub draws. The same bus at the same time gives the same bytes.
-Work counts since the last report, of all worktrees, unless `--since` says otherwise.
+Work counts since the manager's last report, of all worktrees, unless `--since` says otherwise; what needs the manager stays until it is
+settled.
 Exit status: 0 it is written; 2 it is not known whose report it is.";
 
 /// Write the manager's report: who does what, what is stuck, what is really finished.
@@ -42,7 +43,7 @@ pub(super) struct ReportArgs {
     /// Whose report it is [default: you]
     #[arg(long, value_name = "ID", add = ArgValueCompleter::new(completions::agents))]
     manager: Option<AgentId>,
-    /// Since when work counts: a time, or 30s, 10m, 4h, 2d ago, or `last`: since the last report, if there is one
+    /// Since when work counts: a time, or 30s, 10m, 4h, 2d ago, or `last`: since the manager's last report, if there is one
     #[arg(long, value_name = "WHEN", default_value = "last")]
     since: Since,
     /// Print it in the place of writing it
@@ -54,7 +55,7 @@ pub(super) struct ReportArgs {
     /// Tell of it: a message in the channel `manager-report`, and an event
     #[arg(long)]
     post: bool,
-    /// The time that it is written for [default: now]
+    /// The time from which it looks back [default: now]; the bus is as it is
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
 }
@@ -80,7 +81,7 @@ pub(super) fn run(context: &Context, args: &ReportArgs, output: &mut Output) -> 
     let files = !args.stdout && args.output.is_none() && (args.post || !output.is_json());
     let manager = manager(context, args, &bus, files, output)?;
     let since = match args.since {
-        Since::Last => bus.last_report(),
+        Since::Last => bus.last_report(|beginning| manager.as_ref().is_none_or(|manager| is_of(manager, beginning))),
         Since::Given(when) => Some(when.resolve(bus.clock().now())),
     };
     let report = output.patiently("looking at the bus", || look(&bus, Request { manager: manager.clone(), since }))?;
@@ -131,7 +132,19 @@ fn look(bus: &Bus, request: Request) -> Result<Report, Failure> {
 /// What `bus validate` says of a worktree.
 fn validated(root: &Path) -> Result<Validated, Failure> {
     let repo = Repository::discover(root).map_err(BusError::from)?;
-    let found = validate(&repo, &Query::default())?;
+    let mut found = validate(&repo, &Query::default())?;
+    // What the remote's default branch has tells more: a task that two hold, a log that was rewritten.
+    let remote = repo.history().map_err(BusError::from)?.default_branch().filter(|name| name.contains("origin/"));
+    let history = remote.map(|remote| {
+        let only = Rule::all().filter(|rule| rule.is_history()).collect();
+        let rules = Selection { only, skip: Vec::new() };
+        validate(&repo, &Query { base: Against::Revision(remote), rules, ..Query::default() })
+    });
+    // A history that cannot be compared hides nothing else.
+    if let Some(Ok(history)) = history {
+        found.findings.extend(history.findings);
+        history.counts.into_iter().for_each(|(rule, count)| *found.counts.entry(rule).or_default() += count);
+    }
     let line = |place: Option<crate::validate::Place>| place.map_or_else(String::new, |place| format!(" line {}", place.line));
     let first = found.findings.iter().take(FINDINGS);
     Ok(Validated {

@@ -34,8 +34,8 @@ const STATE: [&str; 4] = ["_bus", "_plans", "_report", "queue"];
 pub enum Landed {
     /// The commit itself.
     Merged,
-    /// What it says, in this commit.
-    Squashed(ObjectId),
+    /// What it says, in this commit: by a squash, a rebase, or somebody who did the same.
+    Rewritten(ObjectId),
 }
 
 /// How a commit stands to the default branch.
@@ -45,10 +45,15 @@ pub struct Landing {
     pub ahead: Ahead,
     /// Whether the default branch has it.
     pub landed: Option<Landed>,
+    /// Whether it changes anything outside of the bus's own folders, as far as the default branch has not the commit itself.
+    pub has_work: bool,
 }
 
-/// What changed in some files: by path, the blob before and the one after.
-type Changes = BTreeMap<String, (Option<ObjectId>, Option<ObjectId>)>;
+/// A file in a commit: its sort (a program, a link) and its bytes; none where it is not there.
+type File = Option<(EntryKind, ObjectId)>;
+
+/// What changed in some files: by path, before and after.
+type Changes = BTreeMap<String, (File, File)>;
 
 /// A branch that is looked for in the default branch.
 struct Sought {
@@ -76,31 +81,33 @@ impl Trunk<'_> {
             let Entry::Vacant(vacant) = landings.entry(tip) else { continue };
             let (ahead, own) = self.own_commits(tip)?;
             let landed = (ahead.commits == 0).then_some(Landed::Merged);
-            vacant.insert(Landing { ahead, landed });
-            if landed.is_none() {
-                sought.extend(self.sought(tip, ahead, &own)?);
+            let changes = match (landed, ahead.base) {
+                (None, Some(base)) => self.history.work(base, tip)?,
+                _ => None,
+            };
+            let has_work = landed.is_none() && changes.as_ref().is_none_or(|changes| !changes.is_empty());
+            vacant.insert(Landing { ahead, landed, has_work });
+            if let (Some(base), Some(changes), true) = (ahead.base, changes, has_work) {
+                sought.push(self.sought(tip, base, changes, &own)?);
             }
         }
         self.seek(sought, |tip, commit| {
-            landings.entry(tip).and_modify(|landing| landing.landed = Some(Landed::Squashed(commit)));
+            landings.entry(tip).and_modify(|landing| landing.landed = Some(Landed::Rewritten(commit)));
         })?;
         Ok(landings)
     }
 
-    /// What to look for, of a branch; nothing where it has changed nothing but the bus, or too much.
-    fn sought(&self, tip: ObjectId, ahead: Ahead, own: &[ObjectId]) -> Result<Option<Sought>, Error> {
-        let Some(base) = ahead.base else { return Ok(None) };
-        let work = |before: ObjectId, after: ObjectId| self.history.changes(Some(before), after, &|path| !STATE.contains(&path));
-        let Some(changes) = work(base, tip)?.filter(|changes| !changes.is_empty()) else { return Ok(None) };
+    /// What to look for, of a branch that makes `changes`.
+    fn sought(&self, tip: ObjectId, base: ObjectId, changes: Changes, own: &[ObjectId]) -> Result<Sought, Error> {
         let mut parts = Vec::new();
         for commit in own.iter().filter(|_| own.len() <= MAX_PARTS) {
             // What a merge brings was said by the commits that it merges.
             if let [parent] = self.history.parents(*commit)?[..] {
-                parts.extend(work(parent, *commit)?.filter(|changes| !changes.is_empty()));
+                parts.extend(self.history.work(parent, *commit)?.filter(|changes| !changes.is_empty()));
             }
         }
         let base_time = self.history.time_of(base)?;
-        Ok(Some(Sought { tip, base, base_time, changes, parts, latest: None }))
+        Ok(Sought { tip, base, base_time, changes, parts, latest: None })
     }
 
     /// Goes through the default branch's own commits, and tells which of them has what is `sought`.
@@ -158,7 +165,7 @@ type LineChange = Option<u64>;
 /// Compares changes by their lines.
 struct Lines<'h> {
     history: &'h History,
-    known: HashMap<(Option<ObjectId>, Option<ObjectId>), LineChange>,
+    known: HashMap<(File, File), LineChange>,
 }
 
 impl Lines<'_> {
@@ -191,25 +198,28 @@ impl Lines<'_> {
         }
         // The commit that brings the last part of it brings the whole.
         for (path, after) in untouched {
-            if !any || self.history.blob_in(commit, path)? != after {
+            if !any || self.history.file_in(commit, path)? != after {
                 return Ok(false);
             }
         }
         Ok(any)
     }
 
-    fn is_same(&mut self, one: (Option<ObjectId>, Option<ObjectId>), other: (Option<ObjectId>, Option<ObjectId>)) -> bool {
-        let one = self.change(one);
-        one.is_some() && one == self.change(other)
+    fn is_same(&mut self, one: (File, File), other: (File, File)) -> bool {
+        let kinds = |(before, after): (File, File)| (before.map(|file| file.0), after.map(|file| file.0));
+        let change = self.change(one);
+        change.is_some() && change == self.change(other) && kinds(one) == kinds(other)
     }
 
-    fn change(&mut self, (before, after): (Option<ObjectId>, Option<ObjectId>)) -> LineChange {
+    fn change(&mut self, (before, after): (File, File)) -> LineChange {
         if let Some(known) = self.known.get(&(before, after)) {
             return *known;
         }
-        let read = |blob: Option<ObjectId>| match blob {
+        let read = |file: File| match file {
             None => Some(Vec::new()),
-            Some(blob) => self.history.size(blob).filter(|size| *size <= MAX_BLOB).and_then(|_| self.history.read(blob).ok()),
+            Some((_, blob)) => {
+                self.history.size(blob).filter(|size| *size <= MAX_BLOB).and_then(|_| self.history.read(blob).ok())
+            }
         };
         let change = read(before).zip(read(after)).and_then(|(before, after)| line_change(&before, &after));
         self.known.insert((before, after), change);
@@ -231,6 +241,20 @@ fn line_change(before: &[u8], after: &[u8]) -> LineChange {
 }
 
 impl History {
+    /// Whether `after` changes anything that `before` has, outside of the bus's own folders.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where a commit cannot be read.
+    pub fn has_work(&self, before: ObjectId, after: ObjectId) -> Result<bool, Error> {
+        Ok(self.work(before, after)?.is_none_or(|changes| !changes.is_empty()))
+    }
+
+    /// What `after` changes outside of the bus's own folders; nothing where that is too much.
+    fn work(&self, before: ObjectId, after: ObjectId) -> Result<Option<Changes>, Error> {
+        self.changes(Some(before), after, &|path| !STATE.contains(&path))
+    }
+
     /// What differs between two commits, in the files and folders that are `wanted`; nothing where that is too much.
     fn changes(
         &self,
@@ -250,17 +274,13 @@ impl History {
                 if old == new || !wanted(&path) {
                     continue;
                 }
-                let tree = |entry: Option<(EntryKind, ObjectId)>| {
-                    entry.filter(|(kind, _)| *kind == EntryKind::Tree).map(|entry| entry.1)
-                };
-                let blob = |entry: Option<(EntryKind, ObjectId)>| {
-                    entry.filter(|(kind, _)| *kind != EntryKind::Tree).map(|entry| entry.1)
-                };
+                let tree = |entry: File| entry.filter(|(kind, _)| *kind == EntryKind::Tree).map(|(_, id)| id);
+                let file = |entry: File| entry.filter(|(kind, _)| *kind != EntryKind::Tree);
                 if tree(old).is_some() || tree(new).is_some() {
                     open.push((format!("{path}/"), tree(old), tree(new)));
                 }
-                if blob(old) != blob(new) {
-                    changes.insert(path, (blob(old), blob(new)));
+                if file(old) != file(new) {
+                    changes.insert(path, (file(old), file(new)));
                 }
             }
             if changes.len() > MAX_FILES {
@@ -284,9 +304,11 @@ impl History {
         found.iter().map(|each| each.map(|each| entry(each.inner)).map_err(refused)).collect()
     }
 
-    /// The blob at `path` in a commit.
-    fn blob_in(&self, commit: ObjectId, path: &str) -> Result<Option<ObjectId>, Error> {
+    /// The file at `path` in a commit.
+    fn file_in(&self, commit: ObjectId, path: &str) -> Result<File, Error> {
         let found = self.repo.find_tree(self.tree_of(commit)?).and_then(|tree| tree.lookup_entry_by_path(path));
-        found.map(|entry| entry.map(|entry| entry.object_id())).map_err(|error| store("read", &commit.to_string(), &error))
+        found
+            .map(|entry| entry.map(|entry| (entry.mode().kind(), entry.object_id())))
+            .map_err(|error| store("read", &commit.to_string(), &error))
     }
 }

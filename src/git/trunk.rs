@@ -21,6 +21,8 @@ pub struct Trunk<'h> {
     pub name: String,
     /// The commit that it is at.
     pub tip: ObjectId,
+    /// How many commits it has that the remote's branch of the same name has not.
+    pub unpushed: usize,
     walk: gix::revision::Walk<'h>,
     known: HashSet<ObjectId>,
     /// The time of the commits that the walk has come to.
@@ -79,9 +81,10 @@ impl History {
         if let Some((short, commit)) = here
             && self.merge_bases(commit, &[tip]).is_ok_and(|bases| bases == [tip])
         {
-            return self.trunk_at(short.to_owned(), commit).map(Some);
+            let unpushed = self.ahead_behind(commit, tip)?.ahead;
+            return self.trunk_at(short.to_owned(), commit, unpushed).map(Some);
         }
-        self.trunk_at(name, tip).map(Some)
+        self.trunk_at(name, tip, 0).map(Some)
     }
 
     /// All branches. Of several remotes that have a branch of the same name, the first by name counts.
@@ -102,11 +105,11 @@ impl History {
         Ok(branches)
     }
 
-    fn trunk_at(&self, name: String, tip: ObjectId) -> Result<Trunk<'_>, Error> {
+    fn trunk_at(&self, name: String, tip: ObjectId, unpushed: usize) -> Result<Trunk<'_>, Error> {
         let newest_first = Sorting::ByCommitTime(CommitTimeOrder::NewestFirst);
         let walk = self.repo.rev_walk([tip]).sorting(newest_first).all();
         let walk = walk.map_err(|error| store("read", "the history", &error))?;
-        Ok(Trunk { history: self, name, tip, walk, known: HashSet::new(), reached: i64::MAX })
+        Ok(Trunk { history: self, name, tip, unpushed, walk, known: HashSet::new(), reached: i64::MAX })
     }
 }
 

@@ -148,6 +148,8 @@ pub struct TaskFacts {
     pub last_word: Option<Event>,
     /// What must be done before and is not.
     pub blocked_by: Vec<TaskId>,
+    /// The other tasks whose claims name the same branch: what is on it may be theirs.
+    pub shares: Vec<TaskId>,
 }
 
 impl TaskFacts {
@@ -159,16 +161,62 @@ impl TaskFacts {
 
     /// What comes of comparing what is said with what is seen.
     #[must_use]
-    pub fn verdict(&self) -> &'static str {
-        let Some(seen) = &self.seen else { return "-" };
+    pub fn verdict(&self) -> Verdict {
+        let Some(seen) = &self.seen else { return Verdict::Nothing };
         match (self.state.is_done(), self.landed(), seen.head) {
-            (true, Some(_), _) => "as said",
-            (_, None, Some(_)) if seen.is_empty => "no commit yet",
-            (true, None, Some(_)) => "not landed",
-            (_, _, None) => "no branch",
-            (false, Some(_), _) if self.state.is_live() => "landed, still claimed",
-            (false, Some(_), _) => "landed",
-            (false, None, Some(_)) => "at work",
+            (true, Some(_), _) if seen.later.is_some() => Verdict::Later,
+            (true, Some(_), _) => Verdict::AsSaid,
+            (false, Some(_), _) if self.state.is_live() => Verdict::StillClaimed,
+            (false, Some(_), _) => Verdict::Landed,
+            (_, None, None) if seen.missing.is_some() => Verdict::NotHere,
+            (_, None, None) => Verdict::NoBranch,
+            (_, None, Some(_)) if seen.is_empty => Verdict::NoWork,
+            (false, None, Some(_)) if self.state.is_live() => Verdict::AtWork,
+            (_, None, Some(_)) => Verdict::NotLanded,
+        }
+    }
+}
+
+/// What comes of comparing what is said of a task with what git shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is nothing to compare.
+    Nothing,
+    /// It is said to be done, and the default branch has it.
+    AsSaid,
+    /// So it is, but the branch has more since.
+    Later,
+    /// The default branch has it, and the claim stands.
+    StillClaimed,
+    /// The default branch has it, and it was given back.
+    Landed,
+    /// The commit where it ended is not in this clone.
+    NotHere,
+    /// There is no branch, and none was noted.
+    NoBranch,
+    /// Nothing was committed, beside what is the bus's own.
+    NoWork,
+    /// There is work, and somebody holds it.
+    AtWork,
+    /// There is work, nobody holds it, and the default branch has it not.
+    NotLanded,
+}
+
+impl Verdict {
+    /// In words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "-",
+            Self::AsSaid => "as said",
+            Self::Later => "as said, and more since",
+            Self::StillClaimed => "landed, still claimed",
+            Self::Landed => "landed",
+            Self::NotHere => "not in this clone",
+            Self::NoBranch => "no branch",
+            Self::NoWork => "no work yet",
+            Self::AtWork => "at work",
+            Self::NotLanded => "not landed",
         }
     }
 }
@@ -194,6 +242,10 @@ pub enum NeedKind {
     Unmerged,
     /// A claim that stands although its work has landed.
     StillClaimed,
+    /// A task that is meant for somebody who has not begun for long.
+    Waiting,
+    /// Work that is merged here, and the remote has not.
+    Unpushed,
     /// A claim that the fleet does not know yet.
     Unconfirmed,
     /// Something that is wrong with the queue.
@@ -216,6 +268,8 @@ impl NeedKind {
             Self::NotSeen => "not-seen",
             Self::Unmerged => "unmerged",
             Self::StillClaimed => "still-claimed",
+            Self::Waiting => "waiting",
+            Self::Unpushed => "unpushed",
             Self::Unconfirmed => "unconfirmed",
             Self::Queue => "queue",
             Self::Finding => "finding",

@@ -97,7 +97,21 @@ fn tasks(survey: &Survey, since: Option<Timestamp>) -> Vec<TaskFacts> {
             *facts = sources.unclaimed(task, TaskState::Waiting);
         }
     }
+    note_shared_branches(&mut tasks);
     tasks.into_values().collect()
+}
+
+/// Notes of each claim which others name the same branch.
+fn note_shared_branches(tasks: &mut BTreeMap<TaskId, TaskFacts>) {
+    let mut on_branch: HashMap<String, Vec<TaskId>> = HashMap::new();
+    for (task, facts) in tasks.iter() {
+        let with_branch = facts.claim.iter().filter(|_| facts.seen.as_ref().is_some_and(|seen| seen.head.is_some()));
+        with_branch.for_each(|claim| on_branch.entry(claim.branch.clone()).or_default().push(task.clone()));
+    }
+    for facts in tasks.values_mut() {
+        let together = facts.claim.as_ref().and_then(|claim| on_branch.get(&claim.branch));
+        facts.shares = together.into_iter().flatten().filter(|task| **task != facts.task).cloned().collect();
+    }
 }
 
 impl Sources<'_> {
@@ -120,6 +134,7 @@ impl Sources<'_> {
             last_word: self.survey.tally.last_word(&claim.task_id, &claim.agent_id).filter(|_| is_news),
             blocked_by: entry.map(|entry| blocked_by(entry)).unwrap_or_default(),
             claim: Some(claim.clone()),
+            shares: Vec::new(),
         }
     }
 
@@ -138,6 +153,7 @@ impl Sources<'_> {
             plan: self.plan_of(task).and_then(|plan| self.plans.get(plan)).map(|found| plan_facts(found, Some(&self.sums))),
             last_word: None,
             blocked_by: entry.map(|entry| blocked_by(entry)).unwrap_or_default(),
+            shares: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::facts::{AgentFacts, Need, PlanFacts, Report, TaskFacts, TaskState};
 use super::lane::{Share, Spread};
-use crate::bus::{ComparedWith, Seen};
+use crate::bus::{ComparedWith, Pushed, Seen};
 use crate::git::Landed;
 
 /// The facts of a report as one JSON object.
@@ -29,7 +29,9 @@ pub fn json(report: &Report) -> Map<String, Value> {
 /// What branches were compared with, as JSON.
 #[must_use]
 pub fn compared_with(with: Option<&ComparedWith>) -> Value {
-    with.map_or(Value::Null, |with| object([("branch", text(&with.name)), ("commit", text(&with.commit))]))
+    with.map_or(Value::Null, |with| {
+        object([("branch", text(&with.name)), ("commit", text(&with.commit)), ("unpushed", Value::from(with.unpushed))])
+    })
 }
 
 fn need(need: &Need) -> Value {
@@ -53,30 +55,41 @@ fn task(task: &TaskFacts) -> Value {
         ("branch", or_null(claim.map(|claim| &claim.branch))),
         ("unconfirmed", Value::from(claim.is_some_and(|claim| claim.confirmed == Some(false)))),
         ("blocked_by", task.blocked_by.iter().map(text).collect()),
+        ("shares_branch_with", task.shares.iter().map(text).collect()),
         ("plan", task.plan.as_ref().map_or(Value::Null, plan)),
         ("last_word", task.last_word.as_ref().map_or(Value::Null, |event| Value::Object(event.to_object()))),
         ("said", claim.map_or(Value::Null, |claim| text(&claim.status))),
         ("seen", task.seen.as_ref().map_or(Value::Null, seen)),
-        ("verdict", Value::from(task.verdict())),
+        ("verdict", Value::from(task.verdict().as_str())),
     ])
 }
 
 /// What git shows of a claim's branch, as JSON.
 #[must_use]
 pub fn seen(seen: &Seen) -> Value {
-    let (landed, squash) = match seen.landed() {
+    let (landed, commit) = match seen.landed() {
         None => (Value::Null, None),
         Some(Landed::Merged) => (Value::from("merged"), None),
-        Some(Landed::Squashed(commit)) => (Value::from("squashed"), Some(commit)),
+        Some(Landed::Rewritten(commit)) => (Value::from("rewritten"), Some(commit)),
+    };
+    let (pushed, remote) = match &seen.pushed {
+        Pushed::NoRemote => (Value::Null, None),
+        Pushed::No => (Value::from(false), None),
+        Pushed::Otherwise(name, commit) => (Value::from(false), Some((name, commit))),
+        Pushed::Yes(name, commit) => (Value::from(true), Some((name, commit))),
     };
     object([
         ("branch", or_null(seen.branch.as_ref())),
         ("head", or_null(seen.head.as_ref())),
+        ("missing", or_null(seen.missing.as_ref())),
         ("ahead", seen.landing.map_or(Value::Null, |landing| Value::from(landing.ahead.commits))),
-        ("pushed", text(&seen.pushed_words())),
+        ("pushed", pushed),
+        ("remote_branch", or_null(remote.map(|(name, _)| name))),
+        ("remote_commit", or_null(remote.map(|(_, commit)| commit))),
         ("landed", landed),
-        ("landed_in", or_null(squash.as_ref())),
-        ("no_commit", Value::from(seen.is_empty)),
+        ("landed_in", or_null(commit.as_ref())),
+        ("no_work", Value::from(seen.is_empty)),
+        ("later", Value::from(seen.later)),
     ])
 }
 

@@ -4,13 +4,14 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::escape::markdown as text;
-use super::facts::{Need, Report, TaskFacts, TaskState};
+use super::facts::{Need, Report, TaskFacts, TaskState, Verdict};
 use super::lane::{Share, Spread};
 use super::mermaid::{flow, gantt};
 use super::tables::table;
-use crate::bus::Seen;
+use super::words::ago;
+use crate::bus::{PeerState, Seen};
 use crate::git::{Landed, ObjectId};
-use crate::record::{Span, Timestamp};
+use crate::record::{AgentId, Span, Timestamp};
 use crate::store::Evidence;
 
 /// How many rows a table has at most; the others are counted.
@@ -27,9 +28,17 @@ const MAX_OF_A_KIND: usize = 20;
 pub fn markdown(report: &Report) -> String {
     let shown = shown(report);
     let mut sections = vec![head(report), needs(report), tasks(report, &shown), said_and_seen(report, &shown)];
-    sections.extend([agents(report), finished(report), lane(report), pictures(report)]);
+    if !report.tasks.is_empty() {
+        sections.extend([agents(report), finished(report), lane(report), pictures(report)]);
+    }
     sections.retain(|section| !section.is_empty());
     sections.join("\n")
+}
+
+/// Whether the report that begins so is `manager`'s.
+#[must_use]
+pub fn is_of(manager: &AgentId, beginning: &str) -> bool {
+    beginning.contains(&format!("\nWritten by `bus report` for {}. ", text(manager.as_str())))
 }
 
 fn head(report: &Report) -> String {
@@ -41,7 +50,13 @@ fn head(report: &Report) -> String {
     };
     let compared = report.compared_with.as_ref().map_or_else(
         || "There is no default branch to compare with.".to_owned(),
-        |with| format!("Branches are compared with {} at {}.", text(&with.name), short(with.commit)),
+        |with| {
+            format!(
+                "Branches are compared with {} at {}; remote ones are as of the last fetch.",
+                text(&with.name),
+                short(with.commit)
+            )
+        },
     );
     // Writing to a string cannot fail.
     let _ = writeln!(head, "Written by `bus report`{whose}. {since} {compared}");
@@ -96,14 +111,17 @@ fn shown(report: &Report) -> Vec<&TaskFacts> {
             unbegun += 1;
             unbegun <= MAX_UNBEGUN
         }
-        TaskState::Done | TaskState::Landed | TaskState::Released => report.is_recent(task.since),
+        TaskState::Done if task.verdict() == Verdict::NotLanded => true,
+        TaskState::Done | TaskState::Landed | TaskState::Released => {
+            report.is_recent(task.since) || task.verdict() == Verdict::Later
+        }
         _ => true,
     };
     report.tasks.iter().filter(is_shown).collect()
 }
 
 fn tasks(report: &Report, shown: &[&TaskFacts]) -> String {
-    let header = ["Task", "Owner", "State", "Age", "Branch", "Plan", "Last word"];
+    let header = ["Task", "Owner", "State", "For", "Branch", "Plan", "Last word"];
     let rows = shown.iter().take(MAX_ROWS).map(|task| task_row(task, report.now));
     let mut section = format!("## Tasks\n\n{}", table(header, rows));
     let hidden = report.tasks.len() - shown.len().min(MAX_ROWS);
@@ -152,7 +170,15 @@ fn seen_row(task: &TaskFacts, seen: &Seen) -> [String; 8] {
         (Some(commit), Some(head)) if commit == head => short(commit),
         (Some(commit), Some(head)) => format!("{}, ended at {}", short(commit), short(head)),
         (None, Some(head)) => format!("gone, was at {}", short(head)),
-        (_, None) => "none".to_owned(),
+        (_, None) => seen.missing.as_ref().map_or_else(
+            || "none".to_owned(),
+            |head| format!("gone, was at {}", text(&head.chars().take(7).collect::<String>())),
+        ),
+    };
+    let branch = match task.shares.as_slice() {
+        [] => branch,
+        [other] => format!("{branch}, shared with {}", text(other.as_str())),
+        others => format!("{branch}, shared with {} others", others.len()),
     };
     [
         format!("**{}**", text(task.task.as_str())),
@@ -161,11 +187,11 @@ fn seen_row(task: &TaskFacts, seen: &Seen) -> [String; 8] {
         seen.ahead(),
         text(&seen.pushed_words()),
         match task.landed() {
-            Some(Landed::Squashed(commit)) => format!("squashed in {}", short(commit)),
+            Some(Landed::Rewritten(commit)) => format!("as {}", short(commit)),
             _ => seen.landed_words(),
         },
         receipts(task),
-        task.verdict().to_owned(),
+        task.verdict().as_str().to_owned(),
     ]
 }
 
@@ -185,7 +211,11 @@ fn agents(report: &Report) -> String {
         let holds: Vec<String> = agent.holds.iter().map(|task| text(task.as_str())).collect();
         [
             text(agent.agent.as_str()),
-            agent.state.map_or_else(dash, |state| state.as_str().to_owned()),
+            agent.state.map_or_else(dash, |state| match state {
+                // Who holds nothing may be silent.
+                PeerState::Stale if agent.holds.is_empty() => "away".to_owned(),
+                state => state.as_str().to_owned(),
+            }),
             agent.last_seen.map_or_else(dash, |seen| ago(seen, report.now)),
             if holds.is_empty() { dash() } else { holds.join(", ") },
             agent.finished.to_string(),
@@ -213,7 +243,7 @@ fn finished(report: &Report) -> String {
         let took = task.claim.as_ref().zip(task.since).map_or_else(String::new, |(claim, end)| {
             format!(", {} after it was claimed", Span::new(end.since(claim.claimed_at)))
         });
-        let _ = writeln!(section, "- **{}**{title}: by {owner}{took}; {}", text(task.task.as_str()), task.verdict());
+        let _ = writeln!(section, "- **{}**{title}: by {owner}{took}; {}", text(task.task.as_str()), task.verdict().as_str());
     }
     section
 }
@@ -244,10 +274,6 @@ fn pictures(report: &Report) -> String {
     let gantt =
         gantt(report).map_or_else(String::new, |gantt| format!("## Who held what\n\nTimes are UTC.\n\n{}\n", fenced(&gantt)));
     format!("{gantt}## States\n\n{}", fenced(&flow(report)))
-}
-
-fn ago(time: Timestamp, now: Timestamp) -> String {
-    format!("{} ago", Span::new(now.since(time)))
 }
 
 fn short(commit: ObjectId) -> String {

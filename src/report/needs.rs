@@ -1,19 +1,30 @@
 //! What needs the manager now, and what helps.
 
-use super::facts::{Need, NeedKind, TaskFacts, TaskState, Validated};
-use crate::bus::Survey;
-use crate::record::{Message, Progress, Span, Timestamp};
+use std::time::Duration;
+
+use super::facts::{Need, NeedKind, TaskFacts, TaskState, Validated, Verdict};
+use super::words::ago;
+use crate::bus::{ComparedWith, Pushed, Seen, Survey};
+use crate::record::{Claim, Message, Progress, Span, Timestamp};
 use crate::store::Evidence;
 
-/// All that needs the manager, the most urgent first. Of finished work only what ended since the report before is looked at.
+/// All that needs the manager, the most urgent first. What git does not show of finished work is told once: in the report after it
+/// was finished.
 pub(super) fn needs(survey: &Survey, tasks: &[TaskFacts], since: Option<Timestamp>, now: Timestamp) -> Vec<Need> {
     let mut needs = Vec::new();
     conflicts(survey, &mut needs);
-    for task in tasks.iter().filter(|task| task.state.is_live() || since.is_none_or(|since| task.since >= Some(since))) {
+    let trunk = survey.status.compared_with.as_ref();
+    for task in tasks {
+        let is_news = since.is_none_or(|since| task.since >= Some(since));
         of_claim(task, now, &mut needs);
-        of_plan(task, &mut needs);
+        of_work(task, trunk, is_news, &mut needs);
+        if task.state.is_live() || is_news {
+            of_plan(task, &mut needs);
+        }
+        of_assignment(task, survey.stale_after, now, &mut needs);
     }
     needs.extend(survey.requests.iter().map(|request| of_request(request, now)));
+    needs.extend(trunk.filter(|trunk| trunk.unpushed > 0).map(of_trunk));
     queue(survey, &mut needs);
     needs.sort_by_key(|need| need.kind);
     needs
@@ -37,51 +48,106 @@ fn of_claim(task: &TaskFacts, now: Timestamp, needs: &mut Vec<Need>) {
     let Some(claim) = &task.claim else { return };
     let (id, owner) = (&task.task, &claim.agent_id);
     let quiet = task.last_seen.map_or_else(|| "for ever".to_owned(), |seen| format!("for {}", Span::new(now.since(seen))));
-    let reclaim = || Some(format!("bus reclaim {id} --note WHY"));
+    let free = || Some(format!("bus release {id} --force --note WHY"));
     match task.state {
         TaskState::Expired => {
             let since = claim.expires_at.map_or_else(String::new, |time| format!(" since {time}"));
-            needs.push(need(NeedKind::Expired, Some(task), format!("{owner}'s claim is over{since}"), reclaim()));
+            needs.push(need(NeedKind::Expired, Some(task), format!("{owner}'s claim is over{since}"), free()));
         }
         TaskState::Stale => {
-            needs.push(need(NeedKind::Stale, Some(task), format!("{owner} has been silent {quiet}"), reclaim()));
+            needs.push(need(NeedKind::Stale, Some(task), format!("{owner} has been silent {quiet}"), free()));
         }
         _ => {}
     }
     if claim.confirmed == Some(false) {
-        needs.push(need(NeedKind::Unconfirmed, Some(task), format!("{owner} claimed it offline"), Some("bus sync".to_owned())));
+        needs.push(need(NeedKind::Unconfirmed, Some(task), format!("{owner} claimed it offline"), None));
     }
-    let branch = &claim.branch;
+}
+
+/// What is said and not seen, and what is seen and not merged.
+fn of_work(task: &TaskFacts, trunk: Option<&ComparedWith>, is_news: bool, needs: &mut Vec<Need>) {
+    let (Some(claim), Some(seen)) = (&task.claim, &task.seen) else { return };
+    let (id, owner, branch) = (&task.task, &claim.agent_id, &claim.branch);
+    let theirs = |count: usize| {
+        if task.shares.is_empty() { unmerged(count) } else { format!("{}, not all of them for it", unmerged(count)) }
+    };
+    let log = || Some(format!("git log --oneline {}..{}", plain(&trunk?.name)?, plain(tip_name(claim, seen)?)?));
     match task.verdict() {
-        "landed, still claimed" => {
+        Verdict::StillClaimed => {
             let what = format!("what {owner} has committed is landed, and the claim stands");
-            needs.push(need(NeedKind::StillClaimed, Some(task), what, Some(format!("bus release {id}"))));
+            let next = format!("bus release {id} --force --status done --note WHY");
+            needs.push(need(NeedKind::StillClaimed, Some(task), what, Some(next)));
         }
-        "not landed" => {
-            let ahead = task.seen.as_ref().and_then(|seen| seen.landing).map_or(0, |landing| landing.ahead.commits);
-            let commits = if ahead == 1 { "commit that is" } else { "commits that are" };
-            let what = format!("{owner} is done, and {branch} has {ahead} {commits} not merged");
-            needs.push(need(NeedKind::Unmerged, Some(task), what, None));
+        Verdict::NotLanded if task.state.is_done() => {
+            let (Some(head), commits) = (seen.head, seen.landing.map_or(0, |landing| landing.ahead.commits)) else { return };
+            let (what, next) = match tip_name(claim, seen) {
+                Some(_) => (format!("{owner} is done, and {branch} has {}", theirs(commits)), log()),
+                None => {
+                    let head = head.to_hex_with_len(7);
+                    let what = format!("{owner} is done, {branch} is gone, and no other branch is known to hold its {head}");
+                    (what, plain(branch).map(|branch| format!("git branch {branch} {head}")))
+                }
+            };
+            needs.push(need(NeedKind::Unmerged, Some(task), what, next));
         }
-        "no branch" | "no commit yet" if task.state.is_done() => {
-            let what = format!("{owner} says that it is done, and git shows no commit of it on {branch}");
-            needs.push(need(NeedKind::NotSeen, Some(task), what, None));
+        Verdict::Later if task.shares.is_empty() => {
+            let what = format!("since {owner} was done, {branch} has {}", unmerged(seen.later.unwrap_or(0)));
+            needs.push(need(NeedKind::Unmerged, Some(task), what, log()));
+        }
+        Verdict::NoBranch | Verdict::NoWork if task.state.is_done() && is_news => {
+            let what = format!("{owner} says that it is done, and git shows no work of it on {branch}");
+            needs.push(need(NeedKind::NotSeen, Some(task), what, Some(format!("bus event list --task {id}"))));
         }
         _ => {}
     }
 }
 
+/// The branch, here or on a remote.
+fn tip_name<'a>(claim: &'a Claim, seen: &'a Seen) -> Option<&'a str> {
+    match (&seen.branch, &seen.pushed) {
+        (Some(_), _) => Some(&claim.branch),
+        (None, Pushed::Yes(name, _) | Pushed::Otherwise(name, _)) => Some(name),
+        (None, _) => None,
+    }
+}
+
+/// A name that a shell takes as it is: others are not put into commands.
+fn plain(name: &str) -> Option<&str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/');
+    Some(name).filter(|name| name.bytes().all(is_plain) && !name.starts_with('-'))
+}
+
+fn unmerged(count: usize) -> String {
+    if count == 1 { "1 commit that is not merged".to_owned() } else { format!("{count} commits that are not merged") }
+}
+
+fn of_assignment(task: &TaskFacts, stale_after: Duration, now: Timestamp, needs: &mut Vec<Need>) {
+    let (TaskState::Waiting, Some(owner), Some(since)) = (task.state, &task.owner, task.since) else { return };
+    if now.since(since) > stale_after {
+        let what = format!("{owner} has not begun, assigned {} ago", Span::new(now.since(since)));
+        let next = Some(format!("bus assign {} --engineer ID", task.task));
+        needs.push(need(NeedKind::Waiting, Some(task), what, next));
+    }
+}
+
+fn of_trunk(trunk: &ComparedWith) -> Need {
+    let what =
+        format!("{} has {} commits that its remote has not: what is merged there is not pushed", trunk.name, trunk.unpushed);
+    need(NeedKind::Unpushed, None, what, Some("git push".to_owned()))
+}
+
 fn of_plan(task: &TaskFacts, needs: &mut Vec<Need>) {
     let Some(plan) = &task.plan else { return };
     let show = || Some(format!("bus plan show {}", plan.id));
+    let whose = task.owner.as_ref().map_or_else(String::new, |owner| format!("{owner}'s "));
     if plan.status == Progress::Blocked && plan.blocked.is_empty() {
-        needs.push(need(NeedKind::Blocked, Some(task), format!("the plan {} is blocked", plan.id), show()));
+        needs.push(need(NeedKind::Blocked, Some(task), format!("{whose}plan {} is blocked", plan.id), show()));
     }
     for step in &plan.blocked {
-        needs.push(need(NeedKind::Blocked, Some(task), format!("a step is blocked: {step}"), show()));
+        needs.push(need(NeedKind::Blocked, Some(task), format!("a step of {whose}plan is blocked: {step}"), show()));
     }
     for (path, evidence) in plan.receipts.iter().filter(|(_, evidence)| *evidence != Evidence::There) {
-        let what = format!("the receipt {path} is {}", if *evidence == Evidence::Gone { "gone" } else { "not what it was" });
+        let what = format!("{whose}receipt {path} is {}", if *evidence == Evidence::Gone { "gone" } else { "not what it was" });
         needs.push(need(NeedKind::Receipt, Some(task), what, show()));
     }
     if task.state.is_done() && plan.steps.done < plan.steps.total {
@@ -92,21 +158,27 @@ fn of_plan(task: &TaskFacts, needs: &mut Vec<Need>) {
 
 fn of_request(request: &Message, now: Timestamp) -> Need {
     let whom = request.to.as_ref().map_or_else(String::new, |to| format!(" {to}"));
-    let what = format!("{} asked{whom} {} ago: {}", request.from, Span::new(now.since(request.ts)), request.summary);
+    let what = format!("{} asked{whom} {}: {}", request.from, ago(request.ts, now), request.summary);
     let next = match (&request.to, &request.task_id) {
-        (None, Some(task)) => Some(format!("bus message list --task {task}")),
-        (Some(to), _) => Some(format!("bus message list --to {to}")),
-        (None, None) => None,
+        (None, Some(task)) => format!("bus message send --task {task} --summary WHAT"),
+        _ => format!("bus message send --to {} --summary WHAT", request.from),
     };
-    Need { kind: NeedKind::Request, task: request.task_id.clone(), what, next }
+    Need { kind: NeedKind::Request, task: request.task_id.clone(), what, next: Some(next) }
 }
 
 fn queue(survey: &Survey, needs: &mut Vec<Need>) {
     for cycle in &survey.queue.cycles {
         let ring: Vec<&str> = cycle.iter().chain(cycle.first()).map(|task| task.as_str()).collect();
-        needs.push(need(NeedKind::Queue, None, format!("tasks wait for each other: {}", ring.join(" after ")), None));
+        needs.push(need(
+            NeedKind::Queue,
+            None,
+            format!("tasks wait for each other: {}", ring.join(" after ")),
+            Some("bus queue list".to_owned()),
+        ));
     }
-    needs.extend(survey.queue.faults.iter().map(|error| need(NeedKind::Queue, None, error.to_string(), None)));
+    needs.extend(
+        survey.queue.faults.iter().map(|error| need(NeedKind::Queue, None, error.to_string(), Some("bus validate".to_owned()))),
+    );
 }
 
 /// What the validator finds, as something that needs the manager; nothing where it finds nothing.
