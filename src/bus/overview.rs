@@ -2,7 +2,7 @@
 
 use super::liveness::LastEvents;
 use super::{Bus, ClaimState, ClaimStatus, Error, Inbox, Peer, PeerState, QueueView};
-use crate::git::{Distance, History};
+use crate::git::{Distance, History, short_name};
 use crate::record::{AgentId, Assignment, Claim, Priority, Status, TaskId, Timestamp};
 
 /// How many unread messages, and how many tasks that are ready, are shown.
@@ -178,7 +178,7 @@ impl Bus {
         let branch = self.repo.branch();
         let Ok(history) = self.repo.history() else { return (branch, None, None) };
         let upstream = branch.as_deref().and_then(|branch| history.upstream(branch));
-        let default = history.default_branch().map(|name| name.strip_prefix("refs/remotes/").map_or(name.clone(), str::to_owned));
+        let default = history.default_branch().map(|name| short_name(&name).to_owned());
         let default = default.filter(|name| Some(name) != upstream.as_ref() && Some(name) != branch.as_ref());
         (branch, upstream.and_then(|name| apart(&history, name)), default.and_then(|name| apart(&history, name)))
     }

@@ -6,10 +6,13 @@ use std::path::Path;
 
 use super::{Audience, Bus, Error, EventRequest, MessageRequest};
 use crate::record::{AgentId, EventKind, TaskId, Timestamp};
-use crate::store::replace;
+use crate::store::create;
 
 /// How the name of a report begins; the time follows, without colons.
 const BEGIN: &str = "manager-report-";
+
+/// How many reports there may be of one time.
+const MAX_OF_A_TIME: usize = 100;
 
 /// How much of a report is read to see whose it is, in bytes.
 const BEGINNING: u64 = 4096;
@@ -32,16 +35,28 @@ impl Bus {
         reports.into_iter().rev().find(|(_, path)| beginning(path).is_some_and(|text| wanted(&text))).map(|(time, _)| time)
     }
 
-    /// Writes a report of the present in this worktree, and returns its path below the root. One of the same second gives way.
+    /// Writes a report of `time` in this worktree, and returns its path below the root. Another one of that time stays; the new
+    /// one gets a number.
     ///
     /// # Errors
     ///
     /// As the system refuses.
-    pub fn file_report(&self, text: &str) -> Result<String, Error> {
+    pub fn file_report(&self, time: Timestamp, text: &str) -> Result<String, Error> {
         let _lock = self.lock()?;
-        let path = format!("_report/manager/{}", name_of(self.clock.now()));
-        replace(&self.layout.place(path.as_str()), text.as_bytes())?;
-        Ok(path)
+        for number in 1..MAX_OF_A_TIME {
+            let path = format!("_report/manager/{}", name_of(time, number));
+            let place = self.layout.place(path.as_str());
+            match place.read(text.len() + 1)? {
+                Some(known) if known == text.as_bytes() => return Ok(path),
+                Some(_) => {}
+                None => {
+                    create(&place, text.as_bytes())?;
+                    return Ok(path);
+                }
+            }
+        }
+        let what = format!("there are {MAX_OF_A_TIME} reports of {time}");
+        Err(Error::Usage { what, hint: "print it: `bus report --stdout`".to_owned() })
     }
 
     /// Tells everybody of the report at `path`: a message in the channel of reports, and an event.
@@ -86,13 +101,16 @@ fn beginning(path: &Path) -> Option<String> {
 }
 
 /// The name of a report's file: ISO 8601 with the time in its basic form, since Windows takes no colon.
-fn name_of(time: Timestamp) -> String {
-    format!("{BEGIN}{}.md", time.to_string().replace(':', ""))
+fn name_of(time: Timestamp, number: usize) -> String {
+    let number = if number > 1 { format!("-{number}") } else { String::new() };
+    format!("{BEGIN}{}{number}.md", time.to_string().replace(':', ""))
 }
 
 /// When the report in the file of this name was written.
 fn time_of(name: &str) -> Option<Timestamp> {
-    let time = name.strip_prefix(BEGIN)?.strip_suffix("Z.md")?;
+    let (time, number) = name.strip_prefix(BEGIN)?.strip_suffix(".md")?.split_once('Z')?;
+    let is_number = |number: &str| number.strip_prefix('-').is_some_and(|number| number.parse::<usize>().is_ok());
+    Some(number).filter(|number| number.is_empty() || is_number(number))?;
     let (date, clock) = time.split_once('T')?;
     let clock = [clock.get(..2)?, clock.get(2..4)?, clock.get(4..)?].join(":");
     format!("{date}T{clock}Z").parse().ok()
@@ -105,8 +123,11 @@ mod tests {
     #[test]
     fn a_reports_name_says_when_it_was_written() {
         let time: Timestamp = "2026-03-01T12:05:09Z".parse().unwrap();
-        assert_eq!(name_of(time), "manager-report-2026-03-01T120509Z.md");
-        assert_eq!(time_of(&name_of(time)), Some(time));
+        assert_eq!(name_of(time, 1), "manager-report-2026-03-01T120509Z.md");
+        assert_eq!(name_of(time, 2), "manager-report-2026-03-01T120509Z-2.md");
+        for number in [1, 2, 10] {
+            assert_eq!(time_of(&name_of(time, number)), Some(time));
+        }
         for other in [
             "manager-report-.md",
             "manager-report-2026-03-01T1205Z.md",

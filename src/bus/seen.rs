@@ -75,9 +75,19 @@ impl Seen {
         match (self.landed(), self.head) {
             (Some(Landed::Merged), _) => "merged".to_owned(),
             (Some(Landed::Rewritten(commit)), _) => format!("as {}", commit.to_hex_with_len(7)),
-            (None, Some(_)) => "no".to_owned(),
+            (None, Some(_)) => match self.taken_back() {
+                Some(commit) => format!("reverted in {}", commit.to_hex_with_len(7)),
+                None if self.landing.is_none() => "?".to_owned(),
+                None => "no".to_owned(),
+            },
             (None, None) => "-".to_owned(),
         }
+    }
+
+    /// The commit in which the default branch has taken the work back.
+    #[must_use]
+    pub fn taken_back(&self) -> Option<ObjectId> {
+        self.landing.and_then(|landing| landing.taken_back)
     }
 
     /// How the default branch has the work; none where it has not, or where there is none.
@@ -133,7 +143,7 @@ struct Commits {
     /// Where it ended, if that is not here.
     missing: Option<String>,
     branch: Option<ObjectId>,
-    remote: Option<(String, ObjectId)>,
+    remotes: Vec<(String, ObjectId)>,
 }
 
 impl Commits {
@@ -145,13 +155,13 @@ impl Commits {
             end,
             missing: named.filter(|_| end.is_none()),
             branch: branches.here(&claim.branch),
-            remote: branches.remote(&claim.branch).cloned(),
+            remotes: branches.remote(&claim.branch).to_vec(),
         }
     }
 
     /// Where the branch is, here or else on a remote.
     fn tip(&self) -> Option<ObjectId> {
-        self.branch.or_else(|| self.remote.as_ref().map(|(_, commit)| *commit))
+        self.branch.or_else(|| self.remotes.first().map(|(_, commit)| *commit))
     }
 }
 
@@ -179,7 +189,7 @@ impl Look<'_> {
             branch: commits.branch,
             head,
             missing: commits.missing.filter(|_| head.is_none()),
-            pushed: self.pushed(head, commits.remote)?,
+            pushed: self.pushed(head, &commits.remotes),
             landing: head.and_then(|head| self.landings.get(&head).copied()),
             is_empty: head.is_some() && !if is_end { end_works } else { tip_works },
             later,
@@ -193,10 +203,12 @@ impl Look<'_> {
             return Ok(false);
         }
         match (self.landings.get(&commit), base) {
-            (Some(Landing { landed: Some(Landed::Merged), .. }), Some(base)) if self.history.parents(base).is_ok() => {
-                Ok(self.history.has_work(base, commit)?)
-            }
-            (Some(landing), _) if landing.landed != Some(Landed::Merged) => Ok(landing.has_work),
+            (Some(landing), _) if landing.ahead.commits > 0 => Ok(landing.has_work),
+            // The claim may have been made on another branch: what that has is not of this one.
+            (Some(_), Some(base)) => match self.history.merge_bases(commit, &[base]) {
+                Ok(bases) => bases.first().map_or(Ok(true), |fork| Ok(self.history.has_work(*fork, commit)?)),
+                Err(_) => Ok(true),
+            },
             _ => Ok(true),
         }
     }
@@ -205,15 +217,18 @@ impl Look<'_> {
         self.landings.get(&commit).is_some_and(|landing| landing.landed.is_some())
     }
 
-    fn pushed(&self, head: Option<ObjectId>, remote: Option<(String, ObjectId)>) -> Result<Pushed, Error> {
-        let Some((name, commit)) = remote else {
-            return Ok(if self.has_remote { Pushed::No } else { Pushed::NoRemote });
+    fn pushed(&self, head: Option<ObjectId>, remotes: &[(String, ObjectId)]) -> Pushed {
+        // What has landed needs no look.
+        let look = head.filter(|head| !self.has_landed(*head));
+        let descends = |commit: ObjectId| {
+            look.is_some_and(|head| self.history.merge_bases(head, &[commit]).is_ok_and(|bases| bases == [head]))
         };
-        let has_it = match head {
-            // What has landed needs no look.
-            Some(head) if !self.has_landed(head) => head == commit || self.history.merge_bases(head, &[commit])? == [head],
-            head => head == Some(commit),
-        };
-        Ok(if has_it { Pushed::Yes(name, commit) } else { Pushed::Otherwise(name, commit) })
+        let has_it = |(_, commit): &&(String, ObjectId)| Some(*commit) == head || descends(*commit);
+        match (remotes.iter().find(has_it), remotes.first()) {
+            (Some((name, commit)), _) => Pushed::Yes(name.clone(), *commit),
+            (None, Some((name, commit))) => Pushed::Otherwise(name.clone(), *commit),
+            (None, None) if self.has_remote => Pushed::No,
+            (None, None) => Pushed::NoRemote,
+        }
     }
 }

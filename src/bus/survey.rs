@@ -1,6 +1,7 @@
 //! All that a manager's report is made of, gathered from all worktrees of the clone. Nothing is written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use crate::store::{Line, LogTally, Window, scan};
 
 /// The sort of message that wants an answer.
 const REQUEST: &str = "request";
+
+/// How many open requests are told at most: the latest.
+const MAX_REQUESTS: usize = 1000;
 
 /// How many states of a claim's history are read at most, the newest first.
 const MAX_STATES: usize = 500;
@@ -100,16 +104,21 @@ impl Bus {
 
     /// How many actions of each agent the guard refused, of all worktrees, each once.
     fn refused_actions(&self, window: Window) -> Result<BTreeMap<AgentId, usize>, Error> {
-        let look = |lines: &mut BTreeSet<Vec<u8>>, line: &Line<'_>| {
-            if !line.is_too_long() {
-                lines.insert(line.bytes.to_vec());
-            }
+        // Each line once; two of a million have the same hash with a chance of 3 in 100 million.
+        let hasher = RandomState::new();
+        let look = |found: &mut Vec<(u64, AgentId)>, line: &Line<'_>| {
+            let parsed = if line.is_too_long() { None } else { parse_line(line.bytes).ok() };
+            let refusal = parsed.and_then(|object| Refusal::from_object(object).ok());
+            found.extend(refusal.filter(|found| window.has(found.ts)).map(|found| (hasher.hash_one(line.bytes), found.agent_id)));
         };
-        let (parts, _) = scan(&self.error_files(), BTreeSet::new, look)?;
-        let lines: BTreeSet<Vec<u8>> = parts.into_iter().flatten().collect();
-        let refusals = lines.iter().filter_map(|line| Refusal::from_object(parse_line(line).ok()?).ok());
+        let (parts, _) = scan(&self.error_files(), Vec::new, look)?;
+        let mut seen = HashSet::new();
         let mut refused = BTreeMap::new();
-        refusals.filter(|refusal| window.has(refusal.ts)).for_each(|refusal| *refused.entry(refusal.agent_id).or_default() += 1);
+        for (line, agent) in parts.into_iter().flatten() {
+            if seen.insert(line) {
+                *refused.entry(agent).or_default() += 1;
+            }
+        }
         Ok(refused)
     }
 
@@ -132,14 +141,17 @@ impl Bus {
         for agent in inboxes {
             unread.extend(self.inbox(&agent, None)?.messages().map(key_of));
         }
-        let mut open: Vec<Message> = Vec::new();
+        let mut open: VecDeque<Message> = VecDeque::new();
         for message in self.messages(&MessageFilter::default(), None)?.0 {
             open.retain(|request| !answers(&message, request));
             if is_request(&message) && (message.to.is_none() || unread.contains(&key_of(&message))) {
-                open.push(message);
+                open.push_back(message);
+            }
+            if open.len() > MAX_REQUESTS {
+                open.pop_front();
             }
         }
-        Ok(open)
+        Ok(open.into())
     }
 }
 

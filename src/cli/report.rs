@@ -76,19 +76,21 @@ impl FromStr for Since {
 }
 
 pub(super) fn run(context: &Context, args: &ReportArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open_at(args.now, "report", output)?;
+    // The time that is looked back from is no time at which anybody was at work.
+    let bus = context.open("report", output)?;
     context.note_reader(&bus);
     let files = !args.stdout && args.output.is_none() && (args.post || !output.is_json());
     let manager = manager(context, args, &bus, files, output)?;
+    let view = context.open_at(args.now, "report", output)?;
     let since = match args.since {
-        Since::Last => bus.last_report(|beginning| manager.as_ref().is_none_or(|manager| is_of(manager, beginning))),
-        Since::Given(when) => Some(when.resolve(bus.clock().now())),
+        Since::Last => view.last_report(|beginning| manager.as_ref().is_none_or(|manager| is_of(manager, beginning))),
+        Since::Given(when) => Some(when.resolve(view.clock().now())),
     };
-    let report = output.patiently("looking at the bus", || look(&bus, Request { manager: manager.clone(), since }))?;
+    let report = output.patiently("looking at the bus", || look(&view, Request { manager: manager.clone(), since }))?;
     let text = markdown(&report);
     let path = match &args.output {
-        Some(path) => Some(write(path, &text)?),
-        None if files => Some(bus.file_report(&text)?),
+        Some(path) => Some(write(&bus, path, &text)?),
+        None if files => Some(bus.file_report(report.now, &text)?),
         None => None,
     };
     if let (true, Some(path), Some(manager)) = (args.post, &path, &manager) {
@@ -134,7 +136,7 @@ fn validated(root: &Path) -> Result<Validated, Failure> {
     let repo = Repository::discover(root).map_err(BusError::from)?;
     let mut found = validate(&repo, &Query::default())?;
     // What the remote's default branch has tells more: a task that two hold, a log that was rewritten.
-    let remote = repo.history().map_err(BusError::from)?.default_branch().filter(|name| name.contains("origin/"));
+    let remote = repo.history().map_err(BusError::from)?.default_branch().filter(|name| name.starts_with("refs/remotes/"));
     let history = remote.map(|remote| {
         let only = Rule::all().filter(|rule| rule.is_history()).collect();
         let rules = Selection { only, skip: Vec::new() };
@@ -155,12 +157,19 @@ fn validated(root: &Path) -> Result<Validated, Failure> {
 }
 
 /// Writes the report to a file of the user's choice, and returns its path.
-fn write(path: &Path, text: &str) -> Result<String, Failure> {
+fn write(bus: &Bus, path: &Path, text: &str) -> Result<String, Failure> {
     let name = path.file_name().ok_or_else(|| Failure::Usage {
         what: format!("`{}` is no file", path.display()),
         hint: "name a file: `--output report.md`".to_owned(),
     })?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    if [bus.common_dir(), &bus.root().join("_bus")].into_iter().any(|ours| whole.starts_with(ours)) {
+        return Err(Failure::Usage {
+            what: format!("`{}` is no place for a report", path.display()),
+            hint: "write it outside of `_bus` and of git's own folder".to_owned(),
+        });
+    }
     replace(&Place::new(folder, name), text.as_bytes()).map_err(BusError::from)?;
     Ok(path.display().to_string())
 }

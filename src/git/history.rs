@@ -19,6 +19,9 @@ const FIRST: u8 = 1;
 const SECOND: u8 = 2;
 const BOTH: u8 = FIRST | SECOND;
 
+/// How many files of a commit are read at most: a few trees can make billions.
+const MAX_FILES: usize = 1_000_000;
+
 /// The history of a repository.
 pub struct History {
     pub(super) repo: gix::Repository,
@@ -66,13 +69,18 @@ impl Repository {
 }
 
 impl History {
-    /// The commit that `revision` names, as gitrevisions(7) spells it.
+    /// The commit that `revision` names, as gitrevisions(7) spells it; but of a branch and a tag of one name the branch counts:
+    /// anybody may push a tag, and fetches bring it along.
     ///
     /// # Errors
     ///
     /// [`Error::NoRevision`] where there is none; [`Error::TooShallow`] where a shallow clone may have cut it off.
     pub fn commit(&self, revision: &str) -> Result<ObjectId, Error> {
         let missing = || self.missing(revision);
+        let branches = [format!("refs/remotes/{revision}"), format!("refs/heads/{revision}")];
+        let branch = branches.iter().filter(|_| ObjectId::from_hex(revision.as_bytes()).is_err());
+        let branch = branch.into_iter().find(|name| self.repo.find_reference(name.as_str()).is_ok());
+        let revision = branch.map_or(revision, String::as_str);
         let object = self.repo.rev_parse_single(revision).map_err(|_| missing())?.object().map_err(|_| missing())?;
         object.peel_to_commit().map(|commit| commit.id).map_err(|_| missing())
     }
@@ -123,9 +131,13 @@ impl History {
     pub fn files(&self, commit: ObjectId, enter: impl Fn(&str) -> bool) -> Result<BTreeMap<String, TreeFile>, Error> {
         let refused = |error: gix::Error| store("read", &commit.to_string(), &error);
         let root = self.repo.find_commit(commit).and_then(|commit| commit.tree_id()).map_err(refused)?;
-        let mut files = BTreeMap::new();
+        let (mut files, mut trees) = (BTreeMap::new(), 0);
         let mut folders: Vec<(String, ObjectId)> = vec![(String::new(), root.detach())];
         while let Some((folder, id)) = folders.pop() {
+            trees += 1;
+            if trees > MAX_FILES {
+                return Err(too_many(commit));
+            }
             let tree = self.repo.find_tree(id).map_err(refused)?;
             for entry in tree.iter() {
                 let entry = entry.map_err(refused)?;
@@ -133,6 +145,7 @@ impl History {
                 match entry.mode().kind() {
                     EntryKind::Tree if enter(&path) => folders.push((format!("{path}/"), entry.object_id())),
                     EntryKind::Tree => {}
+                    _ if files.len() >= MAX_FILES => return Err(too_many(commit)),
                     kind if !folder.is_empty() || enter(&path) => {
                         files.insert(path, tree_file(kind, entry.object_id()));
                     }
@@ -187,12 +200,13 @@ impl History {
         Ok(refs)
     }
 
-    /// The branch that the remote `origin` calls its default, as a ref that is here.
+    /// The branch that the remote `origin` calls its default, as the full name of a ref that is here.
     #[must_use]
     pub fn default_branch(&self) -> Option<String> {
         let head = self.repo.find_reference("refs/remotes/origin/HEAD").ok();
         let named = head.and_then(|head| head.target().try_name().map(|name| name.as_bstr().to_string()));
-        let usual = ["origin/main", "origin/master", "main", "master"].map(str::to_owned);
+        let usual = ["remotes/origin/main", "remotes/origin/master", "heads/main", "heads/master"];
+        let usual = usual.map(|name| format!("refs/{name}"));
         named.into_iter().chain(usual).find(|name| self.commit(name).is_ok())
     }
 
@@ -302,6 +316,11 @@ impl Indexed {
 #[must_use]
 pub fn blob_id(bytes: &[u8]) -> Option<ObjectId> {
     gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::objs::Kind::Blob, bytes).ok()
+}
+
+fn too_many(commit: ObjectId) -> Error {
+    let what = format!("it has more than {MAX_FILES} files or folders");
+    Error::Store { verb: "read", name: commit.to_string(), what, kind: None }
 }
 
 fn tree_file(kind: EntryKind, id: ObjectId) -> TreeFile {

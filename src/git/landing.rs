@@ -5,13 +5,13 @@
 //! A rebase leaves such a commit for each of the branch's.
 
 use std::collections::hash_map::{DefaultHasher, Entry};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 
 use gix::objs::tree::EntryKind;
 
 use super::error::store;
-use super::trunk::{Ahead, Trunk};
+use super::trunk::{Ahead, SLOP, Trunk};
 use super::{Error, History, ObjectId};
 
 /// How many commits of the default branch are looked at for what a branch has, the youngest first.
@@ -19,6 +19,9 @@ const MAX_COMMITS: usize = 5000;
 
 /// How many files a branch may have changed and still be looked for.
 const MAX_FILES: usize = 2000;
+
+/// How many folders of two commits are compared at most: a few trees can make billions.
+const MAX_FOLDERS: usize = 20_000;
 
 /// How many commits a branch may have and be looked for commit by commit.
 const MAX_PARTS: usize = 100;
@@ -47,6 +50,8 @@ pub struct Landing {
     pub landed: Option<Landed>,
     /// Whether it changes anything outside of the bus's own folders, as far as the default branch has not the commit itself.
     pub has_work: bool,
+    /// The commit of the default branch that takes it back, after it had landed.
+    pub taken_back: Option<ObjectId>,
 }
 
 /// A file in a commit: its sort (a program, a link) and its bytes; none where it is not there.
@@ -79,21 +84,29 @@ impl Trunk<'_> {
         let mut sought = Vec::new();
         for tip in tips {
             let Entry::Vacant(vacant) = landings.entry(tip) else { continue };
-            let (ahead, own) = self.own_commits(tip)?;
+            // Of a branch that is damaged, or not all here, nobody can tell; the others are told of all the same.
+            let Ok((ahead, own)) = self.own_commits(tip) else { continue };
             let landed = (ahead.commits == 0).then_some(Landed::Merged);
-            let changes = match (landed, ahead.base) {
-                (None, Some(base)) => self.history.work(base, tip)?,
-                _ => None,
-            };
+            let changes = ahead.base.filter(|_| landed.is_none()).and_then(|base| self.history.work(base, tip).ok()?);
             let has_work = landed.is_none() && changes.as_ref().is_none_or(|changes| !changes.is_empty());
-            vacant.insert(Landing { ahead, landed, has_work });
+            vacant.insert(Landing { ahead, landed, has_work, taken_back: None });
             if let (Some(base), Some(changes), true) = (ahead.base, changes, has_work) {
-                sought.push(self.sought(tip, base, changes, &own)?);
+                sought.extend(self.sought(tip, base, changes, &own));
             }
         }
         self.seek(sought, |tip, commit| {
             landings.entry(tip).and_modify(|landing| landing.landed = Some(Landed::Rewritten(commit)));
         })?;
+        let reverts = self.reverts();
+        for (tip, landing) in &mut landings {
+            let landed_in = match landing.landed {
+                None => continue,
+                Some(Landed::Merged) => *tip,
+                Some(Landed::Rewritten(commit)) => commit,
+            };
+            landing.taken_back = reverts.get(&landed_in).copied();
+            landing.landed = landing.landed.filter(|_| landing.taken_back.is_none());
+        }
         Ok(landings)
     }
 
@@ -110,37 +123,66 @@ impl Trunk<'_> {
         Ok(Sought { tip, base, base_time, changes, parts, latest: None })
     }
 
+    /// The default branch's own commits, the youngest first.
+    fn own_chain(&self) -> impl Iterator<Item = (ObjectId, Option<ObjectId>)> {
+        let mut next = Some(self.tip);
+        std::iter::from_fn(move || {
+            let commit = next?;
+            let parents = self.history.parents(commit).ok()?;
+            next = parents.first().copied().filter(|parent| self.history.repo.has_object(parent));
+            Some((commit, next))
+        })
+        .take(MAX_COMMITS)
+    }
+
     /// Goes through the default branch's own commits, and tells which of them has what is `sought`.
     fn seek(&self, mut sought: Vec<Sought>, mut found: impl FnMut(ObjectId, ObjectId)) -> Result<(), Error> {
         let mut wanted = Wanted::of(&sought);
         let mut lines = Lines { history: self.history, known: HashMap::new() };
-        let mut next = Some(self.tip);
-        for _ in 0..MAX_COMMITS {
-            let Some(commit) = next else { return Ok(()) };
-            let time = self.history.time_of(commit)?;
-            let before = sought.len();
-            sought.retain(|branch| branch.base != commit && branch.base_time <= time);
+        let mut last = VecDeque::new();
+        let mut most = sought.len();
+        for (commit, parent) in self.own_chain() {
+            last.push_back(self.history.time_of(commit)?);
+            // Some clocks are wrong by years: one commit that is older says nothing.
+            let youngest = if last.len() > SLOP { last.pop_front().into_iter().chain(last.iter().copied()).max() } else { None };
+            sought.retain(|branch| branch.base != commit && youngest.is_none_or(|youngest| branch.base_time <= youngest));
             if sought.is_empty() {
                 return Ok(());
             }
-            if sought.len() < before {
+            if sought.len() * 2 < most {
+                most = sought.len();
                 wanted = Wanted::of(&sought);
             }
-            next = self.history.parents(commit)?.first().copied().filter(|parent| self.history.repo.has_object(parent));
-            let Some(changes) = self.history.changes(next, commit, &|path| wanted.has(path))? else { continue };
-            if changes.is_empty() {
-                continue;
+            let changes = self.history.changes(parent, commit, &|path| wanted.has(path)).ok().flatten();
+            let Some(changes) = changes.filter(|changes| !changes.is_empty()) else { continue };
+            for (tip, landed) in lines.landed_in(commit, &changes, &mut sought)? {
+                found(tip, landed);
+                sought.retain(|branch| branch.tip != tip);
             }
-            let mut left = Vec::new();
-            for mut branch in sought {
-                match lines.landed_in(commit, &changes, &mut branch)? {
-                    Some(landed) => found(branch.tip, landed),
-                    None => left.push(branch),
-                }
-            }
-            sought = left;
         }
         Ok(())
+    }
+
+    /// What the default branch takes back of itself, and in which commit, as `git revert` says it in its messages. A revert that
+    /// was reverted counts for nothing.
+    fn reverts(&self) -> HashMap<ObjectId, ObjectId> {
+        let mut reverts = HashMap::new();
+        for (commit, _) in self.own_chain() {
+            let Some(reverted) = self.history.reverts(commit).filter(|_| !reverts.contains_key(&commit)) else { continue };
+            reverts.insert(reverted, commit);
+            // Of a merge all that it brought.
+            let Ok(parents) = self.history.parents(reverted) else { continue };
+            let (Some(ours), Some(theirs)) = (parents.first(), parents.get(1)) else { continue };
+            let bases = self.history.merge_bases(*ours, &[*theirs]).unwrap_or_default();
+            let mut brought = vec![*theirs];
+            while let Some(part) = brought.pop().filter(|_| reverts.len() < MAX_COMMITS) {
+                if !bases.contains(&part) && !reverts.contains_key(&part) {
+                    reverts.insert(part, commit);
+                    brought.extend(self.history.parents(part).unwrap_or_default());
+                }
+            }
+        }
+        reverts
     }
 }
 
@@ -162,6 +204,17 @@ impl Wanted {
 /// Which lines a change takes out and puts in, as a hash; none where only their order changes, or nobody can tell.
 type LineChange = Option<u64>;
 
+/// How much a commit has of what is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Likeness {
+    /// The very bytes of all files.
+    Same,
+    /// Of some files the same lines.
+    SameLines,
+    /// Not all of it.
+    Other,
+}
+
 /// Compares changes by their lines.
 struct Lines<'h> {
     history: &'h History,
@@ -169,40 +222,78 @@ struct Lines<'h> {
 }
 
 impl Lines<'_> {
-    /// The commit in which `branch` has landed, now that `commit`, which makes `changes`, is looked at, too.
-    fn landed_in(&mut self, commit: ObjectId, changes: &Changes, branch: &mut Sought) -> Result<Option<ObjectId>, Error> {
-        if self.has_all(commit, changes, &branch.changes)? {
-            return Ok(Some(commit));
-        }
-        let mut left = Vec::new();
-        for part in std::mem::take(&mut branch.parts) {
-            match self.has_all(commit, changes, &part)? {
-                true => branch.latest = branch.latest.or(Some(commit)),
-                false => left.push(part),
+    /// Which of the branches that are `sought` have landed, and in which commit, now that `commit`, which makes `changes`, is
+    /// looked at, too.
+    ///
+    /// One commit is one branch's: where it has the very bytes of one, others that only have the same lines are not meant, and
+    /// of several that do nobody can tell which is.
+    fn landed_in(
+        &mut self,
+        commit: ObjectId,
+        changes: &Changes,
+        sought: &mut [Sought],
+    ) -> Result<Vec<(ObjectId, ObjectId)>, Error> {
+        let (mut exact, mut alike) = (Vec::new(), Vec::new());
+        let mut parts = Vec::new();
+        for branch in sought {
+            match self.compare(commit, changes, &branch.changes)? {
+                Likeness::Same => exact.push((branch.tip, &branch.changes)),
+                Likeness::SameLines => alike.push((branch.tip, &branch.changes)),
+                Likeness::Other if self.has_last_part(commit, changes, &mut branch.parts, &mut branch.latest)? => {
+                    parts.extend(branch.latest.map(|latest| (branch.tip, latest)));
+                }
+                Likeness::Other => {}
             }
         }
-        branch.parts = left;
-        Ok(branch.latest.filter(|_| branch.parts.is_empty()))
+        let mut landed = if exact.is_empty() { alike } else { exact };
+        // A claim's end and its branch's tip may differ by what is the bus's alone.
+        let is_one = landed.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        landed.retain(|_| is_one);
+        let whole: Vec<_> = landed.into_iter().map(|(tip, _)| (tip, commit)).collect();
+        Ok(if whole.is_empty() { parts } else { whole })
     }
 
-    /// Whether `commit`, which makes `changes`, has all that is `wanted`.
-    fn has_all(&mut self, commit: ObjectId, changes: &Changes, wanted: &Changes) -> Result<bool, Error> {
+    /// Takes out of `parts` those that `commit` has; whether none is left.
+    fn has_last_part(
+        &mut self,
+        commit: ObjectId,
+        changes: &Changes,
+        parts: &mut Vec<Changes>,
+        latest: &mut Option<ObjectId>,
+    ) -> Result<bool, Error> {
+        let before = parts.len();
+        let mut left = Vec::new();
+        for part in std::mem::take(parts) {
+            if self.compare(commit, changes, &part)? == Likeness::Other {
+                left.push(part);
+            }
+        }
+        *parts = left;
+        if parts.len() < before {
+            latest.get_or_insert(commit);
+        }
+        Ok(before > 0 && parts.is_empty())
+    }
+
+    /// How much of what is `wanted` is in `commit`, which makes `changes`.
+    fn compare(&mut self, commit: ObjectId, changes: &Changes, wanted: &Changes) -> Result<Likeness, Error> {
         let mut untouched = Vec::new();
-        let mut any = false;
+        let mut likeness = None;
         for (path, change) in wanted {
             match changes.get(path) {
                 None => untouched.push((path, change.1)),
-                Some(made) if made.1 == change.1 || self.is_same(*made, *change) => any = true,
-                Some(_) => return Ok(false),
+                Some(made) if made.1 == change.1 => likeness = likeness.max(Some(Likeness::Same)),
+                Some(made) if self.is_same(*made, *change) => likeness = Some(Likeness::SameLines),
+                Some(_) => return Ok(Likeness::Other),
             }
         }
         // The commit that brings the last part of it brings the whole.
         for (path, after) in untouched {
-            if !any || self.history.file_in(commit, path)? != after {
-                return Ok(false);
+            if likeness.is_none() || self.history.file_in(commit, path)? != after {
+                return Ok(Likeness::Other);
             }
         }
-        Ok(any)
+        Ok(likeness.unwrap_or(Likeness::Other))
     }
 
     fn is_same(&mut self, one: (File, File), other: (File, File)) -> bool {
@@ -227,20 +318,47 @@ impl Lines<'_> {
     }
 }
 
+/// The lines that `after` has and `before` has not, and the other way round, each in order; nothing where the lines that both have
+/// stand in another order, since then their places count.
 fn line_change(before: &[u8], after: &[u8]) -> LineChange {
+    let lines = |text: &'_ [u8]| {
+        text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect::<Vec<_>>()
+    };
+    let (before, after) = (lines(before), lines(after));
     let mut counts: HashMap<&[u8], i64> = HashMap::new();
-    after.split(|byte| *byte == b'\n').for_each(|line| *counts.entry(line).or_default() += 1);
-    before.split(|byte| *byte == b'\n').for_each(|line| *counts.entry(line).or_default() -= 1);
-    let mut changed: Vec<(&[u8], i64)> = counts.into_iter().filter(|(line, count)| *count != 0 && !line.is_empty()).collect();
-    changed.sort_unstable();
-    (!changed.is_empty()).then(|| {
+    after.iter().for_each(|line| *counts.entry(line).or_default() += 1);
+    before.iter().for_each(|line| *counts.entry(line).or_default() -= 1);
+    let (mut added, mut removed) = (counts.clone(), counts);
+    let mut split = |text: &'_ [Vec<u8>], sign: i64| {
+        let counts = if sign > 0 { &mut added } else { &mut removed };
+        let is_changed = |line: &&Vec<u8>| {
+            counts.get_mut(line.as_slice()).is_some_and(|count| {
+                let changed = *count * sign > 0;
+                *count -= if changed { sign } else { 0 };
+                changed
+            })
+        };
+        let (changed, kept): (Vec<_>, Vec<_>) = text.iter().partition(is_changed);
+        (changed.into_iter().cloned().collect::<Vec<_>>(), kept.into_iter().cloned().collect::<Vec<_>>())
+    };
+    let ((put_in, kept), (taken_out, stayed)) = (split(&after, 1), split(&before, -1));
+    (kept == stayed && !(put_in.is_empty() && taken_out.is_empty())).then(|| {
         let mut hasher = DefaultHasher::new();
-        changed.hash(&mut hasher);
+        (put_in, taken_out).hash(&mut hasher);
         hasher.finish()
     })
 }
 
 impl History {
+    /// The commit that `commit` reverts, as `git revert` says it in its message.
+    fn reverts(&self, commit: ObjectId) -> Option<ObjectId> {
+        let found = self.repo.find_commit(commit).ok()?;
+        let message = found.message_raw().ok()?;
+        let text = String::from_utf8_lossy(message);
+        let (_, rest) = text.split_once("This reverts commit ")?;
+        ObjectId::from_hex(rest.as_bytes().get(..40)?).ok()
+    }
+
     /// Whether `after` changes anything that `before` has, outside of the bus's own folders.
     ///
     /// # Errors
@@ -263,6 +381,7 @@ impl History {
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<Option<Changes>, Error> {
         let mut changes = Changes::new();
+        let mut looked_at = 0;
         let before = before.map(|commit| self.tree_of(commit)).transpose()?;
         let mut open = vec![(String::new(), before, Some(self.tree_of(after)?))];
         while let Some((folder, before, after)) = open.pop() {
@@ -283,7 +402,8 @@ impl History {
                     changes.insert(path, (file(old), file(new)));
                 }
             }
-            if changes.len() > MAX_FILES {
+            looked_at += 1;
+            if changes.len() > MAX_FILES || looked_at > MAX_FOLDERS {
                 return Ok(None);
             }
         }

@@ -1,18 +1,21 @@
 //! The default branch, and how far other commits are from it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use gix::revision::walk::Sorting;
 use gix::traverse::commit::simple::CommitTimeOrder;
 
 use super::error::store;
-use super::{Error, History, ObjectId};
+use super::{Error, History, ObjectId, short_name};
 
 /// How many commits are counted at most, of those that a branch has and the default branch has not.
 pub const MAX_AHEAD: usize = 1000;
 
 /// By how much the clocks of two committers may differ, in seconds, before a parent looks younger than its child.
 const SKEW: i64 = 24 * 60 * 60;
+
+/// How many commits in a row must be older before all that follow are: some clocks are wrong by years.
+pub(super) const SLOP: usize = 32;
 
 /// The default branch: what work is merged into. Its history is read as far back as somebody asks.
 pub struct Trunk<'h> {
@@ -25,15 +28,15 @@ pub struct Trunk<'h> {
     pub unpushed: usize,
     walk: gix::revision::Walk<'h>,
     known: HashSet<ObjectId>,
-    /// The time of the commits that the walk has come to.
-    reached: i64,
+    /// The times of the last commits that the walk has come to; none at the history's end.
+    last: VecDeque<i64>,
 }
 
 /// The branches of a clone: what is at hand here, and what its remotes had when it last asked them.
 #[derive(Clone, Debug, Default)]
 pub struct Branches {
     local: HashMap<String, ObjectId>,
-    remote: HashMap<String, (String, ObjectId)>,
+    remote: HashMap<String, Vec<(String, ObjectId)>>,
 }
 
 impl Branches {
@@ -43,10 +46,11 @@ impl Branches {
         self.local.get(name).copied()
     }
 
-    /// The remote-tracking branch of the branch called `name`, as git shows it (`origin/main`), and its commit.
+    /// The remote-tracking branches of the branch called `name`, as git shows them (`origin/main`), and their commits: `origin`'s
+    /// first, then by name.
     #[must_use]
-    pub fn remote(&self, name: &str) -> Option<&(String, ObjectId)> {
-        self.remote.get(name)
+    pub fn remote(&self, name: &str) -> &[(String, ObjectId)] {
+        self.remote.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Whether any remote is known to have a branch.
@@ -74,10 +78,10 @@ impl History {
     /// [`Error::Store`] where the history cannot be read.
     pub fn trunk(&self) -> Result<Option<Trunk<'_>>, Error> {
         let Some(found) = self.default_branch() else { return Ok(None) };
-        let name = found.trim_start_matches("refs/remotes/").to_owned();
+        let name = short_name(&found).to_owned();
         let tip = self.commit(&found)?;
-        let here =
-            name.strip_prefix("origin/").and_then(|short| Some((short, self.commit(&format!("refs/heads/{short}")).ok()?)));
+        let remote = name.strip_prefix("origin/").filter(|_| found.starts_with("refs/remotes/"));
+        let here = remote.and_then(|short| Some((short, self.commit(&format!("refs/heads/{short}")).ok()?)));
         if let Some((short, commit)) = here
             && self.merge_bases(commit, &[tip]).is_ok_and(|bases| bases == [tip])
         {
@@ -87,7 +91,7 @@ impl History {
         self.trunk_at(name, tip, 0).map(Some)
     }
 
-    /// All branches. Of several remotes that have a branch of the same name, the first by name counts.
+    /// All branches.
     ///
     /// # Errors
     ///
@@ -97,11 +101,19 @@ impl History {
         for (name, commit) in self.refs_below("refs/heads/")? {
             branches.local.insert(name["refs/heads/".len()..].to_owned(), commit);
         }
+        // A remote's name may have slashes.
+        let mut remotes: Vec<String> = self.repo.remote_names().iter().map(|name| format!("{name}/")).collect();
+        remotes.sort_by_key(|name| std::cmp::Reverse(name.len()));
         for (name, commit) in self.refs_below("refs/remotes/")? {
-            let short = &name["refs/remotes/".len()..];
-            let Some((_, branch)) = short.split_once('/').filter(|(_, branch)| *branch != "HEAD") else { continue };
-            branches.remote.entry(branch.to_owned()).or_insert_with(|| (short.to_owned(), commit));
+            let short = short_name(&name);
+            let remote = remotes.iter().find(|remote| short.starts_with(remote.as_str())).map_or(0, String::len);
+            let cut = if remote == 0 { short.find('/').map_or(0, |slash| slash + 1) } else { remote };
+            let branch = &short[cut..];
+            if branch != "HEAD" && !branch.is_empty() {
+                branches.remote.entry(branch.to_owned()).or_default().push((short.to_owned(), commit));
+            }
         }
+        branches.remote.values_mut().for_each(|known| known.sort_by_key(|(name, _)| !name.starts_with("origin/")));
         Ok(branches)
     }
 
@@ -109,7 +121,7 @@ impl History {
         let newest_first = Sorting::ByCommitTime(CommitTimeOrder::NewestFirst);
         let walk = self.repo.rev_walk([tip]).sorting(newest_first).all();
         let walk = walk.map_err(|error| store("read", "the history", &error))?;
-        Ok(Trunk { history: self, name, tip, unpushed, walk, known: HashSet::new(), reached: i64::MAX })
+        Ok(Trunk { history: self, name, tip, unpushed, walk, known: HashSet::new(), last: VecDeque::new() })
     }
 }
 
@@ -123,14 +135,17 @@ impl Trunk<'_> {
         if self.known.contains(&commit) {
             return Ok(true);
         }
-        let time = self.history.time_of(commit)?;
-        while self.reached >= time.saturating_sub(SKEW) {
+        let oldest = self.history.time_of(commit)?.saturating_sub(SKEW);
+        while self.last.len() < SLOP || self.last.iter().any(|time| *time >= oldest) {
             let Some(next) = self.walk.next() else {
-                self.reached = i64::MIN;
+                self.last = VecDeque::from([i64::MIN; SLOP]);
                 break;
             };
             let next = next.map_err(|error| store("read", "the history", &error))?;
-            self.reached = next.commit_time();
+            self.last.push_back(next.commit_time());
+            if self.last.len() > SLOP {
+                self.last.pop_front();
+            }
             self.known.insert(next.id);
         }
         Ok(self.known.contains(&commit))

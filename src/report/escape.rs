@@ -32,6 +32,7 @@ pub(super) fn markdown(text: &str) -> String {
                 safe.push(character);
             }
             ':' if text[place..].starts_with("://") => safe.push_str("\\:"),
+            '-' if text[..place].ends_with("GH") || text[..place].ends_with("gh") => safe.push_str("&#8203;-"),
             '.' if ends_with_www(&text[..place]) => safe.push_str("\\."),
             character if is_dangerous(character) => {
                 // Writing to a string cannot fail.
@@ -76,6 +77,7 @@ mod tests {
             ("[a](http://x.y) ![b](c)", "\\[a\\]\\(http\\://x.y\\) \\!\\[b\\]\\(c\\)"),
             ("WWW.evil.example", "WWW\\.evil.example"),
             ("two\nlines\r", "two lines "),
+            ("GH-12", "GH&#8203;-12"),
             ("a\u{202e}b\u{1b}[31m", "a\\\\u\\{202e\\}b\\\\u\\{1b\\}\\[31m"),
             ("$x$ \\", "&#36;x&#36; \\\\"),
         ] {

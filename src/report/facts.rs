@@ -170,7 +170,9 @@ impl TaskFacts {
             (false, Some(_), _) => Verdict::Landed,
             (_, None, None) if seen.missing.is_some() => Verdict::NotHere,
             (_, None, None) => Verdict::NoBranch,
+            (_, None, Some(_)) if seen.landing.is_none() => Verdict::Unknown,
             (_, None, Some(_)) if seen.is_empty => Verdict::NoWork,
+            (true, None, Some(_)) if seen.taken_back().is_some() => Verdict::TakenBack,
             (false, None, Some(_)) if self.state.is_live() => Verdict::AtWork,
             (_, None, Some(_)) => Verdict::NotLanded,
         }
@@ -192,6 +194,10 @@ pub enum Verdict {
     Landed,
     /// The commit where it ended is not in this clone.
     NotHere,
+    /// It had landed, and the default branch has taken it back.
+    TakenBack,
+    /// There is nothing to compare with, or the branch cannot be read.
+    Unknown,
     /// There is no branch, and none was noted.
     NoBranch,
     /// Nothing was committed, beside what is the bus's own.
@@ -213,6 +219,8 @@ impl Verdict {
             Self::StillClaimed => "landed, still claimed",
             Self::Landed => "landed",
             Self::NotHere => "not in this clone",
+            Self::TakenBack => "landed, then reverted",
+            Self::Unknown => "cannot be told",
             Self::NoBranch => "no branch",
             Self::NoWork => "no work yet",
             Self::AtWork => "at work",

@@ -66,6 +66,8 @@ struct Sources<'a> {
     items: HashMap<&'a TaskId, &'a QueueEntry>,
     assignments: HashMap<&'a TaskId, &'a Assignment>,
     plans: HashMap<&'a PlanId, &'a FoundPlan>,
+    /// The newest plan that is linked to a task's claim.
+    linked: HashMap<TaskId, &'a PlanId>,
     since: Option<Timestamp>,
     /// The receipts that were read.
     sums: Sums,
@@ -77,6 +79,7 @@ fn tasks(survey: &Survey, since: Option<Timestamp>) -> Vec<TaskFacts> {
         items: survey.queue.items.iter().map(|entry| (&entry.task, entry)).collect(),
         assignments: survey.status.assignments.iter().map(|assignment| (&assignment.task_id, assignment)).collect(),
         plans: survey.plans.found.iter().map(|found| (&found.plan.plan_id, found)).collect(),
+        linked: linked(survey),
         since,
         sums: Sums::default(),
     };
@@ -121,7 +124,8 @@ impl Sources<'_> {
         let state = TaskState::from(status.state);
         let is_news = state.is_live() || self.since.is_none_or(|start| since >= start);
         let entry = self.items.get(&claim.task_id);
-        let plan = claim.plan_id.as_ref().or_else(|| self.plan_of(&claim.task_id));
+        let named = claim.plan_id.as_ref().filter(|plan| self.plans.contains_key(plan));
+        let plan = named.or_else(|| self.plan_of(&claim.task_id));
         TaskFacts {
             task: claim.task_id.clone(),
             title: entry.and_then(|entry| title(entry)),
@@ -157,11 +161,18 @@ impl Sources<'_> {
         }
     }
 
-    /// The plan that the assignment or the queue names.
+    /// The plan that the assignment or the queue names, or that names the task.
     fn plan_of(&self, task: &TaskId) -> Option<&PlanId> {
         let assigned = self.assignments.get(task).and_then(|assignment| assignment.plan_id.as_ref());
-        assigned.or_else(|| self.items.get(task).and_then(|entry| entry.item.as_ref()?.plan.as_ref()))
+        let queued = || self.items.get(task).and_then(|entry| entry.item.as_ref()?.plan.as_ref());
+        assigned.or_else(queued).or_else(|| self.linked.get(task).copied())
     }
+}
+
+fn linked(survey: &Survey) -> HashMap<TaskId, &PlanId> {
+    let mut plans: Vec<&PlanRecord> = survey.plans.found.iter().map(|found| &found.plan).collect();
+    plans.sort_by_key(|plan| (plan.created, &plan.plan_id));
+    plans.into_iter().flat_map(|plan| plan.tasks().map(move |task| (task, &plan.plan_id))).collect()
 }
 
 fn title(entry: &QueueEntry) -> Option<String> {

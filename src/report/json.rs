@@ -88,6 +88,7 @@ pub fn seen(seen: &Seen) -> Value {
         ("remote_commit", or_null(remote.map(|(_, commit)| commit))),
         ("landed", landed),
         ("landed_in", or_null(commit.as_ref())),
+        ("reverted_in", or_null(seen.taken_back().as_ref())),
         ("no_work", Value::from(seen.is_empty)),
         ("later", Value::from(seen.later)),
     ])

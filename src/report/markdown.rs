@@ -111,7 +111,7 @@ fn shown(report: &Report) -> Vec<&TaskFacts> {
             unbegun += 1;
             unbegun <= MAX_UNBEGUN
         }
-        TaskState::Done if task.verdict() == Verdict::NotLanded => true,
+        TaskState::Done if matches!(task.verdict(), Verdict::NotLanded | Verdict::TakenBack) => true,
         TaskState::Done | TaskState::Landed | TaskState::Released => {
             report.is_recent(task.since) || task.verdict() == Verdict::Later
         }

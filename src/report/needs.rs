@@ -1,11 +1,12 @@
 //! What needs the manager now, and what helps.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::facts::{Need, NeedKind, TaskFacts, TaskState, Validated, Verdict};
 use super::words::ago;
 use crate::bus::{ComparedWith, Pushed, Seen, Survey};
-use crate::record::{Claim, Message, Progress, Span, Timestamp};
+use crate::record::{Claim, Message, PlanId, Progress, Span, Timestamp};
 use crate::store::Evidence;
 
 /// All that needs the manager, the most urgent first. What git does not show of finished work is told once: in the report after it
@@ -18,11 +19,12 @@ pub(super) fn needs(survey: &Survey, tasks: &[TaskFacts], since: Option<Timestam
         let is_news = since.is_none_or(|since| task.since >= Some(since));
         of_claim(task, now, &mut needs);
         of_work(task, trunk, is_news, &mut needs);
-        if task.state.is_live() || is_news {
+        if !task.state.is_done() || is_news {
             of_plan(task, &mut needs);
         }
         of_assignment(task, survey.stale_after, now, &mut needs);
     }
+    of_other_plans(survey, tasks, &mut needs);
     needs.extend(survey.requests.iter().map(|request| of_request(request, now)));
     needs.extend(trunk.filter(|trunk| trunk.unpushed > 0).map(of_trunk));
     queue(survey, &mut needs);
@@ -90,6 +92,12 @@ fn of_work(task: &TaskFacts, trunk: Option<&ComparedWith>, is_news: bool, needs:
             };
             needs.push(need(NeedKind::Unmerged, Some(task), what, next));
         }
+        Verdict::TakenBack => {
+            let commit = seen.taken_back().map_or_else(String::new, |commit| format!(" in {}", commit.to_hex_with_len(7)));
+            let what = format!("what {owner} did had landed and was reverted{commit}");
+            let next = format!("bus claim {id} --reopen");
+            needs.push(need(NeedKind::Unmerged, Some(task), what, Some(next)));
+        }
         Verdict::Later if task.shares.is_empty() => {
             let what = format!("since {owner} was done, {branch} has {}", unmerged(seen.later.unwrap_or(0)));
             needs.push(need(NeedKind::Unmerged, Some(task), what, log()));
@@ -156,6 +164,16 @@ fn of_plan(task: &TaskFacts, needs: &mut Vec<Need>) {
     }
 }
 
+/// Plans that are blocked and are no task's.
+fn of_other_plans(survey: &Survey, tasks: &[TaskFacts], needs: &mut Vec<Need>) {
+    let known: HashSet<&PlanId> = tasks.iter().filter_map(|task| task.plan.as_ref()).map(|plan| &plan.id).collect();
+    let others = survey.plans.found.iter().map(|found| &found.plan).filter(|plan| !known.contains(&plan.plan_id));
+    for plan in others.filter(|plan| plan.status == Progress::Blocked) {
+        let what = format!("{}'s plan {} is blocked", plan.actor, plan.plan_id);
+        needs.push(need(NeedKind::Blocked, None, what, Some(format!("bus plan show {}", plan.plan_id))));
+    }
+}
+
 fn of_request(request: &Message, now: Timestamp) -> Need {
     let whom = request.to.as_ref().map_or_else(String::new, |to| format!(" {to}"));
     let what = format!("{} asked{whom} {}: {}", request.from, ago(request.ts, now), request.summary);
@@ -189,6 +207,6 @@ pub(super) fn findings(validated: &Validated) -> Option<Need> {
     }
     let count = |count: u64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     let first = validated.first.join("; ");
-    let what = format!("{}, {}: {first}", count(errors, "error"), count(warnings, "warning"));
+    let what = format!("{}, {} in this worktree: {first}", count(errors, "error"), count(warnings, "warning"));
     Some(need(NeedKind::Finding, None, what, Some("bus validate".to_owned())))
 }

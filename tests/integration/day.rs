@@ -225,9 +225,9 @@ fn a_day_ends_in_a_report_that_says_what_was_done_and_what_needs_the_manager() {
     let report = facts(&day);
     for (id, state, owner, verdict) in [
         ("QUEUE-001", "landed", "codex-1", "as said"),
-        ("QUEUE-002", "active", "codex-3", "no commit yet"),
+        ("QUEUE-002", "active", "codex-3", "no work yet"),
         ("QUEUE-003", "done", "codex-3", "not landed"),
-        ("QUEUE-004", "active", "codex-4", "no commit yet"),
+        ("QUEUE-004", "active", "codex-4", "no work yet"),
         ("QUEUE-006", "waiting", "codex-4", "-"),
     ] {
         let facts = task(&report, id);
@@ -241,9 +241,12 @@ fn a_day_ends_in_a_report_that_says_what_was_done_and_what_needs_the_manager() {
         (&task(&report, "QUEUE-005")["state"], &task(&report, "QUEUE-005")["blocked_by"]),
         (&"blocked".into(), &serde_json::json!(["QUEUE-002"]))
     );
-    assert_eq!(task(&report, "QUEUE-001")["seen"]["landed"], "squashed");
+    assert_eq!(task(&report, "QUEUE-001")["seen"]["landed"], "rewritten");
     assert_eq!(task(&report, "QUEUE-001")["plan"]["done"], 2);
-    assert_eq!(needs(&report), [("blocked", "QUEUE-004"), ("request", "QUEUE-004"), ("unmerged", "QUEUE-003")]);
+    assert_eq!(
+        needs(&report),
+        [("blocked", "QUEUE-004"), ("request", "QUEUE-004"), ("unmerged", "QUEUE-003"), ("waiting", "QUEUE-006")]
+    );
     let lane = &report["lane"];
     assert_eq!((&lane["cycle"]["count"], &lane["cycle"]["median_seconds"]), (&2.into(), &6600.into()));
     assert_eq!(lane["rework"], serde_json::json!({"some": 1, "all": 4}));

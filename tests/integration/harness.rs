@@ -108,8 +108,14 @@ impl Repo {
 
     /// Runs git in the main worktree with something to read; it must work.
     pub(crate) fn git_reads(&self, arguments: &[&str], stdin: fs::File) {
+        self.git_answers(arguments, stdin);
+    }
+
+    /// Runs git in the main worktree with something to read; it must work.
+    pub(crate) fn git_answers(&self, arguments: &[&str], stdin: fs::File) -> String {
         let done = self.command("git", &self.root()).args(arguments).stdin(stdin).output().unwrap();
         assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
     }
 
     /// Commits everything in the main worktree.

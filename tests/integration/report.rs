@@ -106,12 +106,21 @@ fn what_needs_the_manager_comes_first_with_what_helps() {
     assert_eq!(needs(&repo), expected);
     let answer = report(&repo, &[]);
     let next: Vec<&str> = answer["needs"].as_array().unwrap().iter().filter_map(|need| need["next"].as_str()).collect();
-    assert_eq!(next, ["bus reclaim EXPIRED-1 --note WHY", "bus reclaim STALE-1 --note WHY", "bus validate"]);
-    repo.by("boss", &["reclaim", "STALE-1", "--note", "WHY"]).ok();
+    assert_eq!(
+        next,
+        [
+            "bus release EXPIRED-1 --force --note WHY",
+            "bus release STALE-1 --force --note WHY",
+            "bus event list --task DONE-1",
+            "bus queue list",
+            "bus validate",
+        ]
+    );
+    repo.by("boss", &["release", "STALE-1", "--force", "--note", "WHY"]).ok();
     let text = repo.by("boss", &["report", "--stdout"]).ok().stdout;
     assert!(
         text.contains(
-            "- **expired**: EXPIRED-1: b's claim is over since 2026-03-01T11:30:00Z (`bus reclaim EXPIRED-1 --note WHY`)\n"
+            "- **expired**: EXPIRED-1: b's claim is over since 2026-03-01T11:30:00Z (`bus release EXPIRED-1 --force --note WHY`)\n"
         ),
         "{text}"
     );
@@ -158,6 +167,72 @@ fn requests_count_until_somebody_answers() {
     assert_eq!(needs(&repo), [need("request", "T-1")]);
     repo.by("boss", &["message", "send", "--task", "T-1", "--summary", "tomorrow"]).at("2026-03-01T12:00:02Z").ok();
     assert_eq!(needs(&repo), []);
+}
+
+#[test]
+fn an_answer_settles_a_request_whether_it_is_read_or_not() {
+    let repo = Repo::new();
+    let send = |from: &str, more: &[&str]| drop(repo.by(from, &[&["message", "send", "--summary", "x"], more].concat()).ok());
+    send("a", &["--to", "boss", "--type", "request", "--task", "T-1"]);
+    send("boss", &["--to", "b"]);
+    send("a", &["--to", "boss"]);
+    assert_eq!(needs(&repo), [need("request", "T-1")], "neither to whom asked, nor by another");
+    send("boss", &["--to", "a"]);
+    assert_eq!(needs(&repo), []);
+    send("a", &["--to", "boss", "--type", "request", "--task", "T-1"]);
+    send("b", &["--task", "T-1"]);
+    assert_eq!(needs(&repo), []);
+}
+
+#[test]
+fn each_manager_counts_from_its_own_last_report() {
+    let repo = Repo::new();
+    repo.by("boss", &["report"]).at("2026-03-01T09:00:00Z").ok();
+    repo.by("other", &["report"]).at("2026-03-01T10:00:00Z").ok();
+    repo.write("_report/manager/manager-report-2026-03-01T110000Z.md", "anything");
+    assert_eq!(report(&repo, &[])["since"], "2026-03-01T09:00:00Z");
+    assert_eq!(repo.bus(&["report", "--json"]).ok().json()["since"], "2026-03-01T11:00:00Z", "nobody's counts from anybody's");
+}
+
+#[test]
+fn looking_back_from_another_time_is_no_sign_of_life_then() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1"]).at("2026-03-01T01:00:00Z").ok();
+    repo.by("a", &["report", "--stdout", "--now", "2036-01-01T00:00:00Z"]).at("2026-03-01T01:00:00Z").ok();
+    repo.by("b", &["reclaim", "T-1", "--note", "gone"]).ok();
+    repo.by("b", &["report", "--stdout", "--now", "2020-01-01T00:00:00Z"]).ok();
+    repo.by("a", &["reclaim", "T-1", "--note", "gone"]).fails(3, "claim-alive");
+}
+
+#[test]
+fn two_reports_of_one_time_both_stay() {
+    let repo = Repo::new();
+    let report = || repo.by("boss", &["report"]).ok().stdout;
+    assert_eq!(report(), report(), "the same again is the same report");
+    repo.by("a", &["claim", "T-1"]).ok();
+    assert_eq!(report(), "_report/manager/manager-report-2026-03-01T120000Z-2.md\n");
+    for path in ["_bus/claims/T-1.json", ".git/config"] {
+        repo.by("boss", &["report", "--output", path]).exits(2).says("is no place for a report");
+    }
+}
+
+#[test]
+fn a_plan_is_known_by_its_task_and_a_blocked_one_is_told_of_without_one() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1"]).ok();
+    for (slug, more) in [("p", &["--task", "T-1"][..]), ("q", &[])] {
+        repo.by("boss", &[&["plan", "new", slug, "--summary", "x", "--step", "S1:a"], more].concat()).ok();
+        repo.by("boss", &["plan", "step", slug, "S1", "--status", "blocked", "--note", "no key"]).ok();
+    }
+    assert_eq!(needs(&repo), [need("blocked", "T-1"), need("blocked", "-")]);
+}
+
+#[test]
+fn who_was_assigned_long_ago_and_has_not_begun_is_told_of() {
+    let repo = Repo::new();
+    repo.by("boss", &["assign", "T-1", "--engineer", "a"]).at("2026-03-01T05:00:00Z").ok();
+    repo.by("boss", &["assign", "T-2", "--engineer", "a"]).at("2026-03-01T11:00:00Z").ok();
+    assert_eq!(needs(&repo), [need("waiting", "T-1")]);
 }
 
 #[test]
