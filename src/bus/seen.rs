@@ -106,6 +106,8 @@ pub struct ComparedWith {
     pub commit: ObjectId,
     /// How many commits it has that the remote has not.
     pub unpushed: usize,
+    /// Whether this clone knows of any remote.
+    pub has_remote: bool,
 }
 
 impl Bus {
@@ -120,8 +122,12 @@ impl Bus {
         let branches = history.branches()?;
         let commits: Vec<Commits> = claims.iter().map(|status| Commits::of(&status.claim, &branches, &history)).collect();
         let trunk = history.trunk()?;
-        let compared =
-            trunk.as_ref().map(|trunk| ComparedWith { name: trunk.name.clone(), commit: trunk.tip, unpushed: trunk.unpushed });
+        let compared = trunk.as_ref().map(|trunk| ComparedWith {
+            name: trunk.name.clone(),
+            commit: trunk.tip,
+            unpushed: trunk.unpushed,
+            has_remote: branches.has_remote(),
+        });
         let all = commits.iter().flat_map(|commits| [commits.end, commits.tip()]).flatten();
         let landings = trunk.map_or_else(|| Ok(HashMap::new()), |mut trunk| trunk.landings(all))?;
         let look = Look { history: &history, landings: &landings, has_remote: branches.has_remote() };

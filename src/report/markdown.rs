@@ -51,11 +51,8 @@ fn head(report: &Report) -> String {
     let compared = report.compared_with.as_ref().map_or_else(
         || "There is no default branch to compare with.".to_owned(),
         |with| {
-            format!(
-                "Branches are compared with {} at {}; remote ones are as of the last fetch.",
-                text(&with.name),
-                short(with.commit)
-            )
+            let remote = if with.has_remote { "; remote ones are as of the last fetch" } else { "" };
+            format!("Branches are compared with {} at {}{remote}.", text(&with.name), short(with.commit))
         },
     );
     // Writing to a string cannot fail.
