@@ -27,7 +27,7 @@ const EXAMPLES: &str = "\
 Examples:
   bus report --manager boss                 write _report/manager/manager-report-<time>.md
   bus report --stdout | less                read it, and write nothing
-  bus report --since 2d --post              what was done in two days; tell everybody of it
+  bus report --since 2d --post              what was done in two days; tell of it
   bus report --json | jq '.needs[]'         the same facts, for a program; nothing is written
 
 It says who does what, what needs the manager now, and what git shows of what agents say: whether a branch is there, pushed, and
@@ -95,6 +95,7 @@ pub(super) fn run(context: &Context, args: &ReportArgs, output: &mut Output) -> 
     };
     if let (true, Some(path), Some(manager)) = (args.post, &path, &manager) {
         bus.post_report(manager, path, &summary(&report))?;
+        output.note("it is told of in the channel `manager-report`: `bus message list --task manager-report`");
     }
     let written = path.as_ref().map_or(Value::Null, |path| Value::from(path.as_str()));
     output.document(&words::merge(json(&report), [("path", written)]));
