@@ -186,6 +186,10 @@ fn fetch(bus: &Bus, output: &mut Output) -> Result<Fetch, Error> {
         Ok(Fetch::Unsafe { remote, refspec }) => output.note(&format!(
             "nothing was fetched from {remote}: its refspec `{refspec}` would write elsewhere than to remote-tracking branches"
         )),
+        Ok(Fetch::Group { remote, members }) => output.note(&format!(
+            "nothing was fetched from {remote}: git's `remotes.{remote}` makes it a group ({members}); \
+             `git config --unset-all remotes.{remote}` makes it one remote again"
+        )),
         Ok(Fetch::Refused { remote, what }) => {
             output.warn(&format!("{remote} could not be fetched: {what}; what is shown of it is old"))
         }
@@ -205,6 +209,7 @@ fn fetch_json(fetched: Option<&Result<Fetch, Error>>) -> Value {
         Some(Ok(Fetch::NoRemote)) => ("no-remote", None, None),
         Some(Ok(Fetch::NoDefault)) => ("no-default", None, None),
         Some(Ok(Fetch::Unsafe { remote, refspec })) => ("unsafe", Some(remote), Some(refspec.clone())),
+        Some(Ok(Fetch::Group { remote, members })) => ("unsafe", Some(remote), Some(format!("remotes.{remote} = {members}"))),
         Some(Ok(Fetch::Refused { remote, what })) => ("failed", Some(remote), Some(what.clone())),
         Some(Ok(Fetch::TimedOut { remote, .. })) => ("timed-out", Some(remote), None),
     };

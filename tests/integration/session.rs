@@ -480,6 +480,85 @@ fn a_fetch_that_would_write_branches_is_not_made() {
 }
 
 #[test]
+fn a_fetch_from_a_group_of_remotes_is_not_made() {
+    let (repo, other) = with_origin();
+    push_one(&repo, &other);
+    repo.git(&["remote", "add", "evil", repo.beside("origin.git").to_str().unwrap()]);
+    repo.git(&["config", "remote.evil.fetch", "+refs/heads/*:refs/heads/stolen/*"]);
+    repo.git(&["config", "remotes.origin", "evil origin"]);
+    let before = repo.git(&["for-each-ref"]);
+    let ran = start(&repo, "a", &[]).ok().says("makes it a group (evil origin); `git config --unset-all remotes.origin`");
+    let expected = json!({"outcome": "unsafe", "remote": "origin", "message": "remotes.origin = evil origin"});
+    assert_eq!((&ran.json()["fetch"], repo.git(&["for-each-ref"])), (&expected, before));
+}
+
+/// Puts a script beside the repository, and returns its path.
+#[cfg(unix)]
+fn program(repo: &Repo, name: &str, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = repo.beside(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A server that wants a password for everything.
+#[cfg(unix)]
+fn closed_server() -> String {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 8192]);
+            let refusal =
+                "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(refusal.as_bytes());
+        }
+    });
+    format!("http://{address}/x.git")
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_is_asked_for_a_password() {
+    let (repo, _) = with_origin();
+    let asks = program(&repo, "ask", "touch \"$0.ran\"\necho secret\n");
+    repo.git(&["config", "core.askPass", &asks]);
+    repo.git(&["remote", "set-url", "origin", &closed_server()]);
+    let begin = || start(&repo, "a", &[]).env("GIT_ASKPASS", &asks).env("SSH_ASKPASS", &asks).env("DISPLAY", ":0");
+    let fetch = begin().ok().says("warning: origin could not be fetched: ").json()["fetch"].clone();
+    assert_eq!(fetch["outcome"], "failed", "{fetch}");
+    assert!(fetch["message"].as_str().unwrap().starts_with("could not read Username"), "{fetch}");
+    assert!(!repo.beside("ask.ran").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn ssh_asks_nobody_either_unless_the_user_has_a_command_of_their_own() {
+    let (repo, _) = with_origin();
+    repo.git(&["remote", "set-url", "origin", "ssh://nowhere.invalid/x"]);
+    let log = "echo \"$(basename \"$0\") $SSH_ASKPASS_REQUIRE $1\" >> \"$(dirname \"$0\")/ran\"\nexit 1\n";
+    let (ssh, own) = (program(&repo, "ssh", log), program(&repo, "own", log));
+    let path = format!("{}:{}", repo.beside("").display(), std::env::var("PATH").unwrap());
+    let ran = |variable: &str, value: &str| {
+        start(&repo, "a", &[]).env("PATH", &path).env(variable, value).ok();
+        let ran = fs::read_to_string(repo.beside("ran")).unwrap();
+        fs::remove_file(repo.beside("ran")).unwrap();
+        ran.lines().next_back().unwrap().to_owned()
+    };
+    assert_eq!(ran("SSH_ASKPASS", &ssh), "ssh never -oBatchMode=yes");
+    for variable in ["GIT_SSH", "GIT_SSH_COMMAND"] {
+        let last = ran(variable, &own);
+        assert!(last.starts_with("own never ") && !last.contains("Batch"), "{last}");
+    }
+    repo.git(&["config", "core.sshCommand", &own]);
+    let last = ran("SSH_ASKPASS", &ssh);
+    assert!(last.starts_with("own never ") && !last.contains("Batch"), "{last}");
+}
+
+#[test]
 fn the_distance_to_a_branch_is_what_git_counts() {
     let (repo, _) = with_origin();
     let commit = |branch: &str, count: usize| {
