@@ -11,7 +11,7 @@ use super::exit::{self, Failure};
 use super::output::Output;
 use super::session_overview as overview;
 use super::words;
-use crate::bus::{Bus, Error, ManifestState, OpenSession, Overview, Role, SessionEnd, SessionRequest};
+use crate::bus::{Bus, Error, ManifestState, OpenSession, Overview, Role, SessionEnd, SessionRequest, SessionStart};
 use crate::git::Fetch;
 use crate::record::{AgentId, ManifestName, Timestamp};
 
@@ -33,6 +33,9 @@ Examples:
 
 Your claims go on: it lists them. It ends the session that $BUS_SESSION names, else those that you began in this worktree.
 Exit status: 0 it has ended, whether you still hold something or not.";
+
+/// Of how many worktrees it is told that the same agent is at work there.
+const MAX_TOLD: usize = 3;
 
 /// Begin or end a session: who you are, what you hold, what is next
 #[derive(Debug, Args)]
@@ -103,7 +106,7 @@ fn start(context: &Context, args: &StartArgs, output: &mut Output) -> Result<u8,
     let start = bus.session_start(&agent, &request)?;
     tell_of_manifest(&start.manifest, &agent, output);
     let now = context.clock.now();
-    start.others.iter().for_each(|other| tell_of_other(other, now, output));
+    tell_of_others(&start, now, output);
     let fetched = if args.no_fetch { None } else { Some(fetch(&bus, output)) };
     let overview = bus.overview(&agent)?;
     let document = words::object([
@@ -149,6 +152,26 @@ const fn manifest_word(manifest: &ManifestState) -> &'static str {
         ManifestState::Another(_) => "another",
         ManifestState::NotIgnored => "not-ignored",
         ManifestState::Unreadable(_) => "unreadable",
+    }
+}
+
+/// The latest session of each worktree is told, of few worktrees.
+fn tell_of_others(start: &SessionStart, now: Timestamp, output: &mut Output) {
+    let mut latest: Vec<&OpenSession> = Vec::new();
+    for other in start.others.iter().rev() {
+        if !latest.iter().any(|told| told.mark.worktree == other.mark.worktree) {
+            latest.push(other);
+        }
+    }
+    latest.iter().take(MAX_TOLD).for_each(|other| tell_of_other(other, now, output));
+    match latest.len().saturating_sub(MAX_TOLD) {
+        0 => {}
+        more => output.warn(&format!("and others in {more} more worktrees; `bus session start --json` names all of them")),
+    }
+    match &start.replaced[..] {
+        [] => {}
+        [old] => output.note(&format!("it takes the place of {}, which was begun in this worktree", old.mark.session_id)),
+        many => output.note(&format!("it takes the place of {} earlier sessions in this worktree", many.len())),
     }
 }
 
@@ -244,6 +267,7 @@ fn ending(agent: &AgentId, end: &SessionEnd) -> String {
     match (&end.session, &end.event) {
         (Some(session), Some(_)) => format!("ended session {session} of {agent}"),
         (Some(session), None) => format!("session {session} of {agent} has ended already; nothing to do"),
-        (None, _) => format!("{agent} says that it stops; it had begun no session in this worktree"),
+        (None, Some(_)) => format!("{agent} says that it stops; it had begun no session in this worktree"),
+        (None, None) => format!("{agent} has said that it stops, and has begun no session in this worktree; nothing to do"),
     }
 }

@@ -306,7 +306,8 @@ fn a_second_live_session_of_an_agent_is_warned_of() {
 fn a_session_lives_while_its_commands_show_life_and_is_forgotten_after() {
     let repo = Repo::new();
     let others = |agent: &str, session: &str, now: &str| {
-        let ran = start(&repo, agent, &["--no-fetch"]).env("BUS_SESSION", session).at(now).ok();
+        let folder = repo.worktree(session);
+        let ran = start(&repo, agent, &["--no-fetch"]).env("BUS_SESSION", session).at(now).within(&folder).ok();
         ran.json()["other_sessions"].as_array().unwrap().len()
     };
     assert_eq!(others("a", "s-1", NOON), 0);
@@ -357,6 +358,59 @@ fn an_end_without_a_name_ends_what_was_begun_in_this_worktree() {
     let ran = repo.by("a", &["session", "end", "--summary", "gone"]).at(LATER).ok();
     assert_eq!(ran.stdout, "a says that it stops; it had begun no session in this worktree\n");
     assert_eq!(handshakes(&repo).last().unwrap()[2], "gone", "what it says is not lost");
+    let count = handshakes(&repo).len();
+    for more in [&["--summary", "gone"][..], &[]] {
+        let ran = repo.by("a", &[&["session", "end"], more].concat()).at(LATER).ok();
+        assert_eq!(ran.stdout, "a has said that it stops, and has begun no session in this worktree; nothing to do\n");
+    }
+    assert_eq!(handshakes(&repo).len(), count);
+    repo.by("a", &["event", "log", "--event", "note", "--summary", "x"]).at(LATER).ok();
+    assert_eq!(end(&repo, "a").at(NEXT_DAY).ok().json()["outcome"], "ended", "it has worked since");
+}
+
+#[test]
+fn a_new_session_takes_the_place_of_old_ones_in_its_worktree() {
+    let repo = Repo::new();
+    let begin = |session: &str, now: &str| {
+        let ran = repo.by("a", &["session", "start", "--no-fetch"]).env("BUS_SESSION", session).at(now);
+        ran.ok().stderr
+    };
+    begin("s-1", NOON);
+    let said = begin("s-2", "2026-03-01T12:10:00Z");
+    assert!(said.contains("another session, s-1,") && !said.contains("takes the place"), "{said}");
+    repo.by("a", &["status"]).env("BUS_SESSION", "s-2").at("2026-03-01T12:11:00Z").ok();
+    let said = begin("s-3", "2026-03-01T12:21:00Z");
+    assert!(said.contains("it takes the place of s-1, which") && said.contains("another session, s-2,"), "{said}");
+    assert_eq!(notes(&repo), ["a@s-2", "a@s-3"]);
+    let said = begin("s-4", "2026-03-01T12:40:00Z");
+    assert!(said.contains("it takes the place of 2 earlier sessions") && !said.contains("another session"), "{said}");
+    assert_eq!(notes(&repo), ["a@s-4"]);
+    assert_eq!(begin("s-5", NEXT_DAY).matches("session").count(), 0, "one that is long over is not worth a word");
+}
+
+#[test]
+fn of_many_sessions_in_other_worktrees_few_are_told() {
+    let repo = Repo::new();
+    for number in 0..5 {
+        let folder = repo.worktree(&format!("wt-{number}"));
+        for _ in 0..2 {
+            start(&repo, "a", &["--no-fetch"]).within(&folder).ok();
+        }
+    }
+    let ran = start(&repo, "a", &["--no-fetch"]).ok().says("and others in 2 more worktrees; `bus session start --json`");
+    assert_eq!(ran.stderr.matches("has another session").count(), 3, "{}", ran.transcript);
+    assert_eq!(ran.json()["other_sessions"].as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn what_cannot_be_noted_is_not_begun() {
+    let repo = Repo::new();
+    repo.by("a", &["status"]).ok();
+    repo.write(".git/bus/sessions", "x");
+    for _ in 0..3 {
+        plain_start(&repo, "a").fails(5, "not-a-regular-file");
+    }
+    assert_eq!((repo.log_lines().len(), repo.path("AGENT_MANIFEST.json").exists()), (0, false));
 }
 
 #[test]
