@@ -15,11 +15,11 @@ use crate::record::{AgentId, Assignment, PlanId};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus assign QUEUE-001 --engineer codex-2         the others' claims are refused from now on
-  bus assign QUEUE-001 --engineer codex-2 --manager boss --note 'the parser first'
-  bus assign QUEUE-001 --engineer unassigned      take the assignment back
+  bus assign QUEUE-001 --engineer codex-2      others may not claim it
+  bus assign QUEUE-001 --engineer codex-2 --manager boss --note 'parser first'
+  bus assign QUEUE-001 --engineer unassigned   take the assignment back
 
-It is told in the task's channel: `bus message list --task QUEUE-001`. A claim that stands goes on. The plan stays when the
+It is told in the task's channel: `bus message list --task QUEUE-001`. A claim that stands goes on. The plan stays when the \
 engineer changes; branch and note go.
 Exit status: 0 it is written down; 5 what stands there cannot be read.";
 

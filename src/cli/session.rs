@@ -17,19 +17,19 @@ use crate::record::{AgentId, ManifestName, Timestamp};
 
 const START_EXAMPLES: &str = "\
 Examples:
-  bus session start --agent codex-1                 who you are, what you hold, what was said, what is next
+  bus session start --agent codex-1      what you hold, what is next
   bus session start --focus 'the parser' --role engineer
-  bus session start --manifest codex-2              be the agent of AGENT_MANIFEST.codex-2.json here
-  bus session start --no-fetch --json               without the remote, for a program
+  bus session start --manifest codex-2   as AGENT_MANIFEST.codex-2.json
+  bus session start --no-fetch --json    without the remote
 
-It writes AGENT_MANIFEST.json where there is none, logs a `handshake`, and fetches (it merges nothing and touches no file of
+It writes AGENT_MANIFEST.json where there is none, logs a `handshake`, and fetches (it merges nothing and touches no file of \
 yours). Set $BUS_SESSION as it prints: claims and events then name the session, and a second one with your id is noticed.
 Exit status: 0 it has begun, whatever the remote said; 4 no such manifest; 5 a file cannot be read.";
 
 const END_EXAMPLES: &str = "\
 Examples:
   bus session end --summary 'the parser is done, the lexer is next'
-  bus session end --json                            what you still hold, for a program
+  bus session end --json   what you still hold
 
 Your claims go on: it lists them. It ends the session that $BUS_SESSION names, else those that you began in this worktree.
 Exit status: 0 it has ended, whether you still hold something or not.";

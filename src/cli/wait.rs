@@ -16,14 +16,15 @@ use crate::record::{AgentId, EventKind, Span, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus wait QUEUE-001 --until done --timeout 10m      go on when it is finished
-  bus wait QUEUE-001 --until stale --json            when its owner is gone
-  bus wait --event review --task QUEUE-001           the next review of a task, from now on
-  bus wait --event review --since 5m                 or one of the last five minutes
-  bus wait --event complete --agent codex-2          the next time codex-2 completes something
-  bus wait --message --from boss                     until boss has told you something that you have not read
+  bus wait QUEUE-001 --until done --timeout 10m   go on when it is finished
+  bus wait QUEUE-001 --until stale --json         when its owner is gone
+  bus wait --event review --task QUEUE-001        its next review
+  bus wait --event review --since 5m              or one of the last 5 min
+  bus wait --event complete --agent codex-2       when it next completes one
+  bus wait --message --from boss                  until boss tells you something
 
-A state that holds already ends the waiting at once; so does an unread message, until `bus inbox --mark-read`. To take a task when it is free: `bus claim TASK --wait`.
+A state that holds already ends the waiting at once; so does an unread message, until `bus inbox --mark-read`. To take a task \
+when it is free: `bus claim TASK --wait`.
 Exit status: 0 it is so; 1 it cannot come true any more (the task is finished); 6 it was not so in time.";
 
 /// Block until a task is in a state, an event is logged or a message comes
