@@ -69,6 +69,11 @@ fn show(bus: &Bus, laid: &[Laid], output: &mut Output) {
     if laid.is_empty() {
         output.line("nothing to do: the bus is laid out");
     } else if laid.iter().any(|laid| !laid.private) {
-        output.note("commit these files; then take a task: `bus claim QUEUE-001 --agent YOUR-ID`");
+        let add = if bus.known_tasks().is_ok_and(|tasks| tasks.is_empty()) {
+            "say what is to be done, `bus queue add TITLE`, and "
+        } else {
+            ""
+        };
+        output.note(&format!("commit these files; then {add}take a task: `bus claim --next --agent YOUR-ID`"));
     }
 }
