@@ -62,12 +62,22 @@ pub(super) fn run(context: &Context, args: &AssignArgs, output: &mut Output) -> 
         branch: args.branch.clone(),
         note: args.note.clone(),
     };
+    // Before the write: afterwards nothing is unknown.
+    let stranger = request.engineer.as_ref().is_some_and(|engineer| bus.is_stranger(engineer));
+    let is_new = bus.known_tasks().is_ok_and(|known| !known.contains(args.task.get()));
     let assigned = bus.assign(args.task.get(), &request)?;
     Context::note_spelling(args.task.get(), &assigned.assignment.task_id, output);
     output.document(&document(&assigned));
     output.line(&line(&assigned));
     if let Some(claim) = &assigned.held {
         output.note(&format!("{} is claimed by {}, whose claim goes on", claim.task_id, claim.agent_id));
+    }
+    if stranger && !assigned.unchanged {
+        words::note_stranger(&args.engineer, output);
+    }
+    if is_new {
+        let task = &assigned.assignment.task_id;
+        output.note(&format!("nothing speaks of `{task}` yet; is it the right one? `bus queue list` shows what there is"));
     }
     Ok(0)
 }

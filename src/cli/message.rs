@@ -143,10 +143,13 @@ fn send(context: &Context, args: &SendArgs, output: &mut Output) -> Result<u8, F
         meta: args.meta.clone(),
     };
     words::warn_of_missing(&args.receipts, bus.root(), output);
+    // Before the write: afterwards the agent has an inbox.
+    let stranger = args.audience.to.as_ref().filter(|to| bus.is_stranger(to));
     let (message, pulse) = bus.send_message(&agent, &request)?;
     if let Some(error) = pulse {
         output.warn(&format!("the message is sent, but the task's heartbeat could not be given: {error}"));
     }
+    stranger.iter().for_each(|to| words::note_stranger(to, output));
     if let (Some(asked), Some(stands)) = (&args.audience.task, &message.task_id) {
         Context::note_spelling(asked, stands, output);
     }
