@@ -372,9 +372,12 @@ impl Error {
                 "`bus doctor` shows both; compare `{place}` with `git log refs/bus/claims/{}`, and restore what is right",
                 task.as_str().to_ascii_uppercase()
             ),
-            Self::AssignedElsewhere { task, .. } | Self::NotAssigned { task } => {
-                format!("ask the manager, or claim it all the same: `bus claim {task} --allow-unassigned`")
-            }
+            Self::AssignedElsewhere { task, manager, .. } => format!(
+                "take another task with `bus queue ready`, or ask for it: `bus message send --to {manager} --task {task} --type request --summary WHY`"
+            ),
+            Self::NotAssigned { task } => format!(
+                "take another task with `bus queue ready`, or ask for it: `bus message send --task {task} --type request --summary WHY`"
+            ),
             Self::ClaimAlive { task, .. } => {
                 format!(
                     "wait until it is stale, or ask its owner to release it; a manager may add `--force` to `bus reclaim {task} --note WHY`"

@@ -5,6 +5,7 @@
 
 use std::fs;
 
+use super::peers::ACTIVE;
 use super::{Bus, Error};
 use crate::record::{AgentId, SessionId, SessionMark, Timestamp};
 use crate::store::{Lock, Place, last_touched, replace, touch};
@@ -22,6 +23,8 @@ pub struct OpenSession {
     pub mark: SessionMark,
     /// Its last sign of life.
     pub last_seen: Timestamp,
+    /// The last one that names it.
+    last_named: Timestamp,
 }
 
 impl Bus {
@@ -54,7 +57,24 @@ impl Bus {
         let place = self.private.session(agent, session);
         let last_seen = last_touched(&place)?.min(self.clock.now());
         let mark = SessionMark::parse(&place.read(MAX_NOTE).ok()??).ok()?;
-        (mark.agent_id == *agent && mark.session_id == *session).then_some(OpenSession { mark, last_seen })
+        (mark.agent_id == *agent && mark.session_id == *session).then_some(OpenSession { mark, last_seen, last_named: last_seen })
+    }
+
+    /// Looks whether the note of `session` can be written, and writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Place::inspect`].
+    pub(super) fn check_note(&self, agent: &AgentId, session: &SessionId) -> Result<(), Error> {
+        self.private.session(agent, session).inspect()?;
+        Ok(())
+    }
+
+    /// Takes those sessions out of `sessions` that one which begins in this worktree takes the place of: those that were begun
+    /// here, and that nothing has named for as long as an agent counts as active.
+    pub(super) fn take_replaced(&self, sessions: &mut Vec<OpenSession>) -> Vec<OpenSession> {
+        let (here, now) = (self.layout.root().display().to_string(), self.clock.now());
+        sessions.extract_if(.., |open| open.mark.worktree == here && now.since(open.last_named) > ACTIVE).collect()
     }
 
     /// Notes that `session` of `agent` is open here.

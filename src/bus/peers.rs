@@ -10,7 +10,7 @@ use crate::record::{AgentId, Timestamp};
 use crate::store::last_touched;
 
 /// For how long after its last sign of life an agent counts as active.
-const ACTIVE: Duration = Duration::from_secs(10 * 60);
+pub(super) const ACTIVE: Duration = Duration::from_secs(10 * 60);
 
 /// How an agent stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -71,6 +71,8 @@ pub struct SessionStart {
     pub manifest: ManifestState,
     /// The other sessions of the same agent in this clone that live.
     pub others: Vec<OpenSession>,
+    /// The agent's earlier sessions in this worktree that it takes the place of.
+    pub replaced: Vec<OpenSession>,
 }
 
 /// A session that has ended.
@@ -93,10 +95,12 @@ impl Bus {
     pub fn session_start(&self, agent: &AgentId, request: &SessionRequest) -> Result<SessionStart, Error> {
         self.config()?;
         let session = self.session.clone().map_or_else(|| self.new_session(), Ok)?;
+        self.check_note(agent, &session)?;
         let lock = self.lock()?;
         let mut others = self.open_sessions();
         self.forget_dead_sessions(&lock, &mut others);
         others.retain(|other| other.mark.agent_id == *agent && other.mark.session_id != session);
+        let replaced = self.take_replaced(&mut others);
         self.note_presence(agent);
         let words = [("focus", request.focus.clone()), ("role", request.role.map(|role| role.to_string()))];
         let words = words.into_iter().filter_map(|(name, word)| Some((name.to_owned(), word?)));
@@ -108,7 +112,8 @@ impl Bus {
         crash_point("handshake-written");
         // After the handshake: one that a crash left would warn of a session that never was.
         self.note_session(&lock, agent, &session)?;
-        Ok(SessionStart { session, event, manifest, others })
+        replaced.iter().for_each(|old| self.forget_session(&lock, agent, &old.mark.session_id));
+        Ok(SessionStart { session, event, manifest, others, replaced })
     }
 
     /// Ends the session of `agent` that `$BUS_SESSION` names, else those that it began in this worktree. Claims go on. The same
@@ -130,8 +135,10 @@ impl Bus {
             is_meant && open.mark.agent_id == *agent
         });
         let session = self.session.clone().or_else(|| ended.last().map(|open| open.mark.session_id.clone()));
-        let is_logged = session.as_ref().map_or(Ok(false), |session| self.has_ended(agent, session))?;
-        let event = if is_logged {
+        let last_end = self.last_end(agent, session.as_ref())?;
+        // Without a session to name, only the words tell an end from another.
+        let says_more = |end: &Event| session.is_none() && summary.is_some_and(|summary| summary != end.summary);
+        let event = if last_end.is_some_and(|end| !says_more(&end)) {
             None
         } else {
             let summary = summary.unwrap_or("session wrap").to_owned();
@@ -187,16 +194,20 @@ impl Bus {
         Ok(Event { session_id: session.map(ToString::to_string), ..self.event(agent, None, &request, extra) })
     }
 
-    /// Whether the last that the end of the log says of a session is that it has ended.
-    fn has_ended(&self, agent: &AgentId, session: &SessionId) -> Result<bool, Error> {
+    /// The end of a session, where it is the last that the end of the log says of it; without a session, of the agent.
+    fn last_end(&self, agent: &AgentId, session: Option<&SessionId>) -> Result<Option<Event>, Error> {
         let mut log = Union::open_within(self.log_files(), Direction::Backward, RECENT)?;
         while let Some(entry) = log.next_event()? {
             let event = entry.event;
-            let of_session = event.session_id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(session.as_str()));
-            if of_session && event.agent_id == *agent && event.event.as_str() == HANDSHAKE {
-                return Ok(event.extra.get(PHASE).is_some_and(|phase| phase == "end"));
+            let is_handshake = event.event.as_str() == HANDSHAKE;
+            let is_meant = session.is_none_or(|session| {
+                is_handshake && event.session_id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(session.as_str()))
+            });
+            if is_meant && event.agent_id == *agent {
+                let is_end = is_handshake && event.extra.get(PHASE).is_some_and(|phase| phase == "end");
+                return Ok(is_end.then_some(event));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 }

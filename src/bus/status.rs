@@ -343,6 +343,13 @@ impl Bus {
         agents
     }
 
+    /// Whether nothing in this clone speaks of `agent` yet, so that its id may be misspelled; not where that cannot be told.
+    #[must_use]
+    pub fn is_stranger(&self, agent: &AgentId) -> bool {
+        // The log is read only where there is no shorter way.
+        !self.known_agents().contains(agent) && LastEvents::default().all(self).is_ok_and(|seen| !seen.contains_key(agent))
+    }
+
     /// The agents that were at work in this clone, in lower case.
     pub(super) fn present_agents(&self) -> impl Iterator<Item = AgentId> {
         let present = std::fs::read_dir(self.private.folder().join("presence")).into_iter().flatten().flatten();

@@ -18,14 +18,15 @@ State is files in the repository (_bus/) and git refs (refs/bus/). There is no d
 
 const AFTER: &str = "\
 Examples:
-  bus init                                    lay out a bus in this repository
-  bus claim QUEUE-001 --agent codex-1         take a task; exit 3 if it is somebody else's
+  bus init                              lay out a bus in this repository
+  bus claim QUEUE-001 --agent codex-1   take a task; exit 3 if somebody has it
   bus event log --event status --task QUEUE-001 --summary 'tests pass'
-  bus release QUEUE-001                       give it back, done
-  bus status                                  who does what
+  bus release QUEUE-001                 give it back, done
+  bus status                            who does what
 
 Exit status: 0 done, 1 the answer is no, 2 usage, 3 conflict, 4 not found, 5 malformed, 6 timed out, 8 lost, 9 system.
-Environment: BUS_AGENT (who you are), BUS_SESSION (your session, as `bus session start` names it), BUS_NOW (a fixed clock, for reproducible runs), NO_COLOR.";
+Environment: BUS_AGENT (who you are), BUS_SESSION (your session, as `bus session start` names it), BUS_NOW (a fixed clock, for \
+reproducible runs), NO_COLOR.";
 
 /// The command line of `bus`.
 #[derive(Debug, Parser)]

@@ -15,11 +15,11 @@ use crate::record::{AgentId, Assignment, PlanId};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus assign QUEUE-001 --engineer codex-2         the others' claims are refused from now on
-  bus assign QUEUE-001 --engineer codex-2 --manager boss --note 'the parser first'
-  bus assign QUEUE-001 --engineer unassigned      take the assignment back
+  bus assign QUEUE-001 --engineer codex-2      others may not claim it
+  bus assign QUEUE-001 --engineer codex-2 --manager boss --note 'parser first'
+  bus assign QUEUE-001 --engineer unassigned   take the assignment back
 
-It is told in the task's channel: `bus message list --task QUEUE-001`. A claim that stands goes on. The plan stays when the
+It is told in the task's channel: `bus message list --task QUEUE-001`. A claim that stands goes on. The plan stays when the \
 engineer changes; branch and note go.
 Exit status: 0 it is written down; 5 what stands there cannot be read.";
 
@@ -62,12 +62,22 @@ pub(super) fn run(context: &Context, args: &AssignArgs, output: &mut Output) -> 
         branch: args.branch.clone(),
         note: args.note.clone(),
     };
+    // Before the write: afterwards nothing is unknown.
+    let stranger = request.engineer.as_ref().is_some_and(|engineer| bus.is_stranger(engineer));
+    let is_new = bus.known_tasks().is_ok_and(|known| !known.contains(args.task.get()));
     let assigned = bus.assign(args.task.get(), &request)?;
     Context::note_spelling(args.task.get(), &assigned.assignment.task_id, output);
     output.document(&document(&assigned));
     output.line(&line(&assigned));
     if let Some(claim) = &assigned.held {
         output.note(&format!("{} is claimed by {}, whose claim goes on", claim.task_id, claim.agent_id));
+    }
+    if stranger && !assigned.unchanged {
+        words::note_stranger(&args.engineer, output);
+    }
+    if is_new {
+        let task = &assigned.assignment.task_id;
+        output.note(&format!("nothing speaks of `{task}` yet; is it the right one? `bus queue list` shows what there is"));
     }
     Ok(0)
 }

@@ -13,17 +13,17 @@ use crate::record::{Claim, PlanId, Span, Status, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus claim QUEUE-001 --notes 'reading the parser'   take it, or find it yours already
-  bus claim --next                                   take the most urgent task that is ready
-  bus claim --next --wait --timeout 1h               take it as soon as there is one
-  bus claim QUEUE-001 --ttl 4h                       it expires four hours after the last sign of life
-  bus claim QUEUE-001 --status active                go on with what you had paused
-  bus claim QUEUE-001 --reopen                       take up what somebody else has finished
-  bus claim QUEUE-001 --here                         move your claim from another worktree to this one
-  bus claim QUEUE-001 --wait --timeout 1h            take it as soon as its owner gives it back
+  bus claim QUEUE-001 --notes 'the parser'   take it, or find it yours already
+  bus claim --next                           take the most urgent ready task
+  bus claim --next --wait --timeout 1h       as soon as there is one
+  bus claim QUEUE-001 --ttl 4h               it expires after four silent hours
+  bus claim QUEUE-001 --status active        go on with what you had paused
+  bus claim QUEUE-001 --reopen               take up what somebody else finished
+  bus claim QUEUE-001 --here                 move your claim to this worktree
+  bus claim QUEUE-001 --wait --timeout 1h    as soon as its owner gives it back
 
-Exit status: 0 it is yours; 3 it is somebody else's, or meant for somebody else; 4 nothing is ready;
-5 its record cannot be read; 6 it was not free in time.";
+Exit status: 0 it is yours; 3 it is somebody else's, or meant for somebody else; 4 nothing is ready; 5 its record cannot be \
+read; 6 it was not free in time.";
 
 /// Claim a task. Run again, it changes only what is given: it is safe to repeat after a crash.
 #[derive(Debug, Args)]

@@ -19,12 +19,12 @@ use crate::validate::Rule;
 
 const EXAMPLES: &str = "\
 Examples:
-  bus completions bash         print what makes bash complete commands, options, tasks and agents
+  bus completions bash   print what makes bash complete words of bus
 
 To install it:
   bash        echo 'source <(bus completions bash)' >> ~/.bashrc
   zsh         echo 'autoload -Uz compinit; compinit; source <(bus completions zsh)' >> ~/.zshrc
-  fish        mkdir -p ~/.config/fish/completions; bus completions fish > ~/.config/fish/completions/bus.fish
+  fish        echo 'bus completions fish | source' >> ~/.config/fish/config.fish
   elvish      echo 'eval (bus completions elvish | slurp)' >> ~/.elvish/rc.elv
   powershell  bus completions powershell >> $PROFILE";
 

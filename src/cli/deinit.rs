@@ -11,7 +11,7 @@ use crate::bus::Taken;
 
 const EXAMPLES: &str = "\
 Examples:
-  bus deinit      take out what `bus init` laid out, and list what stays
+  bus deinit   take out what `bus init` laid out, and list what stays
 
 Hooks that `bus init --hooks` put in go, too, for all worktrees, and what stood in their place comes back.
 

@@ -15,7 +15,7 @@ use stage::{Ran, Stage};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus demo      it takes some seconds, and leaves nothing behind
+  bus demo   it takes some seconds, and leaves nothing behind
 
 Exit status: 0 every promise held; 1 one did not.";
 

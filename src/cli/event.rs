@@ -25,8 +25,8 @@ Exit status: 0 it is on disk; 3 it is not yours to say; 8 you had lost the task.
 
 const LIST_EXAMPLES: &str = "\
 Examples:
-  bus event list --limit 20                         the latest, oldest first
-  bus event list --task QUEUE-001 --since 2d        what became of a task
+  bus event list --limit 20                    the latest, oldest first
+  bus event list --task QUEUE-001 --since 2d   what became of a task
   bus event list --agent codex-1 --agent codex-2 --event complete --json
 
 With --json, one event a line (NDJSON).";

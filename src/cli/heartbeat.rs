@@ -10,7 +10,7 @@ use super::words;
 
 const EXAMPLES: &str = "\
 Examples:
-  bus heartbeat QUEUE-001      before a long silence, so that nobody takes the task for abandoned
+  bus heartbeat QUEUE-001   before a long silence, so that the task is not stale
 
 Most commands that name the task give a sign of life by themselves when one is due.
 Exit status: 0 given; 3 it is somebody else's; 4 nobody holds it; 8 you had lost it.";

@@ -13,9 +13,9 @@ use crate::store::Stream;
 
 const EXAMPLES: &str = "\
 Examples:
-  bus inbox                        what was said to you and is unread, of all worktrees
-  bus inbox --mark-read            and remember that you have read it
-  bus inbox --limit 5 --json       the last five; `unread` counts all
+  bus inbox                    what was said to you and is unread
+  bus inbox --mark-read        and remember that you have read it
+  bus inbox --limit 5 --json   the last five; `unread` counts all
 
 What you have read is remembered in this clone. Reading changes nothing that git tracks.
 Exit status: 0 whether there are messages or not; 2 it is not known who you are.";

@@ -11,12 +11,12 @@ use crate::bus::{AGENTS_MD, Bus, Laid};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus init                              lay out a bus here; then commit what it prints
-  bus init --agents-md >> AGENTS.md     tell your agents how to use it
-  bus init --hooks                      have git run `bus validate` before each commit and push of this clone
+  bus init                            lay out a bus; commit what it prints
+  bus init --agents-md >> AGENTS.md   tell your agents how to use it
+  bus init --hooks                    `bus validate` before commits and pushes
 
-Hooks that stand are run first, under the name <hook>.before-bus. Whoever clones the repository has no hooks until
-they run `bus init --hooks`, too: what must hold for all belongs into CI.
+Hooks that stand are run first, under the name <hook>.before-bus. Whoever clones the repository has no hooks until they run \
+`bus init --hooks`, too: what must hold for all belongs into CI.
 
 Run twice, it changes nothing. `bus deinit` takes exactly this out again.
 
@@ -69,6 +69,11 @@ fn show(bus: &Bus, laid: &[Laid], output: &mut Output) {
     if laid.is_empty() {
         output.line("nothing to do: the bus is laid out");
     } else if laid.iter().any(|laid| !laid.private) {
-        output.note("commit these files; then take a task: `bus claim QUEUE-001 --agent YOUR-ID`");
+        let add = if bus.known_tasks().is_ok_and(|tasks| tasks.is_empty()) {
+            "say what is to be done, `bus queue add TITLE`, and "
+        } else {
+            ""
+        };
+        output.note(&format!("commit these files; then {add}take a task: `bus claim --next --agent YOUR-ID`"));
     }
 }

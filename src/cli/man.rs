@@ -17,9 +17,10 @@ use crate::store::{Error as StoreError, Verb};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus man man1                                   write one page a command to the folder man1
-  bus man ~/.local/share/man/man1                install them for yourself; then: man bus-claim
-                                                 (where it is not found: man -M ~/.local/share/man bus-claim)";
+  bus man man1                      one page a command, to the folder man1
+  bus man ~/.local/share/man/man1   for yourself; then: man bus-claim
+
+Where `man` does not find them: `man -M ~/.local/share/man bus-claim`.";
 
 /// Write the man pages, one a command, to a folder.
 #[derive(Debug, Args)]

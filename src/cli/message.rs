@@ -17,17 +17,17 @@ use crate::store::Stream;
 const SEND_EXAMPLES: &str = "\
 Examples:
   bus message send --task QUEUE-001 --summary 'the parser needs a fuzz test'
-  bus message send --to codex-2 --type request --summary 'please review' --task QUEUE-001
-  bus message send --to codex-2 --summary 'see the log' --receipt out.txt --meta ci=red
+  bus message send --to codex-2 --task QUEUE-001 --type request --summary review
+  bus message send --to codex-2 --summary 'see log' --receipt out.txt --meta ci=red
 
-With --task it stands in the task's channel. With --to it stands in that agent's inbox, and --task says what it is about.
+With --task it stands in the task's channel. With --to it stands in that agent's inbox, and --task says what it is about. \
 `status`, `proposal` and `summary` on a task are for its owner, or for after its end.
 Exit status: 0 it is on disk; 3 it is not yours to say; 8 you had lost the task.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
-  bus message list --task QUEUE-001                 what was said about a task
-  bus message list --to codex-2 --since 2d          what was said to an agent, read or not
+  bus message list --task QUEUE-001          what was said about a task
+  bus message list --to codex-2 --since 2d   what an agent was told
   bus message list --type request --from boss --limit 5 --json
 
 With --json, one message a line (NDJSON).";
@@ -143,10 +143,13 @@ fn send(context: &Context, args: &SendArgs, output: &mut Output) -> Result<u8, F
         meta: args.meta.clone(),
     };
     words::warn_of_missing(&args.receipts, bus.root(), output);
+    // Before the write: afterwards the agent has an inbox.
+    let stranger = args.audience.to.as_ref().filter(|to| bus.is_stranger(to));
     let (message, pulse) = bus.send_message(&agent, &request)?;
     if let Some(error) = pulse {
         output.warn(&format!("the message is sent, but the task's heartbeat could not be given: {error}"));
     }
+    stranger.iter().for_each(|to| words::note_stranger(to, output));
     if let (Some(asked), Some(stands)) = (&args.audience.task, &message.task_id) {
         Context::note_spelling(asked, stands, output);
     }

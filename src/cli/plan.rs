@@ -19,8 +19,8 @@ use crate::record::{CheckpointStatus, Progress, Tally};
 
 const VALIDATE_EXAMPLES: &str = "\
 Examples:
-  bus plan validate                    are the plans of this worktree sound, and is what proves them there?
-  bus plan validate --strict           and let warnings fail, too
+  bus plan validate            are this worktree's plans sound, and proved?
+  bus plan validate --strict   and let warnings fail, too
 
 It is `bus validate`, for the files of `_plans/` alone: the same rules, forms and exit status.
 Exit status: 0 sound, or warnings only; 1 findings; 2 usage; 4 no such plan in this worktree.";

@@ -20,34 +20,34 @@ use crate::record::{AgentId, PlanId, Priority, TaskId};
 
 const ADD_EXAMPLES: &str = "\
 Examples:
-  bus queue add 'Read the new syntax'          the next free number, here and in all worktrees
-  bus queue add 'Write the lexer' --goal 'a token a line' --priority high --plan lexer
+  bus queue add 'Read the new syntax'   with the next free number
+  bus queue add 'Write the lexer' --goal 'tokens' --priority high --plan lexer
   bus queue add 'Test the parser' --after QUEUE-001,QUEUE-002 --json
 
-It makes `queue/NNN-slug.md`, to which you may add what else there is to say; commit it. The number is reserved before the
+It makes `queue/NNN-slug.md`, to which you may add what else there is to say; commit it. The number is reserved before the \
 file is written, so after a crash a number may be missing, and none is given twice.
 Exit status: 0 it is written; 2 title or fields are no lines, or it would wait for itself; 3 the number is taken.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
-  bus queue list                   every task, and how far it is
+  bus queue list   every task, and how far it is
   bus queue list --json | jq -r '.items[] | select(.state == \"blocked\") | .task_id'
 
-States: ready, assigned (to somebody else than you), unassigned (the policy wants an assignment first), blocked (something
+States: ready, assigned (to somebody else than you), unassigned (the policy wants an assignment first), blocked (something \
 else must be done before), claimed, done, unreadable. With --agent, as that agent sees it.";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
-  bus queue show QUEUE-001         what is to be done, how far it is, and what it waits for
+  bus queue show QUEUE-001   what it is, how far, and what it waits for
   bus queue show QUEUE-001 --json
 
 Exit status: 0 it is shown; 4 it is not in the queue.";
 
 const READY_EXAMPLES: &str = "\
 Examples:
-  bus queue ready                  what you may claim now: the most urgent first, of those the lowest number
+  bus queue ready    what you may claim now, the most urgent first
   bus queue ready --limit 1 --json | jq -r '.items[].task_id'
-  bus claim --next                 take the first of them
+  bus claim --next   take the first of them
 
 Ready is what nobody holds, what is not done, whose `After` is all done, and what is meant for nobody else.
 Exit status: 0 whether something is ready or not. `bus claim --next` ends with 4 where nothing is.";

@@ -23,12 +23,11 @@ const EXAMPLES: &str = "\
 Examples:
   bus receipt add target/tests.log --task QUEUE-001
   cargo test 2>&1 | bus receipt add - --name tests.log --task QUEUE-001
-  bus receipt add tests.log --plan queue-001 --step S1     and name it in the step
+  bus receipt add tests.log --plan queue-001 --step S1   and name it there
   bus event log --event note --summary 'tests pass' --receipt \"$(bus receipt add tests.log)\"
 
-It prints the path of the copy: `_report/agent/<you>/<task or plan>/<name>`, `misc` where neither
-is named. Evidence is never replaced: other bytes under the same name are stored as `tests-2.log`.
-A file may have 16 MiB.
+It prints the path of the copy: `_report/agent/<you>/<task or plan>/<name>`, `misc` where neither is named. Evidence is never \
+replaced: other bytes under the same name are stored as `tests-2.log`. A file may have 16 MiB.
 Exit status: 0 it is stored; 2 it is too large, or its name is none; 4 no such file, plan or step.";
 
 /// Store evidence, for others to look at

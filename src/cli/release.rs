@@ -14,8 +14,8 @@ const EXAMPLES: &str = "\
 Examples:
   bus release QUEUE-001                                      it is done
   bus release QUEUE-001 --status released --notes 'stuck'    others may take it
-  bus release QUEUE-001 --status paused                      you will come back to it
-  bus release QUEUE-001 --agent boss --force --note 'gone'   a manager ends somebody else's claim
+  bus release QUEUE-001 --status paused                      you will be back
+  bus release QUEUE-001 --agent boss --force --note 'gone'   as a manager
 
 Exit status: 0 it has ended; 3 it is somebody else's; 4 nobody holds it; 8 you had lost it.";
 

@@ -11,28 +11,31 @@ use super::exit::{self, Failure};
 use super::output::Output;
 use super::session_overview as overview;
 use super::words;
-use crate::bus::{Bus, Error, ManifestState, OpenSession, Overview, Role, SessionEnd, SessionRequest};
+use crate::bus::{Bus, Error, ManifestState, OpenSession, Overview, Role, SessionEnd, SessionRequest, SessionStart};
 use crate::git::Fetch;
 use crate::record::{AgentId, ManifestName, Timestamp};
 
 const START_EXAMPLES: &str = "\
 Examples:
-  bus session start --agent codex-1                 who you are, what you hold, what was said, what is next
+  bus session start --agent codex-1      what you hold, what is next
   bus session start --focus 'the parser' --role engineer
-  bus session start --manifest codex-2              be the agent of AGENT_MANIFEST.codex-2.json here
-  bus session start --no-fetch --json               without the remote, for a program
+  bus session start --manifest codex-2   as AGENT_MANIFEST.codex-2.json
+  bus session start --no-fetch --json    without the remote
 
-It writes AGENT_MANIFEST.json where there is none, logs a `handshake`, and fetches (it merges nothing and touches no file of
+It writes AGENT_MANIFEST.json where there is none, logs a `handshake`, and fetches (it merges nothing and touches no file of \
 yours). Set $BUS_SESSION as it prints: claims and events then name the session, and a second one with your id is noticed.
 Exit status: 0 it has begun, whatever the remote said; 4 no such manifest; 5 a file cannot be read.";
 
 const END_EXAMPLES: &str = "\
 Examples:
   bus session end --summary 'the parser is done, the lexer is next'
-  bus session end --json                            what you still hold, for a program
+  bus session end --json   what you still hold
 
 Your claims go on: it lists them. It ends the session that $BUS_SESSION names, else those that you began in this worktree.
 Exit status: 0 it has ended, whether you still hold something or not.";
+
+/// Of how many worktrees it is told that the same agent is at work there.
+const MAX_TOLD: usize = 3;
 
 /// Begin or end a session: who you are, what you hold, what is next
 #[derive(Debug, Args)]
@@ -103,7 +106,7 @@ fn start(context: &Context, args: &StartArgs, output: &mut Output) -> Result<u8,
     let start = bus.session_start(&agent, &request)?;
     tell_of_manifest(&start.manifest, &agent, output);
     let now = context.clock.now();
-    start.others.iter().for_each(|other| tell_of_other(other, now, output));
+    tell_of_others(&start, now, output);
     let fetched = if args.no_fetch { None } else { Some(fetch(&bus, output)) };
     let overview = bus.overview(&agent)?;
     let document = words::object([
@@ -152,6 +155,26 @@ const fn manifest_word(manifest: &ManifestState) -> &'static str {
     }
 }
 
+/// The latest session of each worktree is told, of few worktrees.
+fn tell_of_others(start: &SessionStart, now: Timestamp, output: &mut Output) {
+    let mut latest: Vec<&OpenSession> = Vec::new();
+    for other in start.others.iter().rev() {
+        if !latest.iter().any(|told| told.mark.worktree == other.mark.worktree) {
+            latest.push(other);
+        }
+    }
+    latest.iter().take(MAX_TOLD).for_each(|other| tell_of_other(other, now, output));
+    match latest.len().saturating_sub(MAX_TOLD) {
+        0 => {}
+        more => output.warn(&format!("and others in {more} more worktrees; `bus session start --json` names all of them")),
+    }
+    match &start.replaced[..] {
+        [] => {}
+        [old] => output.note(&format!("it takes the place of {}, which was begun in this worktree", old.mark.session_id)),
+        many => output.note(&format!("it takes the place of {} earlier sessions in this worktree", many.len())),
+    }
+}
+
 fn tell_of_other(other: &OpenSession, now: Timestamp, output: &mut Output) {
     let mark = &other.mark;
     output.warn(&format!(
@@ -186,6 +209,10 @@ fn fetch(bus: &Bus, output: &mut Output) -> Result<Fetch, Error> {
         Ok(Fetch::Unsafe { remote, refspec }) => output.note(&format!(
             "nothing was fetched from {remote}: its refspec `{refspec}` would write elsewhere than to remote-tracking branches"
         )),
+        Ok(Fetch::Group { remote, members }) => output.note(&format!(
+            "nothing was fetched from {remote}: git's `remotes.{remote}` makes it a group ({members}); \
+             `git config --unset-all remotes.{remote}` makes it one remote again"
+        )),
         Ok(Fetch::Refused { remote, what }) => {
             output.warn(&format!("{remote} could not be fetched: {what}; what is shown of it is old"))
         }
@@ -205,6 +232,7 @@ fn fetch_json(fetched: Option<&Result<Fetch, Error>>) -> Value {
         Some(Ok(Fetch::NoRemote)) => ("no-remote", None, None),
         Some(Ok(Fetch::NoDefault)) => ("no-default", None, None),
         Some(Ok(Fetch::Unsafe { remote, refspec })) => ("unsafe", Some(remote), Some(refspec.clone())),
+        Some(Ok(Fetch::Group { remote, members })) => ("unsafe", Some(remote), Some(format!("remotes.{remote} = {members}"))),
         Some(Ok(Fetch::Refused { remote, what })) => ("failed", Some(remote), Some(what.clone())),
         Some(Ok(Fetch::TimedOut { remote, .. })) => ("timed-out", Some(remote), None),
     };
@@ -239,6 +267,7 @@ fn ending(agent: &AgentId, end: &SessionEnd) -> String {
     match (&end.session, &end.event) {
         (Some(session), Some(_)) => format!("ended session {session} of {agent}"),
         (Some(session), None) => format!("session {session} of {agent} has ended already; nothing to do"),
-        (None, _) => format!("{agent} says that it stops; it had begun no session in this worktree"),
+        (None, Some(_)) => format!("{agent} says that it stops; it had begun no session in this worktree"),
+        (None, None) => format!("{agent} has said that it stops, and has begun no session in this worktree; nothing to do"),
     }
 }

@@ -27,15 +27,15 @@ const WIDE: usize = 140;
 
 const EXAMPLES: &str = "\
 Examples:
-  bus status                                  all claims, and the last 20 events
-  bus status --active-only --limit 5          only who works now
-  bus status --agent codex-1 --since 2h       one agent's claims, and its events of two hours
-  bus status --long                           whether branches are pushed and landed, and who has not begun yet
+  bus status                              all claims, and the last 20 events
+  bus status --active-only --limit 5      only who works now
+  bus status --agent codex-1 --since 2h   one agent's, of two hours
+  bus status --long                       what is pushed, landed, not begun
   bus status --json | jq '.claims[] | select(.state == \"stale\") | .task_id'
 
-It shows the same from every worktree of the clone. States: active, paused, stale (silent for too long), expired,
-released, done; with `--long` also landed (done, and the default branch has the work, also after a squash merge), waiting (assigned,
-and not claimed) and unconfirmed. A stale, expired or paused claim may be taken over with `bus reclaim`.";
+It shows the same from every worktree of the clone. States: active, paused, stale (silent for too long), expired, released, \
+done; with `--long` also landed (done, and the default branch has the work, also after a squash merge), waiting (assigned, and \
+not claimed) and unconfirmed. A stale, expired or paused claim may be taken over with `bus reclaim`.";
 
 /// Show all claims and the latest events, of all worktrees.
 #[derive(Debug, Args)]

@@ -16,18 +16,18 @@ use crate::validate::{About, Against, Query, Report, Rule, Selection, Severity, 
 
 const EXAMPLES: &str = "\
 Examples:
-  bus validate                            is what stands here sound?
-  bus validate --base origin/main         and is nothing rewritten, lost or taken twice?
-  bus validate --base origin/main --refs 'origin/agent/*'     nor held on an open branch?
-  bus validate --explain append-only      what a rule wants, with a bad and a good example
+  bus validate                         is what stands here sound?
+  bus validate --base origin/main      and is nothing rewritten, lost or taken twice?
+  bus validate --explain append-only   what a rule wants, with a bad and a good example
+  bus validate --base origin/main --refs 'origin/agent/*'   nor held on an open branch?
   bus validate --format sarif > bus.sarif
 
-With a base only what changed since is judged, so that old faults stop nobody: the tree is
-compared with the merge base of REV and HEAD. Who holds a task on REV itself counts, too.
-Without one, everything is judged. It reads this worktree, committed or not; it writes nothing.
+With a base only what changed since is judged, so that old faults stop nobody: the tree is compared with the merge base of REV \
+and HEAD. Who holds a task on REV itself counts, too. Without one, everything is judged. It reads this worktree, committed or \
+not; it writes nothing.
 
-In GitHub Actions ($GITHUB_ACTIONS) the format is `github`, and the base the first parent of a
-merge commit, else $GITHUB_BASE_REF or the default branch. `--base ''` asks for no base there.
+In GitHub Actions ($GITHUB_ACTIONS) the format is `github`, and the base the first parent of a merge commit, else \
+$GITHUB_BASE_REF or the default branch. `--base ''` asks for no base there.
 
 Exit status: 0 sound, or warnings only; 1 findings; 2 usage; 4 no bus, no such revision.";
 

@@ -16,29 +16,35 @@ use crate::record::{AgentId, EventKind, Span, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus wait QUEUE-001 --until done --timeout 10m      go on when it is finished
-  bus wait QUEUE-001 --until stale --json            when its owner is gone
-  bus wait --event review --task QUEUE-001           the next review of a task, from now on
-  bus wait --event review --since 5m                 or one of the last five minutes
-  bus wait --event complete --agent codex-2          the next time codex-2 completes something
-  bus wait --message --from boss                     until boss has told you something that you have not read
+  bus wait QUEUE-001 --until done --timeout 10m   go on when it is finished
+  bus wait QUEUE-001 --until stale --json         when its owner is gone
+  bus wait --event review --task QUEUE-001        its next review
+  bus wait --event review --since 5m              or one of the last 5 min
+  bus wait --event complete --agent codex-2       when it next completes one
+  bus wait --message --from boss                  until boss tells you something
 
-A state that holds already ends the waiting at once; so does an unread message, until `bus inbox --mark-read`. To take a task when it is free: `bus claim TASK --wait`.
+A state that holds already ends the waiting at once; so does an unread message, until `bus inbox --mark-read`. To take a task \
+when it is free: `bus claim TASK --wait`.
 Exit status: 0 it is so; 1 it cannot come true any more (the task is finished); 6 it was not so in time.";
+
+const USAGE: &str = "\
+bus wait <TASK> --until <STATE> [OPTIONS]
+       bus wait --event <NAME> [--task <TASK>] [OPTIONS]
+       bus wait --message [--from <AGENT>] [OPTIONS]";
 
 /// Block until a task is in a state, an event is logged or a message comes
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub(super) struct WaitArgs {
     /// The task
-    #[arg(value_name = "TASK", add = ArgValueCompleter::new(completions::tasks), required_unless_present_any = ["task_option", "event", "message"])]
+    #[arg(value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
     task: Option<TaskId>,
     /// The task, as an option
     #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks), conflicts_with = "task")]
     task_option: Option<TaskId>,
     /// What the task must be: free (never claimed, or given back), claimed, released, done, ended (released or done), stale (or
     /// expired); with --agent, by one of these agents
-    #[arg(long, value_name = "STATE", conflicts_with = "event", required_unless_present_any = ["event", "message"],
+    #[arg(long, value_name = "STATE", conflicts_with = "event",
         value_parser = PossibleValuesParser::new(Until::ALL.map(Until::as_str)).try_map(|word| word.parse::<Until>()))]
     until: Option<Until>,
     /// The next event of this sort, by --agent and on --task where they are given
@@ -59,6 +65,8 @@ pub(super) struct WaitArgs {
 }
 
 pub(super) fn run(context: &Context, args: &WaitArgs, output: &mut Output) -> Result<u8, Failure> {
+    let task = args.task.as_ref().or(args.task_option.as_ref());
+    check(args, task)?;
     let bus = context.open("wait", output)?;
     let patience = Patience::new(args.timeout);
     if args.message {
@@ -69,7 +77,6 @@ pub(super) fn run(context: &Context, args: &WaitArgs, output: &mut Output) -> Re
         return Ok(0);
     }
     context.note_reader(&bus);
-    let task = args.task.as_ref().or(args.task_option.as_ref());
     match (task, args.until) {
         (Some(task), Some(until)) => {
             let agents = context.global.agent.clone();
@@ -96,6 +103,20 @@ pub(super) fn run(context: &Context, args: &WaitArgs, output: &mut Output) -> Re
         }
     }
     Ok(0)
+}
+
+/// Looks whether there is something to wait for.
+fn check(args: &WaitArgs, task: Option<&TaskId>) -> Result<(), Failure> {
+    let what = match (task, args.until) {
+        _ if args.message || args.event.is_some() => return Ok(()),
+        (Some(_), Some(_)) => return Ok(()),
+        (Some(task), None) => format!("it is not said what `{task}` shall be"),
+        (None, Some(until)) => format!("it is not said which task shall be {}", until.as_str()),
+        (None, None) => "it is not said what to wait for".to_owned(),
+    };
+    let hint =
+        "wait for a task, `bus wait TASK --until STATE`, for an event, `--event NAME`, or for a message to you, `--message`";
+    Err(Failure::Usage { what, hint: hint.to_owned() })
 }
 
 fn document(standing: &Standing, until: Until) -> Value {

@@ -21,15 +21,15 @@ const MAX_NAMED: usize = 10;
 
 const EXAMPLES: &str = "\
 Examples:
-  bus watch --follow                                   the last 20 events, then each as it is written
-  bus watch --follow --task QUEUE-001 --event review   only the reviews of a task
-  bus watch --cursor mine                              what came since I last looked, each event once
+  bus watch --follow          the last 20 events, then each as it is written
+  bus watch --cursor mine     what came since I last looked, each event once
+  bus watch --follow --task QUEUE-001 --event review   only its reviews
   bus watch --follow --json | while read -r event; do notify \"$event\"; done
 
-All worktrees of the clone are watched, those that come later, too. Ctrl-C and a closed pipe end it; exit status 0.
-A cursor has one reader at a time. Its first run shows the latest events, as --limit says, and goes on from there; later
-runs show all that came since, however old. What a filter leaves out counts as seen. To forget a cursor, remove its file
-in the git common dir, under bus/cursors/.";
+All worktrees of the clone are watched, those that come later, too. Ctrl-C and a closed pipe end it; exit status 0. A cursor \
+has one reader at a time. Its first run shows the latest events, as --limit says, and goes on from there; later runs show all \
+that came since, however old. What a filter leaves out counts as seen. To forget a cursor, remove its file in the git common \
+dir, under bus/cursors/.";
 
 /// Show the latest events, and with --follow each new one as it is written
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use super::exit::Failure;
 use super::output::{Output, Width};
 use crate::bus::{Changed, Error as BusError};
 use crate::record::json::{MAX_LINE, Object};
-use crate::record::{Claim, Event, Message, Severity, Span, TaskId, Timestamp};
+use crate::record::{AgentId, Claim, Event, Message, Severity, Span, TaskId, Timestamp};
 use crate::store::{BadLine, Faults, Stream};
 
 /// How many lines that are no events, or no messages, are named before the rest is counted.
@@ -146,6 +146,11 @@ pub(super) fn warn_of_bad_lines(stream: Stream, bad: &Faults, root: &std::path::
 pub(super) fn warn_of_bad_line(bad: &BadLine, root: &std::path::Path, output: &mut Output) {
     let path = bad.path.strip_prefix(root).unwrap_or(&bad.path);
     output.warn(&format!("`{}` line {}: {}; it is left out", path.display(), bad.line(), bad.what));
+}
+
+/// Says on stderr that an agent's id may be misspelled.
+pub(super) fn note_stranger(agent: &AgentId, output: &mut Output) {
+    output.note(&format!("{agent} has not been seen in this clone yet; is that the right id?"));
 }
 
 /// Names the receipts that are not there, on stderr. Addresses are not looked at.

@@ -73,10 +73,12 @@ pub(super) fn git_ignores(root: &Path, path: &str) -> Result<bool, Error> {
     status.map(|status| status.success()).map_err(|source| Error::NoGit { source })
 }
 
-/// The settings of remotes and branches, of whatever file of git's configuration, as keys and values in git's order.
+/// What decides how git talks to a remote and what a fetch may write, of whatever file of its configuration, as keys and values
+/// in git's order. Keys are in lower case but for the names of remotes and branches.
 pub(super) fn git_remote_settings(root: &Path) -> Result<Vec<(String, String)>, Error> {
     let command = &mut git(root);
-    command.args(["config", "--null", "--get-regexp", r"^(remote|branch)\..*\.(url|fetch|remote)$"]).stdout(Stdio::piped());
+    let keys = r"^((remote|branch)\..*\.(url|fetch|remote)|remotes\..*|core\.sshcommand)$";
+    command.args(["config", "--null", "--get-regexp", keys]).stdout(Stdio::piped());
     let asked = command.output().map_err(|source| Error::NoGit { source })?;
     let text = String::from_utf8_lossy(&asked.stdout);
     let settings = text.split('\0').filter_map(|entry| entry.split_once('\n'));
@@ -94,12 +96,12 @@ pub(super) enum FetchEnd {
 }
 
 /// Fetches what the user's configuration says of `remote`, and nothing else: no tags, no submodules, no `FETCH_HEAD`. No hook
-/// runs, and nobody is asked for anything.
+/// runs, and nobody is asked for anything; `own_ssh` says whether the configuration names a command to be used as ssh.
 ///
 /// # Errors
 ///
 /// [`Error::NoGit`] where git cannot be started.
-pub(super) fn git_fetch(root: &Path, remote: &str, patience: Duration) -> Result<FetchEnd, Error> {
+pub(super) fn git_fetch(root: &Path, remote: &str, own_ssh: bool, patience: Duration) -> Result<FetchEnd, Error> {
     let no_git = |source| Error::NoGit { source };
     // Not a pipe: a child that git leaves behind would hold it open.
     let mut complaint = tempfile::tempfile().map_err(no_git)?;
@@ -107,6 +109,7 @@ pub(super) fn git_fetch(root: &Path, remote: &str, patience: Duration) -> Result
     command.args(["-c", "core.hooksPath=/dev/null", "fetch", "--quiet", "--no-write-fetch-head", "--no-tags", "--no-prune-tags"]);
     command.args(["--no-auto-maintenance", "--no-recurse-submodules", "--", remote]);
     command.stderr(complaint.try_clone().map_err(no_git)?);
+    ask_nobody(&mut command, own_ssh);
     lead_a_group(&mut command);
     let mut child = command.spawn().map_err(no_git)?;
     match wait(&mut child, patience).map_err(no_git)? {
@@ -121,6 +124,18 @@ pub(super) fn git_fetch(root: &Path, remote: &str, patience: Duration) -> Result
             end_group(&mut child);
             Ok(FetchEnd::TimedOut)
         }
+    }
+}
+
+/// Has a git that talks to a remote fail where it would ask for a name, a password or a host's key.
+///
+/// An empty `GIT_ASKPASS` is a program that is not run, and hides the others (`core.askPass`, `SSH_ASKPASS`) from git; ssh has an
+/// option of its own. A command that the user has named for ssh may be another program, which does not know that option.
+fn ask_nobody(command: &mut Command, own_ssh: bool) {
+    command.env("GIT_ASKPASS", "").env("SSH_ASKPASS_REQUIRE", "never").env_remove("SSH_ASKPASS").env("GCM_INTERACTIVE", "never");
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if !own_ssh && !is_set("GIT_SSH_COMMAND") && !is_set("GIT_SSH") {
+        command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
     }
 }
 
@@ -194,7 +209,7 @@ mod tests {
         done(&["remote", "add", "origin", "ssh://nowhere.invalid/x"]);
         done(&["config", "core.sshCommand", "touch started; sleep 600; touch finished #"]);
         let start = Instant::now();
-        assert_eq!(git_fetch(folder.path(), "origin", Duration::from_millis(500)).unwrap(), FetchEnd::TimedOut);
+        assert_eq!(git_fetch(folder.path(), "origin", true, Duration::from_millis(500)).unwrap(), FetchEnd::TimedOut);
         assert!(start.elapsed() < Duration::from_secs(60));
         assert!(folder.path().join("started").exists() && !folder.path().join("finished").exists());
     }

@@ -27,6 +27,13 @@ pub enum Fetch {
         /// The refspec that says so.
         refspec: String,
     },
+    /// The remote's name is one of a group, so that git would fetch from others, with refspecs of their own: nothing was done.
+    Group {
+        /// The remote, and the group.
+        remote: String,
+        /// The remotes of the group.
+        members: String,
+    },
     /// The remote, or git, refused.
     Refused {
         /// The remote.
@@ -60,7 +67,11 @@ impl Repository {
         if let Some(refspec) = stray_refspec(&settings, &remote) {
             return Ok(Fetch::Unsafe { remote, refspec });
         }
-        Ok(match git_fetch(self.root(), &remote, patience)? {
+        if let Some(members) = group(&settings, &remote) {
+            return Ok(Fetch::Group { remote, members });
+        }
+        let own_ssh = settings.iter().any(|(key, _)| key == "core.sshcommand");
+        Ok(match git_fetch(self.root(), &remote, own_ssh, patience)? {
             FetchEnd::Done => Fetch::Done { remote },
             FetchEnd::Refused(what) => Fetch::Refused { remote, what },
             FetchEnd::TimedOut => Fetch::TimedOut { remote, patience },
@@ -109,6 +120,12 @@ fn stray_refspec(settings: &[(String, String)], remote: &str) -> Option<String> 
     let of_remote = settings.iter().filter(|(key, _)| name_in(key, "remote.", ".fetch") == Some(remote));
     let strays = |refspec: &&str| refspec.split_once(':').is_some_and(|(_, to)| !to.is_empty() && !to.starts_with(TRACKING));
     of_remote.map(|(_, refspec)| refspec.as_str()).find(strays).map(str::to_owned)
+}
+
+/// The remotes that git fetches from where it is told to fetch from `remote`, if that is a group (`remotes.<group>`).
+fn group(settings: &[(String, String)], remote: &str) -> Option<String> {
+    let of_remote = |key: &str| key.strip_prefix("remotes.").is_some_and(|group| group.eq_ignore_ascii_case(remote));
+    settings.iter().rfind(|(key, _)| of_remote(key)).map(|(_, members)| members.clone())
 }
 
 #[cfg(test)]

@@ -62,32 +62,35 @@ fn put(place: &Place, bytes: &[u8], program: bool) -> Result<(), Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = place.sibling(&format!(".{name}.tmp")).path();
     let mode = before.map(|metadata| metadata.permissions());
-    write_aside(&temporary, bytes, mode, program).inspect_err(|_| {
+    write_aside(&temporary, &path, bytes, mode, program).inspect_err(|_| {
         // Nobody reads it, and the next write removes it: failing to remove it now loses nothing.
         let _ = fs::remove_file(&temporary);
     })?;
     crash_point("file-written-aside");
-    fs::rename(&temporary, &path).map_err(Error::io(Verb::Rename, &path))?;
+    fs::rename(&temporary, &path).map_err(Error::io(Verb::Write, &path))?;
     sync_folder(&path)
 }
 
-fn write_aside(path: &Path, bytes: &[u8], mut mode: Option<Permissions>, program: bool) -> Result<(), Error> {
-    let options = || OpenOptions::new().write(true).create_new(true).open(path);
-    let mut file = match options() {
+/// Writes the file `aside`. What goes wrong is told of the file that is `meant`: nobody has heard of the other, unless it is what
+/// stands in the way.
+fn write_aside(aside: &Path, meant: &Path, bytes: &[u8], mut mode: Option<Permissions>, program: bool) -> Result<(), Error> {
+    let refused = |verb| Error::io(verb, meant);
+    let open = || OpenOptions::new().write(true).create_new(true).open(aside);
+    let mut file = match open() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(path).map_err(Error::io(Verb::Remove, path))?;
-            options()
+            fs::remove_file(aside).map_err(Error::io(Verb::Remove, aside))?;
+            open()
         }
         opened => opened,
     }
-    .map_err(Error::io(Verb::Create, path))?;
+    .map_err(refused(Verb::Write))?;
     if program {
-        let fresh = file.metadata().map_err(Error::io(Verb::Read, path))?.permissions();
+        let fresh = file.metadata().map_err(refused(Verb::Write))?.permissions();
         mode = Some(runnable(mode.unwrap_or(fresh)));
     }
-    mode.map_or(Ok(()), |mode| file.set_permissions(mode)).map_err(Error::io(Verb::Write, path))?;
-    file.write_all(bytes).map_err(Error::io(Verb::Write, path))?;
-    file.sync_all().map_err(Error::io(Verb::Sync, path))
+    mode.map_or(Ok(()), |mode| file.set_permissions(mode)).map_err(refused(Verb::Write))?;
+    file.write_all(bytes).map_err(refused(Verb::Write))?;
+    file.sync_all().map_err(refused(Verb::Sync))
 }
 
 /// Lets everybody run the file who may read it.

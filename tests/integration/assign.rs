@@ -44,6 +44,33 @@ fn an_assignment_is_a_file_and_a_message() {
 }
 
 #[test]
+fn what_may_be_misspelled_is_noted_and_done() {
+    let repo = Repo::new();
+    repo.write("queue/007-x.md", "# Task: X\n");
+    repo.by("codex-2", &["event", "log", "--event", "note", "--summary", "x"]).ok();
+    let said = |task: &str, engineer: &str| repo.by("boss", &["assign", task, "--engineer", engineer]).ok().stderr;
+    assert_eq!(said("QUEUE-007", "codex-2"), "");
+    assert_eq!(said("queue-007", "CODEX-2").matches("is that the right id").count(), 0);
+    assert_eq!(said("QUEUE-007", "codx-2"), "note: codx-2 has not been seen in this clone yet; is that the right id?\n");
+    assert_eq!(said("QUEUE-007", "codx-2"), "", "the same again is no news");
+    assert_eq!(said("QUEUE-007", "unassigned"), "");
+    let expected = "note: nothing speaks of `QEUE-007` yet; is it the right one? `bus queue list` shows what there is\n";
+    assert_eq!(said("QEUE-007", "codex-2"), expected);
+    assert_eq!(said("QEUE-007", "boss"), "", "it was assigned before");
+    repo.by("codex-2", &["claim", "T-1"]).ok();
+    assert_eq!(said("T-1", "codex-2"), "");
+    let other = repo.worktree("wt");
+    let ran = repo.by("boss", &["assign", "QEUE-007", "--engineer", "codex-2"]).within(&other).ok();
+    assert_eq!(ran.stderr, "", "all worktrees count");
+    // One log of all agents, as an older bus has it.
+    repo.write(
+        "_bus/events/events.jsonl",
+        format!(r#"{{"ts":"{NOON}","agent_id":"old-1","event":"note","summary":"x"}}"#) + "\n",
+    );
+    assert_eq!(said("T-1", "old-1"), "note: T-1 is claimed by codex-2, whose claim goes on\n");
+}
+
+#[test]
 fn the_manager_is_the_writer_unless_another_is_named() {
     let repo = Repo::new();
     assert_eq!(assign(&repo, "m", "a").ok().stdout, "assigned T-1 to a\n");

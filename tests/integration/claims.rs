@@ -206,6 +206,9 @@ fn an_assignment_to_somebody_else_refuses_the_claim_in_every_worktree() {
     repo.write("_bus/assignments/T-1.json", assignment("b"));
     let error = repo.by("a", &["claim", "t-1"]).within(&other).fails(3, "assigned-elsewhere");
     assert_eq!((&error["engineer"], &error["manager"]), (&json!("b"), &json!("boss")));
+    let hint = error["hint"].as_str().unwrap();
+    assert!(hint.contains("`bus queue ready`") && hint.contains("bus message send --to boss --task T-1"), "{hint}");
+    assert!(!hint.contains("--allow-unassigned"), "a bypass is not what an agent shall try first: {hint}");
     repo.by("b", &["claim", "t-1"]).within(&other).ok().says("the task is spelled `T-1`");
     repo.by("b", &["release", "T-1", "--status", "released"]).within(&other).ok();
     repo.by("a", &["claim", "T-1", "--allow-unassigned"]).ok();

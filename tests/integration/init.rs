@@ -9,7 +9,7 @@ use super::harness::Repo;
 #[test]
 fn init_prints_every_file_and_line_and_changes_nothing_the_second_time() {
     let repo = Repo::bare_of_bus();
-    let printed = repo.bus(&["init"]).ok().stdout;
+    let printed = repo.bus(&["init"]).ok().says("then say what is to be done, `bus queue add TITLE`, and take a task").stdout;
     let made = repo.git(&["status", "--short", "--untracked-files=all"]);
     for path in made.lines().map(|line| line[3..].trim()) {
         assert!(printed.contains(path), "{path} is not in\n{printed}");
@@ -32,6 +32,13 @@ fn init_prints_every_file_and_line_and_changes_nothing_the_second_time() {
     assert_eq!(repo.bus(&["init"]).ok().stdout, "nothing to do: the bus is laid out\n");
     assert_eq!(repo.state(), before);
     assert_eq!(repo.bus(&["init", "--json"]).ok().json()["written"], json!([]));
+}
+
+#[test]
+fn init_in_a_repository_that_has_tasks_asks_for_none() {
+    let repo = Repo::bare_of_bus();
+    repo.write("queue/001-x.md", "# Task: X\n");
+    repo.bus(&["init"]).ok().says("commit these files; then take a task: `bus claim --next --agent YOUR-ID`");
 }
 
 #[test]

@@ -42,8 +42,10 @@ fn a_message_has_what_it_was_given_and_stands_where_it_belongs() {
     assert_eq!(id.as_str().unwrap().as_bytes()[14], b'7');
     assert_eq!(lines(&repo, "T-1"), [expected]);
     let plain = repo.by("a", &["message", "send", "--to", "b", "--summary", "hello"]).ok();
+    assert_eq!(plain.stderr, "note: b has not been seen in this clone yet; is that the right id?\n");
     assert_eq!(plain.stdout, format!("{NOON} :: a :: note :: to=b :: hello\n"));
     let both = repo.by("a", &["message", "send", "--to", "b", "--task", "T-1", "--summary", "look"]).ok();
+    assert_eq!(both.stderr, "", "it has an inbox now");
     assert_eq!(both.stdout, format!("{NOON} :: a :: note :: to=b :: task=T-1 :: look\n"));
     let inbox = lines(&repo, "agent-b");
     assert_eq!((inbox.len(), &inbox[0]["task_id"], &inbox[1]["task_id"]), (2, &Value::Null, &Value::from("T-1")));

@@ -23,6 +23,23 @@ fn assert_understood(repo: &Repo, line: &str) {
     assert_ne!(done.status.code(), Some(2), "bus {line}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
+/// Text flows: a line ends where the next word does not fit, and examples have a line each.
+fn assert_flows(help: &str, width: usize) {
+    let after = help.split("\nExamples:\n").nth(1).unwrap();
+    let columns = |text: &str| text.chars().count();
+    for (number, paragraph) in after.split("\n\n").enumerate() {
+        let lines: Vec<&str> = paragraph.lines().collect();
+        for pair in lines.windows(2).filter(|_| number > 0 && !lines[0].starts_with("To install it:")) {
+            let next = pair[1].split(' ').next().unwrap();
+            let begins = ["Exit", "Environment:"].contains(&next);
+            assert!(begins || columns(pair[0]) + 1 + columns(next) > width, "this breaks too early:\n{}\n{help}", pair[0]);
+        }
+        if number == 0 && width == 100 {
+            assert!(lines.iter().all(|line| line.starts_with("  ")), "an example is too long:\n{help}");
+        }
+    }
+}
+
 /// The code blocks of a markdown text that begin with one of these words.
 fn blocks(text: &str) -> Vec<&str> {
     text.split("\n```").skip(1).step_by(2).collect()
@@ -138,9 +155,13 @@ fn every_command_has_an_example_in_its_help_that_is_understood() {
         "man",
         "demo",
     ];
+    assert_flows(&repo.bus(&["--help"]).env("COLUMNS", "80").ok().stdout, 80);
     for command in commands {
         let mut arguments: Vec<&str> = command.split(' ').collect();
         arguments.push("--help");
+        for width in [80, 100] {
+            assert_flows(&repo.bus(&arguments).env("COLUMNS", &width.to_string()).ok().stdout, width);
+        }
         let help = repo.bus(&arguments).ok().stdout;
         let examples: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  bus ")).collect();
         assert!(!examples.is_empty(), "bus {command} --help has no example");

@@ -186,6 +186,15 @@ fn a_full_disk_behind_stdout_is_exit_9_and_the_work_is_done() {
 
 #[cfg(unix)]
 #[test]
+fn what_cannot_be_written_is_called_by_its_own_name() {
+    let repo = warm();
+    let meant = repo.beside("no/such/folder/x.md");
+    let error = repo.by("boss", &["report", "--output", meant.to_str().unwrap()]).fails(9, "system");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.starts_with(&format!("cannot write `{}`: ", meant.display())), "{message}");
+}
+
+#[test]
 fn a_folder_where_a_file_is_to_be_written_stops_the_command_and_loses_nothing() {
     let repo = warm();
     repo.write("_bus/claims/.T-1.json.tmp/x", "");

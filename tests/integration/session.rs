@@ -306,7 +306,8 @@ fn a_second_live_session_of_an_agent_is_warned_of() {
 fn a_session_lives_while_its_commands_show_life_and_is_forgotten_after() {
     let repo = Repo::new();
     let others = |agent: &str, session: &str, now: &str| {
-        let ran = start(&repo, agent, &["--no-fetch"]).env("BUS_SESSION", session).at(now).ok();
+        let folder = repo.worktree(session);
+        let ran = start(&repo, agent, &["--no-fetch"]).env("BUS_SESSION", session).at(now).within(&folder).ok();
         ran.json()["other_sessions"].as_array().unwrap().len()
     };
     assert_eq!(others("a", "s-1", NOON), 0);
@@ -357,6 +358,59 @@ fn an_end_without_a_name_ends_what_was_begun_in_this_worktree() {
     let ran = repo.by("a", &["session", "end", "--summary", "gone"]).at(LATER).ok();
     assert_eq!(ran.stdout, "a says that it stops; it had begun no session in this worktree\n");
     assert_eq!(handshakes(&repo).last().unwrap()[2], "gone", "what it says is not lost");
+    let count = handshakes(&repo).len();
+    for more in [&["--summary", "gone"][..], &[]] {
+        let ran = repo.by("a", &[&["session", "end"], more].concat()).at(LATER).ok();
+        assert_eq!(ran.stdout, "a has said that it stops, and has begun no session in this worktree; nothing to do\n");
+    }
+    assert_eq!(handshakes(&repo).len(), count);
+    repo.by("a", &["event", "log", "--event", "note", "--summary", "x"]).at(LATER).ok();
+    assert_eq!(end(&repo, "a").at(NEXT_DAY).ok().json()["outcome"], "ended", "it has worked since");
+}
+
+#[test]
+fn a_new_session_takes_the_place_of_old_ones_in_its_worktree() {
+    let repo = Repo::new();
+    let begin = |session: &str, now: &str| {
+        let ran = repo.by("a", &["session", "start", "--no-fetch"]).env("BUS_SESSION", session).at(now);
+        ran.ok().stderr
+    };
+    begin("s-1", NOON);
+    let said = begin("s-2", "2026-03-01T12:10:00Z");
+    assert!(said.contains("another session, s-1,") && !said.contains("takes the place"), "{said}");
+    repo.by("a", &["status"]).env("BUS_SESSION", "s-2").at("2026-03-01T12:11:00Z").ok();
+    let said = begin("s-3", "2026-03-01T12:21:00Z");
+    assert!(said.contains("it takes the place of s-1, which") && said.contains("another session, s-2,"), "{said}");
+    assert_eq!(notes(&repo), ["a@s-2", "a@s-3"]);
+    let said = begin("s-4", "2026-03-01T12:40:00Z");
+    assert!(said.contains("it takes the place of 2 earlier sessions") && !said.contains("another session"), "{said}");
+    assert_eq!(notes(&repo), ["a@s-4"]);
+    assert_eq!(begin("s-5", NEXT_DAY).matches("session").count(), 0, "one that is long over is not worth a word");
+}
+
+#[test]
+fn of_many_sessions_in_other_worktrees_few_are_told() {
+    let repo = Repo::new();
+    for number in 0..5 {
+        let folder = repo.worktree(&format!("wt-{number}"));
+        for _ in 0..2 {
+            start(&repo, "a", &["--no-fetch"]).within(&folder).ok();
+        }
+    }
+    let ran = start(&repo, "a", &["--no-fetch"]).ok().says("and others in 2 more worktrees; `bus session start --json`");
+    assert_eq!(ran.stderr.matches("has another session").count(), 3, "{}", ran.transcript);
+    assert_eq!(ran.json()["other_sessions"].as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn what_cannot_be_noted_is_not_begun() {
+    let repo = Repo::new();
+    repo.by("a", &["status"]).ok();
+    repo.write(".git/bus/sessions", "x");
+    for _ in 0..3 {
+        plain_start(&repo, "a").fails(5, "not-a-regular-file");
+    }
+    assert_eq!((repo.log_lines().len(), repo.path("AGENT_MANIFEST.json").exists()), (0, false));
 }
 
 #[test]
@@ -477,6 +531,85 @@ fn a_fetch_that_would_write_branches_is_not_made() {
     repo.git(&["config", "--unset", "branch.main.remote"]);
     let ran = start(&repo, "a", &[]).ok().says("there are several remotes");
     assert_eq!(ran.json()["fetch"]["outcome"], "no-default");
+}
+
+#[test]
+fn a_fetch_from_a_group_of_remotes_is_not_made() {
+    let (repo, other) = with_origin();
+    push_one(&repo, &other);
+    repo.git(&["remote", "add", "evil", repo.beside("origin.git").to_str().unwrap()]);
+    repo.git(&["config", "remote.evil.fetch", "+refs/heads/*:refs/heads/stolen/*"]);
+    repo.git(&["config", "remotes.origin", "evil origin"]);
+    let before = repo.git(&["for-each-ref"]);
+    let ran = start(&repo, "a", &[]).ok().says("makes it a group (evil origin); `git config --unset-all remotes.origin`");
+    let expected = json!({"outcome": "unsafe", "remote": "origin", "message": "remotes.origin = evil origin"});
+    assert_eq!((&ran.json()["fetch"], repo.git(&["for-each-ref"])), (&expected, before));
+}
+
+/// Puts a script beside the repository, and returns its path.
+#[cfg(unix)]
+fn program(repo: &Repo, name: &str, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = repo.beside(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A server that wants a password for everything.
+#[cfg(unix)]
+fn closed_server() -> String {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 8192]);
+            let refusal =
+                "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(refusal.as_bytes());
+        }
+    });
+    format!("http://{address}/x.git")
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_is_asked_for_a_password() {
+    let (repo, _) = with_origin();
+    let asks = program(&repo, "ask", "touch \"$0.ran\"\necho secret\n");
+    repo.git(&["config", "core.askPass", &asks]);
+    repo.git(&["remote", "set-url", "origin", &closed_server()]);
+    let begin = || start(&repo, "a", &[]).env("GIT_ASKPASS", &asks).env("SSH_ASKPASS", &asks).env("DISPLAY", ":0");
+    let fetch = begin().ok().says("warning: origin could not be fetched: ").json()["fetch"].clone();
+    assert_eq!(fetch["outcome"], "failed", "{fetch}");
+    assert!(fetch["message"].as_str().unwrap().starts_with("could not read Username"), "{fetch}");
+    assert!(!repo.beside("ask.ran").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn ssh_asks_nobody_either_unless_the_user_has_a_command_of_their_own() {
+    let (repo, _) = with_origin();
+    repo.git(&["remote", "set-url", "origin", "ssh://nowhere.invalid/x"]);
+    let log = "echo \"$(basename \"$0\") $SSH_ASKPASS_REQUIRE $1\" >> \"$(dirname \"$0\")/ran\"\nexit 1\n";
+    let (ssh, own) = (program(&repo, "ssh", log), program(&repo, "own", log));
+    let path = format!("{}:{}", repo.beside("").display(), std::env::var("PATH").unwrap());
+    let ran = |variable: &str, value: &str| {
+        start(&repo, "a", &[]).env("PATH", &path).env(variable, value).ok();
+        let ran = fs::read_to_string(repo.beside("ran")).unwrap();
+        fs::remove_file(repo.beside("ran")).unwrap();
+        ran.lines().next_back().unwrap().to_owned()
+    };
+    assert_eq!(ran("SSH_ASKPASS", &ssh), "ssh never -oBatchMode=yes");
+    for variable in ["GIT_SSH", "GIT_SSH_COMMAND"] {
+        let last = ran(variable, &own);
+        assert!(last.starts_with("own never ") && !last.contains("Batch"), "{last}");
+    }
+    repo.git(&["config", "core.sshCommand", &own]);
+    let last = ran("SSH_ASKPASS", &ssh);
+    assert!(last.starts_with("own never ") && !last.contains("Batch"), "{last}");
 }
 
 #[test]

@@ -548,6 +548,21 @@ fn an_event_is_waited_for_from_now_on() {
 }
 
 #[test]
+fn who_waits_for_nothing_is_told_of_all_that_can_be_waited_for() {
+    let repo = Repo::new();
+    for (words, what) in [
+        (&["--timeout", "1s"][..], "what to wait for"),
+        (&["T-1"], "what `T-1` shall be"),
+        (&["--until", "done"], "which task shall be done"),
+    ] {
+        let error = repo.by("w", &[&["wait"], words].concat()).fails(2, "usage");
+        let (message, hint) = (error["message"].as_str().unwrap(), error["hint"].as_str().unwrap());
+        assert!(message.ends_with(what), "{error}");
+        assert!(["TASK --until STATE", "--event NAME", "--message"].iter().all(|way| hint.contains(way)), "{error}");
+    }
+}
+
+#[test]
 fn whose_claim_it_is_may_matter() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();

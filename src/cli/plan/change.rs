@@ -18,25 +18,23 @@ Examples:
   bus plan step queue-001 S1 --note 'the lexer needs it, too'
   bus plan step queue-001 S1 --status done --receipt _report/agent/codex-1/QUEUE-001/tests.log
 
-One step may be in progress. A step that is done names what proves it, and stays done. A note is
-added to those before it. A receipt is a file of this worktree; its SHA-256 is noted, so that
-`bus validate` sees when it is changed. The plan follows its steps: in progress once one is begun
-or done, blocked while one is blocked and none in progress.
-Exit status: 0 it is so; 2 the plan could be several; 3 a rule forbids it; 4 no such plan, step
-or receipt; 5 it cannot be read.";
+One step may be in progress. A step that is done names what proves it, and stays done. A note is added to those before it. A \
+receipt is a file of this worktree; its SHA-256 is noted, so that `bus validate` sees when it is changed. The plan follows its \
+steps: in progress once one is begun or done, blocked while one is blocked and none in progress.
+Exit status: 0 it is so; 2 the plan could be several; 3 a rule forbids it; 4 no such plan, step or receipt; 5 it cannot be \
+read.";
 
 /// How `bus plan step` is called: clap would put the plan where `--receipt` takes it for one.
 pub(super) const STEP_USAGE: &str = "bus plan step <PLAN> <STEP> <--status <STATUS>|--note <TEXT>|--receipt <PATH>...> [OPTIONS]";
 
 pub(super) const STATUS_EXAMPLES: &str = "\
 Examples:
-  bus plan status queue-001                            prints how far it has come
+  bus plan status queue-001   how far it has come
   bus plan status queue-001 done --checkpoint satisfied
   bus plan status queue-001 --checkpoint superseded
 
 A plan whose steps are all done is done when somebody says so, and stays done.
-Exit status: 0 it is so; 2 the plan could be several; 3 it is done already; 4 no such plan;
-5 it cannot be read.";
+Exit status: 0 it is so; 2 the plan could be several; 3 it is done already; 4 no such plan; 5 it cannot be read.";
 
 #[derive(Debug, Args)]
 pub(super) struct StepArgs {

@@ -18,15 +18,15 @@ use crate::store::{Evidence, Sums};
 
 pub(super) const LIST_EXAMPLES: &str = "\
 Examples:
-  bus plan list                        every plan, and how many of its steps are done
-  bus plan list --open --agent boss    what boss made, or shall look at, and is not done
+  bus plan list                       every plan, and how far it is
+  bus plan list --open --agent boss   what boss made or looks at
   bus plan list --task QUEUE-001 --json
 
 Of a plan that several worktrees have, the copy is shown that has come furthest.";
 
 pub(super) const SHOW_EXAMPLES: &str = "\
 Examples:
-  bus plan show queue-001              a part of the id is enough, where no other plan has it
+  bus plan show queue-001   a part of the id, if no other has it
   bus plan show 2025-09-19-queue-001 --json
 
 Each receipt is looked at: it is there, it is gone, or it was changed since it was named.

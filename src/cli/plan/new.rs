@@ -13,11 +13,11 @@ use crate::record::{AgentId, Slug, StepId, TaskId};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  bus plan new queue-001 --task QUEUE-001 --summary 'New syntax' --step S1:Tests --step S2:Parser
-  bus plan new parser --summary 'A parser' --step S1:Draft --owner boss --checkpoint 'boss read it'
+  bus plan new syntax --task QUEUE-001 --summary New --step S1:Test --step S2:Code
+  bus plan new lexer --summary Lexer --step S1:Draft --checkpoint 'boss read it'
 
-Its id is today's date (UTC) and SLUG. With --task it is linked to the claim of the task, which
-names the plan: yours at once, a later one when it is made. The same again changes nothing.
+Its id is today's date (UTC) and SLUG. With --task it is linked to the claim of the task, which names the plan: yours at once, \
+a later one when it is made. The same again changes nothing.
 Exit status: 0 it is there; 3 a plan of this id says something else; 5 it cannot be read.";
 
 /// How it is called: clap would put the slug where `--step` takes it for a step.
