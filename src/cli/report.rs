@@ -30,10 +30,10 @@ Examples:
   bus report --since 2d --post              what was done in two days; tell of it
   bus report --json | jq '.needs[]'         the same facts, for a program; nothing is written
 
-It says who does what, what needs the manager now, and what git shows of what agents say: whether a branch is there, pushed, and
-landed, also after a squash merge. Pictures are Mermaid, which GitHub draws. The same bus at the same time gives the same bytes.
-Work counts since the manager's last report, of all worktrees, unless `--since` says otherwise; what needs the manager stays until it is
-settled.
+It says who does what, what needs the manager now, and what git shows of what agents say: whether a branch is there, pushed, and \
+landed, also after a squash merge. Pictures are Mermaid, which GitHub draws. The same bus at the same time gives the same bytes. \
+Work counts since the manager's last report, of all worktrees, unless `--since` says otherwise; what needs the manager stays until \
+it is settled.
 Exit status: 0 it is written; 2 it is not known whose report it is.";
 
 /// Write the manager's report: who does what, what is stuck, what is really finished.

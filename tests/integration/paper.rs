@@ -147,6 +147,7 @@ fn every_command_has_an_example_in_its_help_that_is_understood() {
         "session start",
         "session end",
         "status",
+        "report",
         "watch",
         "wait",
         "doctor",
