@@ -25,10 +25,10 @@ const FINDINGS: usize = 3;
 
 const EXAMPLES: &str = "\
 Examples:
-  bus report --manager boss                 write _report/manager/manager-report-<time>.md
-  bus report --stdout | less                read it, and write nothing
-  bus report --since 2d --post              what was done in two days; tell of it
-  bus report --json | jq '.needs[]'         the same facts, for a program; nothing is written
+  bus report --manager boss         write it below _report/manager
+  bus report --stdout | less        read it, and write nothing
+  bus report --since 2d --post      count two days, and tell of it
+  bus report --json | jq '.needs[]' the same facts; nothing is written
 
 It says who does what, what needs the manager now, and what git shows of what agents say: whether a branch is there, pushed, and \
 landed, also after a squash merge. Pictures are Mermaid, which GitHub draws. The same bus at the same time gives the same bytes. \
