@@ -1,7 +1,9 @@
 //! What an agent needs to know when it begins: what it holds, what was said to it, who else is at work, what to do next.
 
+use std::collections::HashSet;
+
 use super::liveness::LastEvents;
-use super::{Bus, ClaimState, ClaimStatus, Error, Inbox, Peer, PeerState, QueueView};
+use super::{Bus, ClaimState, ClaimStatus, Error, Inbox, Peer, PeerState, QueueState, QueueView};
 use crate::git::{Distance, History, short_name};
 use crate::record::{AgentId, Assignment, Claim, Priority, Status, TaskId, Timestamp};
 
@@ -119,13 +121,18 @@ impl Bus {
         let seen = self.live_claims(&[], &mut events)?;
         let mut peers = self.peers_with(&seen.claims, &mut events)?;
         peers.retain(|peer| peer.agent != *agent && (peer.state != PeerState::Stale || !peer.claims.is_empty()));
-        let own = seen.claims.into_iter().filter(|status| status.claim.agent_id == *agent).collect();
+        let (own, others): (Vec<_>, Vec<_>) = seen.claims.into_iter().partition(|status| status.claim.agent_id == *agent);
+        let mut taken: HashSet<TaskId> = others.into_iter().map(|status| status.claim.task_id).collect();
         let claims = self.own_claims(own)?;
         let mut unreadable = seen.unreadable;
         let assignments = self.open_assignments(agent, &mut unreadable)?;
         let inbox = self.inbox(agent, Some(SHOWN))?;
-        let ready = first_ready(&self.queue(Some(agent))?);
-        let next = next_step(&claims, &assignments, &inbox, &ready);
+        let queue = self.queue(Some(agent))?;
+        let waiting = queue.items.iter().filter(|entry| matches!(entry.state, QueueState::Blocked));
+        taken.extend(waiting.map(|entry| entry.task.clone()));
+        let ready = first_ready(&queue);
+        let claimable = assignments.iter().find(|assignment| !taken.contains(&assignment.task_id));
+        let next = next_step(&claims, claimable, &inbox, &ready);
         let (branch, upstream, default_branch) = self.whereabouts();
         let generated_at = self.clock.now();
         Ok(Overview {
@@ -199,14 +206,14 @@ fn first_ready(queue: &QueueView) -> Ready {
 }
 
 /// Own work comes first, then what a manager asks for, then what was said, then what anybody may do.
-fn next_step(claims: &[OwnClaim], assignments: &[Assignment], inbox: &Inbox, ready: &Ready) -> NextStep {
+fn next_step(claims: &[OwnClaim], assignment: Option<&Assignment>, inbox: &Inbox, ready: &Ready) -> NextStep {
     let here = || claims.iter().filter(|own| own.here).map(|own| (own.status.state, &own.status.claim));
     let in_state =
         |wanted: fn(ClaimState) -> bool| here().find(|(state, _)| wanted(*state)).map(|(_, claim)| claim.task_id.clone());
     let expiring = || in_state(|state| matches!(state, ClaimState::Expired | ClaimState::Stale)).map(NextStep::Renew);
     let active = || in_state(|state| state == ClaimState::Active).map(NextStep::GoOn);
     let paused = || in_state(|state| state == ClaimState::Paused).map(NextStep::TakeUp);
-    let assigned = || assignments.first().map(|assignment| NextStep::Claim(assignment.task_id.clone()));
+    let assigned = || assignment.map(|assignment| NextStep::Claim(assignment.task_id.clone()));
     let unread = || (inbox.unread > 0).then_some(NextStep::ReadInbox);
     let look = if ready.count > 0 { NextStep::ClaimNext } else { NextStep::Look };
     expiring().or_else(active).or_else(paused).or_else(assigned).or_else(unread).unwrap_or(look)

@@ -142,6 +142,15 @@ fn what_is_next_is_own_work_then_an_assignment_then_a_message() {
     assert!(text.contains("\nReady\n  QUEUE-006 high, Part 6\n") && text.contains("  and 1 more: `bus queue ready`\n"), "{text}");
     repo.by("boss", &["message", "send", "--to", "a", "--summary", "hello"]).ok();
     assert_eq!(next(NOON), "bus inbox --mark-read");
+    // What somebody else holds, or what waits for another task, is not next.
+    repo.by("other", &["claim", "T-6"]).ok();
+    repo.by("boss", &["assign", "T-6", "--engineer", "a"]).ok();
+    repo.by("boss", &["queue", "add", "Last", "--after", "QUEUE-001"]).ok();
+    repo.by("boss", &["assign", "QUEUE-007", "--engineer", "a"]).at("2026-03-01T12:00:01Z").ok();
+    assert_eq!(next(NOON), "bus inbox --mark-read");
+    for task in ["T-6", "QUEUE-007"] {
+        repo.by("boss", &["assign", task, "--engineer", "unassigned"]).at("2026-03-01T12:00:02Z").ok();
+    }
     repo.by("boss", &["assign", "T-9", "--engineer", "a"]).ok();
     repo.by("boss", &["assign", "T-8", "--engineer", "a"]).at("2026-03-01T11:00:00Z").ok();
     repo.by("boss", &["assign", "T-7", "--engineer", "other"]).ok();
