@@ -167,11 +167,11 @@ pub(super) static RULES: [About; 47] = [
         .mend("name the file that proves it in the step's `receipts`")
         .bad("{\"id\": \"S1\", \"status\": \"done\", \"receipts\": []}")
         .good("{\"id\": \"S1\", \"status\": \"done\", \"receipts\": [\"_report/agent/codex-1/tests.log\"]}"),
-    rule(Rule::MissingReceipt, "missing-receipt", Error, "a receipt of what is finished, or one whose SHA-256 was noted, that is not there")
-        .mend("commit the file, or name the one that proves the step")
+    rule(Rule::MissingReceipt, "missing-receipt", Error, "a receipt of what is finished, or one whose SHA-256 was noted, that is not there, or that the base names and this plan does not")
+        .mend("commit the file, or name the one that proves the step; what the base names stays named")
         .bad("\"receipts\": [\"_report/agent/codex-1/gone.log\"]")
         .good("\"receipts\": [\"_report/agent/codex-1/tests.log\"], a file of the repository"),
-    rule(Rule::ReceiptChanged, "receipt-changed", Error, "a receipt that is not what it was when it was named")
+    rule(Rule::ReceiptChanged, "receipt-changed", Error, "a receipt that is not what it was when it was named, or whose SHA-256 is not the base's")
         .mend("put the file back as it was; what it is now is another receipt: `bus receipt add`")
         .bad("a log that was edited after `bus plan step … --receipt` had noted its SHA-256 in `receipt_hashes`")
         .good("the log as it was, and a second one beside it"),
@@ -207,7 +207,7 @@ pub(super) static RULES: [About; 47] = [
         .mend("leave what is done as done; add a new step for what is to be done again")
         .bad("the base: S1 is `done`; here: S1 is `in_progress`")
         .good("the base: S1 is `done`; here: S1 is `done`, and S2 is new"),
-    rule(Rule::Tampering, "tampering", Error, "on a branch `agent/<id>/…`: a claim or a log line of another agent that was changed or added")
+    rule(Rule::Tampering, "tampering", Error, "on a branch `agent/<id>/…`: a claim or a log line of another agent that was changed or added, or a file below its `_report/agent/<id>/` that was changed or removed")
         .mend("take the line or the file out of this branch again; its agent writes it on a branch of its own. Managers are named in the base's `_bus/config.toml`")
         .bad("on agent/codex-1/x: a line by codex-2 in _bus/events/codex-2.jsonl")
         .good("on agent/codex-1/x: a line by codex-1 in _bus/events/codex-1.jsonl"),
