@@ -189,7 +189,7 @@ impl Bus {
         lock.about_to_write(view.name.as_str())?;
         let keep = self.broken(view.task.as_str())?;
         // An older state may hide in `packed-refs`; it must not come to light where a file knows better.
-        let hidden = self.repo.packed_tip(&view.name)?.and_then(|link| state(link, &view.name, asked).ok());
+        let hidden = self.repo.packed_tip(&view.name)?.and_then(|link| state(link, &view.name, &view.task).ok());
         let older = hidden.filter(|hidden| view.claim().is_none_or(|claim| hidden.claim.revision <= claim.revision));
         let instead = match &view.stand_in {
             Some(file) => {

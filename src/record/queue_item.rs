@@ -1,5 +1,6 @@
 //! A queue item: a file on a task that is to be done.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,6 +14,9 @@ const MAX_DIGITS: usize = 9;
 
 /// How many bytes and words the key of a field has at most. What is longer is prose.
 const MAX_KEY: (usize, usize) = (40, 3);
+
+/// How many tasks one may wait for.
+const MAX_AFTER: usize = 1000;
 
 /// How many bytes of a title make the slug of a file's name, at most.
 const MAX_SLUG: usize = 60;
@@ -124,6 +128,13 @@ impl QueueItem {
     pub fn number(task: &TaskId) -> Option<u64> {
         let digits = digits(task)?;
         if digits.trim_start_matches('0').len() > MAX_DIGITS { None } else { digits.parse().ok() }
+    }
+
+    /// The task in the spelling that new files have: `QUEUE-007` of `QUEUE-7` and of `QUEUE-00007`. Tasks that are not of the
+    /// queue, or have more than nine digits, stay as they are.
+    #[must_use]
+    pub fn canonical(task: &TaskId) -> TaskId {
+        Self::number(task).map_or_else(|| task.clone(), Self::numbered)
     }
 
     /// The file's name for `task` with this title: `007-read-the-log.md`. Nothing where it is no task of the queue.
@@ -252,12 +263,15 @@ fn words(value: &str) -> impl Iterator<Item = &str> {
 
 /// The tasks that all `After` fields name, each once.
 fn blockers(fields: &[QueueField]) -> Result<Vec<TaskId>, Fault> {
-    let mut tasks = Vec::new();
+    let (mut tasks, mut known) = (Vec::new(), HashSet::new());
     for field in fields.iter().filter(|field| field.is("After")) {
         for word in words(&field.value) {
             let task = TaskId::new(word).map_err(|fault| bad(field.line, format!("`After`: {fault}")))?;
-            if !tasks.contains(&task) {
+            if known.insert(task.clone()) {
                 tasks.push(task);
+            }
+            if tasks.len() > MAX_AFTER {
+                return Err(bad(field.line, format!("`After` names more than {MAX_AFTER} tasks")));
             }
         }
     }
@@ -336,6 +350,9 @@ mod tests {
             assert_eq!(QueueItem::task(name), Some(task("QUEUE-007")));
         }
         assert_eq!(QueueItem::file_name(&task("QUEUE-07"), "x"), None);
+        for (text, canonical) in [("queue-7", "QUEUE-007"), ("QUEUE-00007", "QUEUE-007"), ("QUEUE-1000000000", "QUEUE-1000000000")] {
+            assert_eq!(QueueItem::canonical(&task(text)).as_str(), canonical);
+        }
     }
 
     #[test]
@@ -383,6 +400,9 @@ mod tests {
         ] {
             assert_eq!(ids(&parse(&format!("# x\n{after}\n")).after), expected, "{after}");
         }
+        let many = |count: u32| format!("# x\nAfter: {}\n", (0..count).map(|number| format!("T-{number} ")).collect::<String>());
+        assert_eq!(parse(&many(1000)).after.len(), 1000);
+        assert_eq!(QueueItem::parse(many(130_000).as_bytes()).unwrap_err(), bad(2, "`After` names more than 1000 tasks"));
         let fault = QueueItem::parse(b"# x\n\nAfter: A-1, ../B\n").unwrap_err();
         assert!(matches!(&fault, Fault::BadItem { line: 3, what } if what.contains("`../B`")), "{fault:?}");
     }

@@ -205,7 +205,9 @@ pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: imp
         match file.kind {
             Some(Kind::Claim) => claims.entry(stem_of(&file.path).to_ascii_lowercase()).or_default().push(&file.path),
             Some(Kind::QueueItem) => {
-                QueueItem::task(name_of(&file.path)).map(|task| items.entry(task).or_default().push(&file.path)).unwrap_or(());
+                // `012-x.md` and `0012-x.md` have one number.
+                let task = QueueItem::task(name_of(&file.path)).map(|task| QueueItem::canonical(&task));
+                task.map(|task| items.entry(task).or_default().push(&file.path)).unwrap_or(());
             }
             _ => {}
         }

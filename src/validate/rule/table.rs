@@ -43,7 +43,7 @@ pub(super) static RULES: [About; 47] = [
         .mend("keep the file that `bus status` shows, and remove the other")
         .bad("_bus/claims/QUEUE-001.json and _bus/claims/queue-001.json")
         .good("_bus/claims/QUEUE-001.json alone"),
-    rule(Rule::DuplicateQueueItem, "duplicate-queue-item", Error, "two queue items with one number")
+    rule(Rule::DuplicateQueueItem, "duplicate-queue-item", Error, "two queue items with one number, in whatever width")
         .mend("give the later one the next free number")
         .bad("queue/012-parser.md and queue/012-lexer.md")
         .good("queue/012-parser.md and queue/013-lexer.md"),
