@@ -402,7 +402,7 @@ mod tests {
         }
         let many = |count: u32| format!("# x\nAfter: {}\n", (0..count).map(|number| format!("T-{number} ")).collect::<String>());
         assert_eq!(parse(&many(1000)).after.len(), 1000);
-        assert_eq!(QueueItem::parse(many(130_000).as_bytes()).unwrap_err(), bad(2, "`After` names more than 1000 tasks"));
+        assert_eq!(QueueItem::parse(many(100_000).as_bytes()).unwrap_err(), bad(2, "`After` names more than 1000 tasks"));
         let fault = QueueItem::parse(b"# x\n\nAfter: A-1, ../B\n").unwrap_err();
         assert!(matches!(&fault, Fault::BadItem { line: 3, what } if what.contains("`../B`")), "{fault:?}");
     }
