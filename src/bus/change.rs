@@ -106,6 +106,7 @@ impl Bus {
                     if let Some(tip) = &view.tip {
                         self.settle(lock, tip)?;
                     }
+                    self.forget_next(who, &view.task)?;
                     return Ok(Changed { outcome: Outcome::Unchanged, previous: Some(claim.clone()), claim });
                 }
                 (Next::Settle, None) => return Err(Error::NotHeld { task: view.task, ended: None }),
@@ -114,6 +115,7 @@ impl Bus {
                         if verb != "heartbeat" {
                             self.settle_new(lock, &state, event.as_ref())?;
                         }
+                        self.forget_next(who, &view.task)?;
                         return Ok(Changed { outcome, claim: state.claim, previous });
                     }
                     name = view.name.as_str().to_owned();
