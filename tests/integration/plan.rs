@@ -386,7 +386,7 @@ fn of_several_plans_of_a_task_the_newest_that_is_not_done_is_named() {
         repo.by("boss", &words).at(&format!("2026-03-0{day}T12:00:00Z")).within(&other).ok();
     }
     repo.by("boss", &["plan", "status", "third", "done", "--checkpoint", "superseded"]).within(&other).ok();
-    repo.by("a", &["claim", "T-1"]).ok();
+    repo.by("a", &["claim", "T-1"]).at("2026-03-04T12:00:00Z").ok();
     assert_eq!(repo.claim("T-1")["plan_id"], "2026-03-02-second", "also where another worktree has it");
     // Old plans are found by the task's id in theirs, however many others there are.
     let many =
