@@ -184,10 +184,9 @@ impl Bus {
     pub fn queue_with(&self, agent: Option<&AgentId>, mut on_progress: impl FnMut(usize, usize)) -> Result<QueueView, Error> {
         let queue = self.queue_files();
         let read = |(task, file): (&TaskId, &ItemFile)| Listed {
-            item: self.queue_item(file).map(|item| QueueItem {
-                after: item.after.iter().map(|after| queue.spelling(after).clone()).collect(),
-                ..item
-            }),
+            item: self
+                .queue_item(file)
+                .map(|item| QueueItem { after: item.after.iter().map(|after| queue.spelling(after).clone()).collect(), ..item }),
             path: self.show(&file.place),
             task: task.clone(),
         };

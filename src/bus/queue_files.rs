@@ -1,6 +1,7 @@
 //! The files of the queue, in all worktrees.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::ErrorKind;
 
 use super::{Bus, Error};
@@ -57,8 +58,8 @@ impl Bus {
                 }
             }
             for (canonical, (task, file)) in here {
-                if !files.spelled.contains_key(&canonical) {
-                    files.spelled.insert(canonical, task.clone());
+                if let Entry::Vacant(vacant) = files.spelled.entry(canonical) {
+                    vacant.insert(task.clone());
                     files.tasks.insert(task, file);
                 }
             }
@@ -74,7 +75,8 @@ impl Bus {
             return None;
         }
         let names = self.layouts().flat_map(|layout| self.queue_names(layout).unwrap_or_default());
-        let spelled = names.filter_map(|name| QueueItem::task(&name)).filter(|task| QueueItem::canonical(task) == canonical).min()?;
+        let spelled =
+            names.filter_map(|name| QueueItem::task(&name)).filter(|task| QueueItem::canonical(task) == canonical).min()?;
         (spelled != *asked).then_some(spelled)
     }
 

@@ -155,7 +155,8 @@ impl QueueItem {
         let mut lines = (1..).zip(text.lines()).skip_while(|(_, line)| line.trim().is_empty());
         let title = lines.next().and_then(|(_, line)| title_of(line));
         let title = title.ok_or_else(|| bad(1, "it does not begin with `# Task: TITLE`"))?.to_owned();
-        let (fields, body) = read_fields(&lines.collect::<Vec<_>>());
+        let lines: Vec<_> = lines.collect();
+        let (fields, body) = read_fields(&lines);
         let mut doubts = Vec::new();
         let mut understood = |key: &str, or: &str, read: &mut dyn FnMut(&str) -> Result<(), String>| {
             let Some(field) = fields.iter().find(|field| field.is(key)) else { return };
@@ -173,6 +174,10 @@ impl QueueItem {
             Ok(())
         });
         let after = blockers(&fields)?;
+        doubts.extend(stray_afters(&lines, &fields).map(|line| {
+            let what = "`After` stands where it is no field, and is passed over: write it without marks, above the text";
+            Doubt { what: what.to_owned(), line }
+        }));
         Ok(Self { title, priority, after, plan, body, doubts, fields })
     }
 
@@ -259,6 +264,27 @@ fn goes_on(field: &QueueField, gap: bool, line: &str) -> bool {
 fn words(value: &str) -> impl Iterator<Item = &str> {
     let words = value.split(|character: char| character.is_whitespace() || character == ',').map(|word| word.trim_matches('`'));
     words.filter(|word| !["", "-", "*"].contains(word) && !word.eq_ignore_ascii_case("none"))
+}
+
+/// The lines that name tasks in an `After` which is no field, as it stands in prose or in a list, or is marked.
+fn stray_afters<'a>(lines: &'a [(usize, &str)], fields: &'a [QueueField]) -> impl Iterator<Item = usize> + 'a {
+    let mut is_code = false;
+    let strays = lines.iter().filter(move |(_, text)| {
+        is_code ^= text.trim_start().starts_with("```");
+        !is_code && is_marked_after(text)
+    });
+    strays.map(|(line, _)| *line).filter(|line| !fields.iter().any(|field| field.line == *line))
+}
+
+/// Whether a line, but for marks, is an `After` with the id of a task.
+fn is_marked_after(line: &str) -> bool {
+    const MARKS: [char; 9] = [' ', '\t', '*', '_', '-', '+', '#', '>', '`'];
+    let text = line.trim_start_matches(MARKS);
+    let value = text.get(.."after".len()).filter(|key| key.eq_ignore_ascii_case("after")).map(|key| &text[key.len()..]);
+    let Some(value) = value.and_then(|value| value.trim_start_matches(MARKS).strip_prefix(':')) else { return false };
+    // What prose speaks of has no numbers like these.
+    let is_task = |word: &str| word.contains('-') && word.bytes().any(|byte| byte.is_ascii_digit()) && TaskId::new(word).is_ok();
+    words(value.trim_start_matches(MARKS)).any(is_task)
 }
 
 /// The tasks that all `After` fields name, each once.
@@ -350,7 +376,9 @@ mod tests {
             assert_eq!(QueueItem::task(name), Some(task("QUEUE-007")));
         }
         assert_eq!(QueueItem::file_name(&task("QUEUE-07"), "x"), None);
-        for (text, canonical) in [("queue-7", "QUEUE-007"), ("QUEUE-00007", "QUEUE-007"), ("QUEUE-1000000000", "QUEUE-1000000000")] {
+        for (text, canonical) in
+            [("queue-7", "QUEUE-007"), ("QUEUE-00007", "QUEUE-007"), ("QUEUE-1000000000", "QUEUE-1000000000")]
+        {
             assert_eq!(QueueItem::canonical(&task(text)).as_str(), canonical);
         }
     }
@@ -422,6 +450,33 @@ mod tests {
         assert_eq!((item.priority, item.plan, item.doubts.len(), item.doubts[1].line), (Medium, None, 2, 3));
         assert_eq!(parse("# x\nPlan: p-1\n").plan, Some(PlanId::new("p-1").unwrap()));
         assert!(Critical < High && Medium < Low);
+    }
+
+    #[test]
+    fn an_after_that_is_no_field_is_doubted() {
+        for stray in [
+            "**After**: A-1",
+            "- After: A-1",
+            "Words.\nafter: A-1",
+            "Goal: x\n  After: `A-1`",
+            "> * __After:__ A-1, B",
+            "## After: A-1",
+        ] {
+            let item = parse(&format!("# x\n\n{stray}\n"));
+            let line = 3 + stray.matches('\n').count();
+            assert_eq!(item.doubts.iter().map(|doubt| doubt.line).collect::<Vec<_>>(), [line], "{stray}");
+            assert_eq!(ids(&item.after), [""; 0]);
+        }
+        for fine in [
+            "After: A-1",
+            "Words.\nAfter: that, nothing",
+            "Afterwards: A-1",
+            "- after A-1",
+            "```\nAfter: A-1\n```",
+            "After all: A-1",
+        ] {
+            assert_eq!(parse(&format!("# x\n\n{fine}\n")).doubts, [], "{fine}");
+        }
     }
 
     #[test]

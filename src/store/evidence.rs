@@ -132,7 +132,19 @@ mod tests {
         assert_eq!(look("logs/a", Some(&wrong)), Evidence::Changed { now: right });
         crate::store::replace(&Place::new(root, ".git/a"), b"x").unwrap();
         crate::store::replace(&Place::new(root, "sub/.GIT/a"), b"x").unwrap();
-        for gone in [".git/a", "sub/.GIT/a", "", ".", "logs", "logs/b", "logs/a/b", "../logs/a", "/etc/hostname", "logs/../logs/a", "a\0b"] {
+        for gone in [
+            ".git/a",
+            "sub/.GIT/a",
+            "",
+            ".",
+            "logs",
+            "logs/b",
+            "logs/a/b",
+            "../logs/a",
+            "/etc/hostname",
+            "logs/../logs/a",
+            "a\0b",
+        ] {
             assert_eq!(look(gone, Some(&right)), Evidence::Gone, "{gone:?}");
         }
     }

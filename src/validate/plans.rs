@@ -168,7 +168,8 @@ fn compare_proofs(findings: &mut Findings, path: &str, places: &Places<'_>, befo
                 let words = || format!("{} on the base `{receipt}` proves it, which is not named any more", before.describe());
                 findings.add(Rule::MissingReceipt, path, Some(*listed_at), words);
             } else if let Some(noted) = noted.filter(|noted| sums.get(&plain) != Some(noted)) {
-                let words = || format!("the base noted the SHA-256 {noted} of the receipt `{receipt}`, which does not stand here");
+                let words =
+                    || format!("the base noted the SHA-256 {noted} of the receipt `{receipt}`, which does not stand here");
                 findings.add(Rule::ReceiptChanged, path, Some(*noted_at), words);
             }
         }

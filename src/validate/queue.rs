@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::files::{Found, Kind, name_of};
+use super::files::{Found, Kind, Stands, name_of};
 use super::finding::{Findings, Place};
 use super::records::read;
 use super::rule::Rule;
@@ -21,7 +21,7 @@ pub(super) fn check_cycles(
     found: &[Found],
     is_news: impl Fn(&str) -> bool,
 ) -> Result<(), Error> {
-    let files = || found.iter().filter(|file| file.kind == Some(Kind::QueueItem) && file.stands.is_readable());
+    let files = || found.iter().filter(|file| file.kind == Some(Kind::QueueItem) && file.stands == Stands::Rightly);
     if !files().any(|file| is_news(&file.path)) {
         return Ok(());
     }

@@ -303,6 +303,9 @@ fn a_circle_is_named_until_it_is_broken() {
     for words in [&["queue", "list"][..], &["queue", "ready"], &["queue", "show", "QUEUE-003"]] {
         repo.by("a", words).ok().says(circle);
     }
+    repo.write("queue/005-e.md", "# E\n\n- **After**: QUEUE-001\n");
+    repo.by("a", &["queue", "list"]).ok().says("`queue/005-e.md` line 3: `After` stands where it is no field");
+    fs::remove_file(repo.path("queue/005-e.md")).unwrap();
     assert!(!repo.by("a", &["queue", "show", "QUEUE-004"]).ok().stderr.contains("circle"));
     let list = repo.by("a", &["queue", "ready", "--json"]).ok().json();
     assert_eq!((&list["items"], &list["cycles"]), (&json!([]), &json!([["QUEUE-001", "QUEUE-002", "QUEUE-003"]])));

@@ -22,7 +22,7 @@ impl About {
 }
 
 /// Every rule, at the place of its number.
-pub(super) static RULES: [About; 47] = [
+pub(super) static RULES: [About; 48] = [
     rule(Rule::NotAFile, "not-a-file", Error, "something else where a file or a folder of the bus should be")
         .mend("put a regular file there, or a folder where one should be; `bus` follows no link")
         .bad("_bus/claims/QUEUE-001.json -> ../../elsewhere.json")
@@ -103,7 +103,7 @@ pub(super) static RULES: [About; 47] = [
         .mend("write what the field takes; `_bus/README.md` lists the fields")
         .bad("\"revision\": \"3\"")
         .good("\"revision\": 3"),
-    rule(Rule::UnknownValue, "unknown-value", Error, "a field whose value is not allowed: a status, a severity")
+    rule(Rule::UnknownValue, "unknown-value", Error, "a field whose value is not allowed: a status, a severity, a commit")
         .mend("write one of the words")
         .bad("\"status\": \"pending\"")
         .good("\"status\": \"active\""),
@@ -139,6 +139,10 @@ pub(super) static RULES: [About; 47] = [
         .mend("call it `queue/NNN-slug.md`, begin it with `# Task: TITLE`, and name tasks by their ids in `After`")
         .bad("queue/12-parser.md, or a text that begins with `Goal:`, or `After: the lexer's`")
         .good("queue/012-parser.md: # Task: Read the new syntax"),
+    rule(Rule::DoubtfulQueueItem, "doubtful-queue-item", Warning, "a queue item of which a part means nothing, and is passed over")
+        .mend("write `Priority` and `Plan` as `bus queue add` does, and `After` on a line of its own, without marks, above the text")
+        .bad("queue/012-parser.md: `Priority: soon`, or `- **After**: QUEUE-001`")
+        .good("queue/012-parser.md: `Priority: high`, and `After: QUEUE-001`"),
     rule(Rule::QueueCycle, "queue-cycle", Warning, "queue items that wait for one another, so that none can begin")
         .mend("take one of them out of an `After`")
         .bad("queue/001-a.md: `After: QUEUE-002`, and queue/002-b.md: `After: QUEUE-001`")
@@ -155,7 +159,7 @@ pub(super) static RULES: [About; 47] = [
         .mend("make plans with `bus plan new`, which puts the day before the name; an old one may stay as it is")
         .bad("_plans/parser.plan.json: {\"plan_id\": \"parser\", …}")
         .good("_plans/2025-09-19-parser.plan.json: {\"plan_id\": \"2025-09-19-parser\", …}"),
-    rule(Rule::DuplicateStep, "duplicate-step", Error, "two steps of a plan with one id")
+    rule(Rule::DuplicateStep, "duplicate-step", Error, "two steps of a plan with one id, in whatever letter case")
         .mend("give each step an id of its own")
         .bad("\"steps\": [{\"id\": \"S1\", …}, {\"id\": \"S1\", …}]")
         .good("\"steps\": [{\"id\": \"S1\", …}, {\"id\": \"S2\", …}]"),
