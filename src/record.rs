@@ -28,7 +28,7 @@ pub use assignment::{Assignment, NOBODY};
 pub use checkpoint::{Checkpoint, CheckpointStatus, PlanLink};
 pub use claim::{Claim, ClaimId, Ended, LINEAGE_LIMIT, MAX_REVISION, Origin, PastClaim, Status};
 pub use config::{Config, ConfigFault, EventLayout};
-pub use cycles::cycles;
+pub use cycles::{cycles, name_circle};
 pub use event::{CORE_FIELDS, Event, Severity};
 pub use fault::{Fault, Position};
 pub use flaw::PlanFlaw;

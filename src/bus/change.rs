@@ -106,6 +106,7 @@ impl Bus {
                     if let Some(tip) = &view.tip {
                         self.settle(lock, tip)?;
                     }
+                    self.forget_next(who, &view.task)?;
                     return Ok(Changed { outcome: Outcome::Unchanged, previous: Some(claim.clone()), claim });
                 }
                 (Next::Settle, None) => return Err(Error::NotHeld { task: view.task, ended: None }),
@@ -114,6 +115,7 @@ impl Bus {
                         if verb != "heartbeat" {
                             self.settle_new(lock, &state, event.as_ref())?;
                         }
+                        self.forget_next(who, &view.task)?;
                         return Ok(Changed { outcome, claim: state.claim, previous });
                     }
                     name = view.name.as_str().to_owned();
@@ -189,7 +191,7 @@ impl Bus {
         lock.about_to_write(view.name.as_str())?;
         let keep = self.broken(view.task.as_str())?;
         // An older state may hide in `packed-refs`; it must not come to light where a file knows better.
-        let hidden = self.repo.packed_tip(&view.name)?.and_then(|link| state(link, &view.name, asked).ok());
+        let hidden = self.repo.packed_tip(&view.name)?.and_then(|link| state(link, &view.name, &view.task).ok());
         let older = hidden.filter(|hidden| view.claim().is_none_or(|claim| hidden.claim.revision <= claim.revision));
         let instead = match &view.stand_in {
             Some(file) => {

@@ -46,7 +46,8 @@ enum Cure {
     CloseLine(Place),
     Remove(PathBuf),
     Mint,
-    Attributes,
+    /// Give one of git's own files the lines that it lacks.
+    Lines(&'static str),
 }
 
 impl Cure {
@@ -59,7 +60,7 @@ impl Cure {
             Self::CloseLine(_) => "end the line, so that it spoils nothing else",
             Self::Remove(_) => "remove it",
             Self::Mint => "give this clone an id of its own",
-            Self::Attributes => "add the line",
+            Self::Lines(_) => "add the line",
         }
     }
 }
@@ -115,7 +116,7 @@ impl Bus {
                 _ => Ok(()),
             },
             Cure::Mint => self.clone_id().map(drop),
-            Cure::Attributes => self.lay_lines(&[".gitattributes"]).map(drop),
+            Cure::Lines(name) => self.lay_lines(&[name]).map(drop),
         }
     }
 
@@ -285,7 +286,9 @@ impl Bus {
                 }
             }
         };
-        look(self.layout.root().join("_bus"), &temporary, "temporary-file");
+        for folder in ["_bus", "_plans", "queue", "_report"] {
+            look(self.layout.root().join(folder), &temporary, "temporary-file");
+        }
         look(self.private.folder(), &temporary, "temporary-file");
         look(self.private.common().join("refs/bus"), &lock, "ref-lock");
     }
@@ -296,13 +299,17 @@ impl Bus {
             let what = "it was made for another place: this clone was copied or moved".to_owned();
             findings.push(finding("copied-clone-id", place, what, Some(Cure::Mint)));
         }
-        match self.missing_lines(".gitattributes") {
-            Ok(lines) if self.layout.has_bus() && !lines.is_empty() => {
-                let what = "it lacks the line by which git merges logs".to_owned();
-                findings.push(finding("missing-gitattributes", ".gitattributes".to_owned(), what, Some(Cure::Attributes)));
+        for (file, name, what) in [
+            (".gitattributes", "missing-gitattributes", "it lacks the line by which git merges logs"),
+            (".gitignore", "missing-gitignore", "it lacks a line, so that what a killed process leaves may be committed"),
+        ] {
+            match self.missing_lines(file) {
+                Ok(lines) if self.layout.has_bus() && !lines.is_empty() => {
+                    findings.push(finding(name, file.to_owned(), what.to_owned(), Some(Cure::Lines(file))));
+                }
+                Ok(_) => {}
+                Err(error) => findings.push(self.of_error(name, error)?),
             }
-            Ok(_) => {}
-            Err(error) => findings.push(self.of_error("missing-gitattributes", error)?),
         }
         Ok(())
     }

@@ -32,7 +32,17 @@ const LINES: [(&str, &[&str]); 2] = [
             "_report/agent/*/*/* -text",
         ],
     ),
-    (".gitignore", &["/AGENT_MANIFEST.json", "/AGENT_MANIFEST.*.json", "_bus/**/.*.tmp"]),
+    (
+        ".gitignore",
+        &[
+            "/AGENT_MANIFEST.json",
+            "/AGENT_MANIFEST.*.json",
+            "_bus/**/.*.tmp",
+            "_plans/.*.tmp",
+            "queue/.*.tmp",
+            "_report/**/.*.tmp",
+        ],
+    ),
 ];
 
 const BEGIN: &str = "# bus: begin (`bus deinit` takes this out)\n";

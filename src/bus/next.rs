@@ -9,7 +9,7 @@ use super::queue::{Blocker, QueueEntry};
 use super::view::View;
 use super::{Bus, ClaimRequest, Error, Patience, Who};
 use crate::record::json::MAX_RECORD;
-use crate::record::{AgentId, Claim, Status};
+use crate::record::{AgentId, Claim, Status, TaskId};
 use crate::store::{Error as StoreError, Hints, Lock, crash_point, replace};
 
 /// How long is waited for a hint before the queue is looked at again, where something changed that gives none.
@@ -92,7 +92,7 @@ impl Bus {
         let plan = entry.item.as_ref().and_then(|item| item.plan.clone());
         let request = ClaimRequest { plan: request.plan.clone().or(plan), ..request.clone() };
         let noted = self.private.next(&who.agent, self.repo.worktree_name().as_deref());
-        let changed = self.change_under(lock, who, &entry.task, |view, who| {
+        self.change_under(lock, who, &entry.task, |view, who| {
             if view.claim().is_some_and(|claim| claim.status != Status::Released) || !self.are_done(&entry.blockers)? {
                 return Err(self.refused(view, who, Refusal::Held)?);
             }
@@ -103,11 +103,14 @@ impl Bus {
                 crash_point("next-noted");
             }
             Ok(next)
-        });
-        if changed.is_ok() {
-            remove(&noted.path())?;
-        }
-        changed
+        })
+    }
+
+    /// Whoever has changed or settled the claim of `task` knows of it: `claim --next` need not tell.
+    pub(super) fn forget_next(&self, who: &Who, task: &TaskId) -> Result<(), Error> {
+        let place = self.private.next(&who.agent, self.repo.worktree_name().as_deref());
+        let Some(bytes) = place.read(MAX_RECORD)? else { return Ok(()) };
+        if Claim::parse(&bytes).is_ok_and(|noted| noted.task_id == *task) { Ok(remove(&place.path())?) } else { Ok(()) }
     }
 
     /// Finishes what a crash left of the same command: the claim that it had noted, where that is what stands.

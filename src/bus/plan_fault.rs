@@ -61,6 +61,14 @@ pub enum PlanFault {
         /// The step that was to be.
         step: String,
     },
+    /// A plan with open steps cannot be done.
+    #[error("`{plan}` has steps that are not done: {}, and done is final", steps.len())]
+    OpenSteps {
+        /// The plan.
+        plan: PlanId,
+        /// The steps.
+        steps: Vec<String>,
+    },
     /// A step cannot be done without a receipt.
     #[error("the step `{step}` of `{plan}` names no receipt, so it cannot be done")]
     Unproved {
@@ -96,9 +104,11 @@ impl PlanFault {
             Self::Ambiguous { .. } => Code::Usage,
             Self::NoStep { .. } => Code::NoStep,
             Self::Exists { .. } => Code::PlanExists,
-            Self::Final { .. } | Self::InProgress { .. } | Self::Unproved { .. } | Self::ReceiptChanged { .. } => {
-                Code::PlanRefused
-            }
+            Self::Final { .. }
+            | Self::InProgress { .. }
+            | Self::OpenSteps { .. }
+            | Self::Unproved { .. }
+            | Self::ReceiptChanged { .. } => Code::PlanRefused,
             Self::NoReceipt { .. } => Code::NoReceipt,
         }
     }
@@ -125,6 +135,13 @@ impl PlanFault {
             Self::InProgress { plan, current, .. } => {
                 format!(
                     "end that one first: `bus plan step {plan} {current} --status done --receipt PATH`, or `--status blocked`"
+                )
+            }
+            Self::OpenSteps { plan, steps } => {
+                let more = if steps.len() > MAX_NAMED { ", …" } else { "" };
+                let named = steps[..steps.len().min(MAX_NAMED)].join(", ");
+                format!(
+                    "finish {named}{more} first, with `bus plan step`; a plan that is given up ends with `bus plan status {plan} done --checkpoint superseded`"
                 )
             }
             Self::Unproved { .. } => "name what proves it: `--receipt PATH`; `bus receipt add FILE` stores it".to_owned(),
@@ -155,6 +172,7 @@ impl PlanFault {
             Self::InProgress { plan, current, step } => {
                 vec![("plan_id", text(plan)), ("step", text(step)), ("in_progress", text(current))]
             }
+            Self::OpenSteps { plan, steps } => vec![("plan_id", text(plan)), ("steps", Some(Value::from(steps.clone())))],
             Self::Unproved { plan, step } => vec![("plan_id", text(plan)), ("step", text(step))],
             Self::ReceiptChanged { path } | Self::NoReceipt { path } => vec![("file", text(path))],
         }

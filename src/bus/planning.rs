@@ -2,6 +2,7 @@
 //! taken from there.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use super::plan_rules::{add_note, advance, asks_for};
 use super::receipts::NamedReceipt;
@@ -11,7 +12,7 @@ use crate::record::{
     AgentId, Checkpoint, CheckpointStatus, Claim, PLAN_VERSION, PlanFlaw, PlanLink, PlanRecord, Progress, Receipts, Slug, Step,
     StepId, TaskId,
 };
-use crate::store::{Lock, Place, crash_point, replace};
+use crate::store::{Evidence, Lock, Place, Sums, crash_point, replace};
 
 /// What must be so at the end of a plan that does not say it.
 const CHECKPOINT: &str = "Every step is done and proved by its receipts";
@@ -62,6 +63,9 @@ pub struct Planned {
     pub unchanged: bool,
     /// Live claims of its tasks that are not the caller's, made here.
     pub held: Vec<Claim>,
+    /// Receipts of finished steps that are not as they should be in this worktree, into which the plan was copied just now, and
+    /// the worktree that has them.
+    pub absent: Option<(Vec<String>, PathBuf)>,
     /// What came of noting the plan in the caller's own claim, where there was one to note it in.
     pub claim: Option<Result<Changed, Error>>,
 }
@@ -153,6 +157,11 @@ impl Bus {
                 if plan.status == Progress::Done && wanted != Progress::Done {
                     return Err(PlanFault::Final { plan: plan.plan_id.clone(), step: None, wanted });
                 }
+                let open = open_steps(plan);
+                let is_given_up = change.checkpoint == Some(CheckpointStatus::Superseded);
+                if wanted == Progress::Done && plan.status != Progress::Done && !open.is_empty() && !is_given_up {
+                    return Err(PlanFault::OpenSteps { plan: plan.plan_id.clone(), steps: open });
+                }
                 plan.status = wanted;
             }
             if let Some(status) = change.checkpoint {
@@ -173,9 +182,25 @@ impl Bus {
         let before = self.plan_to_change(asked)?;
         let mut plan = before.plan.clone();
         change(&mut plan)?;
-        let unchanged = plan == before.plan;
-        let found = if unchanged { before } else { self.write_plan(&lock, Some(&before), plan)? };
-        self.planned(&mut lock, agent, found, unchanged)
+        if plan == before.plan {
+            return self.planned(&mut lock, agent, before, true);
+        }
+        let found = self.write_plan(&lock, Some(&before), plan)?;
+        let absent = if before.here { Vec::new() } else { self.absent_receipts(&found.plan)? };
+        let absent = (!absent.is_empty()).then(|| (absent, before.root().to_owned()));
+        Ok(Planned { absent, ..self.planned(&mut lock, agent, found, false)? })
+    }
+
+    /// The receipts of finished steps that are gone or changed in this worktree.
+    fn absent_receipts(&self, plan: &PlanRecord) -> Result<Vec<String>, Error> {
+        let sums = Sums::default();
+        let mut absent = Vec::new();
+        for step in plan.steps.iter().filter(|step| step.status == Progress::Done) {
+            for (path, evidence) in Evidence::of_all(self.layout.root(), &step.receipts, &sums) {
+                absent.extend((evidence? != Evidence::There).then(|| path.to_owned()));
+            }
+        }
+        Ok(absent)
     }
 
     /// Writes a plan in this worktree. It is checked first: no command brings about what the validator would tell of.
@@ -208,7 +233,7 @@ impl Bus {
             held.extend(claim.filter(|claim| claim.status.is_live() && !who.owns(claim)).cloned());
         }
         held.dedup();
-        Ok(Planned { found, unchanged, held, claim: None })
+        Ok(Planned { found, unchanged, held, absent: None, claim: None })
     }
 
     /// The copy of a plan that a change starts from: this worktree's, else the furthest of the others.
@@ -245,6 +270,11 @@ fn checkpoint(description: Option<&str>, owner: &AgentId) -> Checkpoint {
         status: CheckpointStatus::Pending,
         extra: Object::new(),
     }
+}
+
+/// The steps that are not done.
+fn open_steps(plan: &PlanRecord) -> Vec<String> {
+    plan.steps.iter().filter(|step| step.status != Progress::Done).map(|step| step.id.clone()).collect()
 }
 
 /// The place of the step that is called `asked`.

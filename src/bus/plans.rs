@@ -149,7 +149,8 @@ impl Bus {
         linked.max_by(|one, other| (one.created, &one.plan_id).cmp(&(other.created, &other.plan_id))).map(|plan| plan.plan_id)
     }
 
-    /// The plan `plan` of a worktree, where it is linked to the claim of `task` and not done.
+    /// The plan `plan` of a worktree, where it is linked to the claim of `task` and not done. One of the future would come before
+    /// all others for good.
     fn linked_plan(&self, layout: &Layout, plan: &PlanId, task: &TaskId) -> Option<PlanRecord> {
         let bytes = layout.plan(plan).read(MAX_RECORD).ok()??;
         // Most plans are another task's: their text tells sooner than their records.
@@ -157,8 +158,8 @@ impl Bus {
             return None;
         }
         let found = PlanRecord::parse(&bytes).ok()?;
-        let is_it = found.plan_id == *plan && found.status != Progress::Done && found.tasks().any(|linked| linked == *task);
-        is_it.then_some(found)
+        let is_open = found.status != Progress::Done && found.created <= self.clock.now();
+        (found.plan_id == *plan && is_open && found.tasks().any(|linked| linked == *task)).then_some(found)
     }
 
     /// The plan `plan` of a worktree, where it has it.

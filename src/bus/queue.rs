@@ -183,8 +183,14 @@ impl Bus {
     /// As [`Bus::queue`].
     pub fn queue_with(&self, agent: Option<&AgentId>, mut on_progress: impl FnMut(usize, usize)) -> Result<QueueView, Error> {
         let queue = self.queue_files();
-        let read = |(task, file): (TaskId, ItemFile)| Listed { item: self.queue_item(&file), path: self.show(&file.place), task };
-        let listed: Vec<Listed> = queue.tasks.into_iter().map(read).collect();
+        let read = |(task, file): (&TaskId, &ItemFile)| Listed {
+            item: self
+                .queue_item(file)
+                .map(|item| QueueItem { after: item.after.iter().map(|after| queue.spelling(after).clone()).collect(), ..item }),
+            path: self.show(&file.place),
+            task: task.clone(),
+        };
+        let listed: Vec<Listed> = queue.tasks.iter().map(read).collect();
         let is_item: BTreeSet<&TaskId> = listed.iter().map(|listed| &listed.task).collect();
         let blockers = listed.iter().filter_map(|listed| listed.item.as_ref().ok()).flat_map(|item| &item.after);
         let tasks: BTreeSet<&TaskId> = is_item.iter().copied().chain(blockers).collect();

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::deinit::remove;
-use super::queue_files::QueueFiles;
+use super::queue_files::{ItemFile, QueueFiles};
 use super::{Bus, Error};
 use crate::git::{Link, ObjectId, RefName, Tip};
 use crate::record::json::{self, MAX_RECORD, Object};
-use crate::record::{AgentId, Fault, PlanId, Priority, QueueItem, TaskId};
+use crate::record::{AgentId, PlanId, Priority, QueueItem, TaskId};
 use crate::store::{Lock, crash_point, create, replace};
 
 /// The longest title, in bytes.
@@ -17,6 +17,9 @@ const MAX_TITLE: usize = 200;
 
 /// The longest value of a field, in bytes.
 const MAX_VALUE: usize = 8 * 1024;
+
+/// How far a given number may be above the last one. One that is higher would leave no room for those that come after it.
+const MAX_LEAP: u64 = 10_000;
 
 /// How often a number is reserved while something that does not take the lock moves the ref.
 const MAX_TRIES: usize = 5;
@@ -74,12 +77,17 @@ impl Bus {
         let text = QueueItem::text(title, &fields(request)?);
         let mut lock = self.lock()?;
         let queue = self.queue_files();
-        let known = self.known_tasks()?;
+        let spoken = self.spoken_tasks()?;
+        let known: BTreeSet<TaskId> = spoken.iter().chain(queue.tasks.keys()).cloned().collect();
         for _ in 0..MAX_TRIES {
             let reserved = self.reserved(&mut lock)?;
             let task = match &request.id {
-                Some(id) => self.unused(id, &queue)?,
-                None => self.unfinished(&reserved, agent, title)?.map_or_else(|| next(&reserved, &known), Ok)?,
+                Some(id) => self.unused(id, &queue).and_then(|id| near(id, last(&reserved, &known)))?,
+                None => {
+                    let unfinished = self.unfinished(&reserved, agent, title)?;
+                    let unfinished = unfinished.filter(|task| self.is_untouched(task, title, &text, &queue, &spoken));
+                    unfinished.map_or_else(|| next(last(&reserved, &known)), Ok)?
+                }
             };
             self.check_after(&task, &request.after, &queue)?;
             let name = QueueItem::file_name(&task, title).ok_or_else(|| bad_id(&task))?;
@@ -94,13 +102,13 @@ impl Bus {
             if noted.inspect()?.is_some() {
                 remove(&noted.path())?;
             }
-            let unknown = request.after.iter().filter(|after| !known.contains(after)).cloned().collect();
+            let unknown = request.after.iter().filter(|after| !known.contains(queue.spelling(after))).cloned().collect();
             return Ok(Queued { task, path: place.relative().display().to_string(), text, unknown });
         }
         Err(Error::RefContended { reference: RefName::queue().as_str().to_owned(), tries: MAX_TRIES })
     }
 
-    /// The last number that was given out. A damaged ref is set aside: the files say what is taken.
+    /// The last number that was given out. A ref that is damaged, or says no number, is set aside: the files say what is taken.
     fn reserved(&self, lock: &mut Lock) -> Result<Reserved, Error> {
         let name = RefName::queue();
         // The second time it is a damaged entry of `packed-refs`.
@@ -108,16 +116,16 @@ impl Bus {
             match self.repo.tip(&name)? {
                 Tip::Missing => break,
                 Tip::At(link) => {
-                    let last = json::parse_record(&link.body).map(|record| record.get("last").and_then(Value::as_u64));
-                    let last = last.and_then(|last| last.ok_or(Fault::Mistyped { field: "last", expected: "a number" }));
-                    let last = last.map_err(Error::malformed(name.as_str(), &link.body))?;
-                    return Ok(Reserved { tip: Some(link), last });
+                    let record = json::parse_record(&link.body).unwrap_or_default();
+                    let last = record.get("last").and_then(Value::as_u64);
+                    if let Some(last) = last.filter(|last| QueueItem::number(&QueueItem::numbered(*last)).is_some()) {
+                        return Ok(Reserved { tip: Some(link), last });
+                    }
                 }
-                Tip::Unreadable { .. } => {
-                    lock.about_to_write(name.as_str())?;
-                    self.repo.set_aside(&name, &self.broken("QUEUE")?.path(), None)?;
-                }
+                Tip::Unreadable { .. } => {}
             }
+            lock.about_to_write(name.as_str())?;
+            self.repo.set_aside(&name, &self.broken("QUEUE")?.path(), None)?;
         }
         Ok(Reserved { tip: None, last: 0 })
     }
@@ -154,6 +162,19 @@ impl Bus {
         Ok(is_it.then(|| QueueItem::numbered(reserved.last)))
     }
 
+    /// Whether nothing came of a number that was given out but, maybe, the very file that is to be written.
+    fn is_untouched(&self, task: &TaskId, title: &str, text: &str, queue: &QueueFiles, spoken: &BTreeSet<TaskId>) -> bool {
+        let number = QueueItem::number(task);
+        let is_it = |other: &&TaskId| QueueItem::number(other) == number;
+        let place = QueueItem::file_name(task, title).map(|name| self.layout.queue_item(&name));
+        let is_written = || {
+            let written = place.as_ref().and_then(|place| place.read(MAX_RECORD).ok().flatten());
+            written.is_some_and(|written| written == text.as_bytes())
+        };
+        let file = queue.tasks.iter().find(|(task, _)| is_it(task)).map(|(_, file)| &file.place);
+        !spoken.iter().any(|task| is_it(&task)) && file.is_none_or(|file| place.as_ref() == Some(file) && is_written())
+    }
+
     /// The given task, where nothing has its number.
     fn unused(&self, id: &TaskId, queue: &QueueFiles) -> Result<TaskId, Error> {
         let number = QueueItem::number(id).ok_or_else(|| bad_id(id))?;
@@ -174,9 +195,12 @@ impl Bus {
         if after.is_empty() {
             return Ok(());
         }
-        let items = queue.tasks.iter().filter_map(|(task, file)| Some((task, self.queue_item(file).ok()?.after)));
-        let waits: BTreeMap<&TaskId, Vec<TaskId>> = items.collect();
-        match after.iter().find(|first| waits_for(first, task, &waits)) {
+        let canonical = |tasks: &[TaskId]| tasks.iter().map(QueueItem::canonical).collect::<Vec<_>>();
+        let after_of = |file: &ItemFile| Some(canonical(&self.queue_item(file).ok()?.after));
+        let items = queue.tasks.iter().filter_map(|(task, file)| Some((QueueItem::canonical(task), after_of(file)?)));
+        let waits: BTreeMap<TaskId, Vec<TaskId>> = items.collect();
+        let itself = QueueItem::canonical(task);
+        match after.iter().find(|first| waits_for(&QueueItem::canonical(first), &itself, &waits)) {
             None => Ok(()),
             Some(first) => {
                 let what = format!("`{task}` would wait for itself: `{first}` cannot be done before it");
@@ -187,7 +211,7 @@ impl Bus {
 }
 
 /// Whether `first` is `task`, or waits for it, or for what waits for it.
-fn waits_for(first: &TaskId, task: &TaskId, waits: &BTreeMap<&TaskId, Vec<TaskId>>) -> bool {
+fn waits_for(first: &TaskId, task: &TaskId, waits: &BTreeMap<TaskId, Vec<TaskId>>) -> bool {
     let (mut seen, mut ahead) = (BTreeSet::new(), vec![first]);
     while let Some(next) = ahead.pop() {
         if next == task {
@@ -200,9 +224,23 @@ fn waits_for(first: &TaskId, task: &TaskId, waits: &BTreeMap<&TaskId, Vec<TaskId
     false
 }
 
+/// The highest number that is known.
+fn last(reserved: &Reserved, known: &BTreeSet<TaskId>) -> u64 {
+    known.iter().filter_map(QueueItem::number).max().unwrap_or(0).max(reserved.last)
+}
+
+/// The given task, unless its number is far above the last one.
+fn near(task: TaskId, last: u64) -> Result<TaskId, Error> {
+    let highest = last + MAX_LEAP;
+    if QueueItem::number(&task).is_some_and(|number| number <= highest) {
+        return Ok(task);
+    }
+    let what = format!("`{task}` is far above the last number, {last}, and the next ones would come after it");
+    Err(Error::Usage { what, hint: format!("give a number up to {highest}, or leave `--id` out") })
+}
+
 /// The task with the next number.
-fn next(reserved: &Reserved, known: &BTreeSet<TaskId>) -> Result<TaskId, Error> {
-    let last = known.iter().filter_map(QueueItem::number).max().unwrap_or(0).max(reserved.last);
+fn next(last: u64) -> Result<TaskId, Error> {
     let next = last.checked_add(1).map(QueueItem::numbered).filter(|task| QueueItem::number(task).is_some());
     next.ok_or_else(|| Error::Usage {
         what: format!("the last number is {last}, and a number has nine digits at most"),

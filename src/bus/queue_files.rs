@@ -1,6 +1,7 @@
 //! The files of the queue, in all worktrees.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::ErrorKind;
 
 use super::{Bus, Error};
@@ -13,8 +14,17 @@ use crate::store::{Error as StoreError, Layout, Place, Verb};
 pub(super) struct QueueFiles {
     /// The file of each task, in the first worktree that has one: this one, the main one, the others by name.
     pub(super) tasks: BTreeMap<TaskId, ItemFile>,
+    /// How the files spell each of them, by the spelling of new ones: `012-x.md` and `0012-x.md` are one task's.
+    spelled: BTreeMap<TaskId, TaskId>,
     /// What stands in the queue and is none of it.
     pub(super) faults: Vec<Error>,
+}
+
+impl QueueFiles {
+    /// How the queue spells the task that is asked for: it knows `QUEUE-12` as `QUEUE-012`.
+    pub(super) fn spelling<'a>(&'a self, asked: &'a TaskId) -> &'a TaskId {
+        self.spelled.get(&QueueItem::canonical(asked)).unwrap_or(asked)
+    }
 }
 
 /// The file of a task.
@@ -30,7 +40,7 @@ impl Bus {
     pub(super) fn queue_files(&self) -> QueueFiles {
         let mut files = QueueFiles::default();
         for layout in self.layouts() {
-            let mut here: BTreeMap<TaskId, ItemFile> = BTreeMap::new();
+            let mut here: BTreeMap<TaskId, (TaskId, ItemFile)> = BTreeMap::new();
             let mut names = self.queue_names(layout).unwrap_or_else(|error| {
                 files.faults.push(error);
                 Vec::new()
@@ -42,16 +52,32 @@ impl Bus {
                     files.faults.push(self.bad_item(&place, "its name is not of the form `NNN-slug.md`".to_owned()));
                     continue;
                 };
-                match here.get_mut(&task) {
-                    Some(file) => file.double = Some(place),
-                    None => drop(here.insert(task, ItemFile { place, double: None })),
+                match here.get_mut(&QueueItem::canonical(&task)) {
+                    Some((_, file)) => file.double = Some(place),
+                    None => drop(here.insert(QueueItem::canonical(&task), (task, ItemFile { place, double: None }))),
                 }
             }
-            for (task, file) in here {
-                files.tasks.entry(task).or_insert(file);
+            for (canonical, (task, file)) in here {
+                if let Entry::Vacant(vacant) = files.spelled.entry(canonical) {
+                    vacant.insert(task.clone());
+                    files.tasks.insert(task, file);
+                }
             }
         }
         files
+    }
+
+    /// The task that the queue spells otherwise than it was asked for: `QUEUE-012` for `QUEUE-12`. A task that is asked for as new
+    /// files are called is not looked for.
+    pub(super) fn queue_spelling(&self, asked: &TaskId) -> Option<TaskId> {
+        let canonical = QueueItem::canonical(asked);
+        if canonical.as_str().eq_ignore_ascii_case(asked.as_str()) {
+            return None;
+        }
+        let names = self.layouts().flat_map(|layout| self.queue_names(layout).unwrap_or_default());
+        let spelled =
+            names.filter_map(|name| QueueItem::task(&name)).filter(|task| QueueItem::canonical(task) == canonical).min()?;
+        (spelled != *asked).then_some(spelled)
     }
 
     /// The names of a worktree's files that should be queue items.

@@ -10,6 +10,9 @@ use crate::store::{Error as StoreError, Place, crash_point, create, sha256, sha2
 /// How large a file may be that is stored, in bytes.
 pub const MAX_RECEIPT: usize = 16 * 1024 * 1024;
 
+/// The file of refused actions, beside the folders of receipts.
+const REFUSALS: &str = "errors.jsonl";
+
 /// How many files of one name are looked at before somebody must find another name.
 const MAX_SAME_NAME: usize = 1000;
 
@@ -74,6 +77,12 @@ impl Bus {
         ))
     }
 
+    /// Whether git will not commit the file at `path`, so that it proves nothing elsewhere.
+    #[must_use]
+    pub fn is_ignored(&self, path: &str) -> bool {
+        self.repo.ignores(path).unwrap_or(false)
+    }
+
     /// Stores a receipt of `agent`'s, and returns once it is on disk. The same bytes under the same name are stored once; other
     /// bytes get another name, since evidence is never replaced.
     ///
@@ -92,6 +101,10 @@ impl Bus {
         let view = request.task.map(|task| self.readable_view(&mut lock, task)).transpose()?.flatten();
         let task = view.as_ref().map(|view| view.task.to_string()).or_else(|| request.task.map(ToString::to_string));
         let about = task.or_else(|| plan.map(|plan| plan.to_string())).unwrap_or_else(|| "misc".to_owned());
+        if about.eq_ignore_ascii_case(REFUSALS) {
+            let what = format!("`{about}` is the name of the file of refused actions, so no receipts can be stored below it");
+            return Err(Error::Usage { what, hint: "leave `--task` and `--plan` out: it is stored below `misc`".to_owned() });
+        }
         let who = self.who(agent.clone())?;
         let folder = self.as_it_stands(self.layout.place(format!("_report/agent/{agent}/{about}")));
         let (receipt, unchanged) = self.store_receipt(&folder, request)?;

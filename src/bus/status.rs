@@ -322,9 +322,15 @@ impl Bus {
     ///
     /// [`Error::Git`] where the refs cannot be read.
     pub fn known_tasks(&self) -> Result<BTreeSet<TaskId>, Error> {
+        let mut tasks = self.spoken_tasks()?;
+        tasks.extend(self.queue_files().tasks.into_keys());
+        Ok(tasks)
+    }
+
+    /// Those that were ever claimed, assigned or talked about, whether they are in the queue or not.
+    pub(super) fn spoken_tasks(&self) -> Result<BTreeSet<TaskId>, Error> {
         let mut tasks = self.tasks(&self.claim_files())?;
         tasks.extend(self.assigned_tasks());
-        tasks.extend(self.queue_files().tasks.into_keys());
         tasks.extend(self.channels().filter_map(|channel| match channel {
             Channel::Task(task) => Some(task),
             Channel::Inbox(_) => None,

@@ -108,9 +108,14 @@ impl Bus {
             Tip::Unreadable { what } => (None, Some(what)),
         };
         let (task, stand_in) = match &tip {
-            Some(state) => (state.claim.task_id.clone(), None),
+            Some(state) => (Some(state.claim.task_id.clone()), None),
             None => self.stand_in(asked, files)?,
         };
+        let is_unheard_of = task.is_none() && unreadable.is_none();
+        if let Some(task) = is_unheard_of.then(|| self.queue_spelling(asked)).flatten() {
+            return self.deciding_view(&task, files);
+        }
+        let task = task.unwrap_or_else(|| asked.clone());
         Ok(View { task, name, tip, unreadable, stand_in, file: None, bad_file: None })
     }
 
@@ -169,8 +174,8 @@ impl Bus {
         Ok(self.repo.link(parent)?.ok())
     }
 
-    /// Without a ref: the spelling that stands, and the file of the highest revision among all worktrees.
-    fn stand_in(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<(TaskId, Option<FileClaim>), Error> {
+    /// Without a ref: the spelling that stands, where one does, and the file of the highest revision among all worktrees.
+    fn stand_in(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<(Option<TaskId>, Option<FileClaim>), Error> {
         let mut best: Option<FileClaim> = None;
         for (index, layout) in self.layouts().enumerate() {
             let tasks = match files {
@@ -190,7 +195,7 @@ impl Bus {
             None => self.layouts().find_map(|layout| spellings(layout.assignments(), asked).pop()),
         };
         let task = best.as_ref().map(|file| file.claim.task_id.clone()).or_else(assigned);
-        Ok((task.unwrap_or_else(|| asked.clone()), best))
+        Ok((task, best))
     }
 
     /// The names of all claim files, and of all assignments, in all worktrees.

@@ -93,6 +93,9 @@ impl From<ProgressArg> for Progress {
     }
 }
 
+/// How many receipts are named.
+const MAX_NAMED: usize = 10;
+
 /// Whether a checkpoint is met, as it is typed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum CheckpointArg {
@@ -161,6 +164,14 @@ pub(super) fn tell_of(planned: &Planned, output: &mut Output) {
     let plan = &planned.found.plan;
     for claim in &planned.held {
         output.warn(&format!("{} is claimed by {}, on `{}`: tell them", claim.task_id, claim.agent_id, claim.branch));
+    }
+    if let Some((absent, root)) = &planned.absent {
+        let more = if absent.len() > MAX_NAMED { ", …" } else { "" };
+        let named = absent[..absent.len().min(MAX_NAMED)].join(", ");
+        output.warn(&format!(
+            "the plan was copied here, and receipts of its finished steps were not: {named}{more}; bring them from `{}` before you commit",
+            root.display()
+        ));
     }
     match &planned.claim {
         Some(Ok(changed)) => {

@@ -15,7 +15,7 @@ use super::exit::Failure;
 use super::output::Output;
 use super::plan::tell_of;
 use super::words;
-use crate::bus::{AddReceipt, Error, MAX_RECEIPT, PlanFault, StepChange};
+use crate::bus::{AddReceipt, Bus, Error, MAX_RECEIPT, PlanFault, StepChange};
 use crate::record::{ReceiptName, TaskId};
 use crate::store::{Error as StoreError, Verb};
 
@@ -81,6 +81,7 @@ pub(super) fn run(context: &Context, args: &ReceiptArgs, output: &mut Output) ->
     if let Some(error) = &added.pulse {
         output.warn(&format!("the receipt is stored, but the task's heartbeat could not be given: {error}"));
     }
+    warn_if_ignored(&bus, &added.receipt.path, output);
     let planned = match (&args.plan, &args.step) {
         (Some(plan), Some(step)) => {
             let change = StepChange { receipts: vec![added.receipt.clone()], ..StepChange::default() };
@@ -98,6 +99,13 @@ pub(super) fn run(context: &Context, args: &ReceiptArgs, output: &mut Output) ->
     output.line(&added.receipt.path);
     planned.iter().for_each(|planned| tell_of(planned, output));
     Ok(0)
+}
+
+/// Says on stderr that git ignores a receipt, which proves nothing elsewhere then.
+pub(super) fn warn_if_ignored(bus: &Bus, path: &str, output: &mut Output) {
+    if bus.is_ignored(path) {
+        output.warn(&format!("git ignores `{path}`, so nobody else will have it: `git add -f {path}`"));
+    }
 }
 
 /// The name that a copy of `file` has.

@@ -1,5 +1,6 @@
 //! Tasks that wait for one another in a circle, so that none of them can ever begin.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::TaskId;
@@ -55,6 +56,19 @@ pub fn cycles<'a>(after: &BTreeMap<&'a TaskId, &'a [TaskId]>) -> Vec<Vec<&'a Tas
     found
 }
 
+/// How many tasks of a circle are named.
+const MAX_NAMED: usize = 10;
+
+/// A circle in words: `A, B, A`; of a long one its first tasks, and how many there are.
+#[must_use]
+pub fn name_circle(circle: &[impl Borrow<TaskId>]) -> String {
+    let names: Vec<&str> = circle.iter().take(MAX_NAMED).map(|task| task.borrow().as_str()).collect();
+    match circle.first() {
+        Some(first) if circle.len() <= MAX_NAMED => format!("{}, {}", names.join(", "), first.borrow()),
+        _ => format!("{}, … ({} tasks in all)", names.join(", "), circle.len()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +88,13 @@ mod tests {
         assert_eq!(found(&[("A", "A")]), ["A"]);
         assert_eq!(found(&[("A", "B"), ("B", "C"), ("C", "b"), ("D", "E"), ("E", "D A")]), ["B C", "D E"]);
         assert_eq!(found(&[("A", "B C"), ("B", "A"), ("C", "A")]), ["A B"]);
+    }
+
+    #[test]
+    fn of_a_long_circle_the_first_are_named() {
+        let circle: Vec<TaskId> = (0..50_000).map(|number| TaskId::new(format!("T{number}")).unwrap()).collect();
+        assert_eq!(name_circle(&circle[..3]), "T0, T1, T2, T0");
+        assert_eq!(name_circle(&circle), "T0, T1, T2, T3, T4, T5, T6, T7, T8, T9, … (50000 tasks in all)");
     }
 
     #[test]

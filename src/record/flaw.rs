@@ -11,7 +11,7 @@ use super::slug::is_dated;
 pub enum PlanFlaw {
     /// The id does not begin with a date.
     Undated,
-    /// An earlier step has the same id.
+    /// An earlier step has the same id, but for letter case.
     DuplicateStep(usize),
     /// An earlier step is in progress, too.
     SecondInProgress(usize),
@@ -39,7 +39,7 @@ impl Plan {
         let mut ids = HashSet::new();
         let mut in_progress = 0;
         for (number, step) in self.steps.iter().enumerate() {
-            if !ids.insert(step.id.as_str()) {
+            if !ids.insert(step.id.to_ascii_lowercase()) {
                 flaws.push(PlanFlaw::DuplicateStep(number));
             }
             in_progress += usize::from(step.status == Progress::InProgress);

@@ -1,5 +1,6 @@
 //! A queue item: a file on a task that is to be done.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,6 +14,9 @@ const MAX_DIGITS: usize = 9;
 
 /// How many bytes and words the key of a field has at most. What is longer is prose.
 const MAX_KEY: (usize, usize) = (40, 3);
+
+/// How many tasks one may wait for.
+const MAX_AFTER: usize = 1000;
 
 /// How many bytes of a title make the slug of a file's name, at most.
 const MAX_SLUG: usize = 60;
@@ -126,6 +130,13 @@ impl QueueItem {
         if digits.trim_start_matches('0').len() > MAX_DIGITS { None } else { digits.parse().ok() }
     }
 
+    /// The task in the spelling that new files have: `QUEUE-007` of `QUEUE-7` and of `QUEUE-00007`. Tasks that are not of the
+    /// queue, or have more than nine digits, stay as they are.
+    #[must_use]
+    pub fn canonical(task: &TaskId) -> TaskId {
+        Self::number(task).map_or_else(|| task.clone(), Self::numbered)
+    }
+
     /// The file's name for `task` with this title: `007-read-the-log.md`. Nothing where it is no task of the queue.
     #[must_use]
     pub fn file_name(task: &TaskId, title: &str) -> Option<String> {
@@ -144,7 +155,8 @@ impl QueueItem {
         let mut lines = (1..).zip(text.lines()).skip_while(|(_, line)| line.trim().is_empty());
         let title = lines.next().and_then(|(_, line)| title_of(line));
         let title = title.ok_or_else(|| bad(1, "it does not begin with `# Task: TITLE`"))?.to_owned();
-        let (fields, body) = read_fields(&lines.collect::<Vec<_>>());
+        let lines: Vec<_> = lines.collect();
+        let (fields, body) = read_fields(&lines);
         let mut doubts = Vec::new();
         let mut understood = |key: &str, or: &str, read: &mut dyn FnMut(&str) -> Result<(), String>| {
             let Some(field) = fields.iter().find(|field| field.is(key)) else { return };
@@ -162,6 +174,10 @@ impl QueueItem {
             Ok(())
         });
         let after = blockers(&fields)?;
+        doubts.extend(stray_afters(&lines, &fields).map(|line| {
+            let what = "`After` stands where it is no field, and is passed over: write it without marks, above the text";
+            Doubt { what: what.to_owned(), line }
+        }));
         Ok(Self { title, priority, after, plan, body, doubts, fields })
     }
 
@@ -250,14 +266,38 @@ fn words(value: &str) -> impl Iterator<Item = &str> {
     words.filter(|word| !["", "-", "*"].contains(word) && !word.eq_ignore_ascii_case("none"))
 }
 
+/// The lines that name tasks in an `After` which is no field, as it stands in prose or in a list, or is marked.
+fn stray_afters<'a>(lines: &'a [(usize, &str)], fields: &'a [QueueField]) -> impl Iterator<Item = usize> + 'a {
+    let mut is_code = false;
+    let strays = lines.iter().filter(move |(_, text)| {
+        is_code ^= text.trim_start().starts_with("```");
+        !is_code && is_marked_after(text)
+    });
+    strays.map(|(line, _)| *line).filter(|line| !fields.iter().any(|field| field.line == *line))
+}
+
+/// Whether a line, but for marks, is an `After` with the id of a task.
+fn is_marked_after(line: &str) -> bool {
+    const MARKS: [char; 9] = [' ', '\t', '*', '_', '-', '+', '#', '>', '`'];
+    let text = line.trim_start_matches(MARKS);
+    let value = text.get(.."after".len()).filter(|key| key.eq_ignore_ascii_case("after")).map(|key| &text[key.len()..]);
+    let Some(value) = value.and_then(|value| value.trim_start_matches(MARKS).strip_prefix(':')) else { return false };
+    // What prose speaks of has no numbers like these.
+    let is_task = |word: &str| word.contains('-') && word.bytes().any(|byte| byte.is_ascii_digit()) && TaskId::new(word).is_ok();
+    words(value.trim_start_matches(MARKS)).any(is_task)
+}
+
 /// The tasks that all `After` fields name, each once.
 fn blockers(fields: &[QueueField]) -> Result<Vec<TaskId>, Fault> {
-    let mut tasks = Vec::new();
+    let (mut tasks, mut known) = (Vec::new(), HashSet::new());
     for field in fields.iter().filter(|field| field.is("After")) {
         for word in words(&field.value) {
             let task = TaskId::new(word).map_err(|fault| bad(field.line, format!("`After`: {fault}")))?;
-            if !tasks.contains(&task) {
+            if known.insert(task.clone()) {
                 tasks.push(task);
+            }
+            if tasks.len() > MAX_AFTER {
+                return Err(bad(field.line, format!("`After` names more than {MAX_AFTER} tasks")));
             }
         }
     }
@@ -336,6 +376,11 @@ mod tests {
             assert_eq!(QueueItem::task(name), Some(task("QUEUE-007")));
         }
         assert_eq!(QueueItem::file_name(&task("QUEUE-07"), "x"), None);
+        for (text, canonical) in
+            [("queue-7", "QUEUE-007"), ("QUEUE-00007", "QUEUE-007"), ("QUEUE-1000000000", "QUEUE-1000000000")]
+        {
+            assert_eq!(QueueItem::canonical(&task(text)).as_str(), canonical);
+        }
     }
 
     #[test]
@@ -383,6 +428,9 @@ mod tests {
         ] {
             assert_eq!(ids(&parse(&format!("# x\n{after}\n")).after), expected, "{after}");
         }
+        let many = |count: u32| format!("# x\nAfter: {}\n", (0..count).map(|number| format!("T-{number} ")).collect::<String>());
+        assert_eq!(parse(&many(1000)).after.len(), 1000);
+        assert_eq!(QueueItem::parse(many(100_000).as_bytes()).unwrap_err(), bad(2, "`After` names more than 1000 tasks"));
         let fault = QueueItem::parse(b"# x\n\nAfter: A-1, ../B\n").unwrap_err();
         assert!(matches!(&fault, Fault::BadItem { line: 3, what } if what.contains("`../B`")), "{fault:?}");
     }
@@ -402,6 +450,33 @@ mod tests {
         assert_eq!((item.priority, item.plan, item.doubts.len(), item.doubts[1].line), (Medium, None, 2, 3));
         assert_eq!(parse("# x\nPlan: p-1\n").plan, Some(PlanId::new("p-1").unwrap()));
         assert!(Critical < High && Medium < Low);
+    }
+
+    #[test]
+    fn an_after_that_is_no_field_is_doubted() {
+        for stray in [
+            "**After**: A-1",
+            "- After: A-1",
+            "Words.\nafter: A-1",
+            "Goal: x\n  After: `A-1`",
+            "> * __After:__ A-1, B",
+            "## After: A-1",
+        ] {
+            let item = parse(&format!("# x\n\n{stray}\n"));
+            let line = 3 + stray.matches('\n').count();
+            assert_eq!(item.doubts.iter().map(|doubt| doubt.line).collect::<Vec<_>>(), [line], "{stray}");
+            assert_eq!(ids(&item.after), [""; 0]);
+        }
+        for fine in [
+            "After: A-1",
+            "Words.\nAfter: that, nothing",
+            "Afterwards: A-1",
+            "- after A-1",
+            "```\nAfter: A-1\n```",
+            "After all: A-1",
+        ] {
+            assert_eq!(parse(&format!("# x\n\n{fine}\n")).doubts, [], "{fine}");
+        }
     }
 
     #[test]

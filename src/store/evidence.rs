@@ -80,6 +80,8 @@ fn receipt_place(root: &Path, receipt: &str) -> Option<Place> {
     let mut parts = Vec::new();
     for part in Path::new(receipt).components() {
         match part {
+            // What is git's own is in nobody's commits.
+            Component::Normal(part) if part.eq_ignore_ascii_case(".git") => return None,
             Component::Normal(part) => parts.push(part),
             Component::CurDir => {}
             _ => return None,
@@ -128,7 +130,21 @@ mod tests {
         assert_eq!(look("logs/a", None), Evidence::There);
         assert_eq!(look("./logs/a", Some(&right)), Evidence::There);
         assert_eq!(look("logs/a", Some(&wrong)), Evidence::Changed { now: right });
-        for gone in ["", ".", "logs", "logs/b", "logs/a/b", "../logs/a", "/etc/hostname", "logs/../logs/a", "a\0b"] {
+        crate::store::replace(&Place::new(root, ".git/a"), b"x").unwrap();
+        crate::store::replace(&Place::new(root, "sub/.GIT/a"), b"x").unwrap();
+        for gone in [
+            ".git/a",
+            "sub/.GIT/a",
+            "",
+            ".",
+            "logs",
+            "logs/b",
+            "logs/a/b",
+            "../logs/a",
+            "/etc/hostname",
+            "logs/../logs/a",
+            "a\0b",
+        ] {
             assert_eq!(look(gone, Some(&right)), Evidence::Gone, "{gone:?}");
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::files::{Found, Kind, ROOTS, Stands, kind_of};
 use crate::git::{Error, History, Indexed, ObjectId, TreeFile, blob_id};
+use crate::record::AgentId;
 
 /// The longest file that is hashed to see whether it has changed; of a longer one the size tells, or its lines.
 const MAX_HASHED: u64 = 64 * 1024 * 1024;
@@ -55,6 +56,14 @@ impl Commit {
     pub(super) fn record(&self, kind: Kind, path: &str) -> Option<TreeFile> {
         let spelled_otherwise = || self.files.iter().find(|(other, file)| file.0 == kind && other.eq_ignore_ascii_case(path));
         self.files.get_key_value(path).or_else(spelled_otherwise).map(|(_, (_, file))| *file)
+    }
+
+    /// The files that agents stored below `_report/agent/`, each with the folder's name; not what the guard refused, which has
+    /// lines of its own.
+    fn stored(&self) -> impl Iterator<Item = (&str, &str)> {
+        let agents = self.all.range("_report/agent/".to_owned()..).take_while(|(path, _)| path.starts_with("_report/agent/"));
+        let agents = agents.filter(|(path, file)| file.is_regular && kind_of(path) != Some((Kind::Refusals, true)));
+        agents.filter_map(|(path, _)| Some((path.strip_prefix("_report/agent/")?.split_once('/')?.0, path.as_str())))
     }
 
     /// The receipts of the commit that are not there any more.
@@ -178,6 +187,19 @@ impl Delta<'_> {
             same if same == known.len() => Change::None,
             _ => Change::Partly,
         }
+    }
+
+    /// The files that others than `author` stored, and that are gone or changed since.
+    pub(super) fn spoiled<'b>(&self, base: &'b Base, author: &AgentId) -> BTreeMap<&'b str, &'b str> {
+        let stored: BTreeMap<&str, &str> =
+            base.commits.iter().flat_map(Commit::stored).map(|(owner, path)| (path, owner)).collect();
+        let is_spoiled = |path: &str| {
+            // Whatever stands there now is looked at as it is.
+            let found = Found { path: path.to_owned(), kind: None, stands: Stands::Not("anything") };
+            self.change(base, &found) == Change::News
+        };
+        let others = stored.into_iter().filter(|(_, owner)| !author.as_str().eq_ignore_ascii_case(owner));
+        others.filter(|(path, _)| is_spoiled(path)).collect()
     }
 
     /// The name that git gives to the file's bytes; none where it can be none of `known`.

@@ -96,8 +96,8 @@ pub(super) fn kind_of(path: &str) -> Option<(Kind, bool)> {
         ["_bus", "messages", .., _] if ends(".jsonl") => Some((Kind::Channel, parts.len() == 3)),
         ["_bus", "meta", "agents.json"] => Some((Kind::Registry, true)),
         ["_bus", "config.toml"] => Some((Kind::Config, true)),
-        ["_plans", _] if ends(".plan.json") => Some((Kind::Plan, true)),
-        ["queue", _] if ends(".md") && name.as_bytes()[0].is_ascii_digit() => Some((Kind::QueueItem, true)),
+        ["_plans", .., _] if ends(".plan.json") => Some((Kind::Plan, parts.len() == 2)),
+        ["queue", .., _] if ends(".md") && name.as_bytes()[0].is_ascii_digit() => Some((Kind::QueueItem, parts.len() == 2)),
         ["_report", "agent", _, "errors.jsonl"] => Some((Kind::Refusals, true)),
         _ => None,
     }
@@ -106,7 +106,7 @@ pub(super) fn kind_of(path: &str) -> Option<(Kind, bool)> {
 /// All files of the bus in the worktree `root`, by path; what cannot be listed is given to `refused`.
 pub(super) fn walk(root: &Path, mut refused: impl FnMut(walkdir::Error)) -> Vec<Found> {
     let mut found = Vec::new();
-    let walks = [("_bus", usize::MAX), ("_plans", 1), ("queue", 1), ("_report", 1), ("_report/agent", 2)];
+    let walks = [("_bus", usize::MAX), ("_plans", usize::MAX), ("queue", usize::MAX), ("_report", 1), ("_report/agent", 2)];
     for (folder, depth) in walks {
         // What is below a link is elsewhere; the link itself is found by the walk of its own folder.
         if folder.split_once('/').is_some_and(|(above, _)| root.join(above).is_symlink()) {
@@ -174,8 +174,10 @@ mod tests {
             ("_bus/events/a.jsonl", Some((Kind::Log, true))),
             ("_bus/messages/agent-a.jsonl", Some((Kind::Channel, true))),
             ("_plans/2025-09-19-x.plan.json", Some((Kind::Plan, true))),
+            ("_plans/old/2025-09-19-x.plan.json", Some((Kind::Plan, false))),
             ("_plans/README.md", None),
             ("queue/001-x.md", Some((Kind::QueueItem, true))),
+            ("queue/done/001-x.md", Some((Kind::QueueItem, false))),
             ("queue/README.md", None),
             ("_report/agent/a/errors.jsonl", Some((Kind::Refusals, true))),
             ("_report/agent/a/log.jsonl", None),

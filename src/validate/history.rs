@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::base::{Base, Commit};
+use super::base::{Base, Commit, Delta};
 use super::files::{Kind, Stands, name_of, stem_of};
 use super::finding::Findings;
 use super::handover::{Claims, Held, Judge};
@@ -32,6 +32,7 @@ impl Run<'_> {
         if let Some(base) = self.base {
             self.check_gone(findings, base);
             self.check_policy(findings, base, changes, author)?;
+            self.check_stored(findings, base, author);
             self.check_plans(findings, base, touched)?;
             self.check_receipts(findings, base, &changes.news)?;
             self.check_lines(findings, base, files)?;
@@ -114,6 +115,16 @@ impl Run<'_> {
             findings.add(Rule::Tampering, CONFIG, None, words);
         }
         Ok(())
+    }
+
+    /// What another agent stored proves its work, and is its own.
+    fn check_stored(&self, findings: &mut Findings, base: &Base, author: &Author) {
+        let Some(author) = author else { return };
+        let delta = Delta { root: self.repo.root(), history: self.history, indexed: self.history.indexed() };
+        for (path, owner) in delta.spoiled(base, author) {
+            let words = || format!("what `{owner}` stored was changed or removed on a branch of `{author}`");
+            findings.add(Rule::Tampering, path, None, words);
+        }
     }
 
     /// The claims in this tree at these paths. What is no claim is told of elsewhere.

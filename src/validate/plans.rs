@@ -146,6 +146,34 @@ pub(super) fn compare(findings: &mut Findings, path: &str, before: &[u8], now: &
             Some(_) => {}
         }
     }
+    compare_proofs(findings, path, &places, &before, &plan);
+}
+
+/// What proved something on the base still does: it is named, with the SHA-256 that it had. Whether the file has it, [`check`]
+/// tells.
+fn compare_proofs(findings: &mut Findings, path: &str, places: &Places<'_>, before: &PlanRecord, plan: &PlanRecord) {
+    // Of two steps with one id the first counts.
+    let now: HashMap<Option<&str>, Proof<'_>> =
+        Proof::all(plan).collect::<Vec<_>>().into_iter().rev().map(|proof| (proof.step.map(|(_, id)| id), proof)).collect();
+    for before in Proof::all(before) {
+        // That a step is gone is told of where it matters.
+        let Some(proof) = now.get(&before.step.map(|(_, id)| id)) else { continue };
+        let named: HashSet<String> = proof.receipts.paths.iter().map(|receipt| plain(receipt)).collect();
+        let sums: HashMap<String, &Sha256> = proof.receipts.hashes.iter().map(|(receipt, sum)| (plain(receipt), sum)).collect();
+        let (listed_at, noted_at) =
+            (LazyCell::new(|| proof.place(places, "receipts")), LazyCell::new(|| proof.place(places, "receipt_hashes")));
+        for receipt in &before.receipts.paths {
+            let (plain, noted) = (plain(receipt), before.receipts.hashes.get(receipt));
+            if !named.contains(&plain) && (before.is_done || noted.is_some()) {
+                let words = || format!("{} on the base `{receipt}` proves it, which is not named any more", before.describe());
+                findings.add(Rule::MissingReceipt, path, Some(*listed_at), words);
+            } else if let Some(noted) = noted.filter(|noted| sums.get(&plain) != Some(noted)) {
+                let words =
+                    || format!("the base noted the SHA-256 {noted} of the receipt `{receipt}`, which does not stand here");
+                findings.add(Rule::ReceiptChanged, path, Some(*noted_at), words);
+            }
+        }
+    }
 }
 
 /// What the base has of the receipts that its plans name.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::files::{Found, Kind, name_of};
+use super::files::{Found, Kind, Stands, name_of};
 use super::finding::{Findings, Place};
 use super::records::read;
 use super::rule::Rule;
-use crate::record::{QueueItem, TaskId, cycles};
+use crate::record::{QueueItem, TaskId, cycles, name_circle};
 use crate::store::Error;
 
 /// Tells of circles among the queue items of `found`, at a file that is news.
@@ -21,15 +21,16 @@ pub(super) fn check_cycles(
     found: &[Found],
     is_news: impl Fn(&str) -> bool,
 ) -> Result<(), Error> {
-    let files = || found.iter().filter(|file| file.kind == Some(Kind::QueueItem) && file.stands.is_readable());
+    let files = || found.iter().filter(|file| file.kind == Some(Kind::QueueItem) && file.stands == Stands::Rightly);
     if !files().any(|file| is_news(&file.path)) {
         return Ok(());
     }
     let mut items: BTreeMap<TaskId, (&str, QueueItem)> = BTreeMap::new();
     for file in files() {
         let Some(task) = QueueItem::task(name_of(&file.path)) else { continue };
-        if let Ok(item) = QueueItem::parse(&read(&root.join(&file.path))?) {
-            items.entry(task).or_insert((&file.path, item));
+        if let Ok(mut item) = QueueItem::parse(&read(&root.join(&file.path))?) {
+            item.after = item.after.iter().map(QueueItem::canonical).collect();
+            items.entry(QueueItem::canonical(&task)).or_insert((&file.path, item));
         }
     }
     let graph = items.iter().map(|(task, (_, item))| (task, item.after.as_slice())).collect();
@@ -37,8 +38,7 @@ pub(super) fn check_cycles(
         let mut told = circle.iter().filter_map(|task| items.get(*task)).filter(|(path, _)| is_news(path));
         let Some((path, item)) = told.next() else { continue };
         let place = item.field("After").map(|field| Place::line(field.line));
-        let tasks: Vec<&str> = circle.iter().chain(circle.first()).map(|task| task.as_str()).collect();
-        findings.add(Rule::QueueCycle, path, place, || format!("each of these waits for the next: {}", tasks.join(", ")));
+        findings.add(Rule::QueueCycle, path, place, || format!("each of these waits for the next: {}", name_circle(&circle)));
     }
     Ok(())
 }

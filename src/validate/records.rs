@@ -34,7 +34,8 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     pub(super) fn new(root: &Path, found: &[Found]) -> Self {
-        let plans = found.iter().filter(|found| found.kind == Some(Kind::Plan));
+        let is_plan = |found: &&Found| found.kind == Some(Kind::Plan) && found.stands != Stands::Misplaced;
+        let plans = found.iter().filter(is_plan);
         Self {
             root: root.to_owned(),
             plans: plans.map(|plan| stem_of(&plan.path).to_ascii_lowercase()).collect(),
@@ -140,6 +141,12 @@ impl Record<'_> {
             let message = || format!("it was released at {released} and claimed only at {claimed}");
             self.add(findings, Rule::ReleasedBeforeClaimed, &[PathStep::Key("released_at")], message);
         }
+        for field in ["base", "head"] {
+            if let Some(id) = text(object, field).filter(|id| !is_object_id(id)) {
+                let message = || format!("`{field}` is `{id}`, which names no commit in full");
+                self.add(findings, Rule::UnknownValue, &[PathStep::Key(field)], message);
+            }
+        }
         // So high no honest count comes, and at its end nobody could ever write the record again.
         if object.get("revision").and_then(Value::as_u64).is_some_and(|revision| revision > MAX_REVISION / 2) {
             let message = || "the `revision` is so high that it cannot have been counted".to_owned();
@@ -157,6 +164,11 @@ fn text<'a>(object: &'a Object, field: &str) -> Option<&'a str> {
     object.get(field)?.as_str().filter(|text| !text.is_empty())
 }
 
+/// Whether a text names an object of git in full, in either of git's two forms.
+fn is_object_id(text: &str) -> bool {
+    [40, 64].contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn check_queue_item(findings: &mut Findings, path: &str, bytes: &[u8]) {
     if QueueItem::task(name_of(path)).is_none() {
         let message = || "its name is not of the form `NNN-slug.md`".to_owned();
@@ -165,7 +177,11 @@ fn check_queue_item(findings: &mut Findings, path: &str, bytes: &[u8]) {
     match QueueItem::parse(bytes) {
         Err(Fault::BadItem { what, line }) => findings.add(Rule::BadQueueItem, path, Some(Place::line(line)), || what),
         Err(fault) => in_record(findings, path, bytes, &[fault]),
-        Ok(_) => {}
+        Ok(item) => {
+            for doubt in item.doubts {
+                findings.add(Rule::DoubtfulQueueItem, path, Some(Place::line(doubt.line)), || doubt.what);
+            }
+        }
     }
 }
 
@@ -204,8 +220,10 @@ pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: imp
     for file in found {
         match file.kind {
             Some(Kind::Claim) => claims.entry(stem_of(&file.path).to_ascii_lowercase()).or_default().push(&file.path),
-            Some(Kind::QueueItem) => {
-                QueueItem::task(name_of(&file.path)).map(|task| items.entry(task).or_default().push(&file.path)).unwrap_or(());
+            Some(Kind::QueueItem) if file.stands != Stands::Misplaced => {
+                // `012-x.md` and `0012-x.md` have one number.
+                let task = QueueItem::task(name_of(&file.path)).map(|task| QueueItem::canonical(&task));
+                task.map(|task| items.entry(task).or_default().push(&file.path)).unwrap_or(());
             }
             _ => {}
         }
@@ -223,6 +241,7 @@ pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: imp
 
 /// The place of a record that stands too deep: `_bus/claims/Q-1.json` for `_bus/claims/old/Q-1.json`.
 fn upwards(path: &str) -> String {
-    let folder: Vec<&str> = path.split('/').take(2).collect();
+    let depth = if path.starts_with("_bus/") { 2 } else { 1 };
+    let folder: Vec<&str> = path.split('/').take(depth).collect();
     format!("{}/{}", folder.join("/"), name_of(path))
 }

@@ -64,6 +64,7 @@ pub enum Rule {
     ForeignEvent,
     WrongChannel,
     BadQueueItem,
+    DoubtfulQueueItem,
     QueueCycle,
     BadConfig,
     MissingPlan,

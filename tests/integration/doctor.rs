@@ -151,11 +151,19 @@ fn a_channels_journal_and_its_torn_line_are_made_whole() {
 fn what_killed_processes_left_lying_about_is_removed_when_it_is_old() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();
-    let left = ["_bus/claims/.T-1.json.tmp", ".git/bus/.clone-id.tmp", ".git/refs/bus/claims/T-1.lock"];
+    let left = [
+        "_bus/claims/.T-1.json.tmp",
+        "_plans/.2026-03-01-x.plan.json.tmp",
+        "queue/.001-x.md.tmp",
+        "_report/agent/a/T-1/.tests.log.tmp",
+        ".git/bus/.clone-id.tmp",
+        ".git/refs/bus/claims/T-1.lock",
+    ];
     for path in left {
         repo.write(path, "");
         age(&repo.path(path));
     }
+    assert_eq!(repo.git(&["status", "--short", "--untracked-files=all", "_plans", "queue", "_report"]), "", "git ignores them");
     repo.write("_bus/claims/.T-2.json.tmp", "somebody writes this just now");
     let noon = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_772_366_400);
     fs::File::options().write(true).open(repo.path("_bus/claims/.T-2.json.tmp")).unwrap().set_modified(noon).unwrap();
@@ -175,6 +183,11 @@ fn two_spellings_a_copied_clone_and_missing_attributes_are_found() {
     fs::remove_file(repo.path("_bus/claims/t-1.json")).unwrap();
     mend(&repo);
     assert!(repo.read(".gitattributes").starts_with("* text=auto\n"));
+    let older = repo.read(".gitignore").replace("queue/.*.tmp\n", "");
+    repo.write(".gitignore", older);
+    assert_eq!(names(&repo), ["missing-gitignore"]);
+    mend(&repo);
+    assert!(repo.read(".gitignore").contains("queue/.*.tmp\n"));
     let copy = repo.beside("copy");
     assert!(Command::new("cp").arg("-r").args([repo.root(), copy.clone()]).status().unwrap().success());
     let ran = repo.bus(&["doctor"]).within(&copy).exits(1);

@@ -49,6 +49,7 @@ pub(crate) const STATIC: &[Mutation] = &[
     ("foreign-event", PerAgent, foreign_event),
     ("wrong-channel", Always, wrong_channel),
     ("bad-queue-item", Always, bad_queue_item),
+    ("doubtful-queue-item", Always, doubtful_queue_item),
     ("queue-cycle", Always, queue_cycle),
     ("bad-config", Always, bad_config),
     ("missing-plan", Always, missing_plan),
@@ -110,7 +111,8 @@ fn wrong_file_name(scene: &mut Scene<'_>) {
 }
 
 fn misplaced_record(scene: &mut Scene<'_>) {
-    let begin = *scene.dice.pick(&["_bus/claims/", "_bus/assignments/", "_bus/events/", "_bus/messages/"]);
+    let folders = ["_bus/claims/", "_bus/assignments/", "_bus/events/", "_bus/messages/", "_plans/", "queue/"];
+    let begin = *scene.dice.pick(&folders);
     let path = scene.path(begin, "");
     let folder = *scene.dice.pick(&["old", "Archive", "a/b/c"]);
     let to = path.replace(begin, &format!("{begin}{folder}/"));
@@ -118,6 +120,10 @@ fn misplaced_record(scene: &mut Scene<'_>) {
         scene.rename(&path, &to)
     } else {
         scene.write(&to, scene.text(&path))
+    }
+    if begin == "_plans/" {
+        // Of claims whose plan is no more where readers look.
+        scene.meant = scene.paths("_bus/claims/", "");
     }
     scene.meant.push(path);
 }
@@ -392,6 +398,13 @@ fn bad_queue_item(scene: &mut Scene<'_>) {
         2 => scene.write("queue/12-x.md", "# Task: x\n"),
         _ => scene.write("queue/012.md", "# Task: x\n"),
     }
+}
+
+fn doubtful_queue_item(scene: &mut Scene<'_>) {
+    let path = scene.path("queue/", "");
+    let lines = ["Priority: soon", "Plan: a/b", "**After**: T-1", "- after: T-1", "Words.\nAfter: T-1", "Goal: y\n  After: T-1"];
+    let line = *scene.dice.pick(&lines);
+    scene.write(&path, format!("# Task: x\n{line}\n"));
 }
 
 fn queue_cycle(scene: &mut Scene<'_>) {

@@ -135,7 +135,16 @@ fn done_is_final_for_steps_and_plans() {
     }
     assert_eq!(step(&repo, &["S1", "--status", "done", "--json"]).ok().json()["outcome"], "unchanged");
     step(&repo, &["S1", "--note", "more of it"]).ok();
-    repo.by("a", &["plan", "status", "work", "done"]).ok().says("1 of its 2 steps are not");
+    let before = repo.state();
+    for more in [&[][..], &["--checkpoint", "satisfied"]] {
+        let error = repo.by("a", &[&["plan", "status", "work", "done"], more].concat()).fails(3, "plan-refused");
+        assert_eq!(error["steps"], json!(["S2"]));
+        assert!(error["hint"].as_str().unwrap().contains("finish S2 first"), "{error}");
+    }
+    assert_eq!(repo.state(), before);
+    let given_up = ["plan", "status", "work", "done", "--checkpoint", "superseded"];
+    repo.by("a", &given_up).ok().says("1 of its 2 steps are not");
+    assert_eq!(repo.by("a", &["plan", "status", "work", "done", "--json"]).ok().json()["outcome"], "unchanged");
     for status in ["queued", "in_progress", "in-progress", "blocked"] {
         repo.by("a", &["plan", "status", "work", status]).fails(3, "plan-refused");
         step(&repo, &["S2", "--status", status]).exits(if status == "queued" { 0 } else { 3 });
@@ -376,8 +385,8 @@ fn of_several_plans_of_a_task_the_newest_that_is_not_done_is_named() {
         let words = ["plan", "new", slug, "--summary", "x", "--step", "S1:t", "--task", "t-1"];
         repo.by("boss", &words).at(&format!("2026-03-0{day}T12:00:00Z")).within(&other).ok();
     }
-    repo.by("boss", &["plan", "status", "third", "done"]).within(&other).ok();
-    repo.by("a", &["claim", "T-1"]).ok();
+    repo.by("boss", &["plan", "status", "third", "done", "--checkpoint", "superseded"]).within(&other).ok();
+    repo.by("a", &["claim", "T-1"]).at("2026-03-04T12:00:00Z").ok();
     assert_eq!(repo.claim("T-1")["plan_id"], "2026-03-02-second", "also where another worktree has it");
     // Old plans are found by the task's id in theirs, however many others there are.
     let many =
@@ -486,4 +495,41 @@ fn a_full_disk_is_exit_9_and_the_same_command_works_once_there_is_room() {
         assert_eq!(repo.state(), before, "{command:?}");
         repo.by("a", command).ok();
     }
+}
+
+#[test]
+fn a_plan_of_the_future_is_no_claims() {
+    let repo = planned();
+    let plan = record(&repo);
+    let write = |id: &str, created: &str| {
+        let mut plan = plan.clone();
+        plan["plan_id"] = json!(id);
+        plan["created"] = json!(created);
+        plan["links"] = json!([{"type": "bus", "ref": "_bus/claims/T-1.json"}]);
+        repo.write(&format!("_plans/{id}.plan.json"), format!("{plan:#}\n"));
+    };
+    write("2026-02-28-now", "2026-03-01T12:00:00Z");
+    write("2999-01-01-later", "2999-01-01T00:00:00Z");
+    repo.by("a", &["claim", "T-1"]).ok();
+    assert_eq!(repo.claim("T-1")["plan_id"], "2026-02-28-now");
+    write("2026-02-28-now", "2026-03-01T12:00:01Z");
+    repo.by("a", &["release", "T-1", "--status", "released"]).ok();
+    repo.by("b", &["claim", "T-2"]).ok();
+    assert_eq!(repo.claim("T-2")["plan_id"], Value::Null);
+}
+
+#[test]
+fn a_plan_that_is_copied_without_its_receipts_is_warned_of() {
+    let repo = planned();
+    step(&repo, &["S1", "--status", "done", "--receipt", "logs/a.log"]).ok();
+    let wt = repo.worktree("wt");
+    let said = repo.by("a", &["plan", "step", "work", "S2", "--status", "in_progress"]).within(&wt).ok();
+    let root = repo.root().canonicalize().unwrap();
+    said.says(&format!("were not: logs/a.log; bring them from `{}`", root.display()));
+    repo.by("a", &["plan", "validate", "--strict"]).within(&wt).exits(1);
+    std::fs::create_dir(wt.join("logs")).unwrap();
+    std::fs::copy(repo.path("logs/a.log"), wt.join("logs/a.log")).unwrap();
+    repo.by("a", &["plan", "validate", "--strict"]).within(&wt).ok();
+    let said = repo.by("a", &["plan", "step", "work", "S2", "--note", "x"]).within(&wt).ok();
+    assert_eq!(said.stderr, "");
 }

@@ -152,13 +152,20 @@ fn a_damaged_or_foreign_ref_of_numbers_gives_none_twice() {
     for body in ["not ours", "{\"last\": \"4\"}", "{\"last\": 18446744073709551615}"] {
         let foreign = repo.git(&["commit-tree", "-m", &format!("x\n\n{body}"), tree.trim()]);
         repo.git(&["update-ref", "refs/bus/queue", foreign.trim()]);
-        assert!([2, 5].contains(&add(&repo, &["z"]).run().status.unwrap()), "{body}");
+        add(&repo, &["z"]).ok();
+        // What was there is kept.
+        let mut kept = fs::read_dir(repo.path(".git/bus/broken")).unwrap().map(|entry| entry.unwrap().path());
+        assert!(kept.any(|path| fs::read_to_string(path).unwrap() == foreign), "{body}");
+        // Another place for the same: git moves refs into one file.
+        repo.git(&["update-ref", "refs/bus/queue", foreign.trim()]);
+        repo.git(&["pack-refs", "--all"]);
+        add(&repo, &["z"]).ok();
     }
-    assert_eq!(files(&repo).len(), 4);
+    assert_eq!(files(&repo).len(), 10);
     repo.git(&["update-ref", "-d", "refs/bus/queue"]);
     add(&repo, &["z"]).ok();
     repo.git(&["pack-refs", "--all"]);
-    assert!(add(&repo, &["z"]).ok().stdout.contains("QUEUE-006"));
+    assert!(add(&repo, &["z"]).ok().stdout.contains("QUEUE-012"));
 }
 
 #[test]
@@ -296,6 +303,9 @@ fn a_circle_is_named_until_it_is_broken() {
     for words in [&["queue", "list"][..], &["queue", "ready"], &["queue", "show", "QUEUE-003"]] {
         repo.by("a", words).ok().says(circle);
     }
+    repo.write("queue/005-e.md", "# E\n\n- **After**: QUEUE-001\n");
+    repo.by("a", &["queue", "list"]).ok().says("`queue/005-e.md` line 3: `After` stands where it is no field");
+    fs::remove_file(repo.path("queue/005-e.md")).unwrap();
     assert!(!repo.by("a", &["queue", "show", "QUEUE-004"]).ok().stderr.contains("circle"));
     let list = repo.by("a", &["queue", "ready", "--json"]).ok().json();
     assert_eq!((&list["items"], &list["cycles"]), (&json!([]), &json!([["QUEUE-001", "QUEUE-002", "QUEUE-003"]])));
@@ -399,6 +409,90 @@ fn an_addition_that_died_is_finished_by_the_same_and_a_number_is_never_given_twi
     let other = repo.by("a", &["queue", "add", "y"]).env("BUS_CRASH_AT", "ref-written").run();
     assert_eq!(other.status, None);
     assert_eq!(add(&repo, &["y"]).ok().stdout, "added QUEUE-004 in queue/004-y.md\n", "so does another agent");
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_number_that_was_used_since_the_crash_is_not_given_again() {
+    let uses: [(&str, fn(&Repo)); 5] = [
+        ("claim", |repo| drop(repo.by("a", &["claim", "QUEUE-001"]).ok())),
+        ("finished", |repo| {
+            repo.by("a", &["claim", "QUEUE-001"]).ok();
+            repo.by("a", &["release", "QUEUE-001"]).ok();
+        }),
+        ("assignment", |repo| drop(repo.by("a", &["assign", "QUEUE-001", "--engineer", "b"]).ok())),
+        ("channel", |repo| drop(repo.by("a", &["message", "send", "--task", "QUEUE-001", "--summary", "s"]).ok())),
+        ("file", |repo| repo.write("queue/0001-other.md", "# Task: other\n")),
+    ];
+    for (name, used) in uses {
+        let repo = Repo::new();
+        assert_eq!(add(&repo, &["x"]).env("BUS_CRASH_AT", "ref-written").run().status, None);
+        used(&repo);
+        assert_eq!(add(&repo, &["x"]).ok().stdout, "added QUEUE-002 in queue/002-x.md\n", "{name}");
+    }
+    // The file alone, as it was to be, is no use of it: only the note was not taken away any more.
+    let repo = Repo::new();
+    add(&repo, &["x"]).env("BUS_CRASH_AT", "ref-written").run();
+    repo.write("queue/001-x.md", "# Task: x\n");
+    let note = fs::read(repo.path(".git/bus/reserved.json")).unwrap();
+    assert_eq!(add(&repo, &["x"]).ok().stdout, "added QUEUE-001 in queue/001-x.md\n");
+    repo.write(".git/bus/reserved.json", note);
+    repo.by("a", &["claim", "QUEUE-001"]).ok();
+    assert_eq!(add(&repo, &["x"]).ok().stdout, "added QUEUE-002 in queue/002-x.md\n");
+}
+
+#[test]
+fn numbers_of_other_widths_are_the_same_number() {
+    let repo = Repo::new();
+    repo.write("queue/012-a.md", "# Task: a\nAfter: QUEUE-0013\n");
+    repo.write("queue/0013-b.md", "# Task: b\n");
+    repo.write("queue/014-c.md", "# Task: c\n");
+    let shown = repo.by("a", &["queue", "show", "QUEUE-012", "--json"]).ok().json();
+    assert_eq!(shown["item"]["after"], json!([{"task_id": "QUEUE-0013", "state": "free", "owner": null}]));
+    repo.bus(&["validate"]).ok();
+    add(&repo, &["d", "--after", "QUEUE-12", "--id", "QUEUE-015"]).ok();
+    let error = add(&repo, &["d", "--after", "QUEUE-15", "--id", "QUEUE-0016", "--after", "QUEUE-00016"]).fails(2, "usage");
+    assert!(error["message"].as_str().unwrap().contains("would wait for itself"), "{error}");
+    // One that is asked for in another width is the queue's.
+    repo.by("a", &["claim", "QUEUE-14"]).ok();
+    assert_eq!(state(&repo, "QUEUE-014"), "claimed");
+    repo.by("b", &["claim", "QUEUE-0014"]).fails(3, "claim-held");
+    repo.by("a", &["release", "queue-00014"]).ok();
+    assert_eq!(state(&repo, "QUEUE-014"), "done");
+    repo.by("a", &["claim", "QUEUE-13"]).ok();
+    assert_eq!((repo.claim("QUEUE-0013")["agent_id"].clone(), state(&repo, "QUEUE-0013")), (json!("a"), "claimed".to_owned()));
+    repo.by("a", &["claim", "QUEUE-99"]).ok();
+    assert_eq!(repo.claim("QUEUE-99")["agent_id"], "a", "the queue knows nothing of it");
+    // What stands under the spelling that is asked for comes first.
+    repo.write("queue/099-z.md", "# Task: z\n");
+    repo.by("a", &["release", "QUEUE-99"]).ok();
+    assert_eq!((state(&repo, "QUEUE-099"), repo.claim("QUEUE-99")["status"].clone()), ("ready".to_owned(), json!("done")));
+    repo.write("queue/00012-x.md", "# Task: x\nAfter: QUEUE-015\n");
+    assert_eq!(state(&repo, "QUEUE-00012"), "unreadable");
+}
+
+#[test]
+fn a_given_number_leaves_room_for_those_that_come_after_it() {
+    let repo = Repo::new();
+    for id in ["QUEUE-999999999", "QUEUE-10001"] {
+        let error = add(&repo, &["x", "--id", id]).fails(2, "usage");
+        assert!(error["hint"].as_str().unwrap().contains("up to 10000"), "{error}");
+    }
+    add(&repo, &["x", "--id", "QUEUE-10000"]).ok();
+    add(&repo, &["x", "--id", "QUEUE-20000"]).ok();
+    assert!(add(&repo, &["x"]).ok().stdout.contains("QUEUE-20001"));
+}
+
+#[test]
+fn of_a_long_circle_the_first_tasks_are_named() {
+    let repo = Repo::new();
+    for number in 1..=30 {
+        repo.write(&format!("queue/{number:03}-x.md"), format!("# x\nAfter: QUEUE-{:03}\n", number % 30 + 1));
+    }
+    let circle = "QUEUE-009, QUEUE-010, … (30 tasks in all)";
+    let ran = repo.by("a", &["queue", "list", "--json"]).ok().says(circle);
+    assert_eq!(ran.json()["cycles"][0].as_array().unwrap().len(), 30);
+    assert!(repo.bus(&["validate"]).ok().stdout.contains(circle));
 }
 
 #[test]

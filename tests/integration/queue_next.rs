@@ -151,6 +151,13 @@ fn a_next_that_died_is_finished_by_the_same_and_takes_no_second_task() {
         assert!(ran.stdout.starts_with("claimed QUEUE-002"), "{step}: {}", ran.stdout);
         repo.bus(&["doctor"]).ok();
     }
+    // Whoever has settled it by name has had the answer.
+    for words in [&["claim", "QUEUE-001"][..], &["release", "QUEUE-001", "--status", "paused"], &["heartbeat", "QUEUE-001"]] {
+        let repo = queue_of(3);
+        repo.by("a", &["claim", "--next"]).env("BUS_CRASH_AT", "ref-written").run();
+        repo.by("a", words).ok();
+        assert!(repo.by("a", &["claim", "--next"]).ok().stdout.starts_with("claimed QUEUE-002"), "{words:?}");
+    }
     // Another agent, or the same one elsewhere, does not get it.
     let repo = queue_of(3);
     let wt = repo.worktree("wt");

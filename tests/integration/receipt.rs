@@ -165,3 +165,31 @@ fn evidence_that_is_stored_at_once_is_all_kept() {
     paths.dedup();
     assert_eq!(paths.len(), 4);
 }
+
+#[test]
+fn the_file_of_refused_actions_keeps_its_place() {
+    let repo = with_log();
+    let before = repo.state();
+    for task in ["errors.jsonl", "Errors.JSONL"] {
+        let error = add(&repo, &["out/tests.log", "--task", task]).fails(2, "usage");
+        assert!(error["hint"].as_str().unwrap().contains("misc"), "{error}");
+    }
+    assert_eq!(repo.state(), before);
+    add(&repo, &["out/tests.log", "--task", "errors.json"]).ok();
+}
+
+#[test]
+fn a_receipt_that_git_ignores_is_warned_of() {
+    let repo = with_log();
+    let ignores = repo.read(".gitignore") + "*.log\n";
+    repo.write(".gitignore", ignores);
+    let path = "_report/agent/a/misc/tests.log";
+    let mend = format!("git ignores `{path}`, so nobody else will have it: `git add -f {path}`");
+    let ran = add(&repo, &["out/tests.log"]).ok().says(&mend);
+    assert_eq!(ran.stdout, format!("{path}\n"));
+    repo.by("a", &["plan", "new", "work", "--summary", "s", "--step", "S1:x"]).ok();
+    repo.by("a", &["plan", "step", "work", "S1", "--receipt", path]).ok().says(&mend);
+    repo.git(&["add", "-f", path]);
+    assert_eq!(add(&repo, &["out/tests.log"]).ok().stderr, "");
+    assert_eq!(add(&repo, &["out/tests.log", "--name", "tests.txt"]).ok().stderr, "");
+}

@@ -26,6 +26,9 @@ pub(crate) const REWRITINGS: &[Mutation] = &[
     ("plan-regression", WithBase, plan_regression),
     ("tampering", WithBase, foreign_line),
     ("tampering", WithBase, foreign_claim),
+    ("tampering", WithBase, foreign_receipt),
+    ("receipt-changed", WithBase, rewritten_receipt),
+    ("missing-receipt", WithBase, dropped_receipt),
 ];
 
 fn edited_line(scene: &mut Scene<'_>) {
@@ -181,5 +184,40 @@ fn foreign_claim(scene: &mut Scene<'_>) {
         let agent = object["agent_id"].as_str().unwrap().to_owned();
         take(object, &agent, 1);
         object.insert(field.to_owned(), json!(value));
+    });
+}
+
+fn foreign_receipt(scene: &mut Scene<'_>) {
+    let path = "_report/agent/codex-2/result.json";
+    if scene.dice.once_in(2) {
+        scene.write(path, "[]\n");
+    } else {
+        scene.remove(path);
+        scene.meant = scene.paths("_plans/", "");
+    }
+}
+
+/// The step S1 of a plan, whose receipt has a sum.
+fn edit_proof(scene: &mut Scene<'_>, change: impl FnOnce(&mut Value)) {
+    let path = scene.path("_plans/", ".json");
+    let mut plan = scene.object(&path);
+    change(&mut plan["steps"][0]);
+    scene.write_object(&path, &plan);
+}
+
+fn rewritten_receipt(scene: &mut Scene<'_>) {
+    const TESTS: &str = "_report/agent/codex-1/tests.log";
+    // Of `better` and a newline.
+    let sum = "4540489feedfe4068817b8f84b51a1b8eac3accee59af1b1a0e433fc8943d22c";
+    scene.write(TESTS, "better\n");
+    let sums = if scene.dice.once_in(2) { json!({ TESTS: sum }) } else { json!({}) };
+    edit_proof(scene, |step| step["receipt_hashes"] = sums);
+    scene.meant = scene.paths("_plans/", "");
+}
+
+fn dropped_receipt(scene: &mut Scene<'_>) {
+    edit_proof(scene, |step| {
+        step["receipts"] = json!(["queue/001-item.md"]);
+        step.as_object_mut().unwrap().remove("receipt_hashes");
     });
 }

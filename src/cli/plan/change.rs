@@ -9,6 +9,7 @@ use crate::bus::{PlanChange, StepChange};
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
+use crate::cli::receipt::warn_if_ignored;
 use crate::cli::words;
 use crate::record::PlanRecord;
 
@@ -33,8 +34,10 @@ Examples:
   bus plan status queue-001 done --checkpoint satisfied
   bus plan status queue-001 --checkpoint superseded
 
-A plan whose steps are all done is done when somebody says so, and stays done.
-Exit status: 0 it is so; 2 the plan could be several; 3 it is done already; 4 no such plan; 5 it cannot be read.";
+A plan whose steps are all done is done when somebody says so, and stays done. One that is given up ends with open \
+steps: `done --checkpoint superseded`.
+Exit status: 0 it is so; 2 the plan could be several; 3 it is done already, or its steps are not; 4 no such plan; \
+5 it cannot be read.";
 
 #[derive(Debug, Args)]
 pub(super) struct StepArgs {
@@ -79,7 +82,8 @@ pub(super) fn step(context: &Context, args: &StepArgs, output: &mut Output) -> R
     let bus = context.open("plan step", output)?;
     let agent = context.writer(&bus, output)?;
     let standing = context.standing()?;
-    let receipts = args.change.receipts.iter().map(|path| bus.receipt(&standing, path)).collect::<Result<_, _>>()?;
+    let receipts = args.change.receipts.iter().map(|path| bus.receipt(&standing, path)).collect::<Result<Vec<_>, _>>()?;
+    receipts.iter().for_each(|receipt| warn_if_ignored(&bus, &receipt.path, output));
     let status = args.change.status.map(Into::into);
     let change = StepChange { status, note: args.change.note.clone(), receipts };
     let planned = bus.change_step(&agent, &args.plan.plan, &args.step, &change)?;

@@ -7,7 +7,7 @@ use super::super::columns::{self, Row};
 use super::super::output::Output;
 use super::super::{exit, words};
 use crate::bus::{Blocker, QueueEntry, QueueState, QueueView, Stands};
-use crate::record::{AgentId, TaskId};
+use crate::record::{AgentId, TaskId, name_circle};
 
 /// The columns of the table.
 const HEADER: [&str; 4] = ["TASK", "PRIORITY", "STATE", "TITLE"];
@@ -161,8 +161,7 @@ pub(super) fn warn(queue: &QueueView, output: &mut Output) {
 /// Says on stderr which tasks wait for one another.
 pub(super) fn warn_of_cycles<'a>(cycles: impl Iterator<Item = &'a Vec<TaskId>>, output: &mut Output) {
     for circle in cycles.take(MAX_NAMED.1) {
-        let tasks = circle.iter().chain(circle.first()).map(TaskId::as_str).collect::<Vec<_>>();
-        output.warn(&format!("none of these can begin, as each waits for the next: {}; mend an `After`", tasks.join(", ")));
+        output.warn(&format!("none of these can begin, as each waits for the next: {}; mend an `After`", name_circle(circle)));
     }
 }
 

@@ -22,7 +22,7 @@ impl About {
 }
 
 /// Every rule, at the place of its number.
-pub(super) static RULES: [About; 47] = [
+pub(super) static RULES: [About; 48] = [
     rule(Rule::NotAFile, "not-a-file", Error, "something else where a file or a folder of the bus should be")
         .mend("put a regular file there, or a folder where one should be; `bus` follows no link")
         .bad("_bus/claims/QUEUE-001.json -> ../../elsewhere.json")
@@ -43,7 +43,7 @@ pub(super) static RULES: [About; 47] = [
         .mend("keep the file that `bus status` shows, and remove the other")
         .bad("_bus/claims/QUEUE-001.json and _bus/claims/queue-001.json")
         .good("_bus/claims/QUEUE-001.json alone"),
-    rule(Rule::DuplicateQueueItem, "duplicate-queue-item", Error, "two queue items with one number")
+    rule(Rule::DuplicateQueueItem, "duplicate-queue-item", Error, "two queue items with one number, in whatever width")
         .mend("give the later one the next free number")
         .bad("queue/012-parser.md and queue/012-lexer.md")
         .good("queue/012-parser.md and queue/013-lexer.md"),
@@ -103,7 +103,7 @@ pub(super) static RULES: [About; 47] = [
         .mend("write what the field takes; `_bus/README.md` lists the fields")
         .bad("\"revision\": \"3\"")
         .good("\"revision\": 3"),
-    rule(Rule::UnknownValue, "unknown-value", Error, "a field whose value is not allowed: a status, a severity")
+    rule(Rule::UnknownValue, "unknown-value", Error, "a field whose value is not allowed: a status, a severity, a commit")
         .mend("write one of the words")
         .bad("\"status\": \"pending\"")
         .good("\"status\": \"active\""),
@@ -139,6 +139,10 @@ pub(super) static RULES: [About; 47] = [
         .mend("call it `queue/NNN-slug.md`, begin it with `# Task: TITLE`, and name tasks by their ids in `After`")
         .bad("queue/12-parser.md, or a text that begins with `Goal:`, or `After: the lexer's`")
         .good("queue/012-parser.md: # Task: Read the new syntax"),
+    rule(Rule::DoubtfulQueueItem, "doubtful-queue-item", Warning, "a queue item of which a part means nothing, and is passed over")
+        .mend("write `Priority` and `Plan` as `bus queue add` does, and `After` on a line of its own, without marks, above the text")
+        .bad("queue/012-parser.md: `Priority: soon`, or `- **After**: QUEUE-001`")
+        .good("queue/012-parser.md: `Priority: high`, and `After: QUEUE-001`"),
     rule(Rule::QueueCycle, "queue-cycle", Warning, "queue items that wait for one another, so that none can begin")
         .mend("take one of them out of an `After`")
         .bad("queue/001-a.md: `After: QUEUE-002`, and queue/002-b.md: `After: QUEUE-001`")
@@ -155,7 +159,7 @@ pub(super) static RULES: [About; 47] = [
         .mend("make plans with `bus plan new`, which puts the day before the name; an old one may stay as it is")
         .bad("_plans/parser.plan.json: {\"plan_id\": \"parser\", …}")
         .good("_plans/2025-09-19-parser.plan.json: {\"plan_id\": \"2025-09-19-parser\", …}"),
-    rule(Rule::DuplicateStep, "duplicate-step", Error, "two steps of a plan with one id")
+    rule(Rule::DuplicateStep, "duplicate-step", Error, "two steps of a plan with one id, in whatever letter case")
         .mend("give each step an id of its own")
         .bad("\"steps\": [{\"id\": \"S1\", …}, {\"id\": \"S1\", …}]")
         .good("\"steps\": [{\"id\": \"S1\", …}, {\"id\": \"S2\", …}]"),
@@ -167,11 +171,11 @@ pub(super) static RULES: [About; 47] = [
         .mend("name the file that proves it in the step's `receipts`")
         .bad("{\"id\": \"S1\", \"status\": \"done\", \"receipts\": []}")
         .good("{\"id\": \"S1\", \"status\": \"done\", \"receipts\": [\"_report/agent/codex-1/tests.log\"]}"),
-    rule(Rule::MissingReceipt, "missing-receipt", Error, "a receipt of what is finished, or one whose SHA-256 was noted, that is not there")
-        .mend("commit the file, or name the one that proves the step")
+    rule(Rule::MissingReceipt, "missing-receipt", Error, "a receipt of what is finished, or one whose SHA-256 was noted, that is not there, or that the base names and this plan does not")
+        .mend("commit the file, or name the one that proves the step; what the base names stays named")
         .bad("\"receipts\": [\"_report/agent/codex-1/gone.log\"]")
         .good("\"receipts\": [\"_report/agent/codex-1/tests.log\"], a file of the repository"),
-    rule(Rule::ReceiptChanged, "receipt-changed", Error, "a receipt that is not what it was when it was named")
+    rule(Rule::ReceiptChanged, "receipt-changed", Error, "a receipt that is not what it was when it was named, or whose SHA-256 is not the base's")
         .mend("put the file back as it was; what it is now is another receipt: `bus receipt add`")
         .bad("a log that was edited after `bus plan step … --receipt` had noted its SHA-256 in `receipt_hashes`")
         .good("the log as it was, and a second one beside it"),
@@ -207,7 +211,7 @@ pub(super) static RULES: [About; 47] = [
         .mend("leave what is done as done; add a new step for what is to be done again")
         .bad("the base: S1 is `done`; here: S1 is `in_progress`")
         .good("the base: S1 is `done`; here: S1 is `done`, and S2 is new"),
-    rule(Rule::Tampering, "tampering", Error, "on a branch `agent/<id>/…`: a claim or a log line of another agent that was changed or added")
+    rule(Rule::Tampering, "tampering", Error, "on a branch `agent/<id>/…`: a claim or a log line of another agent that was changed or added, or a file below its `_report/agent/<id>/` that was changed or removed")
         .mend("take the line or the file out of this branch again; its agent writes it on a branch of its own. Managers are named in the base's `_bus/config.toml`")
         .bad("on agent/codex-1/x: a line by codex-2 in _bus/events/codex-2.jsonl")
         .good("on agent/codex-1/x: a line by codex-1 in _bus/events/codex-1.jsonl"),
