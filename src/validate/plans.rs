@@ -162,7 +162,8 @@ fn compare_proofs(findings: &mut Findings, path: &str, places: &Places<'_>, befo
         let sums: HashMap<String, &Sha256> = proof.receipts.hashes.iter().map(|(receipt, sum)| (plain(receipt), sum)).collect();
         let (listed_at, noted_at) =
             (LazyCell::new(|| proof.place(places, "receipts")), LazyCell::new(|| proof.place(places, "receipt_hashes")));
-        for receipt in &before.receipts.paths {
+        let mut seen = HashSet::new();
+        for receipt in before.receipts.paths.iter().filter(|receipt| seen.insert(receipt.as_str())) {
             let (plain, noted) = (plain(receipt), before.receipts.hashes.get(receipt));
             if !named.contains(&plain) && (before.is_done || noted.is_some()) {
                 let words = || format!("{} on the base `{receipt}` proves it, which is not named any more", before.describe());
