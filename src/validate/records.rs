@@ -178,6 +178,12 @@ fn check_queue_item(findings: &mut Findings, path: &str, bytes: &[u8]) {
         Err(Fault::BadItem { what, line }) => findings.add(Rule::BadQueueItem, path, Some(Place::line(line)), || what),
         Err(fault) => in_record(findings, path, bytes, &[fault]),
         Ok(item) => {
+            let task = QueueItem::task(name_of(path));
+            let usual = task.as_ref().and_then(QueueItem::number).map(QueueItem::numbered);
+            if let Some((task, usual)) = task.zip(usual).filter(|(task, usual)| task != usual) {
+                let message = || format!("its name says `{task}`, and a claim of `{usual}` would not be known to be of it");
+                findings.add(Rule::DoubtfulQueueItem, path, None, message);
+            }
             for doubt in item.doubts {
                 findings.add(Rule::DoubtfulQueueItem, path, Some(Place::line(doubt.line)), || doubt.what);
             }
