@@ -47,4 +47,4 @@ pub use refusal::Refusal;
 pub use session_mark::SessionMark;
 pub use slug::{Slug, SlugFault};
 pub use text::{is_dangerous, sound_text};
-pub use time::{Span, SpanFault, Timestamp, TimestampFault};
+pub use time::{Span, SpanFault, Timestamp, TimestampFault, ago};

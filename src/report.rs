@@ -10,7 +10,6 @@ mod markdown;
 mod mermaid;
 mod needs;
 mod tables;
-mod words;
 
 pub use facts::{AgentFacts, Need, NeedKind, PlanFacts, Report, TaskFacts, TaskState, Validated, Verdict};
 pub use gather::Request;

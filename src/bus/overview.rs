@@ -119,9 +119,9 @@ impl Bus {
     pub fn overview(&self, agent: &AgentId) -> Result<Overview, Error> {
         let mut events = LastEvents::default();
         let seen = self.live_claims(&[], &mut events)?;
-        let mut peers = self.peers_with(&seen.claims, &mut events)?;
-        peers.retain(|peer| peer.agent != *agent && (peer.state != PeerState::Stale || !peer.claims.is_empty()));
         let (own, others): (Vec<_>, Vec<_>) = seen.claims.into_iter().partition(|status| status.claim.agent_id == *agent);
+        let mut peers = self.peers(&others, &mut events)?;
+        peers.retain(|peer| peer.agent != *agent && (peer.state != PeerState::Stale || !peer.claims.is_empty()));
         let mut taken: HashSet<TaskId> = others.into_iter().map(|status| status.claim.task_id).collect();
         let claims = self.own_claims(own)?;
         let mut unreadable = seen.unreadable;

@@ -57,26 +57,23 @@ pub struct Peer {
 }
 
 impl Bus {
-    /// Every agent that was ever at work in this clone, has logged something lately or holds a task: those who work first, then
-    /// by their last sign of life.
-    ///
-    /// # Errors
-    ///
-    /// As [`Bus::status`].
-    pub fn peers(&self) -> Result<Vec<Peer>, Error> {
-        let mut events = LastEvents::default();
-        let live = self.live_claims(&[], &mut events)?.claims;
-        self.peers_with(&live, &mut events)
-    }
-
     /// The live claims of these agents, of all where there are none, as what decides has them.
     pub(super) fn live_claims(&self, agents: &[AgentId], events: &mut LastEvents) -> Result<SeenClaims, Error> {
         let query = StatusQuery { agents: agents.to_vec(), active_only: true, ..StatusQuery::default() };
         self.seen_claims(&query, events, Self::deciding_view)
     }
 
-    /// The same, where all live claims are known already.
-    pub(super) fn peers_with(&self, live: &[ClaimStatus], events: &mut LastEvents) -> Result<Vec<Peer>, Error> {
+    /// Every agent that was ever at work in this clone, has logged something lately or has one of the `live` claims: those who work
+    /// first, then by their last sign of life.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the log cannot be read.
+    pub(super) fn peers<'a>(
+        &self,
+        live: impl IntoIterator<Item = &'a ClaimStatus>,
+        events: &mut LastEvents,
+    ) -> Result<Vec<Peer>, Error> {
         let now = self.clock.now();
         let stale_after = self.stale_after().0;
         let mut peers: BTreeMap<AgentId, (Option<Timestamp>, Vec<ClaimStatus>)> = BTreeMap::new();

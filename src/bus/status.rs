@@ -92,14 +92,6 @@ pub struct ClaimStatus {
     pub written: Timestamp,
 }
 
-impl ClaimStatus {
-    /// Whether the fleet has not confirmed it yet.
-    #[must_use]
-    pub fn is_unconfirmed(&self) -> bool {
-        self.claim.confirmed == Some(false)
-    }
-}
-
 /// What `bus status` shows.
 #[derive(Debug)]
 pub struct StatusReport {

@@ -63,9 +63,9 @@ impl Bus {
     pub fn survey(&self, window: Window) -> Result<Survey, Error> {
         let query = StatusQuery { limit: Some(0), long: true, ..StatusQuery::default() };
         let status = self.status(&query)?;
-        let live: Vec<_> = status.claims.iter().filter(|status| status.claim.status.is_live()).cloned().collect();
+        let live = status.claims.iter().filter(|status| status.claim.status.is_live());
         Ok(Survey {
-            peers: self.peers_with(&live, &mut LastEvents::default())?,
+            peers: self.peers(live, &mut LastEvents::default())?,
             status,
             queue: self.queue(None).or_else(without_policy)?,
             plans: self.plans(),

@@ -129,7 +129,7 @@ impl Bus {
     pub(super) fn rival<'a>(&self, view: &'a View) -> Result<Option<&'a FileClaim>, Error> {
         let (Some(file), Some(tip)) = (&view.file, &view.tip) else { return Ok(None) };
         let claim = &file.claim;
-        let ahead = claim.revision > tip.claim.revision && claim.confirmed != Some(false);
+        let ahead = claim.revision > tip.claim.revision && !claim.is_unconfirmed();
         Ok(if ahead && claim.status.is_live() && !self.is_known(tip, claim)? { Some(file) } else { None })
     }
 

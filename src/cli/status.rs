@@ -175,7 +175,7 @@ fn long_row(status: &ClaimStatus, now: Timestamp) -> Row<9> {
     let of_seen = |words: fn(&Seen) -> String| status.seen.as_ref().map_or_else(|| "-".to_owned(), words);
     let cells = [
         claim.task_id.to_string(),
-        if status.is_unconfirmed() { format!("{state}, unconfirmed") } else { state.to_owned() },
+        if claim.is_unconfirmed() { format!("{state}, unconfirmed") } else { state.to_owned() },
         claim.agent_id.to_string(),
         words::ago(since, now),
         of_seen(Seen::ahead),

@@ -6,17 +6,13 @@ use serde_json::{Map, Value};
 use super::exit::Failure;
 use super::output::{Output, Width};
 use crate::bus::{Changed, Error as BusError};
+pub(super) use crate::record::ago;
 use crate::record::json::{MAX_LINE, Object};
-use crate::record::{AgentId, Claim, Event, Message, Severity, Span, TaskId, Timestamp};
+use crate::record::{AgentId, Claim, Event, Message, Severity, TaskId, Timestamp};
 use crate::store::{BadLine, Faults, Stream};
 
 /// How many lines that are no events, or no messages, are named before the rest is counted.
 const MAX_NAMED: usize = 10;
-
-/// A time as people read it: `3 h ago`, `in 5 min`.
-pub(super) fn ago(time: Timestamp, now: Timestamp) -> String {
-    if time > now { format!("in {}", Span::new(time.since(now))) } else { format!("{} ago", Span::new(now.since(time))) }
-}
 
 /// A line of the feed (design, section 6). What comes from the future is flagged.
 fn feed_line(event: &Event, now: Timestamp) -> String {

@@ -97,6 +97,9 @@ impl Trunk<'_> {
         self.seek(sought, |tip, commit| {
             landings.entry(tip).and_modify(|landing| landing.landed = Some(Landed::Rewritten(commit)));
         })?;
+        if landings.values().all(|landing| landing.landed.is_none()) {
+            return Ok(landings);
+        }
         let reverts = self.reverts();
         for (tip, landing) in &mut landings {
             let landed_in = match landing.landed {

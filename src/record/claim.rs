@@ -307,6 +307,12 @@ impl Claim {
         })
     }
 
+    /// Whether the fleet has not confirmed it yet.
+    #[must_use]
+    pub fn is_unconfirmed(&self) -> bool {
+        self.confirmed == Some(false)
+    }
+
     /// The record as JSON.
     #[must_use]
     pub fn to_object(&self) -> Object {

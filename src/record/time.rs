@@ -138,6 +138,12 @@ impl fmt::Display for Span {
     }
 }
 
+/// A time as people read it: `3 h ago`, `in 5 min`.
+#[must_use]
+pub fn ago(time: Timestamp, now: Timestamp) -> String {
+    if time > now { format!("in {}", Span::new(time.since(now))) } else { format!("{} ago", Span::new(now.since(time))) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

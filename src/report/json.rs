@@ -6,6 +6,7 @@ use super::facts::{AgentFacts, Need, PlanFacts, Report, TaskFacts, TaskState};
 use super::lane::{Share, Spread};
 use crate::bus::{ComparedWith, Pushed, Seen};
 use crate::git::Landed;
+use crate::record::Claim;
 
 /// The facts of a report as one JSON object.
 #[must_use]
@@ -53,7 +54,7 @@ fn task(task: &TaskFacts) -> Value {
         ("since", or_null(task.since.as_ref())),
         ("last_seen", or_null(task.last_seen.as_ref())),
         ("branch", or_null(claim.map(|claim| &claim.branch))),
-        ("unconfirmed", Value::from(claim.is_some_and(|claim| claim.confirmed == Some(false)))),
+        ("unconfirmed", Value::from(claim.is_some_and(Claim::is_unconfirmed))),
         ("blocked_by", task.blocked_by.iter().map(text).collect()),
         ("shares_branch_with", task.shares.iter().map(text).collect()),
         ("plan", task.plan.as_ref().map_or(Value::Null, plan)),

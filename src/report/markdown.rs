@@ -8,10 +8,9 @@ use super::facts::{Need, Report, TaskFacts, TaskState, Verdict};
 use super::lane::{Share, Spread};
 use super::mermaid::{flow, gantt};
 use super::tables::table;
-use super::words::ago;
 use crate::bus::{PeerState, Seen};
 use crate::git::{Landed, ObjectId};
-use crate::record::{AgentId, Span, Timestamp};
+use crate::record::{AgentId, Claim, Span, Timestamp, ago};
 use crate::store::Evidence;
 
 /// How many rows a table has at most; the others are counted.
@@ -138,7 +137,7 @@ fn task_row(task: &TaskFacts, now: Timestamp) -> [String; 7] {
         (None, [first, ..]) => format!("{} by {}", task.state.as_str(), text(first.as_str())),
         _ => task.state.as_str().to_owned(),
     };
-    let unconfirmed = task.claim.as_ref().is_some_and(|claim| claim.confirmed == Some(false));
+    let unconfirmed = task.claim.as_ref().is_some_and(Claim::is_unconfirmed);
     let word = task.last_word.as_ref().map(|event| format!("{} ({})", text(&event.summary), ago(event.ts, now)));
     let notes = || task.claim.as_ref().and_then(|claim| claim.notes.as_deref()).map(text);
     [

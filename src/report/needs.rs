@@ -4,9 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::facts::{Need, NeedKind, TaskFacts, TaskState, Validated, Verdict};
-use super::words::ago;
 use crate::bus::{ComparedWith, Pushed, Seen, Survey};
-use crate::record::{Claim, Message, PlanId, Progress, Span, Timestamp};
+use crate::record::{Claim, Message, PlanId, Progress, Span, Timestamp, ago};
 use crate::store::Evidence;
 
 /// All that needs the manager, the most urgent first. What git does not show of finished work is told once: in the report after it
@@ -61,7 +60,7 @@ fn of_claim(task: &TaskFacts, now: Timestamp, needs: &mut Vec<Need>) {
         }
         _ => {}
     }
-    if claim.confirmed == Some(false) {
+    if claim.is_unconfirmed() {
         needs.push(need(NeedKind::Unconfirmed, Some(task), format!("{owner} claimed it offline"), None));
     }
 }

@@ -142,7 +142,7 @@ impl<'a> Judge<'a> {
         let (ours, other) = (&now.claim, &theirs.claim);
         let both_live = ours.status.is_live() && other.status.is_live();
         let one_follows = (ours.same_claim(other) && same_owner(ours, other)) || ours.succeeds(other) || other.succeeds(ours);
-        let theirs_yields = other.confirmed == Some(false) && ours.confirmed != Some(false);
+        let theirs_yields = other.is_unconfirmed() && !ours.is_unconfirmed();
         if both_live && !one_follows && !theirs_yields {
             add_duplicate(findings, now, theirs, name);
         }
