@@ -7,14 +7,16 @@ mod error;
 mod fetch;
 mod history;
 mod landing;
+mod ref_name;
 mod repository;
 mod trunk;
 
-pub use chain::{Link, RefName, Tip};
+pub use chain::{Link, Tip};
 pub use error::Error;
 pub use fetch::Fetch;
 pub use history::{Distance, History, Indexed, TreeFile, blob_id};
 pub use landing::{Landed, Landing};
+pub use ref_name::RefName;
 pub use repository::{Repository, Worktree};
 pub use trunk::{Ahead, Branches, MAX_AHEAD, Trunk};
 

@@ -11,12 +11,12 @@ use gix::actor::Signature;
 use gix::lock::File as LockFile;
 use gix::lock::acquire::Fail;
 use gix::objs::{Commit, CommitRef, Find, Write as _};
-use gix::refs::FullName;
 use gix::refs::transaction::{Change, PreviousValue, RefEdit, RefLog};
 
 use super::error::store;
-use super::{Error, ObjectId, Repository};
-use crate::record::{AgentId, TaskId, Timestamp};
+use super::ref_name::CLAIMS;
+use super::{Error, ObjectId, RefName, Repository};
+use crate::record::{AgentId, Timestamp};
 
 /// How long a ref that a foreign git has locked is waited for: what git itself waits (`core.filesRefLockTimeout`).
 const REF_PATIENCE: Duration = Duration::from_millis(100);
@@ -26,37 +26,6 @@ const PACKED_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How much of a ref's file is read, in bytes: an object id is shorter, and what is longer is none.
 const MAX_REF: usize = 128;
-
-/// Where the refs of claims are.
-const CLAIMS: &str = "refs/bus/claims/";
-
-/// The ref of the queue's numbers. It is no folder, and may never become one.
-const QUEUE: &str = "refs/bus/queue";
-
-/// The name of a ref of the bus.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefName(FullName);
-
-impl RefName {
-    /// The ref that says who owns `task`.
-    #[must_use]
-    pub fn claim(task: &TaskId) -> Self {
-        let name = format!("{CLAIMS}{}", task.as_str().to_ascii_uppercase());
-        Self(FullName::try_from(name).expect("the rules for ids are stricter than those for refs"))
-    }
-
-    /// The ref that says which numbers of the queue are given out.
-    #[must_use]
-    pub fn queue() -> Self {
-        Self(FullName::try_from(QUEUE).expect("it is a good name"))
-    }
-
-    /// The full name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(self.0.as_bstr()).unwrap_or_default()
-    }
-}
 
 /// One state in a chain.
 #[derive(Clone, Debug)]
@@ -129,7 +98,7 @@ impl Repository {
 
     fn packed_target(&self, name: &RefName) -> Result<Option<ObjectId>, Error> {
         let packed = self.refs.cached_packed_buffer().map_err(|error| store("read", "packed-refs", &error))?;
-        Ok(packed.and_then(|packed| packed.try_find(name.0.as_ref()).ok().flatten().map(|entry| entry.target())))
+        Ok(packed.and_then(|packed| packed.try_find(name.full().as_ref()).ok().flatten().map(|entry| entry.target())))
     }
 
     /// Reads one state of a chain; the inner error says how its object is damaged.
@@ -234,7 +203,7 @@ impl Repository {
             None => {
                 drop(lock);
                 let change = Change::Delete { expected: PreviousValue::Any, log: RefLog::AndReference };
-                let edit = RefEdit { change, name: name.0.clone(), deref: false };
+                let edit = RefEdit { change, name: name.full().clone(), deref: false };
                 let (ref_lock, packed_lock) =
                     (Fail::AfterDurationWithBackoff(REF_PATIENCE), Fail::AfterDurationWithBackoff(PACKED_PATIENCE));
                 let prepared = self.refs.transaction().prepare(Some(edit), ref_lock, packed_lock);
