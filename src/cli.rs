@@ -29,6 +29,7 @@ mod session;
 mod session_overview;
 mod signals;
 mod status;
+mod sync;
 mod validate;
 mod wait;
 mod watch;

@@ -69,16 +69,28 @@ pub enum Code {
     NoReceipt,
     /// There is no manifest of that name.
     NoManifest,
+    /// The clone belongs to no fleet.
+    NoFleet,
     /// A record on disk breaks its format.
     MalformedRecord,
     /// `config.toml` cannot be read.
     MalformedConfig,
+    /// `config.toml` names another fleet than the one that this clone belongs to.
+    FleetContradiction,
     /// A symlink, a folder or a device where a record should be.
     NotARegularFile,
     /// The lock was not free in time.
     LockTimeout,
     /// What was waited for did not come true in time.
     WaitTimeout,
+    /// The fleet's remote could not be reached.
+    RemoteUnreachable,
+    /// The fleet's remote refused.
+    RemoteRefused,
+    /// Something was sent to the fleet's remote, and what came of it is not known.
+    OutcomeUnknown,
+    /// The remote serves another fleet, or none.
+    OtherFleet,
     /// The caller held the task and no longer does.
     ClaimLost,
     /// The operating system refused.
@@ -87,7 +99,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 44] = [
         Self::PromiseBroken,
         Self::CannotHold,
         Self::Usage,
@@ -119,11 +131,17 @@ impl Code {
         Self::NoStep,
         Self::NoReceipt,
         Self::NoManifest,
+        Self::NoFleet,
         Self::MalformedRecord,
         Self::MalformedConfig,
+        Self::FleetContradiction,
         Self::NotARegularFile,
         Self::LockTimeout,
         Self::WaitTimeout,
+        Self::RemoteUnreachable,
+        Self::RemoteRefused,
+        Self::OutcomeUnknown,
+        Self::OtherFleet,
         Self::ClaimLost,
         Self::System,
     ];
@@ -163,11 +181,17 @@ impl Code {
             Self::NoStep => "no-step",
             Self::NoReceipt => "no-receipt",
             Self::NoManifest => "no-manifest",
+            Self::NoFleet => "no-fleet",
             Self::MalformedRecord => "malformed-record",
             Self::MalformedConfig => "malformed-config",
+            Self::FleetContradiction => "fleet-contradiction",
             Self::NotARegularFile => "not-a-regular-file",
             Self::LockTimeout => "lock-timeout",
             Self::WaitTimeout => "wait-timeout",
+            Self::RemoteUnreachable => "remote-unreachable",
+            Self::RemoteRefused => "remote-refused",
+            Self::OutcomeUnknown => "outcome-unknown",
+            Self::OtherFleet => "other-fleet",
             Self::ClaimLost => "claim-lost",
             Self::System => "system",
         }

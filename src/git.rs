@@ -1,5 +1,6 @@
 //! The repository: where it is, its worktrees, and refs that change only by compare-and-swap.
 
+mod archive;
 mod chain;
 mod child;
 mod committed;
@@ -8,15 +9,20 @@ mod fetch;
 mod history;
 mod landing;
 mod ref_name;
+mod refs;
+mod remote;
 mod repository;
 mod trunk;
+mod trunk_file;
 
+pub use archive::Archive;
 pub use chain::{Link, Tip};
 pub use error::Error;
 pub use fetch::Fetch;
 pub use history::{Distance, History, Indexed, TreeFile, blob_id};
 pub use landing::{Landed, Landing};
 pub use ref_name::RefName;
+pub use remote::{MAX_PUSH, Pushed, Remote, Sight, Swap};
 pub use repository::{Repository, Worktree};
 pub use trunk::{Ahead, Branches, MAX_AHEAD, Trunk};
 

@@ -9,6 +9,7 @@ mod event;
 mod fault;
 mod fields;
 mod flaw;
+mod fleet;
 mod glance;
 mod id;
 pub mod json;
@@ -32,6 +33,7 @@ pub use cycles::{cycles, name_circle};
 pub use event::{CORE_FIELDS, Event, Severity};
 pub use fault::{Fault, Position};
 pub use flaw::PlanFlaw;
+pub use fleet::{BRANCH_PREFIX, Fleet, OWN_PREFIX};
 pub use glance::Glance;
 pub use id::{
     Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, ManifestName, Plan, PlanId, PlanStep, ReceiptFile,

@@ -1,8 +1,9 @@
 //! How a claim comes to a new state: read, decide, write a commit, move the ref, settle; all under the lock.
 
+use super::fleet::Reach;
 use super::settle::is_in_line;
 use super::view::{State, View, state};
-use super::{Bus, Error, Who};
+use super::{Bus, Error, FleetFault, Who};
 use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, Event, TaskId};
 use crate::store::{Lock, crash_point};
@@ -31,6 +32,8 @@ pub enum Outcome {
     Renewed,
     /// The claim was taken over.
     Reclaimed,
+    /// The fleet learned of a claim that it did not know.
+    Confirmed,
 }
 
 impl Outcome {
@@ -47,6 +50,7 @@ impl Outcome {
             Self::Paused => "paused",
             Self::Renewed => "renewed",
             Self::Reclaimed => "reclaimed",
+            Self::Confirmed => "confirmed",
         }
     }
 }
@@ -71,19 +75,31 @@ pub(super) enum Next {
 }
 
 impl Bus {
-    /// Changes the claim of the task that is asked for, as `decide` says.
+    /// Changes the claim of the task that is asked for, as `decide` says, as far as `reach` goes.
     ///
     /// # Errors
     ///
     /// What `decide` refuses; [`Error::RefContended`] where the ref is moved again and again by something that does not
-    /// take the lock; [`Error::Store`] and [`Error::Git`] where the system refuses.
+    /// take the lock; [`Error::Store`] and [`Error::Git`] where the system or the remote refuses.
     pub(super) fn change(
         &self,
         agent: &AgentId,
         asked: &TaskId,
+        reach: Reach,
         decide: impl Fn(&View, &Who) -> Result<Next, Error>,
     ) -> Result<Changed, Error> {
         self.config()?;
+        match (self.fleet()?, reach) {
+            (Some(fleet), Reach::Fleet) => return self.change_in_fleet(fleet, agent, asked, decide),
+            (None, Reach::Offline) => return Err(FleetFault::None.into()),
+            _ => {}
+        }
+        let decide = |view: &View, who: &Who| match decide(view, who)? {
+            Next::Write { verb, claim, outcome } if reach == Reach::Offline => {
+                Ok(Next::Write { verb, claim: Box::new(Claim { confirmed: Some(false), ..*claim }), outcome })
+            }
+            next => Ok(next),
+        };
         let mut lock = self.lock()?;
         let who = self.who(agent.clone())?;
         self.change_under(&mut lock, &who, asked, decide)
@@ -134,6 +150,23 @@ impl Bus {
         verb: &str,
         claim: &Claim,
     ) -> Result<Option<(State, Option<Event>)>, Error> {
+        let (state, event) = self.prepare_state(lock, view, who, verb, claim)?;
+        crash_point("object-written");
+        lock.about_to_write(view.name.as_str())?;
+        let moved = self.repo.swap(&view.name, view.tip_id(), state.link.id)?;
+        crash_point("ref-written");
+        Ok(moved.then_some((state, event)))
+    }
+
+    /// Writes the commit of the next state of a claim, and returns it with its event. No ref points to it yet.
+    pub(super) fn prepare_state(
+        &self,
+        lock: &Lock,
+        view: &View,
+        who: &Who,
+        verb: &str,
+        claim: &Claim,
+    ) -> Result<(State, Option<Event>), Error> {
         self.settle_own_past(lock, view, who, verb)?;
         let now = self.clock.now();
         let parent = match (&view.tip, &view.stand_in) {
@@ -149,11 +182,7 @@ impl Bus {
         let link = self.repo.write_link(parent, &who.agent, now, &subject, &next.to_bytes())?;
         let state = State { link, claim: next };
         let event = self.check_before_swap(&state)?;
-        crash_point("object-written");
-        lock.about_to_write(view.name.as_str())?;
-        let moved = self.repo.swap(&view.name, view.tip_id(), state.link.id)?;
-        crash_point("ref-written");
-        Ok(moved.then_some((state, event)))
+        Ok((state, event))
     }
 
     /// What would stop the event or the file later must stop the claim now. Returns the event.

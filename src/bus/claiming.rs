@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::change::{Changed, Next, Outcome};
 use super::decide::{self, Grant, Reclaim, Refusal, Release, Wish};
+use super::fleet::Reach;
 use super::liveness::LastEvents;
 use super::settle::quote;
 use super::view::View;
@@ -36,6 +37,8 @@ pub struct ClaimRequest {
     pub reopen: bool,
     /// Move the claim here from another place.
     pub here: bool,
+    /// Do not ask the fleet's remote: `bus sync` does later.
+    pub offline: bool,
 }
 
 /// What `bus release` asks for.
@@ -47,6 +50,8 @@ pub struct ReleaseRequest {
     pub notes: Option<String>,
     /// Why a manager ends somebody else's claim; only then it may be done.
     pub force: Option<String>,
+    /// Do not ask the fleet's remote: `bus sync` does later.
+    pub offline: bool,
 }
 
 /// What `bus reclaim` asks for.
@@ -67,7 +72,7 @@ impl Bus {
     /// [`Error::NotAssigned`] or [`Error::Diverged`] where it is not the agent's to claim; [`Error::Malformed`] where what
     /// stands cannot be read; else as the system refuses.
     pub fn claim(&self, agent: &AgentId, task: &TaskId, request: &ClaimRequest) -> Result<Changed, Error> {
-        self.change(agent, task, |view, who| self.decide_claim(view, who, request))
+        self.change(agent, task, reach(request.offline), |view, who| self.decide_claim(view, who, request))
     }
 
     /// What a `bus claim` by `who` comes to.
@@ -95,7 +100,7 @@ impl Bus {
     /// Notes `plan` in the claim of `agent`'s own, where it still lives.
     pub(super) fn note_plan(&self, agent: &AgentId, task: &TaskId, plan: &PlanId) -> Result<Changed, Error> {
         let request = ClaimRequest { plan: Some(plan.clone()), ..ClaimRequest::default() };
-        self.change(agent, task, |view, who| match view.claim() {
+        self.change(agent, task, Reach::Later, |view, who| match view.claim() {
             Some(claim) if claim.status.is_live() && who.owns(claim) => self.keep(view, &request),
             _ => Err(self.refused_or_lost(view, who, Refusal::NotHeld)?),
         })
@@ -108,7 +113,7 @@ impl Bus {
     /// [`Error::ClaimLost`] where somebody else has ended it; [`Error::ClaimHeld`], [`Error::HeldElsewhere`] or
     /// [`Error::NotHeld`] where it is not the agent's; else as [`Bus::claim`].
     pub fn release(&self, agent: &AgentId, task: &TaskId, request: &ReleaseRequest) -> Result<Changed, Error> {
-        self.change(agent, task, |view, who| {
+        self.change(agent, task, reach(request.offline), |view, who| {
             let decision = decide::release(view.claim(), who, request.status, request.force.is_some());
             let Some(claim) = view.claim() else { return Err(self.refused_or_lost(view, who, Refusal::NotHeld)?) };
             let new_notes = request.notes.is_some() && request.notes != claim.notes;
@@ -120,17 +125,21 @@ impl Bus {
         })
     }
 
-    /// Gives a sign of life of `agent`'s claim: it renews the ref, and no file.
+    /// Gives a sign of life of `agent`'s claim: it renews the ref, and no file. That the fleet could not be told is returned
+    /// beside what was done.
     ///
     /// # Errors
     ///
     /// As [`Bus::release`].
-    pub fn heartbeat(&self, agent: &AgentId, task: &TaskId) -> Result<Changed, Error> {
-        self.change(agent, task, |view, who| match (decide::heartbeat(view.claim(), who), view.claim()) {
-            (Ok(()), Some(claim)) => Ok(self.pulse(view, claim)),
-            (Err(refusal), _) => Err(self.refused_or_lost(view, who, refusal)?),
-            (Ok(()), None) => Err(self.refused_or_lost(view, who, Refusal::NotHeld)?),
-        })
+    pub fn heartbeat(&self, agent: &AgentId, task: &TaskId) -> Result<(Changed, Option<Error>), Error> {
+        let changed =
+            self.change(agent, task, Reach::Later, |view, who| match (decide::heartbeat(view.claim(), who), view.claim()) {
+                (Ok(()), Some(claim)) => Ok(self.pulse(view, claim)),
+                (Err(refusal), _) => Err(self.refused_or_lost(view, who, refusal)?),
+                (Ok(()), None) => Err(self.refused_or_lost(view, who, Refusal::NotHeld)?),
+            })?;
+        let untold = self.fleet()?.map_or(Ok(None), |fleet| self.tell_fleet(fleet, agent, &changed.claim.task_id))?;
+        Ok((changed, untold))
     }
 
     /// Takes over a claim that is paused, expired or stale.
@@ -140,7 +149,7 @@ impl Bus {
     /// [`Error::ClaimAlive`] where it is alive; [`Error::NotHeld`] where there is nothing to take over; else as
     /// [`Bus::claim`].
     pub fn reclaim(&self, agent: &AgentId, task: &TaskId, request: &ReclaimRequest) -> Result<Changed, Error> {
-        self.change(agent, task, |view, who| {
+        self.change(agent, task, Reach::Fleet, |view, who| {
             if let Some(file) = self.contradiction(view, who)? {
                 return Err(self.diverged(view, file));
             }
@@ -331,6 +340,11 @@ impl Bus {
             against: view.name.as_str().to_owned(),
         }
     }
+}
+
+/// How far a claim or a release goes.
+const fn reach(offline: bool) -> Reach {
+    if offline { Reach::Offline } else { Reach::Fleet }
 }
 
 /// The request, with the plan that a manager meant for the task where the caller names none.

@@ -8,7 +8,7 @@ use crate::record::{AgentId, ConfigFault, Fault, IdFault, ManifestName, Origin, 
 use crate::store;
 
 use super::wait::WAIT_AGAIN;
-use super::{HookFault, Loss, PlanFault, Standing};
+use super::{FleetFault, HookFault, Loss, PlanFault, Standing};
 
 /// What to do about a file that cannot be read.
 const BY_HAND: &str = "mend that line by hand, then run the same command again; nothing was changed";
@@ -265,6 +265,9 @@ pub enum Error {
     /// A plan cannot be shown or changed.
     #[error(transparent)]
     Plan(#[from] PlanFault),
+    /// The fleet stands in the way.
+    #[error(transparent)]
+    Fleet(#[from] FleetFault),
     /// The git hooks cannot be put in.
     #[error(transparent)]
     Hooks(#[from] HookFault),
@@ -335,6 +338,7 @@ impl Error {
             Self::WaitTimeout { .. } => Code::WaitTimeout,
             Self::CannotHold { .. } => Code::CannotHold,
             Self::Plan(fault) => fault.code(),
+            Self::Fleet(fault) => fault.code(),
             Self::Hooks(fault) => fault.code(),
         }
     }
@@ -407,6 +411,7 @@ impl Error {
             }
             Self::InUse { .. } => "release them first; see `bus status --active-only`".to_owned(),
             Self::Plan(fault) => fault.hint(),
+            Self::Fleet(fault) => fault.hint(),
             Self::Hooks(fault) => fault.hint(),
         }
     }

@@ -66,6 +66,7 @@ impl Error {
             Self::Hooks(HookFault::InTheWay { hook, earlier }) => {
                 facts.extend([("file", Some(text(hook))), ("earlier", Some(text(earlier)))]);
             }
+            Self::Fleet(fault) => facts.extend(fault.facts()),
             Self::Plan(fault) => facts.extend(fault.facts()),
             _ => {}
         }

@@ -88,16 +88,25 @@ impl Bus {
         self.with_journal(None, |journal| Ok(append(lock, &errors, &json::compact(&object), journal)?))
     }
 
-    /// Gives a heartbeat of the agent's own claim that is due.
-    pub(super) fn pulse_if_due(&self, lock: &mut Lock, view: &View, who: &Who) -> Result<(), Error> {
-        let Some(claim) = view.claim().filter(|claim| claim.status.is_live() && who.owns(claim)) else { return Ok(()) };
+    /// Gives a heartbeat of the agent's own claim where one is due, and tells the fleet. What stands in the way is returned: it
+    /// does not undo what was done under the lock.
+    pub(super) fn pulse_if_due(&self, mut lock: Lock, view: &View, who: &Who) -> Option<Error> {
+        let given = self.give_due_pulse(&mut lock, view, who);
+        drop(lock);
+        let told = given.and_then(|given| match self.fleet()?.filter(|_| given) {
+            Some(fleet) => self.tell_fleet(fleet, &who.agent, &view.task),
+            None => Ok(None),
+        });
+        told.unwrap_or_else(Some)
+    }
+
+    fn give_due_pulse(&self, lock: &mut Lock, view: &View, who: &Who) -> Result<bool, Error> {
+        let Some(claim) = view.claim().filter(|claim| claim.status.is_live() && who.owns(claim)) else { return Ok(false) };
         if !self.heartbeat_is_due(view, claim)? {
-            return Ok(());
+            return Ok(false);
         }
-        if let Next::Write { verb, claim, .. } = self.pulse(view, claim) {
-            // Where something else moved the ref meanwhile, the next command gives the sign.
-            self.write_state(lock, view, who, verb, &claim)?;
-        }
-        Ok(())
+        let Next::Write { verb, claim, .. } = self.pulse(view, claim) else { return Ok(false) };
+        // Where something else moved the ref meanwhile, the next command gives the sign.
+        Ok(self.write_state(lock, view, who, verb, &claim)?.is_some())
     }
 }

@@ -56,7 +56,7 @@ impl Bus {
         let task = admitted.as_ref().map(|(view, _)| view.task.clone()).or_else(|| request.task.clone());
         let event = self.event(agent, task, request, extra);
         self.append_event(&lock, &event)?;
-        let pulse = admitted.and_then(|(view, who)| self.pulse_if_due(&mut lock, &view, &who).err());
+        let pulse = admitted.and_then(|(view, who)| self.pulse_if_due(lock, &view, &who));
         Ok((event, pulse))
     }
 

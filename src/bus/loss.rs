@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::view::{State, View};
+use super::view::{State, View, state};
 use super::{Bus, Error, Who};
-use crate::record::{AgentId, Claim, Ended, PastClaim, Timestamp};
+use crate::git::{RefName, Tip};
+use crate::record::{AgentId, Claim, Ended, PastClaim, TaskId, Timestamp};
 
 /// How a claim was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +14,8 @@ pub struct Loss {
     pub by: Option<AgentId>,
     /// When.
     pub at: Timestamp,
-    /// How.
-    pub how: Ended,
+    /// How; none where the fleet's remote had taken another claim first.
+    pub how: Option<Ended>,
     /// Why, in that one's words.
     pub note: Option<String>,
 }
@@ -22,10 +23,11 @@ pub struct Loss {
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = match self.how {
-            Ended::Reclaimed => "took it over",
-            Ended::Moved => "moved it to another place",
-            Ended::Released => "released it",
-            Ended::Done => "ended it as done",
+            Some(Ended::Reclaimed) => "took it over",
+            Some(Ended::Moved) => "moved it to another place",
+            Some(Ended::Released) => "released it",
+            Some(Ended::Done) => "ended it as done",
+            None => "had claimed it first in the fleet,",
         };
         match &self.by {
             Some(by) => write!(f, "{by} {how} at {}", self.at)?,
@@ -38,23 +40,54 @@ impl fmt::Display for Loss {
 impl Bus {
     /// How `who` lost the task, unless its last claim on it still stands or was ended by itself.
     pub(super) fn loss(&self, view: &View, who: &Who) -> Result<Option<Loss>, Error> {
+        let (mine, loss) = self.loss_in_chain(view, who)?;
+        let lost = self.lost_claims(&view.task)?.into_iter().filter(|lost| who.owns(&lost.claim));
+        // Both were made in one clone, so its clock tells which came later.
+        let Some(lost) = lost.max_by_key(|lost| lost.claim.claimed_at) else { return Ok(loss) };
+        let is_latest = mine.is_none_or(|mine| mine.claimed_at <= lost.claim.claimed_at && !mine.same_claim(&lost.claim));
+        let by = view.claim().filter(|_| is_latest);
+        Ok(by.map_or(loss, |claim| Some(Loss { by: Some(claim.agent_id.clone()), at: claim.claimed_at, how: None, note: None })))
+    }
+
+    /// The newest claim of `who`'s own in the task's chain, and how it was lost.
+    fn loss_in_chain(&self, view: &View, who: &Who) -> Result<(Option<Claim>, Option<Loss>), Error> {
         let Some(tip) = &view.tip else {
-            return Ok(view.claim().and_then(|claim| ended_by_other(claim, who).or_else(|| from_lineage(claim, who))));
+            let loss = view.claim().and_then(|claim| ended_by_other(claim, who).or_else(|| from_lineage(claim, who)));
+            return Ok((view.claim().filter(|claim| who.owns(claim)).cloned(), loss));
         };
         let mut newer: Option<State> = None;
         let mut state = tip.clone();
         loop {
             if who.owns(&state.claim) {
                 let taken = newer.filter(|_| state.claim.status.is_live()).map(|newer| taken(&newer));
-                return Ok(taken.or_else(|| ended_by_other(&state.claim, who)));
+                let loss = taken.or_else(|| ended_by_other(&state.claim, who));
+                return Ok((Some(state.claim), loss));
             }
             let Some(link) = self.before(&state.link)? else {
-                return Ok(from_lineage(&state.claim, who));
+                return Ok((None, from_lineage(&state.claim, who)));
             };
             // A state that cannot be read hides who owned the task; what is older still counts.
             let claim = Claim::parse(&link.body).unwrap_or_else(|_| state.claim.clone());
             newer = Some(std::mem::replace(&mut state, State { link, claim }));
         }
+    }
+
+    /// The claims of `task` that gave way to those of the fleet's remote.
+    pub(super) fn lost_claims(&self, task: &TaskId) -> Result<Vec<State>, Error> {
+        let prefix = RefName::lost_of(task);
+        let mut lost = Vec::new();
+        for name in self.repo.names_below(&prefix)? {
+            let Some(name) = RefName::parse(&format!("{prefix}{name}")) else { continue };
+            if let Tip::At(link) = self.repo.tip(&name)? {
+                lost.extend(state(link, &name, task).ok());
+            }
+        }
+        Ok(lost)
+    }
+
+    /// The lost claim that `claim` is.
+    pub(super) fn lost_claim(&self, claim: &Claim) -> Result<Option<State>, Error> {
+        Ok(self.lost_claims(&claim.task_id)?.into_iter().find(|lost| lost.claim.same_claim(claim)))
     }
 }
 
@@ -64,7 +97,7 @@ fn taken(newer: &State) -> Loss {
     Loss {
         by: newer.link.author.parse().ok(),
         at: newer.link.time,
-        how: past.map_or(Ended::Reclaimed, |past| past.ended),
+        how: Some(past.map_or(Ended::Reclaimed, |past| past.ended)),
         note: past.and_then(|past| past.note.clone()),
     }
 }
@@ -73,7 +106,7 @@ fn ended_by_other(claim: &Claim, who: &Who) -> Option<Loss> {
     let by = claim.released_by.as_ref().filter(|by| who.owns(claim) && **by != who.agent)?;
     let how = if claim.status == crate::record::Status::Done { Ended::Done } else { Ended::Released };
     let at = claim.released_at.unwrap_or(claim.claimed_at);
-    Some(Loss { by: Some(by.clone()), at, how, note: claim.release_note.clone() })
+    Some(Loss { by: Some(by.clone()), at, how: Some(how), note: claim.release_note.clone() })
 }
 
 /// Where the chain begins too late: what the record remembers of the claims before it.
@@ -81,5 +114,5 @@ fn from_lineage(claim: &Claim, who: &Who) -> Option<Loss> {
     let mine = |past: &&PastClaim| past.agent_id == who.agent && past.origin.as_ref().is_none_or(|origin| *origin == who.origin);
     let past = claim.lineage.iter().rfind(mine)?;
     let by = past.by.clone().filter(|by| *by != who.agent || past.ended == Ended::Moved)?;
-    Some(Loss { by: Some(by), at: past.at, how: past.ended, note: past.note.clone() })
+    Some(Loss { by: Some(by), at: past.at, how: Some(past.ended), note: past.note.clone() })
 }

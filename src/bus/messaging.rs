@@ -141,7 +141,7 @@ impl Bus {
         let line = message.to_line();
         check_length("message", &line)?;
         self.append_line(&lock, &place, &line)?;
-        let pulse = admitted.and_then(|(view, who)| self.pulse_if_due(&mut lock, &view, &who).err());
+        let pulse = admitted.and_then(|(view, who)| self.pulse_if_due(lock, &view, &who));
         Ok((message, pulse))
     }
 

@@ -7,9 +7,9 @@ use super::decide::Refusal;
 use super::deinit::remove;
 use super::queue::{Blocker, QueueEntry};
 use super::view::View;
-use super::{Bus, ClaimRequest, Error, Patience, Who};
+use super::{Bus, ClaimRequest, Error, Patience, Synced, Who};
 use crate::record::json::MAX_RECORD;
-use crate::record::{AgentId, Claim, Status, TaskId};
+use crate::record::{AgentId, Claim, Fleet, Status, TaskId};
 use crate::store::{Error as StoreError, Hints, Lock, crash_point, replace};
 
 /// How long is waited for a hint before the queue is looked at again, where something changed that gives none.
@@ -26,21 +26,21 @@ impl Bus {
     ///
     /// [`Error::NothingReady`] where there is none; else as [`Bus::claim`] where the system refuses.
     pub fn claim_next(&self, agent: &AgentId, request: &ClaimRequest) -> Result<Changed, Error> {
+        let fleet = self.fleet()?;
         let mut summary = String::new();
         for _ in 0..MAX_LOOKS {
+            if let Some(fleet) = fleet {
+                self.receive(fleet, &self.remote_of(fleet)?, &mut Synced::default())?;
+            }
             let queue = self.queue(Some(agent))?;
             let ready = queue.claimable(request.allow_unassigned);
             crash_point("queue-seen");
-            let mut lock = self.lock()?;
-            let who = self.who(agent.clone())?;
-            if let Some(changed) = self.finish_next(&mut lock, &who)? {
+            let claimed = match fleet {
+                None => self.claim_best(agent, &ready, request)?,
+                Some(fleet) => self.claim_best_in_fleet(fleet, agent, &ready, request)?,
+            };
+            if let Some(changed) = claimed {
                 return Ok(changed);
-            }
-            for entry in &ready {
-                match self.claim_entry(&mut lock, &who, entry, request) {
-                    Err(error) if is_lost(&error) => {}
-                    done => return done,
-                }
             }
             summary = queue.summary();
             // Others were faster each time: what they finish meanwhile may make more ready.
@@ -49,6 +49,40 @@ impl Bus {
             }
         }
         Err(Error::NothingReady { summary })
+    }
+
+    /// Claims the first of these tasks that is still to be had, all under one lock.
+    fn claim_best(&self, agent: &AgentId, ready: &[&QueueEntry], request: &ClaimRequest) -> Result<Option<Changed>, Error> {
+        let mut lock = self.lock()?;
+        let who = self.who(agent.clone())?;
+        if let Some(changed) = self.finish_next(&mut lock, &who)? {
+            return Ok(Some(changed));
+        }
+        let claim = |entry: &&QueueEntry| {
+            self.change_under(&mut lock, &who, &entry.task, |view, who| self.decide_entry(view, who, entry, request))
+        };
+        first_to_be_had(ready, claim)
+    }
+
+    /// Claims the first of these tasks that the fleet's remote grants.
+    fn claim_best_in_fleet(
+        &self,
+        fleet: &Fleet,
+        agent: &AgentId,
+        ready: &[&QueueEntry],
+        request: &ClaimRequest,
+    ) -> Result<Option<Changed>, Error> {
+        let finished = {
+            let mut lock = self.lock()?;
+            let who = self.who(agent.clone())?;
+            self.finish_next(&mut lock, &who)?
+        };
+        if finished.is_some() {
+            return Ok(finished);
+        }
+        first_to_be_had(ready, |entry| {
+            self.change_in_fleet(fleet, agent, &entry.task, |view, who| self.decide_entry(view, who, entry, request))
+        })
     }
 
     /// The same as soon as there is one; `on_wait` is told how the queue stands meanwhile, whenever that changes.
@@ -87,23 +121,21 @@ impl Bus {
         }
     }
 
-    /// Claims a task that looked ready, if it still is.
-    fn claim_entry(&self, lock: &mut Lock, who: &Who, entry: &QueueEntry, request: &ClaimRequest) -> Result<Changed, Error> {
+    /// What claiming a task that looked ready comes to, if it still is.
+    fn decide_entry(&self, view: &View, who: &Who, entry: &QueueEntry, request: &ClaimRequest) -> Result<Next, Error> {
+        if view.claim().is_some_and(|claim| claim.status != Status::Released) || !self.are_done(&entry.blockers)? {
+            return Err(self.refused(view, who, Refusal::Held)?);
+        }
         let plan = entry.item.as_ref().and_then(|item| item.plan.clone());
         let request = ClaimRequest { plan: request.plan.clone().or(plan), ..request.clone() };
-        let noted = self.private.next(&who.agent, self.repo.worktree_name().as_deref());
-        self.change_under(lock, who, &entry.task, |view, who| {
-            if view.claim().is_some_and(|claim| claim.status != Status::Released) || !self.are_done(&entry.blockers)? {
-                return Err(self.refused(view, who, Refusal::Held)?);
-            }
-            let next = self.decide_claim(view, who, &request)?;
-            if let Next::Write { claim, .. } = &next {
-                // Run again after a crash, the command has no task by which it could find out how far it was.
-                replace(&noted, &claim.to_bytes())?;
-                crash_point("next-noted");
-            }
-            Ok(next)
-        })
+        let next = self.decide_claim(view, who, &request)?;
+        if let Next::Write { claim, .. } = &next {
+            // Run again after a crash, the command has no task by which it could find out how far it was.
+            let noted = self.private.next(&who.agent, self.repo.worktree_name().as_deref());
+            replace(&noted, &claim.to_bytes())?;
+            crash_point("next-noted");
+        }
+        Ok(next)
     }
 
     /// Whoever has changed or settled the claim of `task` knows of it: `claim --next` need not tell.
@@ -137,6 +169,20 @@ impl Bus {
         }
         Ok(true)
     }
+}
+
+/// What `claim` comes to for the first of these tasks that is to be had.
+fn first_to_be_had(
+    ready: &[&QueueEntry],
+    mut claim: impl FnMut(&&QueueEntry) -> Result<Changed, Error>,
+) -> Result<Option<Changed>, Error> {
+    for entry in ready {
+        match claim(entry) {
+            Err(error) if is_lost(&error) => {}
+            done => return done.map(Some),
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the error says that a task is not to be had, so that another one may be.

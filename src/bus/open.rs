@@ -1,12 +1,13 @@
 //! A bus, opened from one worktree.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Error;
+use crate::git::Archive;
 use crate::git::{Repository, Worktree};
-use crate::record::{AgentId, Config, ConfigFault, SessionId};
+use crate::record::{AgentId, Config, ConfigFault, Fleet, SessionId};
 use crate::store::{Clock, Layout, Lock, Place, PrivateLayout, touch, touch_again};
 
 /// The longest `config.toml` that is read, in bytes.
@@ -21,6 +22,8 @@ pub struct Options {
     pub clock: Clock,
     /// How long the lock is waited for.
     pub patience: Duration,
+    /// How long each talk with the fleet's remote may take.
+    pub remote_patience: Duration,
     /// The command, as the lock's note names it.
     pub command: &'static str,
     /// The session, which claims and events name.
@@ -35,6 +38,11 @@ pub struct Bus {
     pub(super) clock: Clock,
     pub(super) command: &'static str,
     pub(super) session: Option<SessionId>,
+    pub(super) remote_patience: Duration,
+    /// The fleet, once it was looked for.
+    pub(super) fleet: OnceCell<Option<Fleet>>,
+    /// The archive as it was last read.
+    pub(super) archive: Cell<Option<Archive>>,
     patience: Duration,
     worktrees: OnceCell<Vec<(Worktree, Layout)>>,
     config: OnceCell<Config>,
@@ -56,6 +64,9 @@ impl Bus {
             clock: options.clock,
             command: options.command,
             session: options.session,
+            remote_patience: options.remote_patience,
+            fleet: OnceCell::new(),
+            archive: Cell::new(None),
             patience: options.patience,
             worktrees: OnceCell::new(),
             config: OnceCell::new(),
@@ -85,6 +96,7 @@ impl Bus {
             start: self.layout.root().to_owned(),
             clock: self.clock,
             patience: self.patience,
+            remote_patience: self.remote_patience,
             command: self.command,
             session: self.session.clone(),
         }
@@ -103,7 +115,7 @@ impl Bus {
         Ok(self.config.get_or_init(|| config))
     }
 
-    fn read_config(&self) -> Result<Config, Error> {
+    pub(super) fn read_config(&self) -> Result<Config, Error> {
         let mut places = vec![self.layout.config()];
         let bytes = match places[0].read(MAX_CONFIG)? {
             Some(bytes) => Some(bytes),

@@ -108,7 +108,7 @@ impl Bus {
         let who = self.who(agent.clone())?;
         let folder = self.as_it_stands(self.layout.place(format!("_report/agent/{agent}/{about}")));
         let (receipt, unchanged) = self.store_receipt(&folder, request)?;
-        let pulse = view.and_then(|view| self.pulse_if_due(&mut lock, &view, &who).err());
+        let pulse = view.and_then(|view| self.pulse_if_due(lock, &view, &who));
         Ok(AddedReceipt { receipt, unchanged, pulse })
     }
 

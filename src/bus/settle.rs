@@ -28,6 +28,12 @@ impl Bus {
         self.settle_file(state)
     }
 
+    /// The same for a state that the fleet's remote has taken. Another command of the same agent may have seen it there, too.
+    pub(super) fn settle_landed(&self, lock: &Lock, state: &State, event: Option<&Event>) -> Result<(), Error> {
+        event.map_or(Ok(()), |event| self.append_missing(lock, event))?;
+        self.settle_file(state)
+    }
+
     /// Brings this worktree's claim file in line with `state`.
     fn settle_file(&self, state: &State) -> Result<(), Error> {
         crash_point("event-settled");
@@ -78,12 +84,15 @@ impl Bus {
 
     /// Appends the event of `state`, unless the log has it.
     pub(super) fn settle_event(&self, lock: &Lock, state: &State) -> Result<(), Error> {
-        let Some(event) = self.event_of(state)? else { return Ok(()) };
+        self.event_of(state)?.map_or(Ok(()), |event| self.append_missing(lock, &event))
+    }
+
+    fn append_missing(&self, lock: &Lock, event: &Event) -> Result<(), Error> {
         let line = event.to_line();
         if recently_has(&self.log_place(&event.agent_id)?, &line)? {
             return Ok(());
         }
-        self.append_event(lock, &event)
+        self.append_event(lock, event)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::{Bus, Error, Who};
-use crate::git::{Link, ObjectId, RefName, Tip};
+use crate::git::{Archive, Link, ObjectId, RefName, Tip};
 use crate::record::json::MAX_RECORD;
 use crate::record::{Claim, Fault, MAX_REVISION, TaskId};
 use crate::store::{Layout, Place};
@@ -30,8 +30,10 @@ pub(super) struct View {
     /// The task, in the spelling that stands.
     pub(super) task: TaskId,
     pub(super) name: RefName,
-    /// The ref's state, where there is a ref.
+    /// The ref's state, where there is a ref; else the archive's, where it has one.
     pub(super) tip: Option<State>,
+    /// Whether there is no ref, and the state is the archive's.
+    pub(super) is_archived: bool,
     /// Why the ref cannot be read, where it cannot.
     pub(super) unreadable: Option<String>,
     /// The file that decides in the place of a ref: the one of the highest revision in any worktree.
@@ -63,7 +65,7 @@ impl View {
 
     /// The object id that a write must find in the ref.
     pub(super) fn tip_id(&self) -> Option<ObjectId> {
-        self.tip.as_ref().map(|state| state.link.id)
+        self.tip.as_ref().filter(|_| !self.is_archived).map(|state| state.link.id)
     }
 
     /// One more than the highest revision of ref and file.
@@ -107,6 +109,9 @@ impl Bus {
             Tip::Missing => (None, None),
             Tip::Unreadable { what } => (None, Some(what)),
         };
+        let archived = if tip.is_none() && unreadable.is_none() { self.archived_state(&name, asked)? } else { None };
+        let is_archived = archived.is_some();
+        let tip = tip.or(archived);
         let (task, stand_in) = match &tip {
             Some(state) => (Some(state.claim.task_id.clone()), None),
             None => self.stand_in(asked, files)?,
@@ -116,7 +121,24 @@ impl Bus {
             return self.deciding_view(&task, files);
         }
         let task = task.unwrap_or_else(|| asked.clone());
-        Ok(View { task, name, tip, unreadable, stand_in, file: None, bad_file: None })
+        Ok(View { task, name, tip, is_archived, unreadable, stand_in, file: None, bad_file: None })
+    }
+
+    /// The last state of a task that was put away; none where this clone has no archive.
+    fn archived_state(&self, name: &RefName, asked: &TaskId) -> Result<Option<State>, Error> {
+        let Some(archive) = self.archive()? else { return Ok(None) };
+        let Some(id) = self.repo.archived(&archive, asked)? else { return Ok(None) };
+        let unreadable = |what| Error::UnreadableRef { name: RefName::archive().as_str().to_owned(), what };
+        state(self.repo.link(id)?.map_err(unreadable)?, name, asked).map(Some)
+    }
+
+    /// The archive of this clone.
+    pub(super) fn archive(&self) -> Result<Option<Archive>, Error> {
+        let id = self.repo.id_of(&RefName::archive())?;
+        if self.archive.get().map(|known| known.id) != id {
+            self.archive.set(id.map(|id| self.repo.archive(id)).transpose()?);
+        }
+        Ok(self.archive.get())
     }
 
     /// This worktree's file, where it contradicts the ref: it is ahead, the chain does not know it, and it names a
@@ -139,7 +161,7 @@ impl Bus {
         if claim.claim_id.is_some() && tip.claim.lineage.iter().any(|past| past.claim_id == claim.claim_id) {
             return Ok(true);
         }
-        self.has_state(tip, |past| past.same_claim(claim))
+        Ok(self.has_state(tip, |past| past.same_claim(claim))? || self.lost_claim(claim)?.is_some())
     }
 
     /// Whether `claim` says what one of the states up to `tip` says.

@@ -24,7 +24,7 @@ Examples:
   bus release QUEUE-001                 give it back, done
   bus status                            who does what
 
-Exit status: 0 done, 1 the answer is no, 2 usage, 3 conflict, 4 not found, 5 malformed, 6 timed out, 8 lost, 9 system.
+Exit status: 0 done, 1 the answer is no, 2 usage, 3 conflict, 4 not found, 5 malformed, 6 timed out, 7 the remote, 8 lost, 9 system.
 Environment: BUS_AGENT (who you are), BUS_SESSION (your session, as `bus session start` names it), BUS_NOW (a fixed clock, for \
 reproducible runs), NO_COLOR.";
 
@@ -63,6 +63,9 @@ pub(super) struct Global {
     /// How long to wait for the lock
     #[arg(long, global = true, value_name = "TIME", default_value = "10s", help_heading = "Global options")]
     pub(super) lock_timeout: Span,
+    /// How long to wait for the fleet's remote, each time
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s", help_heading = "Global options")]
+    pub(super) remote_timeout: Span,
     /// Say nothing on stderr but errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub(super) quiet: bool,

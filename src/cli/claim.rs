@@ -21,9 +21,10 @@ Examples:
   bus claim QUEUE-001 --reopen               take up what somebody else finished
   bus claim QUEUE-001 --here                 move your claim to this worktree
   bus claim QUEUE-001 --wait --timeout 1h    as soon as its owner gives it back
+  bus claim QUEUE-001 --offline              in a fleet whose remote is away
 
 Exit status: 0 it is yours; 3 it is somebody else's, or meant for somebody else; 4 nothing is ready; 5 its record cannot be \
-read; 6 it was not free in time.";
+read; 6 it was not free in time; 7 the fleet's remote did not answer or refused.";
 
 /// Claim a task. Run again, it changes only what is given: it is safe to repeat after a crash.
 #[derive(Debug, Args)]
@@ -58,6 +59,9 @@ pub(super) struct ClaimArgs {
     /// Move your own claim here from another worktree or clone
     #[arg(long)]
     here: bool,
+    /// In a fleet: do not ask the remote. The claim is unconfirmed until `bus sync`, and what the remote has by then beats it
+    #[arg(long, conflicts_with_all = ["next", "wait"])]
+    offline: bool,
     /// Where somebody else holds it, wait until it is free; with --next, until something is ready
     #[arg(long)]
     wait: bool,
@@ -109,6 +113,7 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
         allow_unassigned: args.allow_unassigned,
         reopen: args.reopen,
         here: args.here,
+        offline: args.offline,
     };
     let asked = args.which.task.as_ref().or(args.which.task_option.as_ref());
     let changed = match asked {
@@ -138,6 +143,7 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
     }
     output.document(&words::changed_json(&changed));
     output.line(&sentence(changed.outcome, &changed.claim));
+    words::note_unconfirmed(&changed.claim, output);
     if asked.is_none() {
         output.note(&format!("what is to be done: `bus queue show {}`", changed.claim.task_id));
     }

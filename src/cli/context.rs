@@ -77,6 +77,7 @@ impl Context {
             start: self.global.repo.clone().unwrap_or_else(|| PathBuf::from(".")),
             clock: self.clock,
             patience: self.global.lock_timeout.get(),
+            remote_patience: self.global.remote_timeout.get(),
             command,
             session: self.session.clone(),
         }

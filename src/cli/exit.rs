@@ -69,9 +69,11 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::NoPlan
         | Code::NoStep
         | Code::NoReceipt
-        | Code::NoManifest => 4,
-        Code::MalformedRecord | Code::MalformedConfig | Code::NotARegularFile => 5,
+        | Code::NoManifest
+        | Code::NoFleet => 4,
+        Code::MalformedRecord | Code::MalformedConfig | Code::FleetContradiction | Code::NotARegularFile => 5,
         Code::LockTimeout | Code::WaitTimeout => 6,
+        Code::RemoteUnreachable | Code::RemoteRefused | Code::OutcomeUnknown | Code::OtherFleet => 7,
         Code::ClaimLost => 8,
         Code::System => SYSTEM,
     }

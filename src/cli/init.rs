@@ -7,20 +7,26 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{AGENTS_MD, Bus, Laid};
+use crate::bus::{AGENTS_MD, Bus, Founded, Laid};
+use crate::record::{BRANCH_PREFIX, OWN_PREFIX};
 
 const EXAMPLES: &str = "\
 Examples:
   bus init                            lay out a bus; commit what it prints
   bus init --agents-md >> AGENTS.md   tell your agents how to use it
   bus init --hooks                    `bus validate` before commits and pushes
+  bus init --remote origin            one owner a task in all clones that share this remote
 
 Hooks that stand are run first, under the name <hook>.before-bus. Whoever clones the repository has no hooks until they run \
 `bus init --hooks`, too: what must hold for all belongs into CI.
 
+With `--remote` the clone founds a fleet, or joins the one that the remote serves: from then on the remote decides who owns a \
+task. Commit `_bus/config.toml`; every clone that sees it is in the fleet. Claims that were live before are told by `bus sync`.
+
 Run twice, it changes nothing. `bus deinit` takes exactly this out again.
 
-Exit status: 0 done; 3 git looks for its hooks elsewhere (`core.hooksPath`).";
+Exit status: 0 done; 3 git looks for its hooks elsewhere (`core.hooksPath`); 5 the clone belongs to another fleet; 7 the remote did \
+not answer or refused.";
 
 /// Lay out a bus in this repository. No file that stands is overwritten.
 #[derive(Debug, Args)]
@@ -32,6 +38,12 @@ pub(super) struct InitArgs {
     /// Also put in the hooks pre-commit and pre-push, for all worktrees
     #[arg(long, conflicts_with = "agents_md")]
     hooks: bool,
+    /// Make all clones that share this remote one fleet
+    #[arg(long, value_name = "NAME", conflicts_with = "agents_md")]
+    remote: Option<String>,
+    /// Where the refs of the bus stand on the remote: refs/bus/, or refs/heads/bus/ where it takes only branches
+    #[arg(long, value_name = "PREFIX", requires = "remote", value_parser = [OWN_PREFIX, BRANCH_PREFIX])]
+    prefix: Option<String>,
 }
 
 pub(super) fn run(context: &Context, args: &InitArgs, output: &mut Output) -> Result<u8, Failure> {
@@ -42,11 +54,29 @@ pub(super) fn run(context: &Context, args: &InitArgs, output: &mut Output) -> Re
     }
     let bus = context.open_repository("init", output)?;
     let laid = bus.init(args.hooks)?;
-    show(&bus, &laid, output);
+    let founded = match &args.remote {
+        Some(remote) => Some(output.patiently("asking the remote", || bus.init_fleet(remote, args.prefix.as_deref()))?),
+        None => None,
+    };
+    show(&bus, &laid, founded.as_ref(), output);
     Ok(0)
 }
 
-fn show(bus: &Bus, laid: &[Laid], output: &mut Output) {
+fn show_fleet(founded: &Founded, output: &mut Output) {
+    let Founded { fleet, joined, written } = founded;
+    let what = if *joined { "joined" } else { "founded" };
+    output.line(&format!("{what} the fleet {} on {} ({})", fleet.id, fleet.remote, fleet.prefix));
+    if *written {
+        let lines = fleet.section();
+        lines
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .for_each(|line| output.line(&format!("added to _bus/config.toml: {line}")));
+        output.note("commit _bus/config.toml and push it, so that the other clones join; `bus sync` tells the fleet of what is claimed here");
+    }
+}
+
+fn show(bus: &Bus, laid: &[Laid], founded: Option<&Founded>, output: &mut Output) {
     let written = laid.iter().map(|laid| {
         let lines = laid.lines.iter().map(|line| Value::from(line.as_str())).collect();
         let mut file = words::object([("path", Value::from(laid.path.as_str())), ("lines", Value::Array(lines))]);
@@ -55,9 +85,19 @@ fn show(bus: &Bus, laid: &[Laid], output: &mut Output) {
         }
         file
     });
+    let fleet = founded.map_or(Value::Null, |founded| {
+        words::object([
+            ("id", Value::from(founded.fleet.id.as_str())),
+            ("remote", Value::from(founded.fleet.remote.as_str())),
+            ("prefix", Value::from(founded.fleet.prefix.as_str())),
+            ("joined", Value::from(founded.joined)),
+            ("written", Value::from(founded.written)),
+        ])
+    });
     output.document(&words::object([
         ("root", Value::from(bus.root().display().to_string())),
         ("written", Value::Array(written.collect())),
+        ("fleet", fleet),
     ]));
     for laid in laid {
         if laid.lines.is_empty() {
@@ -65,6 +105,10 @@ fn show(bus: &Bus, laid: &[Laid], output: &mut Output) {
         }
         laid.earlier.iter().for_each(|earlier| output.line(&format!("moved what stood there to {earlier}: it runs first")));
         laid.lines.iter().for_each(|line| output.line(&format!("added to {}: {line}", laid.path)));
+    }
+    founded.iter().for_each(|founded| show_fleet(founded, output));
+    if laid.is_empty() && founded.is_some() {
+        return;
     }
     if laid.is_empty() {
         output.line("nothing to do: the bus is laid out");

@@ -17,7 +17,7 @@ Examples:
   bus release QUEUE-001 --status paused                      you will be back
   bus release QUEUE-001 --agent boss --force --note 'gone'   as a manager
 
-Exit status: 0 it has ended; 3 it is somebody else's; 4 nobody holds it; 8 you had lost it.";
+Exit status: 0 it has ended; 3 it is somebody else's; 4 nobody holds it; 7 the fleet's remote did not answer or refused; 8 you had lost it.";
 
 /// Give a task back. Releasing what you do not hold is never a success.
 #[derive(Debug, Args)]
@@ -37,6 +37,9 @@ pub(super) struct ReleaseArgs {
     /// Why you end somebody else's claim
     #[arg(long, value_name = "TEXT", requires = "force", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     note: Option<String>,
+    /// In a fleet: do not ask the remote; `bus sync` tells it later
+    #[arg(long)]
+    offline: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -61,7 +64,7 @@ pub(super) fn run(context: &Context, args: &ReleaseArgs, output: &mut Output) ->
         Some(EndStatus::Released) => Status::Released,
         Some(EndStatus::Paused) => Status::Paused,
     };
-    let request = ReleaseRequest { status, notes: args.notes.clone(), force: args.note.clone() };
+    let request = ReleaseRequest { status, notes: args.notes.clone(), force: args.note.clone(), offline: args.offline };
     let changed = bus.release(&agent, args.task.get(), &request)?;
     Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
     output.document(&words::changed_json(&changed));
@@ -79,5 +82,6 @@ pub(super) fn run(context: &Context, args: &ReleaseArgs, output: &mut Output) ->
             changed.claim.agent_id, changed.claim.claimed_at
         ));
     }
+    words::note_unconfirmed(&changed.claim, output);
     Ok(0)
 }

@@ -3,7 +3,7 @@
 use anstyle::AnsiColor;
 use serde_json::{Map, Value};
 
-use super::exit::Failure;
+use super::exit::{self, Failure};
 use super::output::{Output, Width};
 use crate::bus::{Changed, Error as BusError};
 pub(super) use crate::record::ago;
@@ -117,6 +117,21 @@ pub(super) fn changed_json(changed: &Changed) -> Value {
     let previous = changed.previous.as_ref().map_or(Value::Null, |claim| Value::Object(claim.to_object()));
     document.insert("previous".to_owned(), previous);
     Value::Object(document)
+}
+
+/// Says that the fleet does not know of a claim yet.
+pub(super) fn note_unconfirmed(claim: &Claim, output: &mut Output) {
+    if claim.is_unconfirmed() {
+        output
+            .note("it is unconfirmed: the fleet does not know of it until `bus sync`, and what its remote has by then beats it");
+    }
+}
+
+/// Says that something was done here, and that the fleet could not be told.
+pub(super) fn warn_untold(untold: Option<BusError>, output: &mut Output) {
+    if let Some(error) = untold {
+        output.warn(&format!("done here, but the fleet does not know: {}; `bus sync` tells it", exit::story(&error)));
+    }
 }
 
 /// Says where earlier work on a task is, where a new owner takes it up.

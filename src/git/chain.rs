@@ -1,7 +1,6 @@
 //! Chains of commits on the empty tree, each the state of one record, under refs that change only by
 //! compare-and-swap (design, section 3).
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +13,6 @@ use gix::objs::{Commit, CommitRef, Find, Write as _};
 use gix::refs::transaction::{Change, PreviousValue, RefEdit, RefLog};
 
 use super::error::store;
-use super::ref_name::CLAIMS;
 use super::{Error, ObjectId, RefName, Repository};
 use crate::record::{AgentId, Timestamp};
 
@@ -82,7 +80,7 @@ impl Repository {
 
     /// What a ref points to: its own file's word, else that of `packed-refs`, in this order, because `git pack-refs` writes the
     /// second before it removes the first. The inner error says how it is damaged.
-    fn target(&self, name: &RefName) -> Result<Option<Result<ObjectId, String>>, Error> {
+    pub(super) fn target(&self, name: &RefName) -> Result<Option<Result<ObjectId, String>>, Error> {
         let mut bytes = [0; MAX_REF];
         match fs::File::open(self.ref_path(name)).and_then(|mut file| file.read(&mut bytes)) {
             Ok(length) => {
@@ -96,7 +94,7 @@ impl Repository {
         }
     }
 
-    fn packed_target(&self, name: &RefName) -> Result<Option<ObjectId>, Error> {
+    pub(super) fn packed_target(&self, name: &RefName) -> Result<Option<ObjectId>, Error> {
         let packed = self.refs.cached_packed_buffer().map_err(|error| store("read", "packed-refs", &error))?;
         Ok(packed.and_then(|packed| packed.try_find(name.full().as_ref()).ok().flatten().map(|entry| entry.target())))
     }
@@ -137,15 +135,29 @@ impl Repository {
         subject: &str,
         body: &[u8],
     ) -> Result<Link, Error> {
+        let message = [subject.as_bytes(), b"\n\n", body].concat();
+        let tree = ObjectId::empty_tree(gix::hash::Kind::Sha1);
+        let id = self.write_commit(tree, parent.into_iter().collect(), author, time, message)?;
+        Ok(Link { id, parent, author: author.to_string(), time, subject: subject.to_owned(), body: body.to_vec() })
+    }
+
+    /// Writes a commit; no ref points to it yet.
+    pub(super) fn write_commit(
+        &self,
+        tree: ObjectId,
+        parents: Vec<ObjectId>,
+        author: &AgentId,
+        time: Timestamp,
+        message: Vec<u8>,
+    ) -> Result<ObjectId, Error> {
         let signature = Signature {
             name: author.as_str().into(),
             email: format!("{author}@bus.invalid").into(),
             time: gix::date::Time { seconds: time.unix().max(0), offset: 0 },
         };
-        let message = [subject.as_bytes(), b"\n\n", body].concat();
         let commit = Commit {
-            tree: ObjectId::empty_tree(gix::hash::Kind::Sha1),
-            parents: parent.into_iter().collect(),
+            tree,
+            parents: parents.into(),
             author: signature.clone(),
             committer: signature,
             encoding: None,
@@ -153,8 +165,7 @@ impl Repository {
             extra_headers: Vec::new(),
         };
         let written = self.objects()?.write(&commit);
-        let id = written.map_err(|error| store("write an object for", subject, &error))?;
-        Ok(Link { id, parent, author: author.to_string(), time, subject: subject.to_owned(), body: body.to_vec() })
+        written.map_err(|error| store("write an object by", author.as_str(), &error))
     }
 
     /// Moves `name` from `expected` to `new`, and says whether it did: `false` means that the ref was not at `expected`.
@@ -202,60 +213,36 @@ impl Repository {
             None if loose.exists() => fs::remove_file(&loose).map_err(refused),
             None => {
                 drop(lock);
-                let change = Change::Delete { expected: PreviousValue::Any, log: RefLog::AndReference };
-                let edit = RefEdit { change, name: name.full().clone(), deref: false };
-                let (ref_lock, packed_lock) =
-                    (Fail::AfterDurationWithBackoff(REF_PATIENCE), Fail::AfterDurationWithBackoff(PACKED_PATIENCE));
-                let prepared = self.refs.transaction().prepare(Some(edit), ref_lock, packed_lock);
-                let removed = prepared.and_then(|ready| ready.commit(None));
-                removed.map(drop).map_err(|error| store("remove", name.as_str(), &error))
+                self.delete_refs(std::slice::from_ref(name), PreviousValue::Any)
             }
         }
+    }
+
+    /// Removes refs, from `packed-refs`, too.
+    pub(super) fn delete_refs(&self, names: &[RefName], expected: PreviousValue) -> Result<(), Error> {
+        let change = Change::Delete { expected, log: RefLog::AndReference };
+        let edits = names.iter().map(|name| RefEdit { change: change.clone(), name: name.full().clone(), deref: false });
+        let (ref_lock, packed_lock) =
+            (Fail::AfterDurationWithBackoff(REF_PATIENCE), Fail::AfterDurationWithBackoff(PACKED_PATIENCE));
+        let prepared = self.refs.transaction().prepare(edits, ref_lock, packed_lock);
+        let removed = prepared.and_then(|ready| ready.commit(None));
+        removed.map(drop).map_err(|error| store("remove", names.first().map_or("refs", |name| name.as_str()), &error))
     }
 
     /// Removes the lock that a killed process left beside the ref called `name`.
     ///
     /// The caller holds the clone's lock and knows that the process is dead.
     pub fn remove_ref_lock(&self, name: &str) {
-        let ours = name.starts_with("refs/bus/") && gix::validate::reference::name(name.into()).is_ok();
+        let ours = (name.starts_with("refs/bus/") || name.starts_with("refs/bus-remote/"))
+            && gix::validate::reference::name(name.into()).is_ok();
         if ours {
             // Where there is none, or it cannot be removed, the write that follows says so.
             let _ = fs::remove_file(self.common_dir().join(format!("{name}.lock")));
         }
     }
 
-    /// The tasks that have a ref, as their refs spell them, in upper case.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Store`] where `packed-refs` cannot be read.
-    pub fn claimed_tasks(&self) -> Result<BTreeSet<String>, Error> {
-        let mut names = BTreeSet::new();
-        for entry in walkdir::WalkDir::new(self.common_dir().join(CLAIMS)).min_depth(1).max_depth(1).into_iter().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if entry.file_type().is_file() && !name.ends_with(".lock") {
-                names.insert(name);
-            }
-        }
-        let unreadable = |error: &(dyn std::error::Error + 'static)| store("read", "packed-refs", error);
-        if let Some(packed) = self.refs.cached_packed_buffer().map_err(|error| unreadable(&error))? {
-            let prefixed = packed.iter_prefixed(CLAIMS.into()).map_err(|error| unreadable(&error))?;
-            for reference in prefixed.flatten() {
-                let name = reference.name.as_bstr().to_string();
-                names.insert(name[CLAIMS.len()..].to_owned());
-            }
-        }
-        Ok(names)
-    }
-
-    /// Whether the clone has any ref of a bus.
-    #[must_use]
-    pub fn has_bus_refs(&self) -> bool {
-        self.claimed_tasks().is_ok_and(|tasks| !tasks.is_empty())
-    }
-
     /// The ref's own lock, as git takes it.
-    fn lock_ref(&self, name: &RefName) -> Result<LockFile, Error> {
+    pub(super) fn lock_ref(&self, name: &RefName) -> Result<LockFile, Error> {
         let patience = Fail::AfterDurationWithBackoff(REF_PATIENCE);
         let boundary = Some(self.common_dir().to_owned());
         // The umask decides who may read it, as for everything else here.
@@ -263,7 +250,7 @@ impl Repository {
             .map_err(|error| store("lock", name.as_str(), &error))
     }
 
-    fn ref_path(&self, name: &RefName) -> PathBuf {
+    pub(super) fn ref_path(&self, name: &RefName) -> PathBuf {
         self.common_dir().join(name.as_str())
     }
 

@@ -1,6 +1,7 @@
 //! The door to the user's `git`.
 
-use std::io::{Read, Seek};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -21,8 +22,8 @@ const REPOSITORY_VARIABLES: [&str; 7] = [
 /// How many paths one `git` is asked about.
 const MAX_PATHS: usize = 200;
 
-/// How often is looked whether a `git` that talks to a remote has ended.
-const LOOK: Duration = Duration::from_millis(5);
+/// The shortest and the longest pause between two looks whether a `git` that talks to a remote has ended.
+const LOOKS: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(5));
 
 /// How long a `git` that is told to end may clear away its locks.
 #[cfg(unix)]
@@ -30,6 +31,9 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// How much of what a `git` complains about is read, in bytes.
 const MAX_COMPLAINT: u64 = 16 * 1024;
+
+/// How much of a `git`'s answer is read, in bytes: that of a remote with a million refs has less.
+const MAX_ANSWER: u64 = 128 * 1024 * 1024;
 
 /// Whether the user's git is willing to read the repository around `folder`: its own rule on ownership.
 pub(super) fn git_trusts(folder: &Path) -> Result<bool, Error> {
@@ -85,46 +89,95 @@ pub(super) fn git_remote_settings(root: &Path) -> Result<Vec<(String, String)>, 
     Ok(settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }
 
-/// How a `git fetch` ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum FetchEnd {
-    Done,
-    /// What git says of it.
-    Refused(String),
-    /// It took too long; it and its children are ended.
-    TimedOut,
+/// What became of a `git` that talked to a remote.
+#[derive(Debug)]
+pub(super) struct Talk {
+    /// How it ended; none where it took too long, so that it and its children were ended.
+    pub(super) status: Option<ExitStatus>,
+    /// What it wrote to stdout.
+    pub(super) out: String,
+    /// What it complained about.
+    complaint: String,
 }
 
-/// Fetches what the user's configuration says of `remote`, and nothing else: no tags, no submodules, no `FETCH_HEAD`. No hook
-/// runs, and nobody is asked for anything; `own_ssh` says whether the configuration names a command to be used as ssh.
+impl Talk {
+    /// Whether it did what it was asked for.
+    pub(super) fn is_done(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    /// What is wrong, in its words.
+    pub(super) fn fault(&self) -> String {
+        let ended = || self.status.map_or_else(|| "git took too long".to_owned(), |status| format!("git ended with {status}"));
+        first_complaint(&self.complaint).unwrap_or_else(ended)
+    }
+}
+
+/// How a `git` talks to a remote.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// Whether the configuration names a command to be used as ssh.
+    pub(super) own_ssh: bool,
+    /// How long it may take.
+    pub(super) patience: Duration,
+}
+
+/// Runs a `git` that talks to a remote, with `input` to read. No hook of the user's runs, nobody is asked for anything.
 ///
 /// # Errors
 ///
 /// [`Error::NoGit`] where git cannot be started.
-pub(super) fn git_fetch(root: &Path, remote: &str, own_ssh: bool, patience: Duration) -> Result<FetchEnd, Error> {
+pub(super) fn talk(root: &Path, arguments: &[&str], input: Option<&str>, manner: Manner) -> Result<Talk, Error> {
     let no_git = |source| Error::NoGit { source };
-    // Not a pipe: a child that git leaves behind would hold it open.
-    let mut complaint = tempfile::tempfile().map_err(no_git)?;
+    // Not pipes: a child that git leaves behind would hold them open, and who waits could not read them meanwhile.
+    let (mut out, mut complaint) = (tempfile::tempfile().map_err(no_git)?, tempfile::tempfile().map_err(no_git)?);
     let mut command = git(root);
-    command.args(["-c", "core.hooksPath=/dev/null", "fetch", "--quiet", "--no-write-fetch-head", "--no-tags", "--no-prune-tags"]);
-    command.args(["--no-auto-maintenance", "--no-recurse-submodules", "--", remote]);
-    command.stderr(complaint.try_clone().map_err(no_git)?);
-    ask_nobody(&mut command, own_ssh);
+    command.args(["-c", "core.hooksPath=/dev/null"]).args(arguments);
+    command.stdout(out.try_clone().map_err(no_git)?).stderr(complaint.try_clone().map_err(no_git)?);
+    if let Some(input) = input {
+        let mut file = tempfile::tempfile().map_err(no_git)?;
+        file.write_all(input.as_bytes()).and_then(|()| file.rewind()).map_err(no_git)?;
+        command.stdin(file);
+    }
+    ask_nobody(&mut command, manner.own_ssh);
     lead_a_group(&mut command);
     let mut child = command.spawn().map_err(no_git)?;
-    match wait(&mut child, patience).map_err(no_git)? {
-        Some(status) if status.success() => Ok(FetchEnd::Done),
-        Some(status) => {
-            let mut text = Vec::new();
-            let read = complaint.rewind().and_then(|()| complaint.take(MAX_COMPLAINT).read_to_end(&mut text));
-            let said = read.ok().and_then(|_| first_complaint(&String::from_utf8_lossy(&text)));
-            Ok(FetchEnd::Refused(said.unwrap_or_else(|| format!("`git fetch` ended with {status}"))))
-        }
-        None => {
-            end_group(&mut child);
-            Ok(FetchEnd::TimedOut)
-        }
+    let status = wait(&mut child, manner.patience).map_err(no_git)?;
+    if status.is_none() {
+        end_group(&mut child);
     }
+    let read = |file: &mut File, limit: u64| {
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.take(limit).read_to_end(&mut bytes)).map_err(no_git)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    Ok(Talk { status, out: read(&mut out, MAX_ANSWER)?, complaint: read(&mut complaint, MAX_COMPLAINT)? })
+}
+
+/// Fetches what the user's configuration says of `remote`, and nothing else: no tags, no submodules, no `FETCH_HEAD`.
+///
+/// # Errors
+///
+/// [`Error::NoGit`] where git cannot be started.
+pub(super) fn git_fetch(root: &Path, remote: &str, manner: Manner) -> Result<Talk, Error> {
+    let arguments = ["fetch", "--quiet", "--no-write-fetch-head", "--no-tags", "--no-prune-tags"];
+    let apart = ["--no-auto-maintenance", "--no-recurse-submodules", "--", remote];
+    talk(root, &[&arguments[..], &apart[..]].concat(), None, manner)
+}
+
+/// Where `git push` goes for the remote called `name`, as all of the user's configuration has it (`pushurl`, `insteadOf`); empty
+/// where there is no such remote.
+pub(super) fn git_push_urls(root: &Path, name: &str) -> Result<Vec<String>, Error> {
+    let command = &mut git(root);
+    let asked = command.args(["remote", "get-url", "--push", "--all", "--", name]).stdout(Stdio::piped()).output();
+    let asked = asked.map_err(|source| Error::NoGit { source })?;
+    Ok(String::from_utf8_lossy(&asked.stdout).lines().map(str::to_owned).collect())
+}
+
+/// Whether the user's configuration names a command to be used as ssh.
+pub(super) fn git_has_own_ssh(root: &Path) -> Result<bool, Error> {
+    let status = git(root).args(["config", "--get", "core.sshCommand"]).status();
+    status.map(|status| status.success()).map_err(|source| Error::NoGit { source })
 }
 
 /// Has a git that talks to a remote fail where it would ask for a name, a password or a host's key.
@@ -148,13 +201,15 @@ fn first_complaint(text: &str) -> Option<String> {
 
 /// Waits for a child so long; none where it has not ended.
 fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
-    let end = Instant::now() + patience;
+    let start = Instant::now();
     loop {
         let ended = child.try_wait()?;
-        if ended.is_some() || Instant::now() >= end {
+        let waited = start.elapsed();
+        if ended.is_some() || waited >= patience {
             return Ok(ended);
         }
-        std::thread::sleep(LOOK);
+        // A look costs little, and waiting for the next one should cost little more than what was waited for.
+        std::thread::sleep((waited / 32).clamp(LOOKS.0, LOOKS.1));
     }
 }
 
@@ -209,7 +264,8 @@ mod tests {
         done(&["remote", "add", "origin", "ssh://nowhere.invalid/x"]);
         done(&["config", "core.sshCommand", "touch started; sleep 600; touch finished #"]);
         let start = Instant::now();
-        assert_eq!(git_fetch(folder.path(), "origin", true, Duration::from_millis(500)).unwrap(), FetchEnd::TimedOut);
+        let manner = Manner { own_ssh: true, patience: Duration::from_millis(500) };
+        assert!(git_fetch(folder.path(), "origin", manner).unwrap().status.is_none());
         assert!(start.elapsed() < Duration::from_secs(60));
         assert!(folder.path().join("started").exists() && !folder.path().join("finished").exists());
     }

@@ -1,8 +1,10 @@
 //! What a git repository can refuse.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::code::{Code, system_hint};
+use crate::record::Span;
 
 /// An error of the git layer.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,30 @@ pub enum Error {
         /// What was asked for.
         revision: String,
     },
+    /// There is no remote of that name that could be talked to.
+    #[error("the remote `{remote}` cannot be used: {what}")]
+    NoRemote {
+        /// The remote.
+        remote: String,
+        /// Why not.
+        what: &'static str,
+    },
+    /// The remote did not answer.
+    #[error("the remote `{remote}` cannot be reached: {what}")]
+    Unreachable {
+        /// The remote.
+        remote: String,
+        /// What git says.
+        what: String,
+    },
+    /// The remote did not answer in time.
+    #[error("the remote `{remote}` did not answer within {}", Span::new(*patience))]
+    RemoteTimeout {
+        /// The remote.
+        remote: String,
+        /// How long was waited.
+        patience: Duration,
+    },
     /// The user's git could not be started.
     #[error("cannot run `git`")]
     NoGit {
@@ -79,6 +105,7 @@ impl Error {
             Self::NotARepository { .. } | Self::Bare { .. } | Self::BrokenGitDir { .. } => Code::NoRepository,
             Self::OtherOwner { .. } | Self::Unsupported { .. } => Code::UnsupportedRepository,
             Self::NoRevision { .. } | Self::TooShallow { .. } => Code::NoRevision,
+            Self::NoRemote { .. } | Self::Unreachable { .. } | Self::RemoteTimeout { .. } => Code::RemoteUnreachable,
             Self::Store { .. } | Self::NoGit { .. } => Code::System,
         }
     }
@@ -112,6 +139,16 @@ impl Error {
             Self::NoRevision { .. } => "name a commit or a branch that `git log` knows; `git fetch` brings a remote's".to_owned(),
             Self::TooShallow { .. } => {
                 "deepen the clone: `git fetch --unshallow`; in GitHub Actions: `fetch-depth: 0`".to_owned()
+            }
+            Self::NoRemote { remote, .. } => format!("look at `git remote -v`; to name one: `git remote add {remote} URL`"),
+            Self::Unreachable { remote, .. } => format!(
+                "try `git ls-remote {remote}`; run the same command again when that works, or add `--offline` to claim or release \
+                 until `bus sync` can tell the others"
+            ),
+            Self::RemoteTimeout { .. } => {
+                "run the same command again, or give it more time with `--remote-timeout 2m`; `--offline` claims or releases until \
+                 `bus sync` can tell the others"
+                    .to_owned()
             }
             Self::NoGit { .. } => "install git, or put it on the PATH".to_owned(),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::child::{FetchEnd, git_fetch, git_ignores, git_remote_settings};
+use super::child::{Manner, git_fetch, git_ignores, git_remote_settings};
 use super::{Error, Repository};
 
 /// Where a fetch may write.
@@ -71,10 +71,11 @@ impl Repository {
             return Ok(Fetch::Group { remote, members });
         }
         let own_ssh = settings.iter().any(|(key, _)| key == "core.sshcommand");
-        Ok(match git_fetch(self.root(), &remote, own_ssh, patience)? {
-            FetchEnd::Done => Fetch::Done { remote },
-            FetchEnd::Refused(what) => Fetch::Refused { remote, what },
-            FetchEnd::TimedOut => Fetch::TimedOut { remote, patience },
+        let talk = git_fetch(self.root(), &remote, Manner { own_ssh, patience })?;
+        Ok(match talk.status {
+            None => Fetch::TimedOut { remote, patience },
+            Some(_) if talk.is_done() => Fetch::Done { remote },
+            Some(_) => Fetch::Refused { remote, what: talk.fault() },
         })
     }
 

@@ -30,7 +30,7 @@ impl RefName {
     /// The ref that keeps a claim of `task` that the fleet's remote did not take; none where `claim` is no word for a ref.
     #[must_use]
     pub fn lost(task: &TaskId, claim: &ClaimId) -> Option<Self> {
-        Self::own(&format!("{}{claim}", Self::lost_of(task)))
+        Self::parse(&format!("{}{claim}", Self::lost_of(task)))
     }
 
     /// Where the refs are that keep the claims of `task` that the fleet's remote did not take.

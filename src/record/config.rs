@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{AgentId, Span};
+use super::{AgentId, Fleet, Span};
 
 /// How long a claim may go without a sign of life, where nothing else is said (design, section 3).
 const STALE_AFTER: Span = Span::new(Duration::from_secs(6 * 3600));
@@ -33,6 +33,8 @@ pub struct Config {
     pub layout: EventLayout,
     /// Who may change other agents' records on a branch of their own; everybody else is refused (design, section 5).
     pub managers: Vec<AgentId>,
+    /// The fleet that every clone with this policy belongs to.
+    pub fleet: Option<Fleet>,
 }
 
 impl Default for Config {
@@ -43,6 +45,7 @@ impl Default for Config {
             stale_after: STALE_AFTER,
             layout: EventLayout::default(),
             managers: Vec::new(),
+            fleet: None,
         }
     }
 }
@@ -69,6 +72,7 @@ struct Document {
     claims: Claims,
     #[serde(default)]
     events: Events,
+    fleet: Option<Fleet>,
 }
 
 #[derive(Default, Deserialize)]
@@ -130,6 +134,7 @@ impl Config {
             stale_after: document.claims.stale_after.map_or(STALE_AFTER, |length| length.0),
             layout: document.events.layout,
             managers: document.managers.into_iter().map(|manager| manager.0).collect(),
+            fleet: document.fleet,
         })
     }
 }
@@ -157,6 +162,10 @@ mod tests {
             ("[events]\nlayout = \"both\"", 2, "both"),
             ("managers = [\"lead\", \"../x\"]", 1, "agent id"),
             ("\n\n[claims", 3, ""),
+            ("[fleet]\nremote = \"origin\"", 1, "id"),
+            ("[fleet]\nremote = \"-o\"\nid = \"0123456789ab\"", 1, "remote"),
+            ("[fleet]\nremote = \"o\"\nid = \"../x\"", 1, "fleet"),
+            ("[fleet]\nremote = \"o\"\nid = \"0123456789ab\"\nprefix = \"refs/heads/\"", 1, "prefix"),
         ] {
             let fault = Config::parse(text).unwrap_err();
             assert_eq!(fault.line, line, "{fault:?}");

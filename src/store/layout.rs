@@ -208,6 +208,24 @@ impl PrivateLayout {
         self.place("bus/clone-id")
     }
 
+    /// Which fleet this clone belongs to.
+    #[must_use]
+    pub fn fleet(&self) -> Place {
+        self.place("bus/fleet")
+    }
+
+    /// Touched when all of the fleet's remote was seen.
+    #[must_use]
+    pub fn fleet_seen(&self) -> Place {
+        self.place("bus/fleet-seen")
+    }
+
+    /// Touched when a command sets out to look at all of the fleet's remote because it is time to.
+    #[must_use]
+    pub fn fleet_look(&self) -> Place {
+        self.place("bus/fleet-look")
+    }
+
     /// Touched by each command that `agent` runs.
     #[must_use]
     pub fn presence(&self, agent: &AgentId) -> Place {

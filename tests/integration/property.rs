@@ -76,7 +76,8 @@ impl World<'_> {
     fn bus(&self, worktree: usize) -> Bus {
         let clock = Clock::new(Some(NOON.parse().unwrap()));
         let start = self.places[worktree].clone();
-        Bus::open(Options { start, clock, patience: Duration::from_secs(10), command: "test", session: None }).unwrap()
+        let patience = Duration::from_secs(10);
+        Bus::open(Options { start, clock, patience, remote_patience: patience, command: "test", session: None }).unwrap()
     }
 
     fn agent(actor: Actor) -> AgentId {
@@ -97,7 +98,7 @@ impl World<'_> {
         match *step {
             Step::Claim { actor, here, reopen, notes } => self.play_claim(actor, here, reopen, notes),
             Step::Release { actor, status } => {
-                let request = ReleaseRequest { status, notes: None, force: None };
+                let request = ReleaseRequest { status, notes: None, force: None, offline: false };
                 let result = self.bus(actor.1).release(&Self::agent(actor), &self.task, &request);
                 self.check_release(actor, status, result);
             }

@@ -1,0 +1,172 @@
+//! How what was seen on the fleet's remote becomes this clone's (design, section 3, *Fleet*).
+//!
+//! Where the local chain descends from the remote's value, the local one counts: it was not published yet. Where the remote's
+//! descends from the local one, it is followed. Where they forked, the remote's stands, and the local chain is kept under
+//! `refs/bus/lost/`, unless it says nothing but that its owner lived.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::view::{State, state};
+use super::{Bus, Error};
+use crate::git::{Link, ObjectId, RefName, Remote, Sight};
+use crate::record::{AgentId, Claim, TaskId};
+use crate::store::{Lock, crash_point};
+
+/// What became of the local chain of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Adopted {
+    /// It stands as it was.
+    Kept,
+    /// It followed the remote's.
+    Followed,
+    /// It gave way to the remote's, and is kept aside.
+    Lost,
+}
+
+/// How the local chain stands to the remote's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    /// They are the same, or the local one has more.
+    LocalCounts,
+    /// The remote's has more.
+    RemoteAhead,
+    /// Both have something that the other lacks; `worth` is whether the local one says more than that its owner lived.
+    Forked { worth: bool },
+}
+
+impl Bus {
+    /// Brings this clone's chain of `task`, and what it knows of the remote, in line with `sight`, whose objects are here.
+    pub(super) fn adopt(&self, lock: &mut Lock, remote: &Remote, task: &TaskId, sight: &Sight) -> Result<Adopted, Error> {
+        self.adopt_archive(lock, remote, sight)?;
+        self.adopt_claim(lock, remote, task, sight)
+    }
+
+    /// The same, once the archive is in line.
+    pub(super) fn adopt_claim(&self, lock: &mut Lock, remote: &Remote, task: &TaskId, sight: &Sight) -> Result<Adopted, Error> {
+        let name = RefName::claim(task);
+        let on_remote = sight.get(&name).copied();
+        let archived = || self.archive()?.map_or(Ok(None), |archive| Ok::<_, Error>(self.repo.archived(&archive, task)?));
+        let value = if on_remote.is_some() { on_remote } else { archived()? };
+        let adopted = match value {
+            // A remote that has forgotten it is told again.
+            None => Adopted::Kept,
+            Some(value) => self.follow(lock, &name, task, value, on_remote.is_some())?,
+        };
+        crash_point("adopted");
+        // Last: a push from here on relies on the local chain having what the remote was seen at.
+        self.note_seen(lock, remote, &name, on_remote)?;
+        Ok(adopted)
+    }
+
+    fn follow(&self, lock: &mut Lock, name: &RefName, task: &TaskId, value: ObjectId, has_ref: bool) -> Result<Adopted, Error> {
+        let Some(local) = self.repo.id_of(name)? else {
+            if has_ref {
+                self.readable(name, task, value)?;
+                lock.about_to_write(name.as_str())?;
+                self.repo.put(name, value)?;
+                return Ok(Adopted::Followed);
+            }
+            return Ok(Adopted::Kept);
+        };
+        let adopted = match self.relation(local, value)? {
+            Relation::LocalCounts => return Ok(Adopted::Kept),
+            Relation::RemoteAhead | Relation::Forked { worth: false } => Adopted::Followed,
+            Relation::Forked { worth: true } => {
+                self.readable(name, task, value)?;
+                let kept = self.lost_name(task, local)?;
+                lock.about_to_write(kept.as_str())?;
+                self.repo.put(&kept, local)?;
+                crash_point("lost-kept");
+                Adopted::Lost
+            }
+        };
+        self.readable(name, task, value)?;
+        lock.about_to_write(name.as_str())?;
+        self.repo.put(name, value)?;
+        Ok(adopted)
+    }
+
+    /// Refuses a state of the remote's that is no claim of the task: what stands here is better.
+    fn readable(&self, name: &RefName, task: &TaskId, value: ObjectId) -> Result<State, Error> {
+        let unreadable = |what| Error::UnreadableRef { name: name.as_str().to_owned(), what };
+        state(self.repo.link(value)?.map_err(unreadable)?, name, task)
+    }
+
+    fn relation(&self, local: ObjectId, value: ObjectId) -> Result<Relation, Error> {
+        if local == value {
+            return Ok(Relation::LocalCounts);
+        }
+        let theirs: HashSet<ObjectId> = self.chain(value)?.into_iter().map(|link| link.id).collect();
+        if theirs.contains(&local) {
+            return Ok(Relation::RemoteAhead);
+        }
+        let ours = self.chain(local)?;
+        if ours.iter().any(|link| link.id == value) {
+            return Ok(Relation::LocalCounts);
+        }
+        let own = ours.iter().take_while(|link| !theirs.contains(&link.id));
+        let worth = own.into_iter().any(|link| link.verb() != "heartbeat");
+        Ok(Relation::Forked { worth })
+    }
+
+    /// The states up to `tip`, newest first.
+    fn chain(&self, tip: ObjectId) -> Result<Vec<Link>, Error> {
+        let mut chain = Vec::new();
+        let mut next = Some(tip);
+        while let Some(id) = next {
+            let Ok(link) = self.repo.link(id)? else { break };
+            next = link.parent;
+            chain.push(link);
+        }
+        Ok(chain)
+    }
+
+    /// The ref that keeps a chain which gives way: it is called after the claim at its end.
+    fn lost_name(&self, task: &TaskId, tip: ObjectId) -> Result<RefName, Error> {
+        let claim = self.repo.link(tip)?.ok().and_then(|link| Claim::parse(&link.body).ok());
+        let named = claim.and_then(|claim| RefName::lost(task, claim.claim_id.as_ref()?));
+        let by_commit = || RefName::parse(&format!("{}{tip}", RefName::lost_of(task)));
+        Ok(named.or_else(by_commit).expect("an object id is a good end of a name"))
+    }
+
+    /// Notes what the remote has of a ref; none where it has no such ref.
+    pub(super) fn note_seen(&self, lock: &mut Lock, remote: &Remote, name: &RefName, id: Option<ObjectId>) -> Result<(), Error> {
+        let Some(seen) = name.seen_on(remote.name()) else { return Ok(()) };
+        let known = self.repo.id_of(&seen)?;
+        if known == id {
+            return Ok(());
+        }
+        lock.about_to_write(seen.as_str())?;
+        match (known, id) {
+            (_, Some(id)) => self.repo.put(&seen, id)?,
+            (Some(known), None) => drop(self.repo.remove(&seen, known)?),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// Brings this clone's archive in line with the remote's. What only this one has, from before it joined, goes on top.
+    pub(super) fn adopt_archive(&self, lock: &mut Lock, remote: &Remote, sight: &Sight) -> Result<(), Error> {
+        let name = RefName::archive();
+        let Some(theirs) = sight.get(&name).copied() else { return Ok(()) };
+        let ours = self.repo.id_of(&name)?;
+        let next = match ours {
+            Some(ours) if ours == theirs || self.repo.descends(ours, theirs)? => ours,
+            Some(ours) if !self.repo.descends(theirs, ours)? => self.merged_archive(theirs, ours)?,
+            _ => theirs,
+        };
+        if Some(next) != ours {
+            lock.about_to_write(name.as_str())?;
+            self.repo.put(&name, next)?;
+        }
+        self.note_seen(lock, remote, &name, Some(theirs))
+    }
+
+    fn merged_archive(&self, theirs: ObjectId, ours: ObjectId) -> Result<ObjectId, Error> {
+        let (base, own) = (self.repo.archive(theirs)?, self.repo.archive(ours)?);
+        let known = self.repo.all_archived(&base)?;
+        let missing = self.repo.all_archived(&own)?.into_iter().filter(|(task, _)| !known.contains_key(task));
+        let missing: BTreeMap<TaskId, ObjectId> = missing.filter_map(|(task, id)| Some((TaskId::new(task).ok()?, id))).collect();
+        Ok(self.repo.archive_with(&base, &missing, Some(ours), &AgentId::new("bus")?, self.clock.now())?)
+    }
+}

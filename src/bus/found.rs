@@ -1,0 +1,134 @@
+//! Founding a fleet, or joining one that stands (design, section 3, *Fleet*).
+
+use super::{Bus, Error, FleetFault};
+use crate::git::{ObjectId, Pushed, RefName, Remote, Swap};
+use crate::record::{BRANCH_PREFIX, Fleet, OWN_PREFIX};
+use crate::store::{crash_point, replace};
+
+/// The longest `config.toml` that gets a section, in bytes.
+const MAX_CONFIG: usize = 64 * 1024;
+
+/// What became of `bus init --remote`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Founded {
+    /// The fleet.
+    pub fleet: Fleet,
+    /// Whether the remote served it before.
+    pub joined: bool,
+    /// Whether `config.toml` says so only now.
+    pub written: bool,
+}
+
+impl Bus {
+    /// Makes this clone part of the fleet that `remote` serves; where it serves none, founds one. `prefix` says where the refs of
+    /// the bus shall stand there: `refs/bus/` where nothing is said and nothing stands there.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetFault::Contradiction`] where the clone belongs to another fleet; [`FleetFault::Other`] where the remote serves
+    /// another one; [`FleetFault::Refused`] where it takes no such refs; [`Error::Git`] where it cannot be reached.
+    pub fn init_fleet(&self, remote: &str, prefix: Option<&str>) -> Result<Founded, Error> {
+        let standing = self.fleet()?.cloned();
+        let prefixes: Vec<&str> = match (&standing, prefix) {
+            (Some(fleet), None) => vec![&fleet.prefix],
+            (_, Some(prefix)) => vec![prefix],
+            (None, None) => vec![OWN_PREFIX, BRANCH_PREFIX],
+        };
+        for prefix in &prefixes {
+            let there = self.repo.remote(remote, prefix, self.remote_patience)?;
+            if let Some(id) = self.served(&there)? {
+                let fleet = Fleet::new(remote.to_owned(), id, (*prefix).to_owned()).map_err(usage)?;
+                return self.enter(standing.as_ref(), fleet, true);
+            }
+        }
+        // A fleet whose remote has forgotten it is told again.
+        let again = standing.clone().map(|fleet| Fleet { remote: remote.to_owned(), prefix: prefixes[0].to_owned(), ..fleet });
+        let fleet = again.map_or_else(|| Fleet::found(remote, prefixes[0]), Ok).map_err(usage)?;
+        let there = self.repo.remote(remote, &fleet.prefix, self.remote_patience)?;
+        let pushed = self.push_roots(&there, &fleet)?;
+        crash_point("fleet-pushed");
+        match (self.served(&there)?, pushed) {
+            // Somebody else may have been faster.
+            (Some(id), _) => {
+                let joined = id != fleet.id;
+                self.enter(standing.as_ref(), Fleet { id, ..fleet }, joined)
+            }
+            (None, Pushed::Refused(what) | Pushed::Unclear(what)) => {
+                Err(FleetFault::Refused { remote: remote.to_owned(), what }.into())
+            }
+            (None, _) => {
+                let what = "it does not have what was sent".to_owned();
+                Err(FleetFault::Unknown { remote: remote.to_owned(), what }.into())
+            }
+        }
+    }
+
+    /// Notes that this clone calls the fleet's remote `name`, where that remote serves the fleet.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetFault::None`]; [`FleetFault::Other`]; [`Error::Git`] where it cannot be reached.
+    pub fn rename_remote(&self, name: &str) -> Result<(), Error> {
+        let standing = self.fleet()?.ok_or(FleetFault::None)?;
+        if standing.remote == name {
+            return Ok(());
+        }
+        let fleet = Fleet::new(name.to_owned(), standing.id.clone(), standing.prefix.clone()).map_err(usage)?;
+        let there = self.remote_of(&fleet)?;
+        let sight = self.repo.look_at(&there, &[RefName::fleet()])?;
+        self.check_fleet(&fleet, &there, &sight)?;
+        self.join(fleet).map(drop)
+    }
+
+    /// Writes down that this clone belongs to `fleet`.
+    fn enter(&self, standing: Option<&Fleet>, fleet: Fleet, joined: bool) -> Result<Founded, Error> {
+        let other = standing.filter(|standing| standing.id != fleet.id || standing.prefix != fleet.prefix);
+        if let Some(noted) = other.cloned() {
+            return Err(FleetFault::Contradiction { noted, said: fleet, path: self.layout.config().path() }.into());
+        }
+        let fleet = self.join(fleet)?;
+        let written = self.write_section(&fleet)?;
+        Ok(Founded { fleet, joined, written })
+    }
+
+    /// Adds the section to `config.toml`, at its end, so that its comments and its order stay; says whether it was missing.
+    fn write_section(&self, fleet: &Fleet) -> Result<bool, Error> {
+        let place = self.layout.config();
+        let _lock = self.lock()?;
+        if self.read_config()?.fleet.is_some() {
+            return Ok(false);
+        }
+        let text = place.read(MAX_CONFIG)?.unwrap_or_default();
+        let gap: &[u8] = if text.is_empty() || text.ends_with(b"\n") { b"\n" } else { b"\n\n" };
+        replace(&place, &[&text, gap, fleet.section().as_bytes()].concat())?;
+        Ok(true)
+    }
+
+    /// The id of the fleet that a remote serves; none where it serves none.
+    fn served(&self, there: &Remote) -> Result<Option<String>, Error> {
+        let name = RefName::fleet();
+        let sight = self.repo.look_at(there, std::slice::from_ref(&name))?;
+        let Some(root) = sight.get(&name).copied() else { return Ok(None) };
+        self.bring(there, &sight, std::slice::from_ref(&name))?;
+        let link = self.repo.link(root)?;
+        let id = link.ok().and_then(|link| link.subject.strip_prefix("fleet ").map(str::to_owned));
+        let id = id.filter(|id| self.fleet_root(id).is_ok_and(|made| made == root));
+        let unreadable = || Error::UnreadableRef { name: name.as_str().to_owned(), what: "it is no fleet's".to_owned() };
+        id.ok_or_else(unreadable).map(Some)
+    }
+
+    /// Gives a remote what makes it serve `fleet`.
+    fn push_roots(&self, there: &Remote, fleet: &Fleet) -> Result<Pushed, Error> {
+        let new = |name: RefName, id: ObjectId| Swap { name, expected: None, new: Some(id) };
+        let mut roots = vec![new(RefName::fleet(), self.fleet_root(&fleet.id)?)];
+        let archive = RefName::archive();
+        if !self.repo.look_at(there, std::slice::from_ref(&archive))?.contains_key(&archive) {
+            roots.push(new(archive, self.repo.archive_root()?));
+        }
+        Ok(self.repo.push(there, &roots, true)?)
+    }
+}
+
+fn usage(what: String) -> Error {
+    Error::Usage { what, hint: "name a remote as `git remote` lists it".to_owned() }
+}

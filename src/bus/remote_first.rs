@@ -1,0 +1,327 @@
+//! A change of a claim in a fleet: the remote decides (design, section 3, *Fleet*).
+//!
+//! Decide on what is known here, write the commit, push it with the remote's known value as lease, look again, and only then
+//! bring the local ref to what was seen and settle. What the push prints proves nothing. No refusal, and no "already yours",
+//! comes from local knowledge alone. The lock is never held across the network.
+
+use super::change::{Changed, Next, Outcome};
+use super::decide::Refusal;
+use super::view::{State, View};
+use super::{Bus, Error, FleetFault, Who};
+use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
+use crate::record::{AgentId, Claim, Event, Fleet, TaskId};
+use crate::store::{Lock, crash_point};
+
+/// How often a change is decided anew because others were faster.
+const MAX_TRIES: usize = 5;
+
+/// What is to be done next.
+enum Step {
+    /// Nothing: it is done.
+    Done(Box<Changed>),
+    /// What is known here is not enough: look at the remote.
+    Look(TaskId),
+    /// Ask the remote for this state.
+    Push(Box<Attempt>),
+}
+
+/// A state that the remote is asked for.
+struct Attempt {
+    task: TaskId,
+    state: State,
+    event: Option<Event>,
+    outcome: Outcome,
+    previous: Option<Claim>,
+    /// What the remote was last seen at.
+    expected: Option<ObjectId>,
+}
+
+/// What came of a push and the look after it.
+struct Answer {
+    pushed: Pushed,
+    sight: Sight,
+}
+
+impl Bus {
+    /// Changes the claim of the task that is asked for, as `decide` says, where the remote of `fleet` agrees.
+    pub(super) fn change_in_fleet(
+        &self,
+        fleet: &Fleet,
+        agent: &AgentId,
+        asked: &TaskId,
+        decide: impl Fn(&View, &Who) -> Result<Next, Error>,
+    ) -> Result<Changed, Error> {
+        let remote = self.remote_of(fleet)?;
+        let mut seen = false;
+        let mut tries = 0;
+        // Each try may take a look of its own before it.
+        for _ in 0..2 * MAX_TRIES {
+            match self.decide_here(&remote, agent, asked, &decide, seen)? {
+                Step::Done(changed) => return Ok(*changed),
+                Step::Look(task) => {
+                    let sight = self.look(fleet, &remote, &task)?;
+                    self.adopt(&mut self.lock()?, &remote, &task, &sight)?;
+                    seen = true;
+                }
+                Step::Push(attempt) => {
+                    let answer = self.ask(fleet, &remote, &attempt)?;
+                    seen = true;
+                    tries += 1;
+                    if let Some(changed) = self.take_answer(fleet, &remote, agent, &attempt, answer, tries)? {
+                        return Ok(changed);
+                    }
+                }
+            }
+        }
+        Err(Error::RefContended { reference: RefName::claim(asked).as_str().to_owned(), tries: MAX_TRIES })
+    }
+
+    /// Decides under the lock, on what is known here; `seen` is whether that is fresh from the remote.
+    fn decide_here(
+        &self,
+        remote: &Remote,
+        agent: &AgentId,
+        asked: &TaskId,
+        decide: &impl Fn(&View, &Who) -> Result<Next, Error>,
+        seen: bool,
+    ) -> Result<Step, Error> {
+        let mut lock = self.lock()?;
+        let who = self.who(agent.clone())?;
+        let view = self.mended_view(&mut lock, asked)?;
+        let previous = view.claim().cloned();
+        let next = match decide(&view, &who) {
+            Err(error) if !seen && is_about_ownership(&error) => return Ok(Step::Look(view.task)),
+            Ok(Next::Settle) if !seen => return Ok(Step::Look(view.task)),
+            next => next?,
+        };
+        let (verb, claim, outcome) = match (next, &view.tip) {
+            (Next::Write { verb, claim, outcome }, _) => (verb, claim, outcome),
+            (Next::Settle, Some(tip)) if self.is_published(remote, tip)? => {
+                self.settle(&lock, tip)?;
+                self.forget_next(&who, &view.task)?;
+                let claim = tip.claim.clone();
+                return Ok(Step::Done(Box::new(Changed { outcome: Outcome::Unchanged, previous, claim })));
+            }
+            // It is so here, and the fleet does not know.
+            (Next::Settle, Some(tip)) => ("confirm", Box::new(tip.claim.clone()), Outcome::Confirmed),
+            (Next::Settle, None) => return Err(Error::NotHeld { task: view.task, ended: None }),
+        };
+        let expected = self.seen_at(remote, &view.name)?;
+        let claim = Claim { confirmed: None, ..*claim };
+        let (state, event) = self.prepare_state(&lock, &view, &who, verb, &claim)?;
+        // A push may only go forward from what the remote has.
+        if expected.is_some_and(|expected| !self.repo.descends(state.link.id, expected).unwrap_or(false)) {
+            return Ok(Step::Look(view.task));
+        }
+        Ok(Step::Push(Box::new(Attempt { task: view.task, state, event, outcome, previous, expected })))
+    }
+
+    /// Pushes what is attempted, and looks again.
+    fn ask(&self, fleet: &Fleet, remote: &Remote, attempt: &Attempt) -> Result<Answer, Error> {
+        let claim = Swap { name: RefName::claim(&attempt.task), expected: attempt.expected, new: Some(attempt.state.link.id) };
+        let pushed = self.push_claims(remote, vec![claim])?;
+        crash_point("pushed");
+        match self.look(fleet, remote, &attempt.task) {
+            Ok(sight) => Ok(Answer { pushed, sight }),
+            Err(Error::Git(error)) => Err(match &pushed {
+                // It never came through: the look fails in the same words.
+                Pushed::Unclear(what) if error.to_string().ends_with(what.as_str()) => Error::Git(error),
+                _ => FleetFault::Unknown { remote: fleet.remote.clone(), what: error.to_string() }.into(),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Pushes claims, all or none, only to the remote of this clone's fleet, and new ones only where the archive is as it was
+    /// last seen: a task that was put away is not begun anew.
+    pub(super) fn push_claims(&self, remote: &Remote, mut swaps: Vec<Swap>) -> Result<Pushed, Error> {
+        let same = |name: RefName, id: Option<ObjectId>| Swap { name, expected: id, new: id };
+        if swaps.iter().any(|swap| swap.expected.is_none()) {
+            let seen = self.seen_at(remote, &RefName::archive())?;
+            let seen = if seen.is_some() { seen } else { Some(self.repo.archive_root()?) };
+            swaps.push(same(RefName::archive(), seen));
+        }
+        swaps.push(same(RefName::fleet(), self.repo.id_of(&RefName::fleet())?));
+        Ok(self.repo.push(remote, &swaps, true)?)
+    }
+
+    /// What the answer means for the attempt; nothing where it must be decided anew.
+    fn take_answer(
+        &self,
+        fleet: &Fleet,
+        remote: &Remote,
+        agent: &AgentId,
+        attempt: &Attempt,
+        answer: Answer,
+        tries: usize,
+    ) -> Result<Option<Changed>, Error> {
+        let name = RefName::claim(&attempt.task);
+        let now = answer.sight.get(&name).copied();
+        let wanted = attempt.state.link.id;
+        let landed = now.map_or(Ok(false), |now| self.repo.descends(now, wanted))?;
+        let mut lock = self.lock()?;
+        self.adopt(&mut lock, remote, &attempt.task, &answer.sight)?;
+        if landed {
+            return self.take_landed(&mut lock, agent, attempt);
+        }
+        let moved = now != attempt.expected;
+        let remote = fleet.remote.clone();
+        let is_last = tries >= MAX_TRIES;
+        Err(match answer.pushed {
+            Pushed::TimedOut => FleetFault::Unknown { remote, what: "it took too long".to_owned() }.into(),
+            Pushed::Refused(what) if is_last || (!moved && !is_contention(&what)) => FleetFault::Refused { remote, what }.into(),
+            Pushed::Unclear(what) if is_last => FleetFault::Unknown { remote, what }.into(),
+            Pushed::Done if is_last => {
+                Error::RefContended { reference: RefName::claim(&attempt.task).as_str().to_owned(), tries }
+            }
+            _ => return Ok(None),
+        })
+    }
+
+    /// Our commit is in the remote's chain. It is ours only where the tip still says so; else somebody went on from it.
+    fn take_landed(&self, lock: &mut Lock, agent: &AgentId, attempt: &Attempt) -> Result<Option<Changed>, Error> {
+        let who = self.who(agent.clone())?;
+        let Some(tip) = self.tip(&attempt.task)? else { return Ok(None) };
+        let (claim, previous) = (attempt.state.claim.clone(), attempt.previous.clone());
+        if tip.link.id == attempt.state.link.id {
+            if attempt.state.link.verb() != "heartbeat" {
+                self.settle_landed(lock, &tip, attempt.event.as_ref())?;
+            }
+        } else {
+            self.settle_event(lock, &attempt.state)?;
+            let is_ours = who.owns(&tip.claim) && tip.claim.same_claim(&claim);
+            // What was ended is ended, whoever goes on from there.
+            if claim.status.is_live() && !is_ours {
+                return Ok(None);
+            }
+            if is_ours {
+                self.settle(lock, &tip)?;
+            }
+        }
+        self.forget_next(&who, &attempt.task)?;
+        Ok(Some(Changed { outcome: attempt.outcome, claim, previous }))
+    }
+
+    /// What the remote has of a task, and whether it serves this clone's fleet. The objects are brought here.
+    pub(super) fn look(&self, fleet: &Fleet, remote: &Remote, task: &TaskId) -> Result<Sight, Error> {
+        let claim = RefName::claim(task);
+        for _ in 0..MAX_TRIES {
+            let sight = self.repo.look_at(remote, &[RefName::fleet(), claim.clone(), RefName::archive()])?;
+            crash_point("looked");
+            self.check_fleet(fleet, remote, &sight)?;
+            // Where there is a ref, the archive does not count, and may be long.
+            let wanted = if sight.contains_key(&claim) { &claim } else { &RefName::archive() };
+            if self.bring(remote, &sight, std::slice::from_ref(wanted))? {
+                let mut sight = sight;
+                sight.retain(|name, _| *name == claim || name == wanted);
+                return Ok(sight);
+            }
+        }
+        Err(Error::RefContended { reference: claim.as_str().to_owned(), tries: MAX_TRIES })
+    }
+
+    /// Brings the objects of these refs here; `false` where one has moved since it was seen, and its object is not to be had.
+    pub(super) fn bring(&self, remote: &Remote, sight: &Sight, names: &[RefName]) -> Result<bool, Error> {
+        let mut missing = Vec::new();
+        for name in names {
+            if let Some(id) = sight.get(name)
+                && !self.repo.has_object(*id)?
+            {
+                missing.push((name.clone(), *id));
+            }
+        }
+        let names: Vec<RefName> = missing.iter().map(|(name, _)| name.clone()).collect();
+        if let Err(error) = self.repo.fetch_objects(remote, &names) {
+            // A ref that went away meanwhile fails the whole fetch, and the next look tells.
+            let gone = error.to_string().contains("remote ref");
+            return if gone { Ok(false) } else { Err(error.into()) };
+        }
+        missing.iter().try_fold(true, |all, (_, id)| Ok(all && self.repo.has_object(*id)?))
+    }
+
+    /// What the remote was last seen to have of a ref.
+    pub(super) fn seen_at(&self, remote: &Remote, name: &RefName) -> Result<Option<ObjectId>, Error> {
+        name.seen_on(remote.name()).map_or(Ok(None), |seen| Ok(self.repo.id_of(&seen)?))
+    }
+
+    /// Whether the remote was seen to have all of the chain that ends at `tip` but for signs of life.
+    pub(super) fn is_published(&self, remote: &Remote, tip: &State) -> Result<bool, Error> {
+        let Some(seen) = self.seen_at(remote, &RefName::claim(&tip.claim.task_id))? else {
+            return Ok(self.archive()?.map_or(Ok(None), |archive| self.repo.archived(&archive, &tip.claim.task_id))?
+                == Some(tip.link.id));
+        };
+        let mut link = tip.link.clone();
+        loop {
+            if link.id == seen {
+                return Ok(true);
+            }
+            match self.before(&link)? {
+                Some(before) if link.verb() == "heartbeat" => link = before,
+                _ => return Ok(false),
+            }
+        }
+    }
+
+    /// Tells the fleet of what was done here of a task. What stands in the way is returned; it does not undo what was done.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClaimLost`] and its kin, where the remote shows that the claim is not the caller's any more.
+    pub(super) fn tell_fleet(&self, fleet: &Fleet, agent: &AgentId, task: &TaskId) -> Result<Option<Error>, Error> {
+        match self.try_to_tell(fleet, agent, task) {
+            Err(error @ (Error::Git(_) | Error::Fleet(_))) => Ok(Some(error)),
+            told => told.map(|()| None),
+        }
+    }
+
+    fn try_to_tell(&self, fleet: &Fleet, agent: &AgentId, task: &TaskId) -> Result<(), Error> {
+        let Some(tip) = self.tip(task)? else { return Ok(()) };
+        // An offline claim is for `bus sync` to ask for.
+        if tip.claim.is_unconfirmed() {
+            return Ok(());
+        }
+        let remote = self.remote_of(fleet)?;
+        let name = RefName::claim(task);
+        let expected = self.seen_at(&remote, &name)?;
+        if expected == Some(tip.link.id) {
+            return Ok(());
+        }
+        let forward = expected.map_or(Ok(true), |expected| self.repo.descends(tip.link.id, expected))?;
+        let pushed = match forward {
+            true => self.push_claims(&remote, vec![Swap { name: name.clone(), expected, new: Some(tip.link.id) }])?,
+            false => Pushed::Done,
+        };
+        let sight = self.look(fleet, &remote, task)?;
+        let mut lock = self.lock()?;
+        self.adopt(&mut lock, &remote, task, &sight)?;
+        let (view, who) = (self.view(task)?, self.who(agent.clone())?);
+        if view.claim().is_none_or(|claim| !who.owns(claim) || !claim.same_claim(&tip.claim)) {
+            return Err(self.refused_or_lost(&view, &who, Refusal::Held)?);
+        }
+        match pushed {
+            Pushed::Refused(what) if sight.get(&name).copied() == expected => {
+                Err(FleetFault::Refused { remote: fleet.remote.clone(), what }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether an error speaks of who owns a task: then the remote has the last word.
+const fn is_about_ownership(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::ClaimHeld { .. }
+            | Error::HeldElsewhere { .. }
+            | Error::TaskFinished { .. }
+            | Error::Diverged { .. }
+            | Error::ClaimAlive { .. }
+            | Error::ClaimLost { .. }
+            | Error::NotHeld { .. }
+    )
+}
+
+/// Whether a refusal is a race for the remote's own lock of the ref, so that another try may do.
+fn is_contention(what: &str) -> bool {
+    ["lock", "failed to update ref", "stale info", "fetch first", "non-fast-forward"].iter().any(|word| what.contains(word))
+}

@@ -1,0 +1,226 @@
+//! `bus sync`: exchanges claims and logs with the fleet's remote, by refs and nothing else (design, sections 3 and 4). No branch,
+//! no index and no file of a worktree is touched.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::adopt::Adopted;
+use super::view::state;
+use super::{Bus, Error, FleetFault, Who};
+use crate::git::{MAX_PUSH, ObjectId, Pushed, RefName, Remote, Sight, Swap, Tip};
+use crate::record::{AgentId, Claim, Fleet, Origin, TaskId, Timestamp};
+use crate::store::{Clock, crash_point, last_touched, touch};
+
+/// How often is pushed while others are faster: with each turn fewer claims in one push, so that one that lost keeps no other back.
+const TURNS: [usize; 5] = [MAX_PUSH, MAX_PUSH / 10, 1, 1, 1];
+
+/// How many claims are brought in line before the lock is given to others.
+const BATCH: usize = 100;
+
+/// What was exchanged.
+#[derive(Debug, Default)]
+pub struct Synced {
+    /// The remote.
+    pub remote: String,
+    /// The tasks of which the remote had something new.
+    pub received: BTreeSet<TaskId>,
+    /// The tasks of which the remote got something new.
+    pub published: BTreeSet<TaskId>,
+    /// The claims of this clone that gave way, and who has the task.
+    pub lost: Vec<(Claim, AgentId)>,
+    /// What is still for this clone alone, and why.
+    pub unpublished: Vec<(TaskId, String)>,
+    /// What of the remote's cannot be read.
+    pub faults: Vec<Error>,
+    /// Whether this clone's log was published.
+    pub log_published: bool,
+}
+
+/// How fresh the view of the fleet is.
+#[derive(Clone, Debug)]
+pub struct Freshness {
+    /// The fleet.
+    pub fleet: Fleet,
+    /// When all of the remote was last seen; none where it never was.
+    pub seen: Option<Timestamp>,
+}
+
+impl Bus {
+    /// Asks the fleet's remote for what is new, and tells it what is new here.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetFault::None`]; [`FleetFault::Other`] where the remote serves another fleet; [`Error::Git`] where it cannot be reached.
+    /// What it took by then stays.
+    pub fn sync(&self) -> Result<Synced, Error> {
+        let fleet = self.fleet()?.ok_or(FleetFault::None)?;
+        let remote = self.remote_of(fleet)?;
+        let mut synced = Synced { remote: fleet.remote.clone(), ..Synced::default() };
+        let mut refusal = None;
+        for (turn, size) in TURNS.into_iter().enumerate() {
+            self.receive(fleet, &remote, &mut synced)?;
+            let due = self.unpublished(&remote)?;
+            if due.is_empty() {
+                refusal = None;
+                break;
+            }
+            refusal = None;
+            for swaps in due.chunks(size) {
+                match self.push_claims(&remote, swaps.to_vec())? {
+                    Pushed::Done => {}
+                    Pushed::TimedOut => refusal = Some("it took too long".to_owned()),
+                    Pushed::Refused(what) | Pushed::Unclear(what) => refusal = Some(what),
+                }
+                crash_point("claims-pushed");
+            }
+            if turn + 1 == TURNS.len() {
+                self.receive(fleet, &remote, &mut synced)?;
+            }
+        }
+        if let Some(why) = refusal {
+            let left = self.unpublished(&remote)?;
+            let tasks = left.iter().filter_map(|swap| task_of(&swap.name));
+            synced.unpublished = tasks.map(|task| (task, why.clone())).collect();
+        }
+        Ok(synced)
+    }
+
+    /// Brings everything here that the remote has, and notes what became of what was sent.
+    pub(super) fn receive(&self, fleet: &Fleet, remote: &Remote, synced: &mut Synced) -> Result<(), Error> {
+        let sight = self.look_at_all(fleet, remote)?;
+        let mut tasks: BTreeSet<TaskId> = sight.keys().filter_map(task_of).collect();
+        let seen = format!("{}claims/", RefName::all_seen_on(remote.name()));
+        // Those that the remote has no more.
+        tasks.extend(self.repo.names_below(&seen)?.into_iter().filter_map(|name| TaskId::new(name).ok()));
+        {
+            let mut lock = self.lock()?;
+            self.adopt_archive(&mut lock, remote, &sight)?;
+        }
+        let changed: Vec<TaskId> = tasks.into_iter().filter(|task| self.is_news(remote, task, &sight).unwrap_or(true)).collect();
+        for tasks in changed.chunks(BATCH) {
+            let mut lock = self.lock()?;
+            for task in tasks {
+                let name = RefName::claim(task);
+                let before = self.repo.id_of(&name)?;
+                match self.adopt_claim(&mut lock, remote, task, &sight) {
+                    Ok(adopted) => self.note(synced, task, before, adopted)?,
+                    Err(error) => synced.faults.push(error),
+                }
+            }
+        }
+        touch(&self.private.fleet_seen(), self.clock);
+        Ok(())
+    }
+
+    /// Looks at everything that the remote has of the bus, and brings the objects here.
+    fn look_at_all(&self, fleet: &Fleet, remote: &Remote) -> Result<Sight, Error> {
+        for _ in 0..TURNS.len() {
+            let sight = self.repo.look_at(remote, &[])?;
+            self.check_fleet(fleet, remote, &sight)?;
+            let names: Vec<RefName> = sight.keys().filter(|name| is_exchanged(name)).cloned().collect();
+            if self.bring(remote, &sight, &names)? {
+                return Ok(sight);
+            }
+        }
+        Err(Error::RefContended { reference: fleet.prefix.clone(), tries: TURNS.len() })
+    }
+
+    /// Whether the remote has something else of a task than was last seen, or than is here.
+    fn is_news(&self, remote: &Remote, task: &TaskId, sight: &Sight) -> Result<bool, Error> {
+        let name = RefName::claim(task);
+        let now = sight.get(&name).copied();
+        Ok(now != self.seen_at(remote, &name)? || (now.is_some() && self.repo.id_of(&name)?.is_none()))
+    }
+
+    /// Notes what became of a task.
+    fn note(&self, synced: &mut Synced, task: &TaskId, before: Option<ObjectId>, adopted: Adopted) -> Result<(), Error> {
+        match adopted {
+            Adopted::Kept => drop(synced.published.insert(task.clone())),
+            Adopted::Followed => {
+                let sent = self.tip(task)?.is_some_and(|tip| tip.link.verb() == "confirm" && tip.link.parent == before);
+                let place = if sent { &mut synced.published } else { &mut synced.received };
+                place.insert(task.clone());
+            }
+            Adopted::Lost => {
+                synced.received.insert(task.clone());
+                let owner = self.tip(task)?.map(|tip| tip.claim.agent_id);
+                let lost = before.map(|id| self.repo.link(id)).transpose()?.and_then(Result::ok);
+                let lost = lost.and_then(|link| Claim::parse(&link.body).ok());
+                synced.lost.extend(lost.zip(owner));
+            }
+        }
+        Ok(())
+    }
+
+    /// What this clone has and the remote was not seen to have. A claim that was made offline is asked for by a state of its own,
+    /// which becomes this clone's only when the remote has taken it.
+    fn unpublished(&self, remote: &Remote) -> Result<Vec<Swap>, Error> {
+        let lock = self.lock()?;
+        let mut due = Vec::new();
+        for task in self.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok()) {
+            let name = RefName::claim(&task);
+            let expected = self.seen_at(remote, &name)?;
+            let (Tip::At(link), true) = (self.repo.tip(&name)?, self.repo.id_of(&name)? != expected) else { continue };
+            // A chain that cannot be read is no claim to ask for; `bus doctor` tells of it.
+            let Ok(tip) = state(link, &name, &task) else { continue };
+            let mut new = tip.link.id;
+            if tip.claim.is_unconfirmed() {
+                let (view, claim) = (self.view_by(&task, None)?, Claim { confirmed: None, ..tip.claim.clone() });
+                let origin = claim.origin.clone().unwrap_or_else(|| Origin::new("-", None));
+                let who = Who { agent: claim.agent_id.clone(), origin };
+                new = self.prepare_state(&lock, &view, &who, "confirm", &claim)?.0.link.id;
+            }
+            due.push(Swap { name, expected, new: Some(new) });
+        }
+        let archive = RefName::archive();
+        let (ours, seen) = (self.repo.id_of(&archive)?, self.seen_at(remote, &archive)?);
+        if ours != seen {
+            due.push(Swap { name: archive, expected: seen, new: ours });
+        }
+        Ok(due)
+    }
+
+    /// Looks at all of the fleet's remote, unless this clone did so not long ago: one look serves all that wait in a clone.
+    /// Returns whether it has looked.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::sync`].
+    pub fn receive_if_due(&self, interval: Duration) -> Result<bool, Error> {
+        let Some(fleet) = self.fleet()? else { return Ok(false) };
+        // The remote's patience is of this world, also where a test has fixed the clock.
+        let clock = Clock::new(None);
+        {
+            let _lock = self.lock()?;
+            let mark = self.private.fleet_look();
+            if last_touched(&mark).is_some_and(|looked| clock.now().since(looked) < interval) {
+                return Ok(false);
+            }
+            touch(&mark, clock);
+        }
+        self.receive(fleet, &self.remote_of(fleet)?, &mut Synced::default())?;
+        Ok(true)
+    }
+
+    /// How fresh this clone's view of its fleet is; none where it belongs to none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::fleet`].
+    pub fn freshness(&self) -> Result<Option<Freshness>, Error> {
+        let fleet = self.fleet()?.cloned();
+        Ok(fleet.map(|fleet| Freshness { fleet, seen: last_touched(&self.private.fleet_seen()) }))
+    }
+}
+
+/// The task whose claim a ref is.
+fn task_of(name: &RefName) -> Option<TaskId> {
+    TaskId::new(name.rest().strip_prefix("claims/")?).ok()
+}
+
+/// Whether a ref of the remote's is for this clone.
+fn is_exchanged(name: &RefName) -> bool {
+    *name == RefName::archive()
+        || *name == RefName::locks()
+        || ["claims/", "log/"].iter().any(|part| name.rest().starts_with(part))
+}

@@ -1,0 +1,103 @@
+//! `bus sync`
+
+use clap::Args;
+use serde_json::Value;
+
+use super::context::Context;
+use super::exit::{self, Failure};
+use super::output::Output;
+use super::words;
+use crate::bus::Synced;
+use crate::record::{AgentId, Claim, TaskId};
+
+const EXAMPLES: &str = "\
+Examples:
+  bus sync                    what is new in the other clones, and tell them what is new here
+  bus sync --quiet            the same from a hook or a timer
+  bus sync --remote upstream  where this clone calls the fleet's remote otherwise; from then on it does
+
+Only refs are exchanged: claims, and each clone's log. No branch, no index and no file of a worktree is touched. It may run at \
+any time, many times at once, and be killed.
+
+Exit status: 0 exchanged; 1 something is still for this clone alone; 4 the clone belongs to no fleet; 7 the remote did not answer or \
+serves another fleet.";
+
+/// Exchange claims and logs with the fleet's remote.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct SyncArgs {
+    /// What this clone calls the fleet's remote
+    #[arg(long, value_name = "NAME")]
+    remote: Option<String>,
+}
+
+pub(super) fn run(context: &Context, args: &SyncArgs, output: &mut Output) -> Result<u8, Failure> {
+    if let Some(remote) = &args.remote {
+        context.open("sync", output)?.rename_remote(remote)?;
+    }
+    let bus = context.open("sync", output)?;
+    context.note_reader(&bus);
+    let synced = output.patiently("exchanging claims and logs", || bus.sync())?;
+    output.document(&json(&synced));
+    show(&synced, output);
+    Ok(u8::from(!synced.unpublished.is_empty()))
+}
+
+fn show(synced: &Synced, output: &mut Output) {
+    let names = |tasks: &std::collections::BTreeSet<TaskId>| tasks.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ");
+    let say = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let Synced { remote, received, published, .. } = synced;
+    if !received.is_empty() {
+        output.line(&format!("received {} from {remote}: {}", say(received.len(), "claim"), names(received)));
+    }
+    if !published.is_empty() {
+        output.line(&format!("published {} to {remote}: {}", say(published.len(), "claim"), names(published)));
+    }
+    if synced.log_published {
+        output.line(&format!("published this clone's log to {remote}"));
+    }
+    if received.is_empty() && published.is_empty() && !synced.log_published {
+        output.line(&format!("nothing new with {remote}"));
+    }
+    for (claim, owner) in &synced.lost {
+        output.warn(&lost_words(claim, owner));
+    }
+    for (task, why) in &synced.unpublished {
+        output.warn(&format!("{task} is still for this clone alone: {why}"));
+    }
+    for fault in &synced.faults {
+        output.warn(&exit::story(fault));
+    }
+}
+
+fn lost_words(claim: &Claim, owner: &AgentId) -> String {
+    let task = &claim.task_id;
+    format!(
+        "{}'s claim of {task} was not the first: {owner} has it; keep what you have on a branch, and take another task",
+        claim.agent_id
+    )
+}
+
+fn json(synced: &Synced) -> Value {
+    let tasks = |tasks: &std::collections::BTreeSet<TaskId>| tasks.iter().map(|task| Value::from(task.as_str())).collect();
+    let lost = synced.lost.iter().map(|(claim, owner)| {
+        words::object([("claim", Value::Object(claim.to_object())), ("owner", Value::from(owner.as_str()))])
+    });
+    let unpublished = synced
+        .unpublished
+        .iter()
+        .map(|(task, why)| words::object([("task_id", Value::from(task.as_str())), ("reason", Value::from(why.as_str()))]));
+    let faults = synced
+        .faults
+        .iter()
+        .map(|fault| words::object([("code", Value::from(fault.code().as_str())), ("message", Value::from(exit::story(fault)))]));
+    words::object([
+        ("remote", Value::from(synced.remote.as_str())),
+        ("received", Value::Array(tasks(&synced.received))),
+        ("published", Value::Array(tasks(&synced.published))),
+        ("log_published", Value::from(synced.log_published)),
+        ("lost", Value::Array(lost.collect())),
+        ("unpublished", Value::Array(unpublished.collect())),
+        ("faults", Value::Array(faults.collect())),
+    ])
+}

@@ -1,0 +1,114 @@
+//! The refs of the bus as a whole: which there are, what they are at, and how they come and go.
+
+use std::collections::BTreeSet;
+
+use gix::refs::Target;
+use gix::refs::transaction::PreviousValue;
+
+use super::error::store;
+use super::ref_name::CLAIMS;
+use super::{Error, ObjectId, RefName, Repository};
+
+impl Repository {
+    /// The names of all refs below `prefix`, such as `refs/bus/claims/`, without it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where `packed-refs` cannot be read.
+    pub fn names_below(&self, prefix: &str) -> Result<BTreeSet<String>, Error> {
+        let mut names = BTreeSet::new();
+        let folder = self.common_dir().join(prefix);
+        for entry in walkdir::WalkDir::new(&folder).min_depth(1).into_iter().flatten() {
+            let name = entry.path().strip_prefix(&folder).ok().and_then(|path| path.to_str()).unwrap_or_default();
+            if entry.file_type().is_file() && !name.is_empty() && !name.ends_with(".lock") {
+                names.insert(name.to_owned());
+            }
+        }
+        let unreadable = |error: &(dyn std::error::Error + 'static)| store("read", "packed-refs", error);
+        if let Some(packed) = self.refs.cached_packed_buffer().map_err(|error| unreadable(&error))? {
+            let prefixed = packed.iter_prefixed(prefix.into()).map_err(|error| unreadable(&error))?;
+            for reference in prefixed.flatten() {
+                let name = reference.name.as_bstr().to_string();
+                names.insert(name[prefix.len()..].to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// The tasks that have a ref, as their refs spell them, in upper case.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::names_below`].
+    pub fn claimed_tasks(&self) -> Result<BTreeSet<String>, Error> {
+        let mut names = self.names_below(CLAIMS)?;
+        names.retain(|name| !name.contains('/'));
+        Ok(names)
+    }
+
+    /// Whether the clone has any ref of a bus.
+    #[must_use]
+    pub fn has_bus_refs(&self) -> bool {
+        self.claimed_tasks().is_ok_and(|tasks| !tasks.is_empty())
+    }
+
+    /// The object that a ref is at; none where there is no such ref, or it holds no object id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the system refuses to read.
+    pub fn id_of(&self, name: &RefName) -> Result<Option<ObjectId>, Error> {
+        Ok(self.target(name)?.and_then(Result::ok))
+    }
+
+    /// Whether an object is here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the objects cannot be read.
+    pub fn has_object(&self, id: ObjectId) -> Result<bool, Error> {
+        use gix::objs::Exists;
+        Ok(self.objects()?.exists(&id))
+    }
+
+    /// Puts a ref to `id`, wherever it is. The caller holds the clone's lock, and nobody else writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the ref cannot be written.
+    pub fn put(&self, name: &RefName, id: ObjectId) -> Result<(), Error> {
+        match self.id_of(name)? {
+            Some(current) if current == id => Ok(()),
+            current => self.swap(name, current, id).map(drop),
+        }
+    }
+
+    /// Removes a ref that is at `expected`; `false` means that it was not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the ref cannot be removed.
+    pub fn remove(&self, name: &RefName, expected: ObjectId) -> Result<bool, Error> {
+        if self.id_of(name)? != Some(expected) {
+            return Ok(false);
+        }
+        self.delete_refs(std::slice::from_ref(name), PreviousValue::MustExistAndMatch(Target::Object(expected)))?;
+        Ok(true)
+    }
+
+    /// Whether the chain that ends at `tip` has `wanted` in it. Only first parents are followed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the system refuses to read.
+    pub fn descends(&self, tip: ObjectId, wanted: ObjectId) -> Result<bool, Error> {
+        let mut next = Some(tip);
+        while let Some(id) = next {
+            if id == wanted {
+                return Ok(true);
+            }
+            next = self.link(id)?.ok().and_then(|link| link.parent);
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,183 @@
+//! The door to a remote: what its refs of the bus are at, their objects, and compare-and-swap by push (design, section 3, *Fleet*).
+//!
+//! The user's `git` talks, so credentials, ssh and proxies work as ever. What a push prints proves nothing: whoever pushes
+//! looks again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::child::{Manner, Talk, git_has_own_ssh, git_push_urls, talk};
+use super::{Error, ObjectId, RefName, Repository};
+
+/// How many refs are named in one push: the system limits how long a command line may be.
+pub const MAX_PUSH: usize = 400;
+
+/// Schemes that no ssh is needed for, with the beginnings of plain paths.
+const NOT_SSH: [&str; 7] = ["file://", "http://", "https://", "git://", "/", "./", "../"];
+
+/// A remote, for as long as one command runs.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    name: String,
+    url: String,
+    prefix: String,
+    manner: Manner,
+}
+
+/// One change of a remote's ref.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swap {
+    /// The ref, as this clone names it.
+    pub name: RefName,
+    /// What it must be at; none where it must not be there.
+    pub expected: Option<ObjectId>,
+    /// What it shall be at; none where it shall go.
+    pub new: Option<ObjectId>,
+}
+
+/// What `git push` says came of it. Only a look at the remote proves what did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// All is well.
+    Done,
+    /// The remote, or git itself, refused; nothing was changed by it.
+    Refused(String),
+    /// Nobody knows: git could not talk to the remote, or not to the end.
+    Unclear(String),
+    /// It took too long and was ended.
+    TimedOut,
+}
+
+/// What a remote's refs of the bus are at, by the names that this clone has for them.
+pub type Sight = BTreeMap<RefName, ObjectId>;
+
+impl Repository {
+    /// The remote called `name`, whose refs of the bus stand below `prefix` there (`refs/bus/`). Each talk with it may take as
+    /// long as `patience`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRemote`] where there is no such remote, or it is pushed to several places; [`Error::NoGit`] where git cannot
+    /// be started.
+    pub fn remote(&self, name: &str, prefix: &str, patience: Duration) -> Result<Remote, Error> {
+        let mut urls = git_push_urls(self.root(), name)?;
+        let (1, Some(url)) = (urls.len(), urls.pop()) else {
+            let what = if urls.is_empty() { "there is no such remote" } else { "it is pushed to several places" };
+            return Err(Error::NoRemote { remote: name.to_owned(), what });
+        };
+        let needs_ssh = !NOT_SSH.iter().any(|scheme| url.starts_with(scheme));
+        let own_ssh = needs_ssh && git_has_own_ssh(self.root())?;
+        Ok(Remote { name: name.to_owned(), url, prefix: prefix.to_owned(), manner: Manner { own_ssh, patience } })
+    }
+
+    /// What those of `remote`'s refs are at that are `wanted`; all of its bus where nothing is named.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`] where it does not answer.
+    pub fn look_at(&self, remote: &Remote, wanted: &[RefName]) -> Result<Sight, Error> {
+        let mut names: Vec<String> = wanted.iter().map(|name| remote.spell(name)).collect();
+        if names.is_empty() {
+            names.push(format!("{}*", remote.prefix));
+        }
+        let mut arguments = vec!["ls-remote", "--refs", "--quiet", "--", &remote.url];
+        arguments.extend(names.iter().map(String::as_str));
+        let talk = remote.done(talk(self.root(), &arguments, None, remote.manner)?)?;
+        let entry = |line: &str| {
+            let (id, name) = line.split_once('\t')?;
+            Some((remote.read(name)?, ObjectId::from_hex(id.as_bytes()).ok()?))
+        };
+        let seen = talk.out.lines().filter_map(entry);
+        Ok(seen.filter(|(name, _)| wanted.is_empty() || wanted.contains(name)).collect())
+    }
+
+    /// Brings the objects of these of `remote`'s refs here. No ref of this clone moves; what the refs are at may have
+    /// changed since they were looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`] where it does not answer, or a ref is gone.
+    pub fn fetch_objects(&self, remote: &Remote, names: &[RefName]) -> Result<(), Error> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let apart = ["--quiet", "--no-write-fetch-head", "--no-tags", "--no-prune-tags", "--no-auto-maintenance"];
+        let rest = ["--no-recurse-submodules", "--refmap=", "--stdin"];
+        let mut arguments: Vec<String> = ["fetch"].iter().chain(&apart).chain(&rest).map(|word| (*word).to_owned()).collect();
+        // Without this git would tell the remote of every branch that it has.
+        let known = names.iter().flat_map(|name| [name.seen_on(&remote.name), Some(name.clone())]).flatten();
+        let known: Vec<RefName> = known.filter(|name| matches!(self.id_of(name), Ok(Some(_)))).take(MAX_PUSH).collect();
+        arguments.extend(known.iter().map(|name| format!("--negotiation-tip={}", name.as_str())));
+        if known.is_empty() {
+            arguments.splice(0..0, ["-c".to_owned(), "fetch.negotiationAlgorithm=noop".to_owned()]);
+        }
+        arguments.extend(["--".to_owned(), remote.url.clone()]);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let input: String = names.iter().map(|name| format!("{}\n", remote.spell(name))).collect();
+        remote.done(talk(self.root(), &arguments, Some(&input), remote.manner)?).map(drop)
+    }
+
+    /// Asks `remote` for these changes, each only where the ref is at what is expected; all or none of them where `atomic`. What
+    /// is at its place already is expected to be there, too, but not changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoGit`] where git cannot be started. What came of the push, only a look tells.
+    pub fn push(&self, remote: &Remote, swaps: &[Swap], atomic: bool) -> Result<Pushed, Error> {
+        let mut arguments: Vec<String> =
+            ["push", "--porcelain", "--quiet", "--no-verify", "--no-follow-tags"].map(str::to_owned).into();
+        arguments.push("--recurse-submodules=no".to_owned());
+        arguments.extend(atomic.then(|| "--atomic".to_owned()));
+        let hex = |id: Option<ObjectId>| id.map_or_else(String::new, |id| id.to_string());
+        let leases = swaps.iter().map(|swap| format!("--force-with-lease={}:{}", remote.spell(&swap.name), hex(swap.expected)));
+        arguments.extend(leases);
+        arguments.extend(["--".to_owned(), remote.url.clone()]);
+        arguments.extend(swaps.iter().map(|swap| format!("{}:{}", hex(swap.new), remote.spell(&swap.name))));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let talk = talk(self.root(), &arguments, None, remote.manner)?;
+        if talk.status.is_none() {
+            return Ok(Pushed::TimedOut);
+        }
+        // A line for each ref that was refused; `remote failure` says that no answer came.
+        let mut refusals = talk.out.lines().filter_map(|line| line.strip_prefix("!\t"));
+        let refused = refusals.find(|line| !line.contains("[remote failure]"));
+        Ok(match refused {
+            None if talk.is_done() => Pushed::Done,
+            None => Pushed::Unclear(talk.fault()),
+            Some(line) => Pushed::Refused(line.replace('\t', " ")),
+        })
+    }
+}
+
+impl Remote {
+    /// What the remote is called here.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What the remote calls a ref.
+    fn spell(&self, name: &RefName) -> String {
+        format!("{}{}", self.prefix, name.rest())
+    }
+
+    /// What this clone calls one of the remote's refs; none where it is none of the bus.
+    fn read(&self, name: &str) -> Option<RefName> {
+        RefName::own(name.strip_prefix(&self.prefix)?)
+    }
+
+    /// A talk that did what was asked for.
+    fn done(&self, talk: Talk) -> Result<Talk, Error> {
+        match talk.status {
+            Some(_) if talk.is_done() => Ok(talk),
+            Some(_) => Err(Error::Unreachable { remote: self.name.clone(), what: talk.fault() }),
+            None => Err(Error::RemoteTimeout { remote: self.name.clone(), patience: self.manner.patience }),
+        }
+    }
+}
