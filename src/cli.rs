@@ -13,6 +13,7 @@ mod doctor;
 mod escape;
 mod event;
 mod exit;
+mod gc;
 mod heartbeat;
 mod inbox;
 mod init;

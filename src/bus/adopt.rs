@@ -19,6 +19,8 @@ pub(super) enum Adopted {
     Kept,
     /// It followed the remote's.
     Followed,
+    /// It ended and was put away: the archive has it, and its ref here is not needed any more.
+    PutAway(ObjectId),
     /// It gave way to the remote's, and is kept aside.
     Lost,
 }
@@ -38,24 +40,34 @@ impl Bus {
     /// Brings this clone's chain of `task`, and what it knows of the remote, in line with `sight`, whose objects are here.
     pub(super) fn adopt(&self, lock: &mut Lock, remote: &Remote, task: &TaskId, sight: &Sight) -> Result<Adopted, Error> {
         self.adopt_archive(lock, remote, sight)?;
-        self.adopt_claim(lock, remote, task, sight)
+        let adopted = self.adopt_claim(lock, task, sight)?;
+        self.note_claim_seen(lock, remote, task, sight)?;
+        Ok(adopted)
     }
 
-    /// The same, once the archive is in line.
-    pub(super) fn adopt_claim(&self, lock: &mut Lock, remote: &Remote, task: &TaskId, sight: &Sight) -> Result<Adopted, Error> {
+    /// The same, once the archive is in line, and without a note of what was seen.
+    pub(super) fn adopt_claim(&self, lock: &mut Lock, task: &TaskId, sight: &Sight) -> Result<Adopted, Error> {
         let name = RefName::claim(task);
         let on_remote = sight.get(&name).copied();
-        let archived = || self.archive()?.map_or(Ok(None), |archive| Ok::<_, Error>(self.repo.archived(&archive, task)?));
-        let value = if on_remote.is_some() { on_remote } else { archived()? };
+        let value = if on_remote.is_some() { on_remote } else { self.archived_id(task)? };
         let adopted = match value {
             // A remote that has forgotten it is told again.
             None => Adopted::Kept,
-            Some(value) => self.follow(lock, &name, task, value, on_remote.is_some())?,
+            Some(value) => match self.follow(lock, &name, task, value, on_remote.is_some())? {
+                Adopted::Kept | Adopted::Followed if on_remote.is_none() && self.repo.id_of(&name)? == Some(value) => {
+                    Adopted::PutAway(value)
+                }
+                adopted => adopted,
+            },
         };
         crash_point("adopted");
-        // Last: a push from here on relies on the local chain having what the remote was seen at.
-        self.note_seen(lock, remote, &name, on_remote)?;
         Ok(adopted)
+    }
+
+    /// Notes what the remote has of a task's ref. This comes last: a push from then on relies on the local chain having it.
+    pub(super) fn note_claim_seen(&self, lock: &mut Lock, remote: &Remote, task: &TaskId, sight: &Sight) -> Result<(), Error> {
+        let name = RefName::claim(task);
+        self.note_seen(lock, remote, &name, sight.get(&name).copied())
     }
 
     fn follow(&self, lock: &mut Lock, name: &RefName, task: &TaskId, value: ObjectId, has_ref: bool) -> Result<Adopted, Error> {
@@ -139,7 +151,7 @@ impl Bus {
         lock.about_to_write(seen.as_str())?;
         match (known, id) {
             (_, Some(id)) => self.repo.put(&seen, id)?,
-            (Some(known), None) => drop(self.repo.remove(&seen, known)?),
+            (Some(known), None) => self.repo.remove(&[(seen, known)])?,
             (None, None) => {}
         }
         Ok(())

@@ -247,8 +247,7 @@ impl Bus {
     /// Whether the remote was seen to have all of the chain that ends at `tip` but for signs of life.
     pub(super) fn is_published(&self, remote: &Remote, tip: &State) -> Result<bool, Error> {
         let Some(seen) = self.seen_at(remote, &RefName::claim(&tip.claim.task_id))? else {
-            return Ok(self.archive()?.map_or(Ok(None), |archive| self.repo.archived(&archive, &tip.claim.task_id))?
-                == Some(tip.link.id));
+            return Ok(self.archived_id(&tip.claim.task_id)? == Some(tip.link.id));
         };
         let mut link = tip.link.clone();
         loop {

@@ -7,7 +7,7 @@ use super::claiming::written;
 use super::liveness::LastEvents;
 use super::messaging::Channel;
 use super::view::{ClaimFiles, View};
-use super::{Bus, ComparedWith, Error, Filter, Liveness, Seen, Signs};
+use super::{Bus, ComparedWith, Error, Filter, Freshness, Liveness, Seen, Signs};
 use crate::record::{AgentId, Assignment, Claim, Config, Event, Status, TaskId, Timestamp};
 use crate::store::Faults;
 
@@ -113,6 +113,8 @@ pub struct StatusReport {
     pub bad_lines: Faults,
     /// What is wrong with the policy, for which the defaults stand in.
     pub config_fault: Option<Error>,
+    /// How fresh the view of the fleet is; none where the clone belongs to none.
+    pub freshness: Option<Freshness>,
     /// When this was so.
     pub generated_at: Timestamp,
     /// The tasks that somebody holds or has finished, or whose claims cannot be read.
@@ -192,6 +194,8 @@ impl Bus {
             damaged: seen.damaged,
             bad_lines: feed.into_faults(),
             config_fault: seen.config_fault,
+            // A note that cannot be read stops what changes claims; it hides nothing of what is here.
+            freshness: self.freshness().ok().flatten(),
             generated_at: self.clock.now(),
             taken: seen.taken,
         })
@@ -275,11 +279,15 @@ impl Bus {
         };
         let Some(claim) = view.claim().filter(wanted) else { return Ok(None) };
         let (state, signs) = self.state_of(view, claim.status, stale_after, events)?;
+        let mut claim = claim.clone();
+        if claim.status.is_live() && !self.is_confirmed(view) {
+            claim.confirmed = Some(false);
+        }
         Ok(Some(ClaimStatus {
-            claim: claim.clone(),
             state,
             last_seen: signs.last(self.clock.now()),
-            written: written(view, claim),
+            written: written(view, &claim),
+            claim,
             seen: None,
         }))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::adopt::Adopted;
-use super::view::state;
+use super::view::{View, state};
 use super::{Bus, Error, FleetFault, Who};
 use crate::git::{MAX_PUSH, ObjectId, Pushed, RefName, Remote, Sight, Swap, Tip};
 use crate::record::{AgentId, Claim, Fleet, Origin, TaskId, Timestamp};
@@ -98,18 +98,33 @@ impl Bus {
         }
         let changed: Vec<TaskId> = tasks.into_iter().filter(|task| self.is_news(remote, task, &sight).unwrap_or(true)).collect();
         for tasks in changed.chunks(BATCH) {
-            let mut lock = self.lock()?;
-            for task in tasks {
-                let name = RefName::claim(task);
-                let before = self.repo.id_of(&name)?;
-                match self.adopt_claim(&mut lock, remote, task, &sight) {
-                    Ok(adopted) => self.note(synced, task, before, adopted)?,
-                    Err(error) => synced.faults.push(error),
-                }
-            }
+            self.adopt_batch(remote, tasks, &sight, synced)?;
         }
         touch(&self.private.fleet_seen(), self.clock);
         Ok(())
+    }
+
+    /// Brings these claims in line under one lock, and removes the refs that are not needed any more all at once.
+    fn adopt_batch(&self, remote: &Remote, tasks: &[TaskId], sight: &Sight, synced: &mut Synced) -> Result<(), Error> {
+        let mut lock = self.lock()?;
+        let mut gone = Vec::new();
+        for task in tasks {
+            let name = RefName::claim(task);
+            let before = self.repo.id_of(&name)?;
+            match self.adopt_claim(&mut lock, task, sight) {
+                Err(error) => {
+                    synced.faults.push(error);
+                    continue;
+                }
+                Ok(Adopted::PutAway(id)) => gone.push((name.clone(), id)),
+                Ok(adopted) => self.note(synced, task, before, adopted)?,
+            }
+            match (sight.contains_key(&name), name.seen_on(remote.name())) {
+                (false, Some(seen)) => gone.extend(self.repo.id_of(&seen)?.map(|id| (seen, id))),
+                _ => self.note_claim_seen(&mut lock, remote, task, sight)?,
+            }
+        }
+        Ok(self.repo.remove(&gone)?)
     }
 
     /// Looks at everything that the remote has of the bus, and brings the objects here.
@@ -135,6 +150,7 @@ impl Bus {
     /// Notes what became of a task.
     fn note(&self, synced: &mut Synced, task: &TaskId, before: Option<ObjectId>, adopted: Adopted) -> Result<(), Error> {
         match adopted {
+            Adopted::PutAway(_) => {}
             Adopted::Kept => drop(synced.published.insert(task.clone())),
             Adopted::Followed => {
                 let sent = self.tip(task)?.is_some_and(|tip| tip.link.verb() == "confirm" && tip.link.parent == before);
@@ -161,6 +177,9 @@ impl Bus {
             let name = RefName::claim(&task);
             let expected = self.seen_at(remote, &name)?;
             let (Tip::At(link), true) = (self.repo.tip(&name)?, self.repo.id_of(&name)? != expected) else { continue };
+            if expected.is_none() && self.archived_id(&task)? == Some(link.id) {
+                continue;
+            }
             // A chain that cannot be read is no claim to ask for; `bus doctor` tells of it.
             let Ok(tip) = state(link, &name, &task) else { continue };
             let mut new = tip.link.id;
@@ -200,6 +219,18 @@ impl Bus {
         }
         self.receive(fleet, &self.remote_of(fleet)?, &mut Synced::default())?;
         Ok(true)
+    }
+
+    /// Whether the fleet's remote was seen to have the claim that decides, where there is a fleet.
+    pub(super) fn is_confirmed(&self, view: &View) -> bool {
+        let Some(fleet) = self.fleet().ok().flatten() else { return true };
+        let name = view.name.seen_on(&fleet.remote);
+        let seen = name.and_then(|name| self.repo.id_of(&name).ok().flatten());
+        let same = |seen: ObjectId| {
+            let there = self.repo.link(seen).ok().and_then(Result::ok).and_then(|link| Claim::parse(&link.body).ok());
+            there.zip(view.claim()).is_some_and(|(there, here)| there.same_claim(here))
+        };
+        seen.is_some_and(|seen| view.tip_id() == Some(seen) || same(seen))
     }
 
     /// How fresh this clone's view of its fleet is; none where it belongs to none.

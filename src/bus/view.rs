@@ -126,10 +126,14 @@ impl Bus {
 
     /// The last state of a task that was put away; none where this clone has no archive.
     fn archived_state(&self, name: &RefName, asked: &TaskId) -> Result<Option<State>, Error> {
-        let Some(archive) = self.archive()? else { return Ok(None) };
-        let Some(id) = self.repo.archived(&archive, asked)? else { return Ok(None) };
+        let Some(id) = self.archived_id(asked)? else { return Ok(None) };
         let unreadable = |what| Error::UnreadableRef { name: RefName::archive().as_str().to_owned(), what };
         state(self.repo.link(id)?.map_err(unreadable)?, name, asked).map(Some)
+    }
+
+    /// The commit of the last state of a task that was put away.
+    pub(super) fn archived_id(&self, task: &TaskId) -> Result<Option<ObjectId>, Error> {
+        self.archive()?.map_or(Ok(None), |archive| Ok(self.repo.archived(&archive, task)?))
     }
 
     /// The archive of this clone.

@@ -12,6 +12,9 @@ use crate::store::{Error as StoreError, Hints, Layout, Stream};
 /// How often a task is looked at without a hint: a claim becomes stale by time alone.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often a fleet's remote is looked at by those who wait.
+pub(super) const LOOK: Duration = Duration::from_secs(10);
+
 /// The longest pause of a claim that waits between the release and its own try, so that not all come at once.
 const MAX_PAUSE: Duration = Duration::from_millis(25);
 
@@ -177,6 +180,8 @@ impl Bus {
             // First this: what changes after the look gives a hint.
             hints.watch(self.claim_folders());
             awaited.waiter.iter().for_each(|agent| self.note_presence(agent));
+            // A remote that does not answer now may do so later.
+            let _ = self.receive_if_due(LOOK);
             let standing = self.standing(&awaited.task)?;
             let until = awaited.until.as_str();
             match awaited.holds(&standing) {
@@ -245,6 +250,7 @@ impl Bus {
         }
         watch.follow(Hints::new());
         loop {
+            let _ = self.receive_if_due(LOOK);
             let fresh = watch.read()?;
             if let Some(event) = watch.wanted(&fresh).next() {
                 return Ok(event.clone());
@@ -268,6 +274,7 @@ impl Bus {
             // First this: what comes after the look gives a hint.
             hints.watch(self.layouts().flat_map(|layout| [layout.root().join("_bus"), layout.folder(Stream::Channels)]));
             self.note_presence(agent);
+            let _ = self.receive_if_due(LOOK);
             let inbox = self.inbox(agent, None)?;
             let is_meant = |message: &&Message| from.is_empty() || from.contains(&message.from);
             if let Some(message) = inbox.messages().find(is_meant) {

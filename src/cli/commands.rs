@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
 use super::{
-    assign, claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, heartbeat, inbox, init, man,
+    assign, claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, gc, heartbeat, inbox, init, man,
     message, output::Output, plan, queue, receipt, reclaim, release, report, session, status, sync, validate, wait, watch,
 };
 
@@ -30,6 +30,7 @@ pub(super) enum Command {
     Inbox(inbox::InboxArgs),
     Status(status::StatusArgs),
     Sync(sync::SyncArgs),
+    Gc(gc::GcArgs),
     Report(report::ReportArgs),
     Watch(watch::WatchArgs),
     Wait(wait::WaitArgs),
@@ -44,7 +45,7 @@ pub(super) enum Command {
 type Describe = fn(clap::Command) -> clap::Command;
 
 /// Each command's name, what it does in a line, and its arguments.
-const COMMANDS: [(&str, &str, Describe); 24] = [
+const COMMANDS: [(&str, &str, Describe); 25] = [
     ("init", "Lay out a bus in this repository", init::InitArgs::augment_args),
     ("deinit", "Take out what `bus init` laid out", deinit::DeinitArgs::augment_args),
     ("session", "Begin or end a session: who you are, what you hold, what is next", session::SessionArgs::augment_args),
@@ -61,6 +62,7 @@ const COMMANDS: [(&str, &str, Describe); 24] = [
     ("inbox", "Show what was said to you and is unread", inbox::InboxArgs::augment_args),
     ("status", "Show who does what, and the latest events", status::StatusArgs::augment_args),
     ("sync", "Exchange claims and logs with the fleet's remote", sync::SyncArgs::augment_args),
+    ("gc", "Put ended claims away", gc::GcArgs::augment_args),
     ("report", "Write the manager's report: who does what, what is stuck, what is finished", report::ReportArgs::augment_args),
     ("watch", "Show the feed, live with --follow", watch::WatchArgs::augment_args),
     ("wait", "Block until a task is in a state, an event is logged or a message comes", wait::WaitArgs::augment_args),
@@ -97,6 +99,7 @@ impl Command {
             Self::Inbox(args) => inbox::run(context, args, output),
             Self::Status(args) => status::run(context, args, output),
             Self::Sync(args) => sync::run(context, args, output),
+            Self::Gc(args) => gc::run(context, args, output),
             Self::Report(args) => report::run(context, args, output),
             Self::Watch(args) => watch::run(context, args, output),
             Self::Wait(args) => wait::run(context, args, output),
@@ -145,6 +148,7 @@ impl FromArgMatches for Command {
             Some(("inbox", args)) => Ok(Self::Inbox(FromArgMatches::from_arg_matches(args)?)),
             Some(("status", args)) => Ok(Self::Status(FromArgMatches::from_arg_matches(args)?)),
             Some(("sync", args)) => Ok(Self::Sync(FromArgMatches::from_arg_matches(args)?)),
+            Some(("gc", args)) => Ok(Self::Gc(FromArgMatches::from_arg_matches(args)?)),
             Some(("report", args)) => Ok(Self::Report(FromArgMatches::from_arg_matches(args)?)),
             Some(("watch", args)) => Ok(Self::Watch(FromArgMatches::from_arg_matches(args)?)),
             Some(("wait", args)) => Ok(Self::Wait(FromArgMatches::from_arg_matches(args)?)),

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
 use super::words;
-use crate::bus::{ClaimState, ClaimStatus, Seen, StatusQuery, StatusReport};
+use crate::bus::{ClaimState, ClaimStatus, Freshness, Seen, StatusQuery, StatusReport};
 use crate::record::json::Object;
 use crate::record::{Span, TaskId, Timestamp};
 use crate::report::{compared_with, seen};
@@ -111,6 +111,7 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
         ("events", Value::Array(events.collect())),
         ("skipped_lines", Value::from(report.bad_lines.count)),
         ("filters", filters),
+        ("fleet", report.freshness.as_ref().map_or(Value::Null, fleet)),
         ("generated_at", text(&report.generated_at)),
     ];
     if query.long {
@@ -118,6 +119,15 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
         fields.extend([("waiting", waiting.collect()), ("compared_with", compared_with(report.compared_with.as_ref()))]);
     }
     words::merge(Object::new(), fields)
+}
+
+fn fleet(freshness: &Freshness) -> Value {
+    let Freshness { fleet, seen } = freshness;
+    words::object([
+        ("id", Value::from(fleet.id.as_str())),
+        ("remote", Value::from(fleet.remote.as_str())),
+        ("seen", seen.map_or(Value::Null, |seen| Value::from(seen.to_string()))),
+    ])
 }
 
 /// For people: a summary, the claims in columns, the events as in the feed.
@@ -143,6 +153,12 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
         output.line("");
     }
     report.events.iter().for_each(|event| words::show_line(event, report.generated_at, Width::Terminal, output));
+    if let Some(Freshness { fleet, seen }) = &report.freshness {
+        let when = seen.map(|seen| format!("{} ({seen})", words::ago(seen, report.generated_at)));
+        let when = when.unwrap_or_else(|| "never; `bus sync` does it".to_owned());
+        output.line("");
+        output.line(&format!("the fleet's remote {} was seen {when}", fleet.remote));
+    }
 }
 
 /// The claims with what git shows of their branches, and the tasks that wait for somebody to begin.
@@ -171,11 +187,10 @@ fn long(report: &StatusReport, shown: &[ClaimStatus], output: &mut Output) {
 fn long_row(status: &ClaimStatus, now: Timestamp) -> Row<9> {
     let claim = &status.claim;
     let since = claim.released_at.unwrap_or(claim.claimed_at);
-    let state = status.state.as_str();
     let of_seen = |words: fn(&Seen) -> String| status.seen.as_ref().map_or_else(|| "-".to_owned(), words);
     let cells = [
         claim.task_id.to_string(),
-        if claim.is_unconfirmed() { format!("{state}, unconfirmed") } else { state.to_owned() },
+        state_words(status),
         claim.agent_id.to_string(),
         words::ago(since, now),
         of_seen(Seen::ahead),
@@ -185,6 +200,12 @@ fn long_row(status: &ClaimStatus, now: Timestamp) -> Row<9> {
         claim.notes.clone().unwrap_or_default(),
     ];
     Row::new(colour(status.state), cells)
+}
+
+/// How a claim stands, and whether the fleet does not know of it.
+fn state_words(status: &ClaimStatus) -> String {
+    let state = status.state.as_str();
+    if status.claim.is_unconfirmed() { format!("{state}, unconfirmed") } else { state.to_owned() }
 }
 
 const fn colour(state: ClaimState) -> Option<AnsiColor> {
@@ -211,7 +232,7 @@ fn row(status: &ClaimStatus, now: Timestamp, narrow: bool) -> Row<7> {
     let seen = status.last_seen.map_or_else(|| "-".to_owned(), |seen| words::ago(seen, now));
     let cells = [
         claim.task_id.to_string(),
-        status.state.as_str().to_owned(),
+        state_words(status),
         claim.agent_id.to_string(),
         if narrow { words::ago(since, now) } else { format!("{} ({since})", words::ago(since, now)) },
         seen,

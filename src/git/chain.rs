@@ -213,20 +213,23 @@ impl Repository {
             None if loose.exists() => fs::remove_file(&loose).map_err(refused),
             None => {
                 drop(lock);
-                self.delete_refs(std::slice::from_ref(name), PreviousValue::Any)
+                self.delete_refs(vec![(name.clone(), PreviousValue::Any)])
             }
         }
     }
 
-    /// Removes refs, from `packed-refs`, too.
-    pub(super) fn delete_refs(&self, names: &[RefName], expected: PreviousValue) -> Result<(), Error> {
-        let change = Change::Delete { expected, log: RefLog::AndReference };
-        let edits = names.iter().map(|name| RefEdit { change: change.clone(), name: name.full().clone(), deref: false });
+    /// Removes refs, from `packed-refs`, too, which is written once for all of them.
+    pub(super) fn delete_refs(&self, refs: Vec<(RefName, PreviousValue)>) -> Result<(), Error> {
+        let first = refs.first().map_or_else(String::new, |(name, _)| name.as_str().to_owned());
+        let edits = refs.into_iter().map(|(name, expected)| {
+            let change = Change::Delete { expected, log: RefLog::AndReference };
+            RefEdit { change, name: name.full().clone(), deref: false }
+        });
         let (ref_lock, packed_lock) =
             (Fail::AfterDurationWithBackoff(REF_PATIENCE), Fail::AfterDurationWithBackoff(PACKED_PATIENCE));
         let prepared = self.refs.transaction().prepare(edits, ref_lock, packed_lock);
         let removed = prepared.and_then(|ready| ready.commit(None));
-        removed.map(drop).map_err(|error| store("remove", names.first().map_or("refs", |name| name.as_str()), &error))
+        removed.map(drop).map_err(|error| store("remove", &first, &error))
     }
 
     /// Removes the lock that a killed process left beside the ref called `name`.

@@ -83,17 +83,19 @@ impl Repository {
         }
     }
 
-    /// Removes a ref that is at `expected`; `false` means that it was not.
+    /// Removes those of these refs that are at what is expected.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the ref cannot be removed.
-    pub fn remove(&self, name: &RefName, expected: ObjectId) -> Result<bool, Error> {
-        if self.id_of(name)? != Some(expected) {
-            return Ok(false);
+    /// [`Error::Store`] where they cannot be removed.
+    pub fn remove(&self, refs: &[(RefName, ObjectId)]) -> Result<(), Error> {
+        let mut there = Vec::new();
+        for (name, expected) in refs {
+            if self.id_of(name)? == Some(*expected) {
+                there.push((name.clone(), PreviousValue::MustExistAndMatch(Target::Object(*expected))));
+            }
         }
-        self.delete_refs(std::slice::from_ref(name), PreviousValue::MustExistAndMatch(Target::Object(expected)))?;
-        Ok(true)
+        if there.is_empty() { Ok(()) } else { self.delete_refs(there) }
     }
 
     /// Whether the chain that ends at `tip` has `wanted` in it. Only first parents are followed.
