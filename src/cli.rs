@@ -39,9 +39,9 @@ mod words;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{Args, CommandFactory, FromArgMatches};
 
-use args::Cli;
+use args::{Cli, Global};
 use context::Context;
 use exit::Failure;
 use output::Output;
@@ -75,6 +75,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    // clap hands the options that every command takes on to all commands, which costs a sixth of a `bus event log`.
+    if let Some(command) = commands::typed_alone(arguments) {
+        let mut command = Global::augment_args(command);
+        let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+        std::mem::forget(command);
+        if parsed.is_ok() {
+            return parsed;
+        }
+    }
     let mut command = Cli::command();
     let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     let parsed = parsed.map_err(|error| error.format(&mut command));

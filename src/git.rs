@@ -8,6 +8,7 @@ mod error;
 mod fetch;
 mod history;
 mod landing;
+mod loose;
 mod ref_name;
 mod refs;
 mod remote;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::view::View;
 use super::{Bus, Error};
-use crate::record::{AgentId, Claim, Timestamp};
+use crate::record::{AgentId, Claim, Origin, Timestamp};
 use crate::store::{Direction, RECENT, Union, first_seen, last_touched};
 
 /// How a live claim stands.
@@ -59,11 +59,12 @@ pub(super) fn judge(claim: &Claim, signs: &Signs, now: Timestamp, stale_after: D
     if quiet && waited(stale_after) { Liveness::Stale } else { Liveness::Alive }
 }
 
-/// The owners' last events, read from the log's end once, and their last commands: each only when somebody asks.
+/// The owners' last events, read from the log's end once, their last commands, and this clone's id: each only when somebody asks.
 #[derive(Default)]
 pub(super) struct LastEvents {
     events: Option<HashMap<AgentId, Timestamp>>,
     presence: HashMap<AgentId, Option<Timestamp>>,
+    clone_id: Option<Option<String>>,
 }
 
 impl LastEvents {
@@ -88,6 +89,14 @@ impl LastEvents {
         let touched = last_touched(&bus.private.presence(agent));
         self.presence.insert(agent.clone(), touched);
         touched
+    }
+
+    /// Whether `origin` is another clone's.
+    fn is_foreign(&mut self, bus: &Bus, origin: &Origin) -> Result<bool, Error> {
+        if self.clone_id.is_none() {
+            self.clone_id = Some(bus.known_clone_id()?);
+        }
+        Ok(self.clone_id.as_ref().and_then(Option::as_deref).is_none_or(|ours| origin.clone_id() != ours))
     }
 }
 
@@ -117,7 +126,7 @@ impl Bus {
         let written = view.tip.as_ref().map_or(claim.claimed_at, |state| state.link.time);
         let mut signs = Signs { written: Some(written), ..Signs::default() };
         let foreign = match &claim.origin {
-            Some(origin) => self.known_clone_id()?.is_none_or(|ours| origin.clone_id() != ours),
+            Some(origin) => events.is_foreign(self, origin)?,
             None => false,
         };
         if foreign {

@@ -79,6 +79,14 @@ pub(super) fn named(arguments: &[OsString]) -> String {
     command.map_or_else(|| "bus".to_owned(), |(name, ..)| format!("bus {name}"))
 }
 
+/// `bus` with no other command than the one that is the first word, where it is one. Arguments that it understands mean the same
+/// to the whole; what it says of others does not count.
+pub(super) fn typed_alone(arguments: &[OsString]) -> Option<clap::Command> {
+    let word = arguments.get(1)?;
+    let (name, _, describe) = COMMANDS.into_iter().find(|(name, ..)| word == name)?;
+    Some(clap::Command::new("bus").subcommand(clap::Command::new(name).defer(describe)).subcommand_required(true))
+}
+
 impl Command {
     /// Runs the command.
     pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<u8, Failure> {

@@ -13,6 +13,7 @@ use super::session_overview as overview;
 use super::words;
 use crate::bus::{Bus, Error, ManifestState, OpenSession, Overview, Role, SessionEnd, SessionRequest, SessionStart};
 use crate::git::Fetch;
+use crate::record::json::Object;
 use crate::record::{AgentId, ManifestName, Timestamp};
 
 const START_EXAMPLES: &str = "\
@@ -109,21 +110,33 @@ fn start(context: &Context, args: &StartArgs, output: &mut Output) -> Result<u8,
     tell_of_others(&start, now, output);
     let fetched = if args.no_fetch { None } else { Some(fetch(&bus, output)) };
     let overview = bus.overview(&agent)?;
-    let document = words::object([
+    // Of thousands of claims it is much, and for people it is not read.
+    if output.is_json() {
+        output.document(&document(&agent, &bus, &start, fetched.as_ref(), &overview));
+    }
+    output.line(&greeting(&agent, args.role, &overview));
+    output.line(&format!("export BUS_SESSION={}", start.session));
+    overview::show(&agent, &overview, output);
+    Ok(0)
+}
+
+fn document(
+    agent: &AgentId,
+    bus: &Bus,
+    start: &SessionStart,
+    fetched: Option<&Result<Fetch, Error>>,
+    overview: &Overview,
+) -> Value {
+    let own = [
         ("agent_id", Value::from(agent.as_str())),
         ("session_id", Value::from(start.session.as_str())),
         ("worktree", Value::from(bus.root().display().to_string())),
         ("manifest", Value::from(manifest_word(&start.manifest))),
-        ("event", words::event_json(&start.event, now)),
+        ("event", words::event_json(&start.event, overview.generated_at)),
         ("other_sessions", start.others.iter().map(other_json).collect()),
-        ("fetch", fetch_json(fetched.as_ref())),
-    ]);
-    let Value::Object(document) = document else { return Ok(0) };
-    output.document(&words::merge(document, overview::fields(&overview)));
-    output.line(&greeting(&agent, args.role, &overview));
-    output.line(&format!("export BUS_SESSION={}", start.session));
-    overview::show(&overview, output);
-    Ok(0)
+        ("fetch", fetch_json(fetched)),
+    ];
+    words::merge(Object::new(), own.into_iter().chain(overview::fields(overview)))
 }
 
 /// Who begins where: `codex-1 (engineer) on main: 2 commits behind origin/main`.
@@ -256,7 +269,7 @@ fn end(context: &Context, args: &EndArgs, output: &mut Output) -> Result<u8, Fai
     if !end.claims.is_empty() {
         output.line("");
         output.line("Still claimed");
-        end.claims.iter().for_each(|own| output.line(&overview::held(own, now)));
+        overview::claims(&agent, &end.claims, now).for_each(|line| output.line(&line));
         output.line("");
         output.line("Give back what you will not come back to: `bus release TASK --status released`");
     }

@@ -5,12 +5,15 @@ use serde_json::Value;
 use super::output::{Output, Width};
 use super::words;
 use crate::bus::{Apart, ClaimStatus, Overview, OwnClaim, Peer, Ready, ReadyTask};
-use crate::record::{Assignment, Timestamp};
+use crate::record::{AgentId, Assignment, Timestamp};
+
+/// How many claims are shown to people, of one's own and of each peer's; JSON has all.
+const SHOWN: usize = 10;
 
 /// For people: a section each, with a line each.
-pub(super) fn show(overview: &Overview, output: &mut Output) {
+pub(super) fn show(agent: &AgentId, overview: &Overview, output: &mut Output) {
     let now = overview.generated_at;
-    section("Your claims", overview.claims.iter().map(|own| held(own, now)), output);
+    section("Your claims", claims(agent, &overview.claims, now), output);
     unread(overview, output);
     section("Your assignments", overview.assignments.iter().map(|assignment| assigned(assignment, now)), output);
     ready(overview, output);
@@ -51,8 +54,14 @@ pub(super) fn whereabouts(overview: &Overview) -> String {
     [branch].into_iter().chain(apart).collect::<Vec<_>>().join(", ")
 }
 
-/// A claim of one's own, as a line.
-pub(super) fn held(own: &OwnClaim, now: Timestamp) -> String {
+/// The claims that an agent holds, a line each: the first of them, and how many more there are.
+pub(super) fn claims(agent: &AgentId, claims: &[OwnClaim], now: Timestamp) -> impl Iterator<Item = String> {
+    let more = claims.len().saturating_sub(SHOWN);
+    let more = (more > 0).then(|| format!("  and {more} more: `bus status --agent {agent} --active-only`"));
+    claims.iter().take(SHOWN).map(move |own| held(own, now)).chain(more)
+}
+
+fn held(own: &OwnClaim, now: Timestamp) -> String {
     let (claim, state) = (&own.status.claim, own.status.state.as_str());
     let notes = claim.notes.as_ref().map_or_else(String::new, |notes| format!(", {notes}"));
     let place = if own.here { "" } else { " (in another worktree or clone)" };
@@ -118,7 +127,9 @@ fn at_work(peer: &Peer, now: Timestamp) -> String {
         "active" => status.claim.task_id.to_string(),
         state => format!("{} ({state})", status.claim.task_id),
     };
-    let tasks: Vec<String> = peer.claims.iter().map(task).collect();
+    let more = peer.claims.len().saturating_sub(SHOWN);
+    let more = (more > 0).then(|| format!("{more} more"));
+    let tasks: Vec<String> = peer.claims.iter().take(SHOWN).map(task).chain(more).collect();
     let tasks = if tasks.is_empty() { "holds nothing".to_owned() } else { format!("holds {}", tasks.join(", ")) };
     format!("  {} {}, seen {seen}, {tasks}", peer.agent, peer.state.as_str())
 }

@@ -1,6 +1,7 @@
 //! Chains of commits on the empty tree, each the state of one record, under refs that change only by
 //! compare-and-swap (design, section 3).
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,11 @@ use std::time::Duration;
 use gix::actor::Signature;
 use gix::lock::File as LockFile;
 use gix::lock::acquire::Fail;
-use gix::objs::{Commit, CommitRef, Find, Write as _};
+use gix::objs::{Commit, CommitRef, Find, Kind, Write as _};
 use gix::refs::transaction::{Change, PreviousValue, RefEdit, RefLog};
 
 use super::error::store;
+use super::loose::LooseReader;
 use super::{Error, ObjectId, RefName, Repository};
 use crate::record::{AgentId, Timestamp};
 
@@ -105,20 +107,23 @@ impl Repository {
     ///
     /// [`Error::Store`] where the system refuses to read.
     pub fn link(&self, id: ObjectId) -> Result<Result<Link, String>, Error> {
+        let parsed = |kind: Kind, data: &[u8]| match kind {
+            Kind::Commit => read(id, data).ok_or_else(|| format!("the commit {id} is damaged")),
+            kind => Err(format!("the object {id} is a {kind}")),
+        };
+        let mut loose = self.loose.get_or_init(|| RefCell::new(LooseReader::new())).borrow_mut();
+        let refused = match loose.read(&self.loose_object(id)) {
+            Ok(Some((kind, data))) => return Ok(parsed(kind, data)),
+            // It is in a pack, or large, or damaged.
+            Ok(None) => None,
+            Err(error) => Some(error).filter(|error| error.kind() == io::ErrorKind::PermissionDenied),
+        };
         let mut buffer = Vec::new();
-        match self.objects()?.try_find(&id, &mut buffer) {
-            Ok(Some(object)) if object.kind == gix::objs::Kind::Commit => {
-                Ok(read(id, object.data).ok_or_else(|| format!("the commit {id} is damaged")))
-            }
-            Ok(Some(object)) => Ok(Err(format!("the object {id} is a {}", object.kind))),
-            Ok(None) => Ok(Err(format!("the object {id} is missing"))),
-            Err(error) => {
-                let refused = self.loose_object(id).and_then(|path| fs::File::open(path).err());
-                match refused.filter(|refused| refused.kind() == io::ErrorKind::PermissionDenied) {
-                    Some(refused) => Err(store("read", &id.to_string(), &refused)),
-                    None => Ok(Err(error.to_string())),
-                }
-            }
+        match (self.objects()?.try_find(&id, &mut buffer), refused) {
+            (Ok(Some(object)), _) => Ok(parsed(object.kind, object.data)),
+            (_, Some(refused)) => Err(store("read", &id.to_string(), &refused)),
+            (Ok(None), None) => Ok(Err(format!("the object {id} is missing"))),
+            (Err(error), None) => Ok(Err(error.to_string())),
         }
     }
 
@@ -257,10 +262,10 @@ impl Repository {
         self.common_dir().join(name.as_str())
     }
 
-    fn loose_object(&self, id: ObjectId) -> Option<PathBuf> {
+    fn loose_object(&self, id: ObjectId) -> PathBuf {
         let name = id.to_string();
-        let (folder, file) = name.split_at_checked(2)?;
-        Some(self.common_dir().join("objects").join(folder).join(file))
+        let (folder, file) = name.split_at(2);
+        [self.common_dir(), "objects".as_ref(), folder.as_ref(), file.as_ref()].iter().collect()
     }
 }
 

@@ -3,7 +3,7 @@
 //! It is put together from `gix`'s parts, each opened when it is first needed: a whole `gix::Repository` costs a command
 //! that only appends to the log as much as the append itself.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use gix::sec::Trust;
 
 use super::child::{git_attributes, git_hooks_folder, git_trusts};
 use super::error::{store, story};
+use super::loose::LooseReader;
 use super::{Error, ObjectId};
 
 /// The extensions of the repository format that do not change how refs and objects are read, in lower case
@@ -36,6 +37,7 @@ pub struct Worktree {
 pub struct Repository {
     pub(super) refs: Store,
     objects: OnceCell<gix::odb::Handle>,
+    pub(super) loose: OnceCell<RefCell<LooseReader>>,
     config: Config,
     root: PathBuf,
     git_dir: PathBuf,
@@ -86,7 +88,7 @@ impl Repository {
         };
         // Ours have no reflog: the chain of commits is the log, and a reflog wants the user's name.
         refs.write_reflog = WriteReflog::Disable;
-        Ok(Self { refs, objects: OnceCell::new(), config, root: whole(&root)?, git_dir, common_dir })
+        Ok(Self { refs, objects: OnceCell::new(), loose: OnceCell::new(), config, root: whole(&root)?, git_dir, common_dir })
     }
 
     /// The root of this worktree.

@@ -83,15 +83,14 @@ impl Place {
     ///
     /// As [`Place::inspect`].
     pub fn read(&self, limit: usize) -> Result<Option<Vec<u8>>, Error> {
-        if self.inspect()?.is_none() {
-            return Ok(None);
-        }
+        let Some(metadata) = self.inspect()? else { return Ok(None) };
         let path = self.path();
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(Error::io(Verb::Read, &path))?,
         };
-        let mut bytes = Vec::new();
+        // One byte more than it has, so that its end is met without growing.
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(limit).min(limit) + 1);
         file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(Error::io(Verb::Read, &path))?;
         Ok(Some(bytes))
     }

@@ -444,6 +444,23 @@ fn the_end_lists_what_is_held_here_and_elsewhere() {
 }
 
 #[test]
+fn of_many_claims_people_see_the_last_ten_and_programs_all() {
+    let repo = Repo::new();
+    for number in 0..12 {
+        let time = format!("2026-03-01T12:{number:02}:00Z");
+        repo.by("codex-1", &["claim", &format!("T-{number}")]).at(&time).ok();
+    }
+    let text = plain_start(&repo, "codex-1").at(LATER).ok().stdout;
+    assert!(text.contains("\n  T-11 active") && text.contains("\n  T-2 active") && !text.contains("  T-1 active"), "{text}");
+    assert!(text.contains("\n  and 2 more: `bus status --agent codex-1 --active-only`\n"), "{text}");
+    assert_eq!(start(&repo, "codex-1", &[]).at(LATER).ok().json()["claims"].as_array().unwrap().len(), 12);
+    let text = plain_start(&repo, "codex-2").at(LATER).ok().stdout;
+    assert!(text.contains(", T-2, 2 more\n"), "{text}");
+    let text = repo.by("codex-1", &["session", "end"]).at(LATER).ok().stdout;
+    assert!(text.contains("\n  and 2 more: `bus status --agent codex-1 --active-only`\n"), "{text}");
+}
+
+#[test]
 fn what_is_written_in_any_worktree_is_seen_in_each_at_once() {
     let repo = Repo::new();
     let other = repo.worktree("wt");
