@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::init::without_lines;
 use super::{Bus, Error};
-use crate::git::{RefName, Tip};
+use crate::record::Fleet;
 use crate::store::{Error as StoreError, Verb, replace};
 
 /// The longest file that is compared with what `bus init` writes, in bytes.
@@ -29,12 +29,16 @@ impl Bus {
     ///
     /// [`Error::InUse`] while a claim is live; [`Error::Store`] where the disk refuses; else as [`Bus::status`].
     pub fn deinit(&self) -> Result<Taken, Error> {
+        let fleet = self.fleet()?;
         let _lock = self.lock()?;
-        let tasks = self.held_tasks()?;
+        // What other clones hold is theirs, and goes on.
+        let own = fleet.map_or(Ok(None), |_| self.known_clone_id())?;
+        let tasks = self.held_tasks(own.as_deref())?;
         if !tasks.is_empty() {
             return Err(Error::InUse { tasks });
         }
         let mut taken = Taken::default();
+        fleet.map_or(Ok(()), |fleet| self.leave_fleet(fleet, &mut taken))?;
         for own in self.own_files() {
             let bytes = own.place.read(MAX_OWN)?;
             if bytes.as_deref() == Some(own.text.as_bytes()) {
@@ -55,12 +59,29 @@ impl Bus {
         for folder in ["_bus", "_plans", "queue", "_report"] {
             self.leave(folder, &mut taken);
         }
-        let refs = self.repo.claimed_tasks()?;
-        let numbers = RefName::queue();
-        let has_numbers = !matches!(self.repo.tip(&numbers)?, Tip::Missing);
-        taken.kept.extend(has_numbers.then(|| numbers.as_str().to_owned()));
-        taken.kept.extend(refs.into_iter().map(|name| format!("refs/bus/claims/{name}")));
+        let refs = self.repo.names_below("refs/bus/")?;
+        taken.kept.extend(refs.into_iter().map(|name| format!("refs/bus/{name}")));
         Ok(taken)
+    }
+
+    /// Ends this clone's part in its fleet. What the remote has stays: it is the others'.
+    fn leave_fleet(&self, fleet: &Fleet, taken: &mut Taken) -> Result<(), Error> {
+        let place = self.layout.config();
+        if let Some(text) = place.read(MAX_OWN)?
+            && let Some(start) = memchr::memmem::find(&text, fleet.section().as_bytes())
+        {
+            let end = start + fleet.section().len();
+            // The empty line before it came with it.
+            let start = start - usize::from(text[..start].ends_with(b"\n\n"));
+            replace(&place, &[&text[..start], &text[end..]].concat())?;
+            taken.removed.push(format!("[fleet] in {}", place.relative().display()));
+        }
+        for place in [self.private.fleet(), self.private.fleet_seen(), self.private.fleet_look()] {
+            if place.inspect()?.is_some() {
+                remove(&place.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the folders below `folder` that are empty, and lists the files that stay.

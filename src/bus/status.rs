@@ -8,7 +8,7 @@ use super::liveness::LastEvents;
 use super::messaging::Channel;
 use super::view::{ClaimFiles, View};
 use super::{Bus, ComparedWith, Error, Filter, Freshness, Liveness, Seen, Signs};
-use crate::record::{AgentId, Assignment, Claim, Config, Event, Status, TaskId, Timestamp};
+use crate::record::{AgentId, Assignment, Claim, Config, Event, Origin, Status, TaskId, Timestamp};
 use crate::store::Faults;
 
 /// What `bus status` asks for.
@@ -362,17 +362,22 @@ impl Bus {
         present.filter_map(|entry| AgentId::new(entry.file_name().to_str()?).ok())
     }
 
-    /// The tasks that somebody holds.
+    /// The tasks that somebody holds, in the clone `of` or anywhere.
     ///
     /// # Errors
     ///
     /// As [`Bus::status`].
-    pub(super) fn held_tasks(&self) -> Result<Vec<String>, Error> {
+    pub(super) fn held_tasks(&self, of: Option<&str>) -> Result<Vec<String>, Error> {
+        let is_of = |claim: &Claim| {
+            let there = claim.origin.as_ref().map(Origin::clone_id);
+            of.is_none() || there.is_none() || there == of
+        };
         let mut held = Vec::new();
         let files = self.claim_files();
         for task in self.tasks(&files)? {
             let view = self.view_by(&task, Some(&files))?;
-            held.extend(view.certain_claim()?.filter(|claim| claim.status.is_live()).map(|claim| claim.task_id.to_string()));
+            let live = view.certain_claim()?.filter(|claim| claim.status.is_live() && is_of(claim));
+            held.extend(live.map(|claim| claim.task_id.to_string()));
         }
         Ok(held)
     }

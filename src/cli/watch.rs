@@ -9,7 +9,7 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
 use super::{signals, words};
-use crate::bus::{Watch, WatchQuery};
+use crate::bus::{INTERVAL, Looking, Watch, WatchQuery};
 use crate::record::{CursorName, Timestamp};
 use crate::store::{BadLine, Hints, Stream};
 
@@ -24,6 +24,7 @@ Examples:
   bus watch --follow          the last 20 events, then each as it is written
   bus watch --cursor mine     what came since I last looked, each event once
   bus watch --follow --task QUEUE-001 --event review   only its reviews
+  bus watch --follow --remote the other clones of the fleet, too, as they sync
   bus watch --follow --json | while read -r event; do notify \"$event\"; done
 
 All worktrees of the clone are watched, those that come later, too. Ctrl-C and a closed pipe end it; exit status 0. A cursor \
@@ -49,6 +50,9 @@ pub(super) struct WatchArgs {
     /// A position under this name: each event is shown once, after any gap
     #[arg(long, value_name = "NAME")]
     cursor: Option<CursorName>,
+    /// In a fleet: look at the remote, too, every half a minute
+    #[arg(long, requires = "follow")]
+    remote: bool,
 }
 
 impl WatchArgs {
@@ -83,10 +87,13 @@ pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> R
         output.note(&format!("`{name}` is a new cursor: it goes on from here"));
     }
     watch.begin()?;
-    let mut screen = Screen { context, output, named: 0, polls: false };
+    let looking = if args.remote { Some(bus.keep_looking()?) } else { None };
+    let mut screen = Screen { context, output, named: 0, polls: false, remote_fault: None };
+    let patience = if looking.is_some() { INTERVAL } else { Duration::MAX };
     loop {
         let more = screen.show_next(&mut watch)?;
-        let over = if args.follow { !watch.wait(Duration::MAX)? } else { !more };
+        looking.iter().for_each(|looking| screen.warn_of_remote(looking));
+        let over = if args.follow { !watch.wait(patience)? } else { !more };
         if over || screen.output.is_closed() {
             return Ok(0);
         }
@@ -101,6 +108,8 @@ struct Screen<'a> {
     named: usize,
     /// It was said that there are no notifications.
     polls: bool,
+    /// What was said of the fleet's remote.
+    remote_fault: Option<String>,
 }
 
 impl Screen<'_> {
@@ -121,6 +130,17 @@ impl Screen<'_> {
             self.polls = true;
         }
         Ok(fresh.more)
+    }
+
+    /// Says when the fleet's remote does not answer any more, and when it does again.
+    fn warn_of_remote(&mut self, looking: &Looking) {
+        let fault = looking.fault();
+        match (&fault, &self.remote_fault) {
+            (Some(what), before) if before.as_ref() != Some(what) => self.output.warn(&format!("{what}; it is tried again")),
+            (None, Some(_)) => self.output.note("the fleet's remote answers again"),
+            _ => {}
+        }
+        self.remote_fault = fault;
     }
 
     /// Names a line that is no event, as long as there are not too many of them.
