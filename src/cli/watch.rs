@@ -24,7 +24,7 @@ Examples:
   bus watch --follow          the last 20 events, then each as it is written
   bus watch --cursor mine     what came since I last looked, each event once
   bus watch --follow --task QUEUE-001 --event review   only its reviews
-  bus watch --follow --remote the other clones of the fleet, too, as they sync
+  bus watch --follow --remote   the other clones of the fleet, too, as they sync
   bus watch --follow --json | while read -r event; do notify \"$event\"; done
 
 All worktrees of the clone are watched, those that come later, too. Ctrl-C and a closed pipe end it; exit status 0. A cursor \
