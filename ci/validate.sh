@@ -161,7 +161,9 @@ if commit HEAD >/dev/null; then
     set -- "--refs=refs/remotes/origin/$glob" "$@"
   done
   # They prove that a claim was handed over. Without them `bus` warns that it is not proved.
-  fetch origin '+refs/bus/claims/*:refs/bus-remote/origin/claims/*' 2>/dev/null || :
+  for prefix in refs/bus refs/heads/bus; do
+    fetch origin "+$prefix/claims/*:refs/bus-remote/origin/claims/*" "+$prefix/archive*:refs/bus-remote/origin/archive*" 2>/dev/null || :
+  done
   [ -n "$base" ] || choose_base
   if [ -n "$base" ]; then
     reach_base || say "$base and HEAD have no commit in common here"

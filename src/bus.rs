@@ -8,6 +8,7 @@ mod clone_id;
 mod decide;
 mod deinit;
 mod doctor;
+mod doctor_fleet;
 mod error;
 mod facts;
 mod feed;

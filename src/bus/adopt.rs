@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::view::{State, state};
 use super::{Bus, Error};
-use crate::git::{Link, ObjectId, RefName, Remote, Sight};
+use crate::git::{Link, ObjectId, RefName, Remote, Sight, Tip};
 use crate::record::{AgentId, Claim, TaskId};
 use crate::store::{Lock, crash_point};
 
@@ -71,6 +71,9 @@ impl Bus {
     }
 
     fn follow(&self, lock: &mut Lock, name: &RefName, task: &TaskId, value: ObjectId, has_ref: bool) -> Result<Adopted, Error> {
+        if let Tip::Unreadable { .. } = self.repo.tip(name)? {
+            self.mended_view(lock, task)?;
+        }
         let Some(local) = self.repo.id_of(name)? else {
             if has_ref {
                 self.readable(name, task, value)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::settle::is_in_line;
 use super::view::{ClaimFiles, View};
 use super::{Bus, Error, IdentitySource};
+use crate::git::RefName;
 use crate::record::TaskId;
 use crate::store::{Error as StoreError, Lock, Place, Stream, Verb, close_line, is_cut_off, put_back, replace};
 
@@ -32,16 +33,18 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn advise(self, advice: impl Into<String>) -> Self {
+    pub(super) fn advise(self, advice: impl Into<String>) -> Self {
         Self { advice: self.mend.is_none().then(|| advice.into()), ..self }
     }
 }
 
 #[derive(Clone, Debug)]
-enum Cure {
+pub(super) enum Cure {
     Settle(TaskId),
     Restore(TaskId),
     SetRefAside(TaskId),
+    Rebuild(TaskId),
+    DropRef(RefName),
     PutBack(Place),
     CloseLine(Place),
     Remove(PathBuf),
@@ -56,6 +59,8 @@ impl Cure {
             Self::Settle(_) => "write the file and the event that the ref asks for",
             Self::Restore(_) => "keep the file aside and write the ref's record in its place",
             Self::SetRefAside(_) => "keep the ref aside and let the claim files decide",
+            Self::Rebuild(_) => "make the ref anew, of what the fleet's remote was seen to have, or of the file",
+            Self::DropRef(_) => "keep what it says aside and remove it: it is fetched again",
             Self::PutBack(_) => "append the lines that the log lacks",
             Self::CloseLine(_) => "end the line, so that it spoils nothing else",
             Self::Remove(_) => "remove it",
@@ -83,6 +88,7 @@ impl Bus {
         self.examine_log(&mut findings)?;
         self.examine_leftovers(&mut findings);
         self.examine_clone(&mut findings)?;
+        self.examine_fleet(&mut findings)?;
         Ok(findings)
     }
 
@@ -108,6 +114,11 @@ impl Bus {
             },
             Cure::Restore(task) => self.restore(lock, &task),
             Cure::SetRefAside(task) => self.mended_view(lock, &task).map(drop),
+            Cure::Rebuild(task) => self.rebuild(lock, &task),
+            Cure::DropRef(name) => {
+                lock.about_to_write(name.as_str())?;
+                Ok(self.repo.set_aside(&name, &self.broken("REF")?.path(), None)?)
+            }
             Cure::PutBack(log) => self.with_journal(Some(&log), |journal| Ok(put_back(lock, &log, journal)?)),
             Cure::CloseLine(place) => Ok(close_line(lock, &place)?),
             Cure::Remove(path) => match fs::remove_file(&path) {
@@ -141,6 +152,7 @@ impl Bus {
             let cure = Some(Cure::SetRefAside(view.task.clone()));
             findings.push(finding("unreadable-ref", view.name.as_str().to_owned(), what.clone(), cure));
         }
+        findings.extend(self.examine_missing_ref(&view)?);
         match view.bad_file {
             Some(error) => findings.push(self.of_error("malformed-claim", error)?),
             None => findings.extend(self.examine_file(&view)?),
@@ -154,6 +166,10 @@ impl Bus {
         let (task, place) = (view.task.clone(), self.show(&self.layout.claim(&view.task)));
         if let Some(file) = view.file.as_ref().filter(|file| file.claim.revision > tip.claim.revision) {
             let (theirs, ours) = (file.claim.revision, tip.claim.revision);
+            if self.lost_claim(&file.claim)?.is_some() {
+                let what = format!("its claim was not the first in the fleet: {} has the task", tip.claim.agent_id);
+                return Ok(Some(finding("claim-lost", place, what, Some(Cure::Restore(task)))));
+            }
             if self.is_known(tip, &file.claim)? {
                 let what = format!("it was edited: it says revision {theirs}, and the ref revision {ours}");
                 return Ok(Some(finding("claim-edited", place, what, Some(Cure::Restore(task)))));
@@ -315,7 +331,7 @@ impl Bus {
     }
 
     /// What stands in the way of a look is a finding, called `name` where it is malformed; what the system refuses is none.
-    fn of_error(&self, name: &'static str, error: Error) -> Result<Finding, Error> {
+    pub(super) fn of_error(&self, name: &'static str, error: Error) -> Result<Finding, Error> {
         let (text, advice) = (error.to_string(), error.hint());
         let below = |path: &Path| path.strip_prefix(self.layout.root()).unwrap_or(path).display().to_string();
         let found = match error {
@@ -327,12 +343,13 @@ impl Bus {
             }
             Error::Store(StoreError::WrongKind { path, .. }) => finding("wrong-kind", below(&path), text, None),
             Error::Diverged { task, .. } => finding("claim-diverged", task.to_string(), text, None),
+            Error::Fleet(_) => finding(name, below(&self.layout.config().path()), text, None),
             refused => return Err(refused),
         };
         Ok(found.advise(advice))
     }
 }
 
-fn finding(name: &'static str, place: String, what: String, cure: Option<Cure>) -> Finding {
+pub(super) fn finding(name: &'static str, place: String, what: String, cure: Option<Cure>) -> Finding {
     Finding { name, place, what, mend: cure.as_ref().map(Cure::describe), advice: None, cure }
 }

@@ -289,7 +289,7 @@ fn split_once<'a>(bytes: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u
 }
 
 /// Makes the lock, with `id` in it, the ref.
-fn commit(mut lock: LockFile, id: ObjectId) -> io::Result<()> {
+pub(super) fn commit(mut lock: LockFile, id: ObjectId) -> io::Result<()> {
     lock.with_mut(|file| writeln!(file, "{id}"))?;
     lock.commit().map(drop).map_err(|error| error.error)
 }

@@ -81,7 +81,7 @@ pub(super) fn git_ignores(root: &Path, path: &str) -> Result<bool, Error> {
 /// in git's order. Keys are in lower case but for the names of remotes and branches.
 pub(super) fn git_remote_settings(root: &Path) -> Result<Vec<(String, String)>, Error> {
     let command = &mut git(root);
-    let keys = r"^((remote|branch)\..*\.(url|fetch|remote)|remotes\..*|core\.sshcommand)$";
+    let keys = r"^((remote|branch)\..*\.(url|fetch|remote|mirror)|remotes\..*|core\.sshcommand)$";
     command.args(["config", "--null", "--get-regexp", keys]).stdout(Stdio::piped());
     let asked = command.output().map_err(|source| Error::NoGit { source })?;
     let text = String::from_utf8_lossy(&asked.stdout);

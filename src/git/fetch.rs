@@ -79,6 +79,17 @@ impl Repository {
         })
     }
 
+    /// The settings by which git would remove or overwrite refs of the bus when it fetches from a remote or pushes to it, as keys and
+    /// values: a mirror, or a refspec whose target takes in `refs/bus/`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoGit`] where git cannot be started.
+    pub fn greedy_remotes(&self) -> Result<Vec<(String, String)>, Error> {
+        let settings = git_remote_settings(self.root())?;
+        Ok(settings.into_iter().filter(|(key, value)| is_greedy(key, value)).collect())
+    }
+
     /// Whether git ignores the file `path` of this worktree.
     ///
     /// # Errors
@@ -123,6 +134,18 @@ fn stray_refspec(settings: &[(String, String)], remote: &str) -> Option<String> 
     of_remote.map(|(_, refspec)| refspec.as_str()).find(strays).map(str::to_owned)
 }
 
+/// Whether a setting has git treat refs of the bus as its own.
+fn is_greedy(key: &str, value: &str) -> bool {
+    let takes = |pattern: &str| match pattern.split_once('*') {
+        Some((before, _)) => "refs/bus/".starts_with(before) || before.starts_with("refs/bus"),
+        None => pattern.starts_with("refs/bus"),
+    };
+    let target = value.split_once(':').map(|(_, target)| target);
+    let is_true = matches!(value.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1" | "");
+    (key.starts_with("remote.") && key.ends_with(".mirror") && is_true)
+        || (key.starts_with("remote.") && key.ends_with(".fetch") && target.is_some_and(takes))
+}
+
 /// The remotes that git fetches from where it is told to fetch from `remote`, if that is a group (`remotes.<group>`).
 fn group(settings: &[(String, String)], remote: &str) -> Option<String> {
     let of_remote = |key: &str| key.strip_prefix("remotes.").is_some_and(|group| group.eq_ignore_ascii_case(remote));
@@ -153,6 +176,18 @@ mod tests {
         assert_eq!(choose(&follows("b.c"), Some("other")), one("origin"));
         assert_eq!(choose(&follows("."), Some("main")), one("origin"), "a branch may follow a local one");
         assert_eq!(choose(&follows("https://example.invalid/x"), Some("main")), one("origin"));
+    }
+
+    #[test]
+    fn a_setting_is_greedy_that_takes_the_refs_of_the_bus() {
+        let greedy = |key: &str, value: &str| is_greedy(&format!("remote.origin.{key}"), value);
+        for target in ["refs/*", "refs/bus/*", "refs/bus-remote/x/*", "refs/b*"] {
+            assert!(greedy("fetch", &format!("+refs/*:{target}")), "{target}");
+        }
+        assert!(greedy("mirror", "true") && !greedy("mirror", "false"));
+        for target in ["refs/remotes/origin/*", "refs/heads/*", "refs/remotes/origin/main"] {
+            assert!(!greedy("fetch", &format!("+refs/heads/*:{target}")), "{target}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use gix::refs::Target;
 use gix::refs::transaction::PreviousValue;
 
+use super::chain::commit;
 use super::error::store;
 use super::ref_name::CLAIMS;
 use super::{Error, ObjectId, RefName, Repository};
@@ -71,16 +72,33 @@ impl Repository {
         Ok(self.objects()?.exists(&id))
     }
 
-    /// Puts a ref to `id`, wherever it is. The caller holds the clone's lock, and nobody else writes it.
+    /// Puts a ref to `id`, wherever it is and whatever it says. The caller holds the clone's lock, and nobody else writes it.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where the ref cannot be written.
     pub fn put(&self, name: &RefName, id: ObjectId) -> Result<(), Error> {
-        match self.id_of(name)? {
-            Some(current) if current == id => Ok(()),
-            current => self.swap(name, current, id).map(drop),
+        if self.id_of(name)? == Some(id) {
+            return Ok(());
         }
+        let lock = self.lock_ref(name)?;
+        commit(lock, id).map_err(|error| store("write", name.as_str(), &error))
+    }
+
+    /// The refs below `prefix` whose objects are not here, as a power loss or a careless prune leaves them: they break the user's
+    /// own `git fetch`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::names_below`].
+    pub fn broken_below(&self, prefix: &str) -> Result<Vec<RefName>, Error> {
+        let mut broken = Vec::new();
+        for name in self.names_below(prefix)?.iter().filter_map(|name| RefName::parse(&format!("{prefix}{name}"))) {
+            if !self.id_of(&name)?.map_or(Ok(false), |id| self.has_object(id))? {
+                broken.push(name);
+            }
+        }
+        Ok(broken)
     }
 
     /// Removes those of these refs that are at what is expected.

@@ -171,6 +171,13 @@ impl<'a> Judge<'a> {
             if let Some(task) = own.or(fetched.map(|(_, task)| task)) {
                 chains.entry(task.to_owned()).or_default().push(Chain { tip, is_fetched: own.is_none() });
             }
+            if name == "refs/bus/archive" || (name.starts_with("refs/bus-remote/") && name.ends_with("/archive")) {
+                let is_fetched = name.starts_with("refs/bus-remote/");
+                // What was put away has its history there.
+                for (task, tip) in self.repo.all_archived(&self.repo.archive(tip)?)? {
+                    chains.entry(task).or_default().push(Chain { tip, is_fetched });
+                }
+            }
         }
         Ok(self.chains.get_or_init(|| chains))
     }

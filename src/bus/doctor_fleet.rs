@@ -1,0 +1,67 @@
+//! What `bus doctor` finds of a fleet, and of refs that something else destroyed.
+
+use super::doctor::{Cure, Finding, finding};
+use super::view::View;
+use super::{Bus, Error};
+use crate::git::RefName;
+use crate::record::{Claim, Origin, TaskId};
+use crate::store::Lock;
+
+impl Bus {
+    /// The note of the fleet, what git's settings would do to refs of the bus, and refs whose objects are gone.
+    pub(super) fn examine_fleet(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
+        if self.config().is_ok()
+            && let Err(error) = self.fleet()
+        {
+            findings.push(self.of_error("fleet", error)?);
+        }
+        for (key, value) in self.repo.greedy_remotes()? {
+            let what = format!("`{value}` lets git remove or overwrite refs of the bus when it fetches or pushes");
+            let advice = "have it name branches only: `+refs/heads/*:refs/remotes/NAME/*`; a mirror is no place for a bus";
+            findings.push(finding("greedy-remote", key, what, None).advise(advice));
+        }
+        let prefixes = ["refs/bus-remote/", "refs/bus/lost/", "refs/bus/log/"];
+        for prefix in prefixes {
+            for name in self.repo.broken_below(prefix)? {
+                let what = "its object is not here: that breaks `git fetch`".to_owned();
+                findings.push(finding("unreadable-ref", name.as_str().to_owned(), what, Some(Cure::DropRef(name))));
+            }
+        }
+        Ok(())
+    }
+
+    /// A claim that was made in this clone, and whose ref is gone: a mirror or a careless prune has removed it.
+    pub(super) fn examine_missing_ref(&self, view: &View) -> Result<Option<Finding>, Error> {
+        if view.tip.is_some() || view.unreadable.is_some() {
+            return Ok(None);
+        }
+        let own = self.known_clone_id()?;
+        let made_here = |claim: &Claim| own.is_some() && claim.origin.as_ref().map(Origin::clone_id) == own.as_deref();
+        let gone = view.claim().is_some_and(made_here);
+        Ok(gone.then(|| {
+            let what = "a claim of this clone has lost its ref".to_owned();
+            finding("missing-ref", view.name.as_str().to_owned(), what, Some(Cure::Rebuild(view.task.clone())))
+        }))
+    }
+
+    /// Makes the ref of a task anew: what the fleet's remote was seen to have, and on it the file where that knows more.
+    pub(super) fn rebuild(&self, lock: &mut Lock, task: &TaskId) -> Result<(), Error> {
+        let view = self.view(task)?;
+        let (None, Some(file)) = (&view.tip, &view.stand_in) else { return Ok(()) };
+        let seen = self.fleet()?.and_then(|fleet| view.name.seen_on(&fleet.remote));
+        let seen = seen.map_or(Ok(None), |seen: RefName| self.repo.id_of(&seen))?;
+        let link = seen.map(|seen| self.repo.link(seen)).transpose()?.and_then(Result::ok);
+        let newer = link.as_ref().and_then(|link| Claim::parse(&link.body).ok());
+        let tip = match (&link, newer) {
+            (Some(link), Some(newer)) if newer.revision >= file.claim.revision => link.id,
+            _ => {
+                let agent = &file.claim.agent_id;
+                let subject = format!("import {} by {agent}", view.task);
+                self.repo.write_link(link.map(|link| link.id), agent, self.clock.now(), &subject, &file.bytes)?.id
+            }
+        };
+        lock.about_to_write(view.name.as_str())?;
+        self.repo.swap(&view.name, None, tip)?;
+        Ok(())
+    }
+}
