@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use super::{Bus, Error, FleetFault};
 
-/// How often is looked; all watchers of a clone share one look.
+/// How often a watcher looks; all watchers of a clone share one look.
 pub const INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often those look that wait for something.
+const WAITING: Duration = Duration::from_secs(10);
 
 /// The longest pause while the remote does not answer.
 const MAX_PAUSE: Duration = Duration::from_secs(480);
@@ -38,19 +41,30 @@ impl Bus {
     /// [`FleetFault::None`] where the clone belongs to no fleet; else as [`Bus::fleet`].
     pub fn keep_looking(&self) -> Result<Looking, Error> {
         self.fleet()?.ok_or(FleetFault::None)?;
+        Ok(self.look_every(INTERVAL))
+    }
+
+    /// The same for a command that waits, more often, where there is a fleet.
+    pub(super) fn look_meanwhile(&self) {
+        if self.looking.get().is_none() && self.fleet().is_ok_and(|fleet| fleet.is_some()) {
+            let _ = self.looking.set(self.look_every(WAITING));
+        }
+    }
+
+    fn look_every(&self, interval: Duration) -> Looking {
         let (options, looking) = (self.options(), Looking::default());
         let noted = looking.clone();
         std::thread::spawn(move || {
-            let mut pause = INTERVAL;
+            let mut pause = interval;
             loop {
                 // Opened anew each time: worktrees come and go, and the policy may change.
-                let looked = Self::of_repository(options.clone()).and_then(|bus| bus.receive_if_due(INTERVAL * 3 / 4));
-                pause = if looked.is_ok() { INTERVAL } else { (pause * 2).min(MAX_PAUSE) };
+                let looked = Self::of_repository(options.clone()).and_then(|bus| bus.receive_if_due(interval * 3 / 4));
+                pause = if looked.is_ok() { interval } else { (pause * 2).min(MAX_PAUSE) };
                 noted.note(looked.err().map(|error| error.to_string()));
                 std::thread::sleep(jittered(pause));
             }
         });
-        Ok(looking)
+        looking
     }
 }
 

@@ -8,6 +8,7 @@ use super::deinit::remove;
 use super::queue::{Blocker, QueueEntry};
 use super::view::View;
 use super::{Bus, ClaimRequest, Error, Patience, Synced, Who};
+use crate::Code;
 use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, Fleet, Status, TaskId};
 use crate::store::{Error as StoreError, Hints, Lock, crash_point, replace};
@@ -107,6 +108,8 @@ impl Bus {
             let nothing = match self.claim_next(agent, request) {
                 Err(Error::Store(StoreError::LockTimeout { .. })) if patience.left(TICK).is_some() => continue,
                 Err(nothing @ Error::NothingReady { .. }) => nothing,
+                // It may answer again before the time is over.
+                Err(away) if away.code() == Code::RemoteUnreachable => away,
                 done => return done,
             };
             let what = nothing.to_string();

@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Error;
+use super::{Error, Looking};
 use crate::git::Archive;
 use crate::git::{Repository, Worktree};
 use crate::record::{AgentId, Config, ConfigFault, Fleet, SessionId};
@@ -41,6 +41,8 @@ pub struct Bus {
     pub(super) remote_patience: Duration,
     /// The fleet, once it was looked for.
     pub(super) fleet: OnceCell<Option<Fleet>>,
+    /// What looks at the fleet's remote while a command waits.
+    pub(super) looking: OnceCell<Looking>,
     /// The archive as it was last read.
     pub(super) archive: Cell<Option<Archive>>,
     patience: Duration,
@@ -66,6 +68,7 @@ impl Bus {
             session: options.session,
             remote_patience: options.remote_patience,
             fleet: OnceCell::new(),
+            looking: OnceCell::new(),
             archive: Cell::new(None),
             patience: options.patience,
             worktrees: OnceCell::new(),

@@ -12,9 +12,6 @@ use crate::store::{Error as StoreError, Hints, Layout, Stream};
 /// How often a task is looked at without a hint: a claim becomes stale by time alone.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often a fleet's remote is looked at by those who wait.
-pub(super) const LOOK: Duration = Duration::from_secs(10);
-
 /// The longest pause of a claim that waits between the release and its own try, so that not all come at once.
 const MAX_PAUSE: Duration = Duration::from_millis(25);
 
@@ -176,12 +173,11 @@ impl Bus {
     ) -> Result<Standing, Error> {
         let mut hints = Hints::new();
         let mut said = String::new();
+        self.look_meanwhile();
         loop {
             // First this: what changes after the look gives a hint.
             hints.watch(self.claim_folders());
             awaited.waiter.iter().for_each(|agent| self.note_presence(agent));
-            // A remote that does not answer now may do so later.
-            let _ = self.receive_if_due(LOOK);
             let standing = self.standing(&awaited.task)?;
             let until = awaited.until.as_str();
             match awaited.holds(&standing) {
@@ -249,8 +245,8 @@ impl Bus {
             return Ok(event);
         }
         watch.follow(Hints::new());
+        self.look_meanwhile();
         loop {
-            let _ = self.receive_if_due(LOOK);
             let fresh = watch.read()?;
             if let Some(event) = watch.wanted(&fresh).next() {
                 return Ok(event.clone());
@@ -270,11 +266,11 @@ impl Bus {
     /// [`Error::WaitTimeout`] where none comes in time; [`Error::Store`] where the inbox cannot be read.
     pub fn wait_for_message(&self, agent: &AgentId, from: &[AgentId], patience: Patience) -> Result<Message, Error> {
         let mut hints = Hints::new();
+        self.look_meanwhile();
         loop {
             // First this: what comes after the look gives a hint.
             hints.watch(self.layouts().flat_map(|layout| [layout.root().join("_bus"), layout.folder(Stream::Channels)]));
             self.note_presence(agent);
-            let _ = self.receive_if_due(LOOK);
             let inbox = self.inbox(agent, None)?;
             let is_meant = |message: &&Message| from.is_empty() || from.contains(&message.from);
             if let Some(message) = inbox.messages().find(is_meant) {

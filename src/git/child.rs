@@ -132,7 +132,8 @@ pub(super) fn talk(root: &Path, arguments: &[&str], input: Option<&str>, manner:
     // Not pipes: a child that git leaves behind would hold them open, and who waits could not read them meanwhile.
     let (mut out, mut complaint) = (tempfile::tempfile().map_err(no_git)?, tempfile::tempfile().map_err(no_git)?);
     let mut command = git(root);
-    command.args(["-c", "core.hooksPath=/dev/null"]).args(arguments);
+    // Some of what it says is understood, so it says it in the words that we know.
+    command.args(["-c", "core.hooksPath=/dev/null"]).args(arguments).env("LC_ALL", "C");
     command.stdout(out.try_clone().map_err(no_git)?).stderr(complaint.try_clone().map_err(no_git)?);
     if let Some(input) = input {
         let mut file = tempfile::tempfile().map_err(no_git)?;

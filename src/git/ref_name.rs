@@ -5,7 +5,7 @@ use gix::refs::FullName;
 use crate::record::{ClaimId, TaskId};
 
 /// Where everything of this clone's own is.
-const OWN: &str = "refs/bus/";
+pub(super) const OWN: &str = "refs/bus/";
 
 /// Where what was seen on a remote is.
 const SEEN: &str = "refs/bus-remote/";

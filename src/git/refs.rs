@@ -7,7 +7,7 @@ use gix::refs::transaction::PreviousValue;
 
 use super::chain::commit;
 use super::error::store;
-use super::ref_name::CLAIMS;
+use super::ref_name::{CLAIMS, OWN};
 use super::{Error, ObjectId, RefName, Repository};
 
 impl Repository {
@@ -50,7 +50,7 @@ impl Repository {
     /// Whether the clone has any ref of a bus.
     #[must_use]
     pub fn has_bus_refs(&self) -> bool {
-        self.claimed_tasks().is_ok_and(|tasks| !tasks.is_empty())
+        self.names_below(OWN).is_ok_and(|names| !names.is_empty())
     }
 
     /// The object that a ref is at; none where there is no such ref, or it holds no object id.
