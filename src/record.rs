@@ -13,6 +13,8 @@ mod fleet;
 mod glance;
 mod id;
 pub mod json;
+mod lease;
+mod lease_table;
 mod locate;
 mod manifest;
 mod message;
@@ -36,9 +38,11 @@ pub use flaw::PlanFlaw;
 pub use fleet::{BRANCH_PREFIX, Fleet, OWN_PREFIX};
 pub use glance::Glance;
 pub use id::{
-    Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, ManifestName, Plan, PlanId, PlanStep, ReceiptFile,
-    ReceiptName, SessionId, StepId, Task, TaskId,
+    Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Lock, LockId, ManifestName, Plan, PlanId, PlanStep,
+    ReceiptFile, ReceiptName, SessionId, StepId, Task, TaskId,
 };
+pub use lease::{DEFAULT_LEASE, Lease, Mode};
+pub use lease_table::{LeaseBrief, LeaseRow, LeaseTable, MAX_TABLE};
 pub use locate::{Places, Step as PathStep, locate};
 pub use manifest::Manifest;
 pub use message::Message;
