@@ -124,7 +124,7 @@ impl Bus {
     fn restore(&self, lock: &Lock, task: &TaskId) -> Result<(), Error> {
         let Some(tip) = self.tip(task)? else { return Ok(()) };
         let place = self.layout.claim(&tip.claim.task_id);
-        self.keep_aside(task, &place)?;
+        self.keep_aside(task.as_str(), &place)?;
         replace(&place, &tip.link.body)?;
         self.settle(lock, &tip)
     }

@@ -8,7 +8,7 @@ use crate::record::{AgentId, ConfigFault, Fault, IdFault, ManifestName, Origin, 
 use crate::store;
 
 use super::wait::WAIT_AGAIN;
-use super::{FleetFault, HookFault, Loss, PlanFault, Standing};
+use super::{FleetFault, HookFault, LeaseFault, Loss, PlanFault, Standing};
 
 /// What to do about a file that cannot be read.
 const BY_HAND: &str = "mend that line by hand, then run the same command again; nothing was changed";
@@ -268,6 +268,9 @@ pub enum Error {
     /// The fleet stands in the way.
     #[error(transparent)]
     Fleet(#[from] FleetFault),
+    /// A path lease cannot be had or changed.
+    #[error(transparent)]
+    Lease(#[from] LeaseFault),
     /// The git hooks cannot be put in.
     #[error(transparent)]
     Hooks(#[from] HookFault),
@@ -295,9 +298,10 @@ fn malformed_hint(place: &str, has_truth: bool, fault: &Fault) -> String {
             "restore it from its ref, which has the true record: `bus doctor --fix` (what stands there is kept aside)".to_owned()
         }
         _ if place.starts_with("refs/") => {
-            format!("look at it with `git show {place}`; where it is no claim, delete the ref with `git update-ref -d`")
+            format!("look at it with `git show {place}`; where it is no record of bus, delete the ref with `git update-ref -d`")
         }
         Fault::WrongTask { .. } => format!("remove `{place}`, or give it the name of its task; nothing was changed"),
+        Fault::WrongLock { .. } => format!("remove `{place}`, or give it the name of its lease; nothing was changed"),
         Fault::WrongPlan { .. } => format!("remove `{place}`, or give it the name of its plan; nothing was changed"),
         Fault::BadItem { .. } => {
             format!("mend `{place}` by hand; `bus validate --explain bad-queue-item` shows what a queue item looks like")
@@ -339,6 +343,7 @@ impl Error {
             Self::CannotHold { .. } => Code::CannotHold,
             Self::Plan(fault) => fault.code(),
             Self::Fleet(fault) => fault.code(),
+            Self::Lease(fault) => fault.code(),
             Self::Hooks(fault) => fault.code(),
         }
     }
@@ -412,6 +417,7 @@ impl Error {
             Self::InUse { .. } => "release them first; see `bus status --active-only`".to_owned(),
             Self::Plan(fault) => fault.hint(),
             Self::Fleet(fault) => fault.hint(),
+            Self::Lease(fault) => fault.hint(),
             Self::Hooks(fault) => fault.hint(),
         }
     }

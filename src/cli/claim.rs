@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCompleter;
 
+use super::args;
 use super::completions;
 use super::context::Context;
 use super::exit::Failure;
@@ -48,7 +49,7 @@ pub(super) struct ClaimArgs {
     #[arg(long, value_enum, value_name = "STATUS")]
     status: Option<LiveStatus>,
     /// How long the claim lives without a sign of life [default: the policy's]
-    #[arg(long, value_name = "TIME", value_parser = ttl)]
+    #[arg(long, value_name = "TIME", value_parser = args::ttl)]
     ttl: Option<Span>,
     /// Claim it whatever its assignment says
     #[arg(long)]
@@ -89,11 +90,6 @@ struct Which {
 enum LiveStatus {
     Active,
     Paused,
-}
-
-fn ttl(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse().map_err(|fault: crate::record::SpanFault| fault.to_string())?;
-    if span.get().as_secs() == 0 { Err("it must be a second or more".to_owned()) } else { Ok(span) }
 }
 
 pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> Result<u8, Failure> {

@@ -126,10 +126,11 @@ impl LeaseTable {
         self.rows.iter().find(|row| row.brief.lock_id == *id)
     }
 
-    /// The table after a write that made, renewed or ended `changed`; nothing where the revision cannot go up.
+    /// The table after a write that made, renewed or ended `changed`, without those that are `dropped`; nothing where the revision
+    /// cannot go up.
     #[must_use]
-    pub fn next(&self, changed: Vec<Lease>) -> Option<Self> {
-        let mut rows = self.rows.clone();
+    pub fn next(&self, changed: Vec<Lease>, dropped: &[LockId]) -> Option<Self> {
+        let mut rows: Vec<LeaseRow> = self.rows.iter().filter(|row| !dropped.contains(&row.brief.lock_id)).cloned().collect();
         for lease in &changed {
             let place = rows.iter().position(|row| row.brief.lock_id == lease.lock_id);
             match (place, lease.is_live()) {
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_table_reads_back_the_same_a_lease_a_line() {
-        let mut table = LeaseTable::of(&[lease("L-1"), lease("L-2")]).next(vec![lease("L-3")]).unwrap();
+        let mut table = LeaseTable::of(&[lease("L-1"), lease("L-2")]).next(vec![lease("L-3")], &[]).unwrap();
         table.extra.insert("later".to_owned(), serde_json::json!({"v": 2}));
         let text = String::from_utf8(table.to_bytes()).unwrap();
         assert_eq!(text.lines().count(), 12, "{text}");
@@ -282,12 +283,12 @@ mod tests {
 
     #[test]
     fn the_next_table_has_what_lives_and_tells_what_ended() {
-        let table = LeaseTable::of(&[lease("L-1"), lease("L-2")]);
+        let table = LeaseTable::of(&[lease("L-0"), lease("L-1"), lease("L-2")]);
         let mut ended = lease("L-1");
         ended.released_at = Some(ended.heartbeat);
         let mut renewed = lease("L-2");
         renewed.revision = 7;
-        let next = table.next(vec![ended.clone(), renewed.clone(), lease("L-3")]).unwrap();
+        let next = table.next(vec![ended.clone(), renewed.clone(), lease("L-3")], &[lease("L-0").lock_id]).unwrap();
         let live: Vec<Lease> = next.rows.iter().map(|row| row.lease().unwrap()).collect();
         assert_eq!(live, [renewed, lease("L-3")]);
         assert_eq!((next.revision, &next.changed[0]), (1, &ended));
