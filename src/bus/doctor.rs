@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::settle::is_in_line;
 use super::view::{ClaimFiles, View};
 use super::{Bus, Error, IdentitySource};
-use crate::record::TaskId;
+use crate::record::{LockId, TaskId};
 use crate::store::{Error as StoreError, Lock, Place, Stream, Verb, close_line, is_cut_off, put_back, replace};
 
 /// How old a lock of a ref must be before it counts as left behind. git holds one for milliseconds.
@@ -38,10 +38,13 @@ impl Finding {
 }
 
 #[derive(Clone, Debug)]
-enum Cure {
+pub(super) enum Cure {
     Settle(TaskId),
     Restore(TaskId),
     SetRefAside(TaskId),
+    SettleLease(LockId),
+    RestoreLease(LockId),
+    SetLocksAside,
     PutBack(Place),
     CloseLine(Place),
     Remove(PathBuf),
@@ -53,9 +56,10 @@ enum Cure {
 impl Cure {
     const fn describe(&self) -> &'static str {
         match self {
-            Self::Settle(_) => "write the file and the event that the ref asks for",
-            Self::Restore(_) => "keep the file aside and write the ref's record in its place",
+            Self::Settle(_) | Self::SettleLease(_) => "write the file and the event that the ref asks for",
+            Self::Restore(_) | Self::RestoreLease(_) => "keep the file aside and write the ref's record in its place",
             Self::SetRefAside(_) => "keep the ref aside and let the claim files decide",
+            Self::SetLocksAside => "keep the ref aside and let the files of leases decide",
             Self::PutBack(_) => "append the lines that the log lacks",
             Self::CloseLine(_) => "end the line, so that it spoils nothing else",
             Self::Remove(_) => "remove it",
@@ -79,6 +83,7 @@ impl Bus {
         }
         self.examine_spellings(&files, &mut findings);
         self.examine_other_worktrees(&files, &mut findings)?;
+        self.examine_leases(&mut findings)?;
         self.examine_settings(&mut findings)?;
         self.examine_log(&mut findings)?;
         self.examine_leftovers(&mut findings);
@@ -108,6 +113,9 @@ impl Bus {
             },
             Cure::Restore(task) => self.restore(lock, &task),
             Cure::SetRefAside(task) => self.mended_view(lock, &task).map(drop),
+            Cure::SettleLease(id) => self.settle_known_lease(lock, &id),
+            Cure::RestoreLease(id) => self.restore_lease(lock, &id),
+            Cure::SetLocksAside => self.mended_table(lock).map(drop),
             Cure::PutBack(log) => self.with_journal(Some(&log), |journal| Ok(put_back(lock, &log, journal)?)),
             Cure::CloseLine(place) => Ok(close_line(lock, &place)?),
             Cure::Remove(path) => match fs::remove_file(&path) {
@@ -315,7 +323,7 @@ impl Bus {
     }
 
     /// What stands in the way of a look is a finding, called `name` where it is malformed; what the system refuses is none.
-    fn of_error(&self, name: &'static str, error: Error) -> Result<Finding, Error> {
+    pub(super) fn of_error(&self, name: &'static str, error: Error) -> Result<Finding, Error> {
         let (text, advice) = (error.to_string(), error.hint());
         let below = |path: &Path| path.strip_prefix(self.layout.root()).unwrap_or(path).display().to_string();
         let found = match error {
@@ -326,6 +334,7 @@ impl Bus {
                 finding(name, below(&path), format!("line {}: {}", fault.line, fault.what), None)
             }
             Error::Store(StoreError::WrongKind { path, .. }) => finding("wrong-kind", below(&path), text, None),
+            Error::Lease(_) => finding("lease-diverged", "_bus/locks".to_owned(), text, None),
             Error::Diverged { task, .. } => finding("claim-diverged", task.to_string(), text, None),
             refused => return Err(refused),
         };
@@ -333,6 +342,6 @@ impl Bus {
     }
 }
 
-fn finding(name: &'static str, place: String, what: String, cure: Option<Cure>) -> Finding {
+pub(super) fn finding(name: &'static str, place: String, what: String, cure: Option<Cure>) -> Finding {
     Finding { name, place, what, mend: cure.as_ref().map(Cure::describe), advice: None, cure }
 }

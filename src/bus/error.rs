@@ -256,10 +256,10 @@ pub enum Error {
         /// How many tasks of the queue are in which state.
         summary: String,
     },
-    /// Live claims stand in the way.
-    #[error("live claims stand in the way: {}", tasks.join(", "))]
+    /// Live claims or leases stand in the way.
+    #[error("live claims or leases stand in the way: {}", tasks.join(", "))]
     InUse {
-        /// Their tasks.
+        /// Their tasks, or their ids.
         tasks: Vec<String>,
     },
     /// A plan cannot be shown or changed.
@@ -414,7 +414,7 @@ impl Error {
                 "`bus queue list` shows what each task waits for; to wait until something is ready: `bus claim --next --wait`"
                     .to_owned()
             }
-            Self::InUse { .. } => "release them first; see `bus status --active-only`".to_owned(),
+            Self::InUse { .. } => "release them first; see `bus status --active-only` and `bus lock list`".to_owned(),
             Self::Plan(fault) => fault.hint(),
             Self::Fleet(fault) => fault.hint(),
             Self::Lease(fault) => fault.hint(),

@@ -5,6 +5,7 @@ mod bound;
 mod change;
 mod decide;
 mod ended;
+mod examine;
 mod fault;
 mod settle;
 mod status;

@@ -20,6 +20,7 @@ use super::output::Output;
 use super::words;
 use crate::bus::{LeaseStatus, Leased, WhichLeases};
 use crate::record::{Lease, LockId, Span, Timestamp};
+pub(super) use acquire::sentence;
 
 /// The columns of the table.
 const HEADER: [&str; 7] = ["LOCK", "STATE", "OWNER", "LEFT", "TASK", "PATTERNS", "OBJECTIVE"];

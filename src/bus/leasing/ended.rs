@@ -33,10 +33,15 @@ impl Bus {
         Ok(None)
     }
 
+    /// The end of a lease, as the ref's history has it.
+    pub(super) fn end_in_history(&self, view: &TableView, id: &LockId) -> Result<Option<Lease>, Error> {
+        Ok(self.end_of(view.tip.as_ref(), id)?.map(|end| end.lease))
+    }
+
     /// The end of a lease that is not in the table: by the history, else by this worktree's file.
     fn known_end(&self, view: &TableView, id: &LockId) -> Result<Option<Lease>, Error> {
-        if let Some(end) = self.end_of(view.tip.as_ref(), id)? {
-            return Ok(Some(end.lease));
+        if let Some(end) = self.end_in_history(view, id)? {
+            return Ok(Some(end));
         }
         Ok(self.file_lease(&self.layout, id)?.map(|file| file.lease).filter(|lease| !lease.is_live()))
     }
@@ -108,24 +113,16 @@ impl Bus {
         }
     }
 
-    /// The ends of leases that were taken here, which this worktree's files do not tell.
-    pub(in crate::bus) fn unsettled_ends_here(&self, view: &TableView) -> Result<Vec<Lease>, Error> {
-        let here = self.here_origin()?;
+    /// The ends of the caller's own leases, ended by itself, which this worktree's files do not tell.
+    pub(super) fn unsettled_ends(&self, view: &TableView, who: &Who) -> Result<Vec<Lease>, Error> {
         let mut ends = Vec::new();
         for id in ids::<Lock>(self.layout.locks(), |_| true) {
             let Some(file) = self.file_lease(&self.layout, &id)? else { continue };
-            let is_open = file.lease.is_live() && file.lease.origin == here && view.table.row(&id).is_none();
-            if is_open {
-                ends.extend(self.end_of(view.tip.as_ref(), &id)?.map(|end| end.lease));
+            let lease = file.lease;
+            if lease.is_live() && who.is(&lease.owner, lease.origin.as_ref()) && view.table.row(&id).is_none() {
+                ends.extend(self.end_in_history(view, &id)?.filter(|end| end.released_by.is_none()));
             }
         }
-        Ok(ends)
-    }
-
-    /// Those of the caller's own, ended by itself.
-    pub(super) fn unsettled_ends(&self, view: &TableView, who: &Who) -> Result<Vec<Lease>, Error> {
-        let mut ends = self.unsettled_ends_here(view)?;
-        ends.retain(|end| who.is(&end.owner, end.origin.as_ref()) && end.released_by.is_none());
         Ok(ends)
     }
 }
