@@ -65,6 +65,8 @@ pub enum Code {
     ClaimNotHeld,
     /// Nobody holds such a lease.
     NoLock,
+    /// A file has no part that can be kept up to date.
+    NoPart,
     /// There is no such task in the queue.
     NoTask,
     /// No task of the queue may be claimed now.
@@ -109,7 +111,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::PromiseBroken,
         Self::CannotHold,
         Self::Usage,
@@ -139,6 +141,7 @@ impl Code {
         Self::NoRevision,
         Self::ClaimNotHeld,
         Self::NoLock,
+        Self::NoPart,
         Self::NoTask,
         Self::NothingReady,
         Self::NoPlan,
@@ -194,6 +197,7 @@ impl Code {
             Self::NoRevision => "no-revision",
             Self::ClaimNotHeld => "claim-not-held",
             Self::NoLock => "no-lock",
+            Self::NoPart => "no-part",
             Self::NoTask => "no-task",
             Self::NothingReady => "nothing-ready",
             Self::NoPlan => "no-plan",

@@ -256,6 +256,16 @@ pub enum Error {
         /// How many tasks of the queue are in which state.
         summary: String,
     },
+    /// A file has no part that can be kept up to date.
+    #[error("`{}` {what}", path.display())]
+    NoPart {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        what: String,
+        /// What the part is called.
+        name: &'static str,
+    },
     /// Live claims or leases stand in the way.
     #[error("live claims or leases stand in the way: {}", tasks.join(", "))]
     InUse {
@@ -338,6 +348,7 @@ impl Error {
             Self::TaskExists { .. } => Code::TaskExists,
             Self::NotQueued { .. } => Code::NoTask,
             Self::NothingReady { .. } => Code::NothingReady,
+            Self::NoPart { .. } => Code::NoPart,
             Self::InUse { .. } => Code::BusInUse,
             Self::WaitTimeout { .. } => Code::WaitTimeout,
             Self::CannotHold { .. } => Code::CannotHold,
@@ -413,6 +424,9 @@ impl Error {
             Self::NothingReady { .. } => {
                 "`bus queue list` shows what each task waits for; to wait until something is ready: `bus claim --next --wait`"
                     .to_owned()
+            }
+            Self::NoPart { name, .. } => {
+                format!("put two lines into it, `<!-- {name} -->` and `<!-- /{name} -->`; what is between them is replaced")
             }
             Self::InUse { .. } => "release them first; see `bus status --active-only` and `bus lock list`".to_owned(),
             Self::Plan(fault) => fault.hint(),

@@ -14,26 +14,21 @@ impl Bus {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] where it is no file of this worktree, or does not have both lines once, in this order; [`Error::Store`] where
+    /// [`Error::NoPart`] where it is no file of this worktree, or does not have both lines once, in this order; [`Error::Store`] where
     /// the disk refuses.
-    pub fn write_between(&self, path: &Path, name: &str, text: &str) -> Result<bool, Error> {
-        let shown = path.display();
-        let usage = |what: String| {
-            let hint =
-                format!("put two lines into it, `<!-- {name} -->` and `<!-- /{name} -->`; what is between them is replaced");
-            Error::Usage { what, hint }
-        };
+    pub fn write_between(&self, path: &Path, name: &'static str, text: &str) -> Result<bool, Error> {
+        let refuse = |what: &str| Error::NoPart { path: path.to_owned(), what: what.to_owned(), name };
         let folder = path.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
         let whole = folder.zip(path.file_name()).map(|(folder, file)| folder.join(file));
         let relative = whole.as_deref().and_then(|whole| whole.strip_prefix(self.layout.root()).ok());
-        let relative = relative.ok_or_else(|| usage(format!("`{shown}` is in no folder of this worktree")))?;
+        let relative = relative.ok_or_else(|| refuse("is in no folder of this worktree"))?;
         let place = self.layout.place(relative);
         // Two at once would each keep the other's table.
         let _lock = self.lock()?;
         let bytes = place.read(MAX_FILE)?.filter(|bytes| bytes.len() <= MAX_FILE);
         let before = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        let before = before.ok_or_else(|| usage(format!("`{shown}` is no text file that is there")))?;
-        let after = with_part(&before, name, text).map_err(|what| usage(format!("`{shown}` {what}")))?;
+        let before = before.ok_or_else(|| refuse("is no text file that is there"))?;
+        let after = with_part(&before, name, text).map_err(|what| refuse(&what))?;
         if after == before {
             return Ok(false);
         }

@@ -68,6 +68,7 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::NoRevision
         | Code::ClaimNotHeld
         | Code::NoLock
+        | Code::NoPart
         | Code::NoTask
         | Code::NothingReady
         | Code::NoPlan

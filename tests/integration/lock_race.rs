@@ -92,9 +92,9 @@ fn of_32_processes_that_ask_for_paths_at_random_no_two_ever_hold_one() {
     let repo = Repo::new();
     let places: [PathBuf; 2] = [repo.root(), repo.worktree("wt")];
     let (mut taken, mut refused) = (0, 0);
-    let mut dice = Dice::new(7);
+    let (mut dice, world) = (Dice::new(7), world());
     for _ in 0..ROUNDS {
-        let commands: Vec<Vec<String>> = (0..PROCESSES).map(|_| command(&mut dice)).collect();
+        let commands: Vec<Vec<String>> = (0..PROCESSES).map(|_| command(&mut dice, &world)).collect();
         let children: Vec<_> = commands
             .iter()
             .enumerate()
@@ -117,18 +117,19 @@ fn of_32_processes_that_ask_for_paths_at_random_no_two_ever_hold_one() {
 }
 
 /// Something that an agent does with leases.
-fn command(dice: &mut Dice) -> Vec<String> {
+fn command(dice: &mut Dice, world: &[String]) -> Vec<String> {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    if dice.once_in(3) {
+    let pattern = |dice: &mut Dice| if dice.once_in(4) { (*dice.pick(&PATTERNS)).to_owned() } else { dice.pick(world).clone() };
+    if dice.once_in(2) {
         return words("lock release --all");
     }
     let mut command = words("lock acquire --objective x");
-    command.push((*dice.pick(&PATTERNS)).to_owned());
+    command.push(pattern(dice));
     if dice.once_in(3) {
-        command.push((*dice.pick(&PATTERNS)).to_owned());
+        command.push(pattern(dice));
     }
     if dice.once_in(4) {
-        command.extend(["--deny".to_owned(), (*dice.pick(&PATTERNS)).to_owned()]);
+        command.extend(["--deny".to_owned(), pattern(dice)]);
     }
     if dice.once_in(4) {
         command.push("--shared".to_owned());

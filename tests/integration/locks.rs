@@ -270,7 +270,7 @@ fn the_table_of_a_worklog_is_kept_between_two_lines_and_nothing_else_is_touched(
     repo.write("../outside.md", "<!-- bus:locks -->\n<!-- /bus:locks -->\n");
     let before = repo.state();
     for file in ["plain.md", "missing.md", "missing/log.md", "../outside.md"] {
-        let error = repo.bus(&["lock", "table", "--write", file]).fails(2, "usage");
+        let error = repo.bus(&["lock", "table", "--write", file]).fails(4, "no-part");
         assert!(error["hint"].as_str().unwrap().contains("<!-- /bus:locks -->"), "{error}");
     }
     assert_eq!(repo.state(), before);
@@ -362,4 +362,48 @@ fn a_lease_file_that_is_behind_missing_or_edited_is_found_and_mended() {
     repo.write(&path, &live_file);
     expect("unsettled-lease", &ended);
     assert_eq!(kinds(&repo), ["lock", "unlock"]);
+}
+
+#[test]
+fn status_session_and_report_show_leases_with_their_time_left() {
+    let repo = Repo::new();
+    let mine = acquire(&repo, "a", &["src/**", "--task", "T-1"]);
+    let other = acquire(&repo, "b", &["docs/", "--ttl", "4h"]);
+    let status = repo.bus(&["status"]).ok().stdout;
+    assert!(status.contains(&format!("{mine}  live   a      50 min  T-1   src/**")), "{status}");
+    let json = repo.bus(&["status", "--agent", "b", "--json"]).ok().json();
+    assert_eq!((json["locks"].as_array().unwrap().len(), &json["locks"][0]["lock_id"]), (1, &json!(other)));
+    let start = repo.by("a", &["session", "start"]).ok().stdout;
+    assert!(
+        start.contains(&format!(
+            "Leases\n  {mine} live, time left 50 min, src/**, for T-1\n  and 1 of somebody else: `bus lock list`"
+        )),
+        "{start}"
+    );
+    let late = "2026-03-01T13:00:00Z";
+    let json = repo.by("a", &["session", "start", "--json"]).at(late).ok().json();
+    assert_eq!((&json["locks"][0]["state"], &json["other_locks"]), (&json!("expired"), &json!(1)));
+    assert_eq!(json["next"], "bus lock renew --all");
+    let path = repo.bus(&["report"]).at(late).ok().stdout;
+    let report = repo.read(path.trim());
+    let need = format!(
+        "- **expired**: T-1: a's lease on src/\\*\\* is over since 2026-03-01T12:50:00Z (`bus lock reclaim {mine} --note WHY`)"
+    );
+    assert!(report.contains(&need), "{report}");
+    assert!(report.contains("## Leases\n\n| lock_id | owner | scope |"), "{report}");
+    assert_eq!(repo.bus(&["report", "--json"]).at(late).ok().json()["locks"][1]["lock_id"], json!(other));
+}
+
+#[test]
+fn leases_that_cannot_be_read_hide_nothing_else_and_leave_no_path_free() {
+    let repo = Repo::new();
+    acquire(&repo, "a", &["src/**"]);
+    repo.by("a", &["claim", "T-1"]).ok();
+    let tree = repo.git(&["log", "-1", "--format=%T", "refs/bus/locks"]);
+    let commit = repo.git(&["commit-tree", "-m", "acquire\n\n[]", tree.trim()]);
+    repo.git(&["update-ref", "refs/bus/locks", commit.trim()]);
+    assert!(repo.bus(&["status"]).ok().says("the leases cannot be read, so no path is free").stdout.contains("T-1"));
+    repo.by("b", &["lock", "acquire", "docs/", "--objective", "y"]).fails(5, "malformed-record");
+    repo.by("a", &["release", "T-1"]).ok();
+    assert!(repo.bus(&["doctor"]).exits(1).stdout.contains("malformed-lease"));
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::decide;
+use crate::Code;
 use crate::bus::liveness::{LastEvents, Life};
 use crate::bus::{Bus, Error, Liveness, Signs};
 use crate::record::{Lease, LeaseBrief, LockId, PatternFault, Scope, Timestamp};
@@ -74,6 +75,19 @@ impl Bus {
             leases.push(LeaseStatus { lease, liveness, last_seen: signs.last(self.clock.now()), here });
         }
         Ok(leases)
+    }
+
+    /// The same for who looks at everything: that the leases cannot be read hides nothing else.
+    pub(in crate::bus) fn readable_leases(
+        &self,
+        stale_after: Option<Duration>,
+        events: &mut LastEvents,
+    ) -> Result<(Vec<LeaseStatus>, Option<Error>), Error> {
+        match self.leases_with(stale_after, events) {
+            Ok(leases) => Ok((leases, None)),
+            Err(error) if matches!(error.code(), Code::MalformedRecord | Code::LockDiverged) => Ok((Vec::new(), Some(error))),
+            Err(error) => Err(error),
+        }
     }
 
     /// The leases that have ended and of which a worktree has a file, the latest first.

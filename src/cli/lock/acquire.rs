@@ -20,7 +20,7 @@ Examples:
   bus lock acquire docs/ --shared --objective 'typos' --task QUEUE-001
 
 Patterns begin at the root of the repository: `src/**` is all below src, `src/*` what is in it, `docs/` a folder, `*.toml` the \
-files of the root, `**/*.toml` those of any folder; `{a,b}`, `[a-z]`, `?`. Quote them, or the shell takes them for its own.
+files of the root, `**/*.toml` those of any folder; `{a,b}`, `[a-z]`, `?`. Quote them, or the shell takes them for its own. \
 Two leases are in each other's way where a path could be in both, whether or not there is such a file. Your own from the same \
 worktree are not, nor are shared ones. The same again finds your lease, and renews it where that is due.
 Exit status: 0 it is yours; 2 a pattern means nothing; 3 somebody holds a path of it: who, which, and what to do is said.";

@@ -19,7 +19,7 @@ Examples:
 
 The file keeps the table between two lines of its own, `<!-- bus:locks -->` and `<!-- /bus:locks -->`; nothing else in it is \
 changed. Put them there first.
-Exit status: 0 it is printed, or written; 2 it is no file of the repository, or lacks the two lines.";
+Exit status: 0 it is printed, or written; 4 it is no file of the repository, or lacks the two lines.";
 
 #[derive(Debug, Args)]
 pub(super) struct TableArgs {
