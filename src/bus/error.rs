@@ -425,9 +425,7 @@ impl Error {
                 "`bus queue list` shows what each task waits for; to wait until something is ready: `bus claim --next --wait`"
                     .to_owned()
             }
-            Self::NoPart { name, .. } => {
-                format!("put two lines into it, `<!-- {name} -->` and `<!-- /{name} -->`; what is between them is replaced")
-            }
+            Self::NoPart { name, .. } => no_part_hint(name),
             Self::InUse { .. } => "release them first; see `bus status --active-only` and `bus lock list`".to_owned(),
             Self::Plan(fault) => fault.hint(),
             Self::Fleet(fault) => fault.hint(),
@@ -456,6 +454,10 @@ impl Error {
             other => other,
         }
     }
+}
+
+fn no_part_hint(name: &str) -> String {
+    format!("put two lines into it, `<!-- {name} -->` and `<!-- /{name} -->`; what is between them is replaced")
 }
 
 fn spare_manifest_hint(name: &ManifestName, known: &[ManifestName]) -> String {

@@ -93,3 +93,127 @@ fn is_same(brief: &LeaseBrief, wanted: &Wanted<'_>) -> bool {
         && same(&brief.scope, wanted.scope.patterns())
         && same(&brief.deny, wanted.scope.deny())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Shared as InTheWay;
+    use super::*;
+    use crate::record::{AgentId, Lease, Origin};
+
+    const HERE: &str = "aaaa";
+
+    fn me() -> Who {
+        Who { agent: AgentId::new("me").unwrap(), origin: Origin::new(HERE, None) }
+    }
+
+    /// A clone, and perhaps a linked worktree.
+    type Place = (&'static str, Option<&'static str>);
+
+    /// Who holds what stands: the caller, the caller's name elsewhere, somebody else, another tool's record of the caller.
+    const HOLDERS: [(&str, Option<Place>, bool); 5] = [
+        ("me", Some((HERE, None)), true),
+        ("ME", None, true),
+        ("me", Some((HERE, Some("wt"))), false),
+        ("me", Some(("bbbb", None)), false),
+        ("you", Some((HERE, None)), false),
+    ];
+
+    fn row(id: &str, owner: &str, origin: Option<Place>, scope: &str, mode: Mode) -> LeaseRow {
+        let text = format!(
+            r#"{{"expires_at":"2026-03-01T12:50:00Z","heartbeat":"2026-03-01T12:00:00Z","lock_id":"{id}","mode":"{mode}","objective":"x",
+            "owner":"{owner}","scope":["{scope}"],"start_time":"2026-03-01T12:00:00Z"}}"#
+        );
+        let mut lease = Lease::parse(text.as_bytes()).unwrap();
+        lease.origin = origin.map(|(clone, worktree)| Origin::new(clone, worktree));
+        LeaseRow::new(&lease)
+    }
+
+    fn bound(row: LeaseRow) -> LeaseRow {
+        let mut lease = row.lease().unwrap();
+        lease.task_id = Some(TaskId::new("T-1").unwrap());
+        lease.claim_id = Some(ClaimId::unique());
+        LeaseRow::new(&lease)
+    }
+
+    fn scope(patterns: &[&str], deny: &[&str]) -> Scope {
+        let texts = |patterns: &[&str]| patterns.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        scope_of(&texts(patterns), &texts(deny)).unwrap()
+    }
+
+    fn decide(rows: &[LeaseRow], scope: &Scope, mode: Mode, void: bool) -> Result<Grant, Refusal> {
+        let wanted = Wanted { scope, mode, task: None, claim: None };
+        acquire(rows, &wanted, &me(), Fold::Off, |brief| void && brief.claim_id.is_some())
+    }
+
+    #[test]
+    fn the_table_of_leases() {
+        use Mode::{Exclusive, Shared};
+        for (owner, origin, mine) in HOLDERS {
+            for (stands, wanted) in [(Exclusive, Exclusive), (Exclusive, Shared), (Shared, Exclusive), (Shared, Shared)] {
+                for (pattern, overlaps) in [("src/app.py", true), ("src/**", true), ("docs/**", false)] {
+                    let rows = [row("L-1", owner, origin, pattern, stands)];
+                    let asked = scope(&["src/**"], &[]);
+                    let expected = match (mine, overlaps) {
+                        (true, _) if pattern == "src/**" && stands == wanted => Ok(Grant::Keep(0)),
+                        (false, true) if (stands, wanted) != (Shared, Shared) => {
+                            let path = if pattern == "src/**" { "src/a" } else { "src/app.py" };
+                            Err(Refusal::Held(vec![InTheWay { row: 0, path: path.to_owned() }]))
+                        }
+                        _ => Ok(Grant::Take(Vec::new())),
+                    };
+                    let case = format!("{owner} {origin:?} {stands} {wanted} {pattern}");
+                    assert_eq!(decide(&rows, &asked, wanted, false), expected, "{case}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_that_is_in_the_way_is_named_and_one_row_is_enough_to_refuse_all() {
+        let rows = [
+            row("L-1", "you", None, "docs/**", Mode::Exclusive),
+            row("L-2", "them", None, "src/gen/*", Mode::Exclusive),
+            row("L-3", "us", None, "src/lib.rs", Mode::Shared),
+        ];
+        let Err(Refusal::Held(held)) = decide(&rows, &scope(&["src/**", "*.toml"], &[]), Mode::Exclusive, false) else {
+            panic!()
+        };
+        assert_eq!(held.iter().map(|shared| shared.row).collect::<Vec<_>>(), [1, 2]);
+        let apart = scope(&["src/**"], &["src/gen/", "src/lib.rs"]);
+        assert_eq!(decide(&rows, &apart, Mode::Exclusive, false), Ok(Grant::Take(Vec::new())));
+    }
+
+    #[test]
+    fn what_is_void_is_in_nobodys_way_and_is_swept_where_it_was() {
+        let rows = [
+            bound(row("L-1", "you", None, "src/**", Mode::Exclusive)),
+            bound(row("L-2", "me", Some((HERE, None)), "src/x", Mode::Exclusive)),
+            bound(row("L-3", "you", None, "docs/**", Mode::Exclusive)),
+            row("L-4", "me", Some((HERE, None)), "src/**", Mode::Exclusive),
+        ];
+        assert_eq!(decide(&rows[..3], &scope(&["src/**"], &[]), Mode::Exclusive, true), Ok(Grant::Take(vec![0, 1])));
+        assert!(matches!(decide(&rows[..3], &scope(&["src/**"], &[]), Mode::Exclusive, false), Err(Refusal::Held(_))));
+        assert_eq!(decide(&rows, &scope(&["src/**"], &[]), Mode::Exclusive, true), Ok(Grant::Keep(3)));
+    }
+
+    #[test]
+    fn a_lease_is_the_same_in_any_order_and_not_with_another_task_or_claim() {
+        let stands = bound(row("L-1", "me", Some((HERE, None)), "a", Mode::Exclusive));
+        let rows = [stands.clone()];
+        let asked = scope(&["a"], &[]);
+        let (task, claim) = (stands.brief.task_id.as_ref(), stands.brief.claim_id.as_ref());
+        let wish = |task, claim| {
+            acquire(&rows, &Wanted { scope: &asked, mode: Mode::Exclusive, task, claim }, &me(), Fold::Off, |_| false)
+        };
+        assert_eq!(wish(task, claim), Ok(Grant::Keep(0)));
+        for (task, claim) in [(None, claim), (task, None), (task, Some(&ClaimId::unique()))] {
+            assert_eq!(wish(task, claim), Ok(Grant::Take(Vec::new())));
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_means_nothing_leaves_no_path_free() {
+        let rows = [row("L-1", "you", None, "a[", Mode::Exclusive)];
+        assert!(matches!(decide(&rows, &scope(&["b"], &[]), Mode::Exclusive, false), Err(Refusal::Unreadable(0, _))));
+    }
+}
