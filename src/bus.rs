@@ -1,6 +1,7 @@
 //! What one does with a bus: claiming, logging, talking, looking. The protocol lives here; its decisions are pure functions.
 
 mod adopt;
+mod advance;
 mod assignment;
 mod change;
 mod claiming;
@@ -21,6 +22,7 @@ mod hooks;
 mod identity;
 mod inbox;
 mod init;
+mod leasing;
 mod lines;
 mod liveness;
 mod logging;
@@ -52,6 +54,7 @@ mod sync;
 mod view;
 mod wait;
 mod watch;
+mod worklog;
 
 pub use assignment::{AssignRequest, Assigned};
 pub use change::{Changed, Outcome};
@@ -67,6 +70,7 @@ pub use hooks::HookFault;
 pub use identity::{IdentitySource, Who};
 pub use inbox::Inbox;
 pub use init::{AGENTS_MD, Laid};
+pub use leasing::{InTheWay, LeaseFault, LeaseOutcome, LeaseRequest, LeaseStatus, Leased, WhichLeases};
 pub use liveness::{Liveness, Signs};
 pub use logging::EventRequest;
 pub use looking::{INTERVAL, Looking};

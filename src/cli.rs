@@ -17,6 +17,7 @@ mod gc;
 mod heartbeat;
 mod inbox;
 mod init;
+mod lock;
 mod man;
 mod message;
 mod output;

@@ -31,6 +31,12 @@ pub enum Code {
     NotAssigned,
     /// The claim shows signs of life, so it cannot be taken over.
     ClaimAlive,
+    /// Somebody else holds paths that were asked for, or the lease that was named.
+    LockHeld,
+    /// The lease shows signs of life, so it cannot be taken over.
+    LockAlive,
+    /// Two files say different things of a lease, and no ref decides.
+    LockDiverged,
     /// The event speaks for a task that is not the caller's.
     GuardRefused,
     /// A task of that number is there already.
@@ -57,6 +63,10 @@ pub enum Code {
     NoRevision,
     /// Nobody holds the task.
     ClaimNotHeld,
+    /// Nobody holds such a lease.
+    NoLock,
+    /// A file has no part that can be kept up to date.
+    NoPart,
     /// There is no such task in the queue.
     NoTask,
     /// No task of the queue may be claimed now.
@@ -93,13 +103,15 @@ pub enum Code {
     OtherFleet,
     /// The caller held the task and no longer does.
     ClaimLost,
+    /// The caller held the lease and no longer does.
+    LockLost,
     /// The operating system refused.
     System,
 }
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 50] = [
         Self::PromiseBroken,
         Self::CannotHold,
         Self::Usage,
@@ -112,6 +124,9 @@ impl Code {
         Self::AssignedElsewhere,
         Self::NotAssigned,
         Self::ClaimAlive,
+        Self::LockHeld,
+        Self::LockAlive,
+        Self::LockDiverged,
         Self::GuardRefused,
         Self::TaskExists,
         Self::BusInUse,
@@ -125,6 +140,8 @@ impl Code {
         Self::NoBus,
         Self::NoRevision,
         Self::ClaimNotHeld,
+        Self::NoLock,
+        Self::NoPart,
         Self::NoTask,
         Self::NothingReady,
         Self::NoPlan,
@@ -143,6 +160,7 @@ impl Code {
         Self::OutcomeUnknown,
         Self::OtherFleet,
         Self::ClaimLost,
+        Self::LockLost,
         Self::System,
     ];
 
@@ -162,6 +180,9 @@ impl Code {
             Self::AssignedElsewhere => "assigned-elsewhere",
             Self::NotAssigned => "not-assigned",
             Self::ClaimAlive => "claim-alive",
+            Self::LockHeld => "lock-held",
+            Self::LockAlive => "lock-alive",
+            Self::LockDiverged => "lock-diverged",
             Self::GuardRefused => "guard-refused",
             Self::TaskExists => "task-exists",
             Self::BusInUse => "bus-in-use",
@@ -175,6 +196,8 @@ impl Code {
             Self::NoBus => "no-bus",
             Self::NoRevision => "no-revision",
             Self::ClaimNotHeld => "claim-not-held",
+            Self::NoLock => "no-lock",
+            Self::NoPart => "no-part",
             Self::NoTask => "no-task",
             Self::NothingReady => "nothing-ready",
             Self::NoPlan => "no-plan",
@@ -192,6 +215,7 @@ impl Code {
             Self::RemoteRefused => "remote-refused",
             Self::OutcomeUnknown => "outcome-unknown",
             Self::OtherFleet => "other-fleet",
+            Self::LockLost => "lock-lost",
             Self::ClaimLost => "claim-lost",
             Self::System => "system",
         }

@@ -13,6 +13,8 @@ mod fleet;
 mod glance;
 mod id;
 pub mod json;
+mod lease;
+mod lease_table;
 mod locate;
 mod manifest;
 mod message;
@@ -20,6 +22,7 @@ mod plan;
 mod queue_item;
 mod receipts;
 mod refusal;
+mod scope;
 mod session_mark;
 mod slug;
 mod text;
@@ -36,9 +39,11 @@ pub use flaw::PlanFlaw;
 pub use fleet::{BRANCH_PREFIX, Fleet, OWN_PREFIX};
 pub use glance::Glance;
 pub use id::{
-    Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, ManifestName, Plan, PlanId, PlanStep, ReceiptFile,
-    ReceiptName, SessionId, StepId, Task, TaskId,
+    Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Lock, LockId, ManifestName, Plan, PlanId, PlanStep,
+    ReceiptFile, ReceiptName, SessionId, StepId, Task, TaskId,
 };
+pub use lease::{DEFAULT_LEASE, Lease, Mode};
+pub use lease_table::{LeaseBrief, LeaseRow, LeaseTable, MAX_TABLE};
 pub use locate::{Places, Step as PathStep, locate};
 pub use manifest::Manifest;
 pub use message::Message;
@@ -46,6 +51,7 @@ pub use plan::{PLAN_VERSION, Plan as PlanRecord, Progress, Step, Tally};
 pub use queue_item::{Doubt, Priority, QueueField, QueueItem};
 pub use receipts::{Receipts, Sha256, Sha256Fault};
 pub use refusal::Refusal;
+pub use scope::{Fold, MAX_PATTERN, Pattern, PatternFault, Scope};
 pub use session_mark::SessionMark;
 pub use slug::{Slug, SlugFault};
 pub use text::{is_dangerous, sound_text};

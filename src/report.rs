@@ -6,6 +6,7 @@ mod facts;
 mod gather;
 mod json;
 mod lane;
+mod leases;
 mod markdown;
 mod mermaid;
 mod needs;
@@ -15,4 +16,5 @@ pub use facts::{AgentFacts, Need, NeedKind, PlanFacts, Report, TaskFacts, TaskSt
 pub use gather::Request;
 pub use json::{compared_with, json, seen};
 pub use lane::{Lane, Share, Spread};
+pub use leases::lease_table;
 pub use markdown::{is_of, markdown};

@@ -1,15 +1,13 @@
 //! How a claim comes to a new state: read, decide, write a commit, move the ref, settle; all under the lock.
 
+use super::advance::MAX_TRIES;
 use super::fleet::Reach;
 use super::settle::is_in_line;
 use super::view::{State, View, state};
 use super::{Bus, Error, FleetFault, Who};
 use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, Event, TaskId};
-use crate::store::{Lock, crash_point};
-
-/// How often a change is tried while something that does not take the lock moves the ref.
-const MAX_TRIES: usize = 5;
+use crate::store::Lock;
 
 /// What a command did to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,10 +149,7 @@ impl Bus {
         claim: &Claim,
     ) -> Result<Option<(State, Option<Event>)>, Error> {
         let (state, event) = self.prepare_state(lock, view, who, verb, claim)?;
-        crash_point("object-written");
-        lock.about_to_write(view.name.as_str())?;
-        let moved = self.repo.swap(&view.name, view.tip_id(), state.link.id)?;
-        crash_point("ref-written");
+        let moved = self.advance(lock, &view.name, view.tip_id(), &state.link)?;
         Ok(moved.then_some((state, event)))
     }
 

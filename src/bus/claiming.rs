@@ -37,6 +37,8 @@ pub struct ClaimRequest {
     pub reopen: bool,
     /// Move the claim here from another place.
     pub here: bool,
+    /// What a new claim is called; by a name of its own where none is given.
+    pub claim_id: Option<ClaimId>,
     /// Do not ask the fleet's remote: `bus sync` does later.
     pub offline: bool,
 }
@@ -113,7 +115,7 @@ impl Bus {
     /// [`Error::ClaimLost`] where somebody else has ended it; [`Error::ClaimHeld`], [`Error::HeldElsewhere`] or
     /// [`Error::NotHeld`] where it is not the agent's; else as [`Bus::claim`].
     pub fn release(&self, agent: &AgentId, task: &TaskId, request: &ReleaseRequest) -> Result<Changed, Error> {
-        self.change(agent, task, reach(request.offline), |view, who| {
+        let changed = self.change(agent, task, reach(request.offline), |view, who| {
             let decision = decide::release(view.claim(), who, request.status, request.force.is_some());
             let Some(claim) = view.claim() else { return Err(self.refused_or_lost(view, who, Refusal::NotHeld)?) };
             let new_notes = request.notes.is_some() && request.notes != claim.notes;
@@ -122,7 +124,9 @@ impl Bus {
                 Ok(Release::Already) if !(claim.status.is_live() && new_notes) => Ok(Next::Settle),
                 Ok(_) => Ok(self.ending(view, claim, who, request)),
             }
-        })
+        })?;
+        self.free_paths(agent, &changed.claim, request.force.as_deref())?;
+        Ok(changed)
     }
 
     /// Gives a sign of life of `agent`'s claim: it renews the ref, and no file. That the fleet could not be told is returned
@@ -138,6 +142,7 @@ impl Bus {
                 (Err(refusal), _) => Err(self.refused_or_lost(view, who, refusal)?),
                 (Ok(()), None) => Err(self.refused_or_lost(view, who, Refusal::NotHeld)?),
             })?;
+        self.renew_paths(agent, &changed.claim)?;
         let untold = self.fleet()?.map_or(Ok(None), |fleet| self.tell_fleet(fleet, agent, &changed.claim.task_id))?;
         Ok((changed, untold))
     }
@@ -149,7 +154,7 @@ impl Bus {
     /// [`Error::ClaimAlive`] where it is alive; [`Error::NotHeld`] where there is nothing to take over; else as
     /// [`Bus::claim`].
     pub fn reclaim(&self, agent: &AgentId, task: &TaskId, request: &ReclaimRequest) -> Result<Changed, Error> {
-        self.change(agent, task, Reach::Fleet, |view, who| {
+        let changed = self.change(agent, task, Reach::Fleet, |view, who| {
             if let Some(file) = self.contradiction(view, who)? {
                 return Err(self.diverged(view, file));
             }
@@ -173,7 +178,9 @@ impl Bus {
                 }
                 Err(refusal) => Err(self.refused(view, who, refusal)?),
             }
-        })
+        })?;
+        changed.previous.as_ref().map_or(Ok(()), |before| self.free_paths(agent, before, Some(&request.note)))?;
+        Ok(changed)
     }
 
     /// The caller's own claim, with what was given.
@@ -225,7 +232,7 @@ impl Bus {
             session_id: self.session_id(),
             lineage: before.map_or_else(Vec::new, |before| lineage(before, ended, &who.agent, now)),
             confirmed: None,
-            claim_id: Some(ClaimId::unique()),
+            claim_id: Some(request.claim_id.clone().unwrap_or_else(ClaimId::unique)),
             origin: Some(who.origin.clone()),
             revision: 0,
             extra: before.map_or_else(Default::default, |before| before.extra.clone()),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::init::without_lines;
 use super::{Bus, Error};
-use crate::record::Fleet;
+use crate::record::{Fleet, Lease};
 use crate::store::{Error as StoreError, Verb, replace};
 
 /// The longest file that is compared with what `bus init` writes, in bytes.
@@ -27,13 +27,19 @@ impl Bus {
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`] while a claim is live; [`Error::Store`] where the disk refuses; else as [`Bus::status`].
+    /// [`Error::InUse`] while a claim or a lease is live; [`Error::Store`] where the disk refuses; else as [`Bus::status`].
     pub fn deinit(&self) -> Result<Taken, Error> {
         let fleet = self.fleet()?;
         let _lock = self.lock()?;
         // What other clones hold is theirs, and goes on.
         let own = fleet.map_or(Ok(None), |_| self.known_clone_id())?;
-        let tasks = self.held_tasks(own.as_deref())?;
+        let mut tasks = self.held_tasks(own.as_deref())?;
+        let is_ours = |lease: &Lease| {
+            let ours = own.as_deref().zip(lease.origin.as_ref());
+            ours.is_none_or(|(own, origin)| origin.clone_id() == own)
+        };
+        let leases = self.leases()?.into_iter().filter(|held| is_ours(&held.lease));
+        tasks.extend(leases.map(|held| held.lease.lock_id.to_string()));
         if !tasks.is_empty() {
             return Err(Error::InUse { tasks });
         }

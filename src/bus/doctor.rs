@@ -10,7 +10,7 @@ use super::settle::is_in_line;
 use super::view::{ClaimFiles, View};
 use super::{Bus, Error, IdentitySource};
 use crate::git::RefName;
-use crate::record::TaskId;
+use crate::record::{LockId, TaskId};
 use crate::store::{Error as StoreError, Lock, Place, Stream, Verb, close_line, is_cut_off, put_back, replace};
 
 /// How old a lock of a ref must be before it counts as left behind. git holds one for milliseconds.
@@ -45,6 +45,9 @@ pub(super) enum Cure {
     SetRefAside(TaskId),
     Rebuild(TaskId),
     DropRef(RefName),
+    SettleLease(LockId),
+    RestoreLease(LockId),
+    SetLocksAside,
     PutBack(Place),
     CloseLine(Place),
     Remove(PathBuf),
@@ -56,11 +59,12 @@ pub(super) enum Cure {
 impl Cure {
     const fn describe(&self) -> &'static str {
         match self {
-            Self::Settle(_) => "write the file and the event that the ref asks for",
-            Self::Restore(_) => "keep the file aside and write the ref's record in its place",
+            Self::Settle(_) | Self::SettleLease(_) => "write the file and the event that the ref asks for",
+            Self::Restore(_) | Self::RestoreLease(_) => "keep the file aside and write the ref's record in its place",
             Self::SetRefAside(_) => "keep the ref aside and let the claim files decide",
             Self::Rebuild(_) => "make the ref anew, of what the fleet's remote was seen to have, or of the file",
             Self::DropRef(_) => "keep what it says aside and remove it: it is fetched again",
+            Self::SetLocksAside => "keep the ref aside and let the files of leases decide",
             Self::PutBack(_) => "append the lines that the log lacks",
             Self::CloseLine(_) => "end the line, so that it spoils nothing else",
             Self::Remove(_) => "remove it",
@@ -84,6 +88,7 @@ impl Bus {
         }
         self.examine_spellings(&files, &mut findings);
         self.examine_other_worktrees(&files, &mut findings)?;
+        self.examine_leases(&mut findings)?;
         self.examine_settings(&mut findings)?;
         self.examine_log(&mut findings)?;
         self.examine_leftovers(&mut findings);
@@ -119,6 +124,9 @@ impl Bus {
                 lock.about_to_write(name.as_str())?;
                 Ok(self.repo.set_aside(&name, &self.broken("REF")?.path(), None)?)
             }
+            Cure::SettleLease(id) => self.settle_known_lease(lock, &id),
+            Cure::RestoreLease(id) => self.restore_lease(lock, &id),
+            Cure::SetLocksAside => self.mended_table(lock).map(drop),
             Cure::PutBack(log) => self.with_journal(Some(&log), |journal| Ok(put_back(lock, &log, journal)?)),
             Cure::CloseLine(place) => Ok(close_line(lock, &place)?),
             Cure::Remove(path) => match fs::remove_file(&path) {
@@ -135,7 +143,7 @@ impl Bus {
     fn restore(&self, lock: &Lock, task: &TaskId) -> Result<(), Error> {
         let Some(tip) = self.tip(task)? else { return Ok(()) };
         let place = self.layout.claim(&tip.claim.task_id);
-        self.keep_aside(task, &place)?;
+        self.keep_aside(task.as_str(), &place)?;
         replace(&place, &tip.link.body)?;
         self.settle(lock, &tip)
     }
@@ -342,6 +350,7 @@ impl Bus {
                 finding(name, below(&path), format!("line {}: {}", fault.line, fault.what), None)
             }
             Error::Store(StoreError::WrongKind { path, .. }) => finding("wrong-kind", below(&path), text, None),
+            Error::Lease(_) => finding("lease-diverged", "_bus/locks".to_owned(), text, None),
             Error::Diverged { task, .. } => finding("claim-diverged", task.to_string(), text, None),
             Error::Fleet(_) => finding(name, below(&self.layout.config().path()), text, None),
             refused => return Err(refused),

@@ -8,7 +8,7 @@ use crate::record::{AgentId, ConfigFault, Fault, IdFault, ManifestName, Origin, 
 use crate::store;
 
 use super::wait::WAIT_AGAIN;
-use super::{FleetFault, HookFault, Loss, PlanFault, Standing};
+use super::{FleetFault, HookFault, LeaseFault, Loss, PlanFault, Standing};
 
 /// What to do about a file that cannot be read.
 const BY_HAND: &str = "mend that line by hand, then run the same command again; nothing was changed";
@@ -256,10 +256,20 @@ pub enum Error {
         /// How many tasks of the queue are in which state.
         summary: String,
     },
-    /// Live claims stand in the way.
-    #[error("live claims stand in the way: {}", tasks.join(", "))]
+    /// A file has no part that can be kept up to date.
+    #[error("`{}` {what}", path.display())]
+    NoPart {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        what: String,
+        /// What the part is called.
+        name: &'static str,
+    },
+    /// Live claims or leases stand in the way.
+    #[error("live claims or leases stand in the way: {}", tasks.join(", "))]
     InUse {
-        /// Their tasks.
+        /// Their tasks, or their ids.
         tasks: Vec<String>,
     },
     /// A plan cannot be shown or changed.
@@ -268,6 +278,9 @@ pub enum Error {
     /// The fleet stands in the way.
     #[error(transparent)]
     Fleet(#[from] FleetFault),
+    /// A path lease cannot be had or changed.
+    #[error(transparent)]
+    Lease(#[from] LeaseFault),
     /// The git hooks cannot be put in.
     #[error(transparent)]
     Hooks(#[from] HookFault),
@@ -295,9 +308,10 @@ fn malformed_hint(place: &str, has_truth: bool, fault: &Fault) -> String {
             "restore it from its ref, which has the true record: `bus doctor --fix` (what stands there is kept aside)".to_owned()
         }
         _ if place.starts_with("refs/") => {
-            format!("look at it with `git show {place}`; where it is no claim, delete the ref with `git update-ref -d`")
+            format!("look at it with `git show {place}`; where it is no record of bus, delete the ref with `git update-ref -d`")
         }
         Fault::WrongTask { .. } => format!("remove `{place}`, or give it the name of its task; nothing was changed"),
+        Fault::WrongLock { .. } => format!("remove `{place}`, or give it the name of its lease; nothing was changed"),
         Fault::WrongPlan { .. } => format!("remove `{place}`, or give it the name of its plan; nothing was changed"),
         Fault::BadItem { .. } => {
             format!("mend `{place}` by hand; `bus validate --explain bad-queue-item` shows what a queue item looks like")
@@ -334,11 +348,13 @@ impl Error {
             Self::TaskExists { .. } => Code::TaskExists,
             Self::NotQueued { .. } => Code::NoTask,
             Self::NothingReady { .. } => Code::NothingReady,
+            Self::NoPart { .. } => Code::NoPart,
             Self::InUse { .. } => Code::BusInUse,
             Self::WaitTimeout { .. } => Code::WaitTimeout,
             Self::CannotHold { .. } => Code::CannotHold,
             Self::Plan(fault) => fault.code(),
             Self::Fleet(fault) => fault.code(),
+            Self::Lease(fault) => fault.code(),
             Self::Hooks(fault) => fault.code(),
         }
     }
@@ -409,9 +425,11 @@ impl Error {
                 "`bus queue list` shows what each task waits for; to wait until something is ready: `bus claim --next --wait`"
                     .to_owned()
             }
-            Self::InUse { .. } => "release them first; see `bus status --active-only`".to_owned(),
+            Self::NoPart { name, .. } => no_part_hint(name),
+            Self::InUse { .. } => "release them first; see `bus status --active-only` and `bus lock list`".to_owned(),
             Self::Plan(fault) => fault.hint(),
             Self::Fleet(fault) => fault.hint(),
+            Self::Lease(fault) => fault.hint(),
             Self::Hooks(fault) => fault.hint(),
         }
     }
@@ -436,6 +454,10 @@ impl Error {
             other => other,
         }
     }
+}
+
+fn no_part_hint(name: &str) -> String {
+    format!("put two lines into it, `<!-- {name} -->` and `<!-- /{name} -->`; what is between them is replaced")
 }
 
 fn spare_manifest_hint(name: &ManifestName, known: &[ManifestName]) -> String {

@@ -68,6 +68,7 @@ impl Error {
             }
             Self::Fleet(fault) => facts.extend(fault.facts()),
             Self::Plan(fault) => facts.extend(fault.facts()),
+            Self::Lease(fault) => facts.extend(fault.facts()),
             _ => {}
         }
         facts.into_iter().filter_map(|(name, fact)| Some((name, fact?))).collect()

@@ -26,7 +26,13 @@ impl Who {
     /// Whether `claim` is this agent's, made here. A record without origin goes by agent alone.
     #[must_use]
     pub fn owns(&self, claim: &Claim) -> bool {
-        self.agent == claim.agent_id && claim.origin.as_ref().is_none_or(|origin| *origin == self.origin)
+        self.is(&claim.agent_id, claim.origin.as_ref())
+    }
+
+    /// Whether a record of `agent`, made at `origin`, is this agent's, made here.
+    #[must_use]
+    pub fn is(&self, agent: &AgentId, origin: Option<&Origin>) -> bool {
+        self.agent == *agent && origin.is_none_or(|origin| *origin == self.origin)
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::view::View;
 use super::{Bus, Error};
-use crate::record::{AgentId, Claim, Origin, Timestamp};
-use crate::store::{Direction, RECENT, Union, first_seen, last_touched};
+use crate::record::{AgentId, Origin, Timestamp};
+use crate::store::{Direction, Place, RECENT, Union, first_seen, last_touched};
 
 /// How a live claim stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +45,12 @@ impl Signs {
     }
 }
 
-/// Judges a live claim by the signs of its owner's life.
-pub(super) fn judge(claim: &Claim, signs: &Signs, now: Timestamp, stale_after: Duration) -> Liveness {
+/// Judges a live record, which dies at `expires_at`, by the signs of its owner's life.
+pub(super) fn judge(expires_at: Option<Timestamp>, signs: &Signs, now: Timestamp, stale_after: Duration) -> Liveness {
     // Another clone's clock is not ours: this clone, too, must have waited.
     let waited = |span: Duration| signs.seen_since.is_none_or(|since| now.since(since) >= span);
-    if let Some(expires_at) = claim.expires_at {
-        let ttl = expires_at.since(signs.written.unwrap_or(claim.claimed_at));
+    if let Some(expires_at) = expires_at {
+        let ttl = signs.written.map_or(Duration::ZERO, |written| expires_at.since(written));
         if now > expires_at && waited(ttl) {
             return Liveness::Expired;
         }
@@ -113,6 +113,22 @@ fn read(bus: &Bus) -> Result<HashMap<AgentId, Timestamp>, Error> {
     Ok(events)
 }
 
+/// A live record, as far as it says how long it lives.
+pub(super) struct Life<'a> {
+    /// Whose it is.
+    pub(super) agent: &'a AgentId,
+    /// Where it was made.
+    pub(super) origin: Option<&'a Origin>,
+    /// When its owner last wrote it.
+    pub(super) written: Timestamp,
+    /// When it dies without a sign of life.
+    pub(super) expires_at: Option<Timestamp>,
+    /// Where this clone notes which state of it was seen, where it is another clone's.
+    pub(super) seen: Place,
+    /// What is noted there.
+    pub(super) state: String,
+}
+
 impl Bus {
     /// How the live claim of `view` stands, and the signs that say so.
     pub(super) fn liveness(
@@ -122,24 +138,40 @@ impl Bus {
         events: &mut LastEvents,
     ) -> Result<(Liveness, Signs), Error> {
         let Some(claim) = view.claim() else { return Ok((Liveness::Alive, Signs::default())) };
+        let life = Life {
+            agent: &claim.agent_id,
+            origin: claim.origin.as_ref(),
+            written: view.tip.as_ref().map_or(claim.claimed_at, |state| state.link.time),
+            expires_at: claim.expires_at,
+            seen: self.private.seen(&view.task),
+            state: view.tip_id().map_or_else(|| format!("revision {}", claim.revision), |id| id.to_string()),
+        };
+        self.liveness_of(&life, stale_after, events)
+    }
+
+    /// How a live record stands, and the signs that say so.
+    pub(super) fn liveness_of(
+        &self,
+        life: &Life<'_>,
+        stale_after: Duration,
+        events: &mut LastEvents,
+    ) -> Result<(Liveness, Signs), Error> {
         let now = self.clock.now();
-        let written = view.tip.as_ref().map_or(claim.claimed_at, |state| state.link.time);
-        let mut signs = Signs { written: Some(written), ..Signs::default() };
-        let foreign = match &claim.origin {
+        let mut signs = Signs { written: Some(life.written), ..Signs::default() };
+        let foreign = match life.origin {
             Some(origin) => events.is_foreign(self, origin)?,
             None => false,
         };
         if foreign {
-            let state = view.tip_id().map_or_else(|| format!("revision {}", claim.revision), |id| id.to_string());
-            signs.seen_since = Some(first_seen(&self.private.seen(&view.task), &state, self.clock));
+            signs.seen_since = Some(first_seen(&life.seen, &life.state, self.clock));
         } else {
-            signs.presence = events.presence(self, &claim.agent_id);
+            signs.presence = events.presence(self, life.agent);
         }
         // The log is read only where everything else is silent.
-        if judge(claim, &signs, now, stale_after) == Liveness::Stale {
-            signs.event = events.of(self, &claim.agent_id)?;
+        if judge(life.expires_at, &signs, now, stale_after) == Liveness::Stale {
+            signs.event = events.of(self, life.agent)?;
         }
-        Ok((judge(claim, &signs, now, stale_after), signs))
+        Ok((judge(life.expires_at, &signs, now, stale_after), signs))
     }
 }
 
@@ -153,14 +185,6 @@ mod tests {
         Timestamp::from_unix(1_000_000 + seconds)
     }
 
-    fn claim(expires: Option<i64>) -> Claim {
-        let text =
-            r#"{"task_id":"T-1","agent_id":"x","branch":"agent/x/t-1","status":"active","claimed_at":"1970-01-12T13:46:40Z"}"#;
-        let mut claim = Claim::parse(text.as_bytes()).unwrap();
-        claim.expires_at = expires.map(at);
-        claim
-    }
-
     #[test]
     fn any_sign_of_life_keeps_a_claim_alive_until_it_is_too_old() {
         let none = Signs::default();
@@ -169,8 +193,8 @@ mod tests {
             Signs { written: Some(at(-500)), presence: Some(at(0)), ..none },
             Signs { written: Some(at(-500)), event: Some(at(0)), ..none },
         ] {
-            assert_eq!(judge(&claim(None), &signs, at(100), STALE_AFTER), Liveness::Alive);
-            assert_eq!(judge(&claim(None), &signs, at(101), STALE_AFTER), Liveness::Stale);
+            assert_eq!(judge(None, &signs, at(100), STALE_AFTER), Liveness::Alive);
+            assert_eq!(judge(None, &signs, at(101), STALE_AFTER), Liveness::Stale);
         }
     }
 
@@ -178,29 +202,29 @@ mod tests {
     fn an_event_from_the_future_is_no_sign_of_life_and_a_clock_set_back_takes_none_away() {
         let none = Signs::default();
         let signs = Signs { written: Some(at(0)), event: Some(at(900)), ..none };
-        assert_eq!(judge(&claim(None), &signs, at(101), STALE_AFTER), Liveness::Stale);
+        assert_eq!(judge(None, &signs, at(101), STALE_AFTER), Liveness::Stale);
         assert_eq!(signs.last(at(101)), Some(at(0)));
         for signs in [Signs { written: Some(at(1)), ..none }, Signs { written: Some(at(-900)), presence: Some(at(1)), ..none }] {
-            assert_eq!(judge(&claim(None), &signs, at(0), STALE_AFTER), Liveness::Alive);
+            assert_eq!(judge(None, &signs, at(0), STALE_AFTER), Liveness::Alive);
         }
         let foreign = Signs { written: Some(at(9000)), seen_since: Some(at(0)), ..none };
-        assert_eq!(judge(&claim(None), &foreign, at(101), STALE_AFTER), Liveness::Stale, "another clone's clock is not ours");
+        assert_eq!(judge(None, &foreign, at(101), STALE_AFTER), Liveness::Stale, "another clone's clock is not ours");
     }
 
     #[test]
     fn a_claim_expires_after_its_last_second() {
         let signs = Signs { written: Some(at(0)), presence: Some(at(10)), ..Signs::default() };
-        assert_eq!(judge(&claim(Some(10)), &signs, at(10), STALE_AFTER), Liveness::Alive);
-        assert_eq!(judge(&claim(Some(10)), &signs, at(11), STALE_AFTER), Liveness::Expired);
+        assert_eq!(judge(Some(at(10)), &signs, at(10), STALE_AFTER), Liveness::Alive);
+        assert_eq!(judge(Some(at(10)), &signs, at(11), STALE_AFTER), Liveness::Expired);
     }
 
     #[test]
     fn another_clones_claim_is_given_up_only_after_this_clone_has_waited_as_long() {
         let fresh = Signs { written: Some(at(-9000)), seen_since: Some(at(0)), ..Signs::default() };
-        assert_eq!(judge(&claim(None), &fresh, at(99), STALE_AFTER), Liveness::Alive);
-        assert_eq!(judge(&claim(None), &fresh, at(100), STALE_AFTER), Liveness::Stale);
+        assert_eq!(judge(None, &fresh, at(99), STALE_AFTER), Liveness::Alive);
+        assert_eq!(judge(None, &fresh, at(100), STALE_AFTER), Liveness::Stale);
         let short = Signs { written: Some(at(-9000)), ..fresh };
-        assert_eq!(judge(&claim(Some(-8990)), &short, at(9), STALE_AFTER), Liveness::Alive);
-        assert_eq!(judge(&claim(Some(-8990)), &short, at(10), STALE_AFTER), Liveness::Expired);
+        assert_eq!(judge(Some(at(-8990)), &short, at(9), STALE_AFTER), Liveness::Alive);
+        assert_eq!(judge(Some(at(-8990)), &short, at(10), STALE_AFTER), Liveness::Expired);
     }
 }

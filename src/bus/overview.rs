@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::liveness::LastEvents;
-use super::{Bus, ClaimState, ClaimStatus, Error, Inbox, Peer, PeerState, QueueState, QueueView};
+use super::{Bus, ClaimState, ClaimStatus, Error, Inbox, LeaseStatus, Liveness, Peer, PeerState, QueueState, QueueView};
 use crate::git::{Distance, History, short_name};
 use crate::record::{AgentId, Assignment, Claim, Priority, Status, TaskId, Timestamp};
 
@@ -37,6 +37,8 @@ pub enum NextStep {
     TakeUp(TaskId),
     /// Give a sign of life before the claim is taken over.
     Renew(TaskId),
+    /// Give a sign of life before paths are taken over.
+    RenewLeases,
     /// Claim a task that is meant for the agent.
     Claim(TaskId),
     /// Read what was said.
@@ -75,6 +77,7 @@ impl NextStep {
             Self::GoOn(task) => format!("bus event log --event status --task {task} --summary 'what you do next'"),
             Self::TakeUp(task) => format!("bus claim {task} --status active"),
             Self::Renew(task) => format!("bus heartbeat {task}"),
+            Self::RenewLeases => "bus lock renew --all".to_owned(),
             Self::Claim(task) => format!("bus claim {task}"),
             Self::ReadInbox => "bus inbox --mark-read".to_owned(),
             Self::ClaimNext => "bus claim --next".to_owned(),
@@ -94,6 +97,12 @@ pub struct Overview {
     pub default_branch: Option<Apart>,
     /// The agent's live claims, the one that was last written first.
     pub claims: Vec<OwnClaim>,
+    /// The agent's live leases, in the order in which they were taken.
+    pub leases: Vec<LeaseStatus>,
+    /// How many leases others hold.
+    pub other_leases: usize,
+    /// Why the leases cannot be read, where they cannot.
+    pub lease_fault: Option<Error>,
     /// The last messages that it has not read.
     pub inbox: Inbox,
     /// What is meant for the agent, and is neither in its hands nor finished.
@@ -124,6 +133,8 @@ impl Bus {
         peers.retain(|peer| peer.agent != *agent && (peer.state != PeerState::Stale || !peer.claims.is_empty()));
         let mut taken: HashSet<TaskId> = others.into_iter().map(|status| status.claim.task_id).collect();
         let claims = self.own_claims(own)?;
+        let (all_leases, lease_fault) = self.readable_leases(None, &mut events)?;
+        let (leases, others): (Vec<_>, Vec<_>) = all_leases.into_iter().partition(|held| held.lease.owner == *agent);
         let mut unreadable = seen.unreadable;
         let assignments = self.open_assignments(agent, &mut unreadable)?;
         let inbox = self.inbox(agent, Some(SHOWN))?;
@@ -132,7 +143,7 @@ impl Bus {
         taken.extend(waiting.map(|entry| entry.task.clone()));
         let ready = first_ready(&queue);
         let claimable = assignments.iter().find(|assignment| !taken.contains(&assignment.task_id));
-        let next = next_step(&claims, claimable, &inbox, &ready);
+        let next = next_step(&claims, &leases, claimable, &inbox, &ready);
         let (branch, upstream, default_branch) = self.whereabouts();
         let generated_at = self.clock.now();
         Ok(Overview {
@@ -140,6 +151,9 @@ impl Bus {
             upstream,
             default_branch,
             claims,
+            leases,
+            other_leases: others.len(),
+            lease_fault,
             inbox,
             assignments,
             ready,
@@ -206,15 +220,23 @@ fn first_ready(queue: &QueueView) -> Ready {
 }
 
 /// Own work comes first, then what a manager asks for, then what was said, then what anybody may do.
-fn next_step(claims: &[OwnClaim], assignment: Option<&Assignment>, inbox: &Inbox, ready: &Ready) -> NextStep {
+fn next_step(
+    claims: &[OwnClaim],
+    leases: &[LeaseStatus],
+    assignment: Option<&Assignment>,
+    inbox: &Inbox,
+    ready: &Ready,
+) -> NextStep {
     let here = || claims.iter().filter(|own| own.here).map(|own| (own.status.state, &own.status.claim));
     let in_state =
         |wanted: fn(ClaimState) -> bool| here().find(|(state, _)| wanted(*state)).map(|(_, claim)| claim.task_id.clone());
     let expiring = || in_state(|state| matches!(state, ClaimState::Expired | ClaimState::Stale)).map(NextStep::Renew);
+    let dying = |held: &LeaseStatus| held.here && held.liveness != Liveness::Alive;
+    let renewing = || leases.iter().any(dying).then_some(NextStep::RenewLeases);
     let active = || in_state(|state| state == ClaimState::Active).map(NextStep::GoOn);
     let paused = || in_state(|state| state == ClaimState::Paused).map(NextStep::TakeUp);
     let assigned = || assignment.map(|assignment| NextStep::Claim(assignment.task_id.clone()));
     let unread = || (inbox.unread > 0).then_some(NextStep::ReadInbox);
     let look = if ready.count > 0 { NextStep::ClaimNext } else { NextStep::Look };
-    expiring().or_else(active).or_else(paused).or_else(assigned).or_else(unread).unwrap_or(look)
+    expiring().or_else(renewing).or_else(active).or_else(paused).or_else(assigned).or_else(unread).unwrap_or(look)
 }

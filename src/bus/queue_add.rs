@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::advance::retry;
 use super::deinit::remove;
 use super::queue_files::{ItemFile, QueueFiles};
 use super::{Bus, Error};
 use crate::git::{Link, ObjectId, RefName, Tip};
 use crate::record::json::{self, MAX_RECORD, Object};
 use crate::record::{AgentId, PlanId, Priority, QueueItem, TaskId};
-use crate::store::{Lock, crash_point, create, replace};
+use crate::store::{Lock, create, replace};
 
 /// The longest title, in bytes.
 const MAX_TITLE: usize = 200;
@@ -20,9 +21,6 @@ const MAX_VALUE: usize = 8 * 1024;
 
 /// How far a given number may be above the last one. One that is higher would leave no room for those that come after it.
 const MAX_LEAP: u64 = 10_000;
-
-/// How often a number is reserved while something that does not take the lock moves the ref.
-const MAX_TRIES: usize = 5;
 
 /// What `bus queue add` asks for.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +77,7 @@ impl Bus {
         let queue = self.queue_files();
         let spoken = self.spoken_tasks()?;
         let known: BTreeSet<TaskId> = spoken.iter().chain(queue.tasks.keys()).cloned().collect();
-        for _ in 0..MAX_TRIES {
+        retry(&RefName::queue(), || {
             let reserved = self.reserved(&mut lock)?;
             let task = match &request.id {
                 Some(id) => self.unused(id, &queue).and_then(|id| near(id, last(&reserved, &known)))?,
@@ -95,7 +93,7 @@ impl Bus {
             // What would stop the file must stop the reservation.
             place.inspect()?;
             if !self.reserve(&mut lock, &reserved, agent, &task, title)? {
-                continue;
+                return Ok(None);
             }
             create(&place, text.as_bytes())?;
             let noted = self.private.reserved();
@@ -103,9 +101,8 @@ impl Bus {
                 remove(&noted.path())?;
             }
             let unknown = request.after.iter().filter(|after| !known.contains(queue.spelling(after))).cloned().collect();
-            return Ok(Queued { task, path: place.relative().display().to_string(), text, unknown });
-        }
-        Err(Error::RefContended { reference: RefName::queue().as_str().to_owned(), tries: MAX_TRIES })
+            Ok(Some(Queued { task, path: place.relative().display().to_string(), text: text.clone(), unknown }))
+        })
     }
 
     /// The last number that was given out. A ref that is damaged, or says no number, is set aside: the files say what is taken.
@@ -145,12 +142,7 @@ impl Bus {
         // The ref alone does not tell a crash from a file that is on another branch by now.
         replace(&self.private.reserved(), &body)?;
         let link = self.repo.write_link(tip, agent, self.clock.now(), &subject, &body)?;
-        crash_point("object-written");
-        let name = RefName::queue();
-        lock.about_to_write(name.as_str())?;
-        let moved = self.repo.swap(&name, tip, link.id)?;
-        crash_point("ref-written");
-        Ok(moved)
+        self.advance(lock, &RefName::queue(), tip, &link)
     }
 
     /// The task whose number was given to `agent` for this title by a command that died before the file was written.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::view::{FileClaim, State};
 use super::{Bus, Error};
-use crate::record::{Claim, Event, EventKind, Status, TaskId};
+use crate::record::{Claim, Event, EventKind, Status, Timestamp};
 use crate::store::{Error as StoreError, Lock, Place, Verb, crash_point, recently_has, replace};
 
 /// How many characters of a note an event repeats.
@@ -44,7 +44,7 @@ impl Bus {
         if !ahead && !is_in_line(file.as_ref(), state) {
             // What somebody edited is not lost without a copy.
             if file.is_some_and(|file| !self.is_past_state(state, &file.claim).unwrap_or(false)) {
-                self.keep_aside(task, &self.layout.claim(task))?;
+                self.keep_aside(task.as_str(), &self.layout.claim(task))?;
             }
             replace(&self.layout.claim(task), &state.link.body)?;
         }
@@ -52,11 +52,11 @@ impl Bus {
         Ok(())
     }
 
-    /// Keeps a copy of a claim file that is about to be replaced.
-    pub(super) fn keep_aside(&self, task: &TaskId, place: &Place) -> Result<(), Error> {
+    /// Keeps a copy of the file of `what`, a task or a lease, that is about to be replaced.
+    pub(super) fn keep_aside(&self, what: &str, place: &Place) -> Result<(), Error> {
         let path = place.path();
         if place.inspect()?.is_some() {
-            let copy = self.broken(task.as_str())?.path();
+            let copy = self.broken(what)?.path();
             std::fs::copy(&path, &copy).map_err(StoreError::io(Verb::Write, &copy))?;
         }
         Ok(())
@@ -134,15 +134,20 @@ fn derive(state: &State, news: Option<&str>) -> Option<Event> {
     })
 }
 
-/// A UUID of version 8 (RFC 9562, section 5.8): 48 bits of the commit's time in milliseconds and 12 of the revision, so that
-/// the events of one second stand in order, then the commit's id.
 fn event_id(state: &State) -> String {
-    let milliseconds = u64::try_from(state.link.time.unix()).unwrap_or(0) * 1000;
-    let order = u16::try_from(state.claim.revision.min(0xfff)).unwrap_or(0xfff);
+    let commit = state.link.id.as_slice();
+    derived_id(state.link.time, state.claim.revision, commit)
+}
+
+/// A UUID of version 8 (RFC 9562, section 5.8): 48 bits of `time` in milliseconds and 12 of `order`, so that the events of one
+/// second stand in order, then the first 8 bytes of `source`, the name of the object that the event is derived from.
+pub(super) fn derived_id(time: Timestamp, order: u64, source: &[u8]) -> String {
+    let milliseconds = u64::try_from(time.unix()).unwrap_or(0) * 1000;
+    let order = u16::try_from(order.min(0xfff)).unwrap_or(0xfff);
     let mut bytes = [0; 16];
     bytes[..6].copy_from_slice(&milliseconds.to_be_bytes()[2..]);
     bytes[6..8].copy_from_slice(&order.to_be_bytes());
-    bytes[8..].copy_from_slice(&state.link.id.as_slice()[..8]);
+    bytes[8..].copy_from_slice(&source[..8]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
 }
 

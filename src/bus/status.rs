@@ -7,7 +7,7 @@ use super::claiming::written;
 use super::liveness::LastEvents;
 use super::messaging::Channel;
 use super::view::{ClaimFiles, View};
-use super::{Bus, ComparedWith, Error, Filter, Freshness, Liveness, Seen, Signs};
+use super::{Bus, ComparedWith, Error, Filter, Freshness, LeaseStatus, Liveness, Seen, Signs};
 use crate::record::{AgentId, Assignment, Claim, Config, Event, Origin, Status, TaskId, Timestamp};
 use crate::store::Faults;
 
@@ -103,6 +103,10 @@ pub struct StatusReport {
     pub bad_assignments: Vec<(TaskId, Error)>,
     /// What the branches were compared with, where that was asked for and there is a default branch.
     pub compared_with: Option<ComparedWith>,
+    /// The live leases of these agents, in the order in which they were taken.
+    pub leases: Vec<LeaseStatus>,
+    /// Why the leases cannot be read, where they cannot.
+    pub lease_fault: Option<Error>,
     /// The latest events, oldest first.
     pub events: Vec<Event>,
     /// What could not be read: a task and why.
@@ -168,7 +172,10 @@ impl Bus {
     ///
     /// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
     pub fn status(&self, query: &StatusQuery) -> Result<StatusReport, Error> {
-        let mut seen = self.seen_claims(query, &mut LastEvents::default(), Bus::view_by)?;
+        let mut signs = LastEvents::default();
+        let mut seen = self.seen_claims(query, &mut signs, Bus::view_by)?;
+        let (mut leases, lease_fault) = self.readable_leases(query.stale_after, &mut signs)?;
+        leases.retain(|held| query.agents.is_empty() || query.agents.contains(&held.lease.owner));
         let (mut assignments, mut bad_assignments, mut compared_with) = (Vec::new(), Vec::new(), None);
         if query.long {
             compared_with = self.look_at_branches(&mut seen.claims)?;
@@ -189,6 +196,8 @@ impl Bus {
             assignments,
             bad_assignments,
             compared_with,
+            leases,
+            lease_fault,
             events: latest,
             unreadable: seen.unreadable,
             damaged: seen.damaged,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{Bus, Error, Who};
 use crate::git::{Archive, Link, ObjectId, RefName, Tip};
 use crate::record::json::MAX_RECORD;
-use crate::record::{Claim, Fault, MAX_REVISION, TaskId};
+use crate::record::{Claim, Fault, Id, IdKind, MAX_REVISION, TaskId};
 use crate::store::{Layout, Place};
 
 /// The state of a claim, and the commit that holds it.
@@ -174,7 +174,7 @@ impl Bus {
     }
 
     /// Whether one of the states of the chain that ends at `tip` is `wanted`.
-    fn has_state(&self, tip: &State, wanted: impl Fn(&Claim) -> bool) -> Result<bool, Error> {
+    pub(super) fn has_state(&self, tip: &State, wanted: impl Fn(&Claim) -> bool) -> Result<bool, Error> {
         let mut link = tip.link.clone();
         loop {
             if Claim::parse(&link.body).is_ok_and(|past| wanted(&past)) {
@@ -304,12 +304,12 @@ fn spellings(folder: PathBuf, asked: &TaskId) -> Vec<TaskId> {
 }
 
 /// The ids, of those that are wanted, that have a record in `folder`.
-pub(super) fn ids(folder: PathBuf, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = TaskId> {
+pub(super) fn ids<K: IdKind>(folder: PathBuf, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = Id<K>> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(move |entry| {
         let name = entry.file_name();
         let id = name.to_str()?.strip_suffix(".json").filter(|id| wanted(id))?;
-        TaskId::new(id).ok()
+        Id::new(id).ok()
     })
 }
 

@@ -9,7 +9,7 @@ use clap_complete::ArgValueCompleter;
 use super::commands::Command;
 use super::completions;
 use crate::bus::Filter;
-use crate::record::{AgentId, EventKind, Span, TaskId, Timestamp};
+use crate::record::{AgentId, EventKind, Span, SpanFault, TaskId, Timestamp};
 
 const LONG_ABOUT: &str = "\
 Lets many coding agents work in one git repository: one owner a task, one log, nothing but git.
@@ -126,6 +126,12 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE".to_owned()),
     }
+}
+
+/// How long something lives without a sign of life.
+pub(super) fn ttl(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|fault: SpanFault| fault.to_string())?;
+    if span.get().as_secs() == 0 { Err("it must be a second or more".to_owned()) } else { Ok(span) }
 }
 
 /// A point in time: `2025-09-19T17:45:00Z`, or a day: `2025-09-19`, or so long ago: `2h`.

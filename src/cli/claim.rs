@@ -2,14 +2,17 @@
 
 use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCompleter;
+use serde_json::Value;
 
+use super::args;
 use super::completions;
 use super::context::Context;
 use super::exit::Failure;
+use super::lock;
 use super::output::Output;
 use super::words;
-use crate::bus::{ClaimRequest, Error, Outcome, Patience, Standing};
-use crate::record::{Claim, PlanId, Span, Status, TaskId};
+use crate::bus::{ClaimRequest, Error, LeaseRequest, Leased, Outcome, Patience, Standing};
+use crate::record::{Claim, Mode, Pattern, PlanId, Span, Status, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,6 +24,7 @@ Examples:
   bus claim QUEUE-001 --reopen               take up what somebody else finished
   bus claim QUEUE-001 --here                 move your claim to this worktree
   bus claim QUEUE-001 --wait --timeout 1h    as soon as its owner gives it back
+  bus claim QUEUE-001 --lock 'src/**'        take its paths, too: both, or none
   bus claim QUEUE-001 --offline              in a fleet whose remote is away
 
 Exit status: 0 it is yours; 3 it is somebody else's, or meant for somebody else; 4 nothing is ready; 5 its record cannot be \
@@ -48,7 +52,7 @@ pub(super) struct ClaimArgs {
     #[arg(long, value_enum, value_name = "STATUS")]
     status: Option<LiveStatus>,
     /// How long the claim lives without a sign of life [default: the policy's]
-    #[arg(long, value_name = "TIME", value_parser = ttl)]
+    #[arg(long, value_name = "TIME", value_parser = args::ttl)]
     ttl: Option<Span>,
     /// Claim it whatever its assignment says
     #[arg(long)]
@@ -62,6 +66,9 @@ pub(super) struct ClaimArgs {
     /// In a fleet: do not ask the remote. The claim is unconfirmed until `bus sync`, and what the remote has by then beats it
     #[arg(long, conflicts_with_all = ["next", "wait"])]
     offline: bool,
+    /// Take a lease on these paths with it: both, or none; it ends with the claim (see `bus lock`)
+    #[arg(long, value_name = "PATTERN", num_args = 1.., conflicts_with_all = ["next", "wait"])]
+    lock: Vec<Pattern>,
     /// Where somebody else holds it, wait until it is free; with --next, until something is ready
     #[arg(long)]
     wait: bool,
@@ -91,11 +98,6 @@ enum LiveStatus {
     Paused,
 }
 
-fn ttl(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse().map_err(|fault: crate::record::SpanFault| fault.to_string())?;
-    if span.get().as_secs() == 0 { Err("it must be a second or more".to_owned()) } else { Ok(span) }
-}
-
 pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> Result<u8, Failure> {
     words::check_length("--notes", args.notes.as_deref())?;
     let bus = context.open("claim", output)?;
@@ -113,14 +115,21 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
         allow_unassigned: args.allow_unassigned,
         reopen: args.reopen,
         here: args.here,
+        claim_id: None,
         offline: args.offline,
     };
     let asked = args.which.task.as_ref().or(args.which.task_option.as_ref());
+    let mut leased = None;
     let changed = match asked {
         None if !args.wait => bus.claim_next(&agent, &request)?,
         None => {
             let on_wait = |error: &Error| output.note(&format!("waiting: {error}"));
             bus.claim_next_when_ready(&agent, &request, Patience::new(args.timeout), on_wait)?
+        }
+        Some(task) if !args.lock.is_empty() => {
+            let (changed, taken) = bus.claim_with_paths(&agent, task, &request, &paths(args, task))?;
+            leased = Some(taken);
+            changed
         }
         Some(task) if !args.wait => bus.claim(&agent, task, &request)?,
         Some(task) => {
@@ -141,8 +150,9 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
             changed.claim.task_id
         ));
     }
-    output.document(&words::changed_json(&changed));
+    output.document(&with_lease(words::changed_json(&changed), leased.as_ref()));
     output.line(&sentence(changed.outcome, &changed.claim));
+    leased.iter().for_each(|leased| output.line(&lock::sentence(leased)));
     words::note_unconfirmed(&changed.claim, output);
     if asked.is_none() {
         output.note(&format!("what is to be done: `bus queue show {}`", changed.claim.task_id));
@@ -153,6 +163,26 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
         output.note(&format!("its branch is not checked out here: `git switch {new}{branch}`"));
     }
     Ok(0)
+}
+
+/// What came of it, with the lease where one was asked for.
+fn with_lease(mut document: Value, leased: Option<&Leased>) -> Value {
+    if let (Value::Object(document), Some(leased)) = (&mut document, leased) {
+        document.insert("lock".to_owned(), lock::leased_json(leased));
+    }
+    document
+}
+
+/// The lease that is wanted with the task.
+fn paths(args: &ClaimArgs, task: &TaskId) -> LeaseRequest {
+    LeaseRequest {
+        scope: args.lock.clone(),
+        deny: Vec::new(),
+        mode: Mode::Exclusive,
+        objective: args.notes.clone().filter(|notes| !notes.trim().is_empty()).unwrap_or_else(|| format!("work on {task}")),
+        task: None,
+        ttl: args.ttl,
+    }
 }
 
 fn sentence(outcome: Outcome, claim: &Claim) -> String {

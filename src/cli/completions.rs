@@ -80,6 +80,11 @@ pub(super) fn tasks(typed: &OsStr) -> Vec<CompletionCandidate> {
     candidates(typed, |bus| bus.known_tasks().unwrap_or_default().iter().map(ToString::to_string).collect())
 }
 
+/// The leases that begin with what is typed.
+pub(super) fn locks(typed: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(typed, |bus| bus.known_leases().iter().map(ToString::to_string).collect())
+}
+
 /// The agents that begin with what is typed.
 pub(super) fn agents(typed: &OsStr) -> Vec<CompletionCandidate> {
     candidates(typed, |bus| bus.known_agents().iter().map(ToString::to_string).collect())

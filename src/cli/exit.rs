@@ -51,6 +51,9 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::AssignedElsewhere
         | Code::NotAssigned
         | Code::ClaimAlive
+        | Code::LockHeld
+        | Code::LockAlive
+        | Code::LockDiverged
         | Code::GuardRefused
         | Code::TaskExists
         | Code::BusInUse
@@ -64,6 +67,8 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::NoBus
         | Code::NoRevision
         | Code::ClaimNotHeld
+        | Code::NoLock
+        | Code::NoPart
         | Code::NoTask
         | Code::NothingReady
         | Code::NoPlan
@@ -74,7 +79,7 @@ pub(super) const fn status(code: Code) -> u8 {
         Code::MalformedRecord | Code::MalformedConfig | Code::FleetContradiction | Code::NotARegularFile => 5,
         Code::LockTimeout | Code::WaitTimeout => 6,
         Code::RemoteUnreachable | Code::RemoteRefused | Code::OutcomeUnknown | Code::OtherFleet => 7,
-        Code::ClaimLost => 8,
+        Code::ClaimLost | Code::LockLost => 8,
         Code::System => SYSTEM,
     }
 }

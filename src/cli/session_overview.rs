@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::lock;
 use super::output::{Output, Width};
 use super::words;
-use crate::bus::{Apart, ClaimStatus, Overview, OwnClaim, Peer, Ready, ReadyTask};
+use crate::bus::{Apart, ClaimStatus, LeaseStatus, Overview, OwnClaim, Peer, Ready, ReadyTask};
 use crate::record::{AgentId, Assignment, Timestamp};
 
 /// How many claims are shown to people, of one's own and of each peer's; JSON has all.
@@ -14,6 +15,7 @@ const SHOWN: usize = 10;
 pub(super) fn show(agent: &AgentId, overview: &Overview, output: &mut Output) {
     let now = overview.generated_at;
     section("Your claims", claims(agent, &overview.claims, now), output);
+    leases(overview, output);
     unread(overview, output);
     section("Your assignments", overview.assignments.iter().map(|assignment| assigned(assignment, now)), output);
     ready(overview, output);
@@ -26,7 +28,7 @@ pub(super) fn show(agent: &AgentId, overview: &Overview, output: &mut Output) {
 }
 
 /// The fields of the overview as JSON.
-pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 10] {
+pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 12] {
     let now = overview.generated_at;
     let branch = words::object([
         ("name", overview.branch.as_ref().map_or(Value::Null, |branch| Value::from(branch.as_str()))),
@@ -36,6 +38,8 @@ pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 10] {
     [
         ("branch", branch),
         ("claims", overview.claims.iter().map(claim_json).collect()),
+        ("locks", overview.leases.iter().map(|held| lock::status_json(held, now)).collect()),
+        ("other_locks", Value::from(overview.other_leases)),
         ("unread", Value::from(overview.inbox.unread)),
         ("messages", overview.inbox.messages().map(|message| words::message_json(message, now)).collect()),
         ("assignments", overview.assignments.iter().map(|assignment| Value::Object(assignment.to_object())).collect()),
@@ -83,6 +87,29 @@ fn section(title: &str, lines: impl Iterator<Item = String>, output: &mut Output
     }
     output.line(title);
     lines.for_each(|line| output.row(None, &line, Width::Terminal));
+}
+
+/// The paths that the agent holds, and that others hold some; nothing where nobody does.
+fn leases(overview: &Overview, output: &mut Output) {
+    let now = overview.generated_at;
+    let line = |held: &LeaseStatus| {
+        let lease = &held.lease;
+        let task = lease.task_id.as_ref().map_or_else(String::new, |task| format!(", for {task}"));
+        let place = if held.here { "" } else { " (in another worktree or clone)" };
+        let left = lock::left(lease, now);
+        format!("  {} {}, time left {left}, {}{task}{place}", lease.lock_id, held.state(), lease.patterns())
+    };
+    let others = match overview.other_leases {
+        0 => None,
+        1 => Some("  and 1 of somebody else: `bus lock list`".to_owned()),
+        others => Some(format!("  and {others} of others: `bus lock list`")),
+    };
+    if !overview.leases.is_empty() || others.is_some() {
+        section("Leases", overview.leases.iter().map(line).chain(others), output);
+    }
+    if let Some(error) = &overview.lease_fault {
+        output.warn(&format!("the leases cannot be read, so no path is free: {error}"));
+    }
 }
 
 fn unread(overview: &Overview, output: &mut Output) {

@@ -8,6 +8,7 @@ use super::args::When;
 use super::columns::{self, Row};
 use super::context::Context;
 use super::exit::Failure;
+use super::lock;
 use super::output::{Output, Width};
 use super::words;
 use crate::bus::{ClaimState, ClaimStatus, Freshness, Seen, StatusQuery, StatusReport};
@@ -35,7 +36,8 @@ Examples:
 
 It shows the same from every worktree of the clone. States: active, paused, stale (silent for too long), expired, released, \
 done; with `--long` also landed (done, and the default branch has the work, also after a squash merge), waiting (assigned, and \
-not claimed) and unconfirmed. A stale, expired or paused claim may be taken over with `bus reclaim`.";
+not claimed) and unconfirmed. A stale, expired or paused claim may be taken over with `bus reclaim`. Leases on \
+paths stand below the claims; see `bus lock`.";
 
 /// Show all claims and the latest events, of all worktrees.
 #[derive(Debug, Args)]
@@ -81,6 +83,9 @@ pub(super) fn run(context: &Context, args: &StatusArgs, output: &mut Output) -> 
     for error in &report.damaged {
         output.warn(&format!("{error}; the claim is known from elsewhere, and `bus doctor --fix` mends this"));
     }
+    if let Some(error) = &report.lease_fault {
+        output.warn(&format!("the leases cannot be read, so no path is free: {error}"));
+    }
     if let Some(error) = &report.config_fault {
         output.warn(&format!("{error}; the defaults stand in"));
     }
@@ -108,6 +113,7 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
     let mut fields = vec![
         ("claims", Value::Array(claims.collect())),
         ("unreadable", Value::Array(unreadable.collect())),
+        ("locks", report.leases.iter().map(|held| lock::status_json(held, report.generated_at)).collect()),
         ("events", Value::Array(events.collect())),
         ("skipped_lines", Value::from(report.bad_lines.count)),
         ("filters", filters),
@@ -148,6 +154,10 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     }
     if !hidden.is_empty() {
         output.line(&format!("… and {} more that have ended; `--limit 0` shows them", hidden.len()));
+    }
+    if !report.leases.is_empty() {
+        output.line("");
+        lock::print(report.leases.iter(), report.generated_at, output);
     }
     if !report.events.is_empty() {
         output.line("");

@@ -97,6 +97,12 @@ impl Repository {
         &self.root
     }
 
+    /// Whether the file system of this worktree is said to take names that differ by case for one (`core.ignorecase`).
+    #[must_use]
+    pub fn ignores_case(&self) -> bool {
+        matches!(self.config.boolean("core.ignorecase"), Ok(Some(true)))
+    }
+
     /// The folder that all worktrees of the clone share.
     #[must_use]
     pub fn common_dir(&self) -> &Path {

@@ -62,6 +62,11 @@ impl fmt::Display for Status {
 pub struct ClaimId(String);
 
 impl ClaimId {
+    /// The name that a record spells.
+    pub(super) const fn spelled(text: String) -> Self {
+        Self(text)
+    }
+
     /// A name that nobody else has: a UUID of version 7 (RFC 9562).
     #[must_use]
     pub fn unique() -> Self {
@@ -86,6 +91,11 @@ impl fmt::Display for ClaimId {
 pub struct Origin(String);
 
 impl Origin {
+    /// The origin that a record spells.
+    pub(super) const fn spelled(text: String) -> Self {
+        Self(text)
+    }
+
     /// The origin of clone `clone_id`'s main worktree, or of its linked worktree `worktree`.
     #[must_use]
     pub fn new(clone_id: &str, worktree: Option<&str>) -> Self {
@@ -387,7 +397,8 @@ fn confirmed(fields: &mut Fields) -> Taken<Option<bool>> {
     fields.note(confirmed)
 }
 
-fn revision(fields: &mut Fields) -> Taken<u64> {
+/// The fencing token of a record; 0 where an older bus wrote it.
+pub(super) fn revision(fields: &mut Fields) -> Taken<u64> {
     let fault = Fault::Mistyped { field: "revision", expected: "a whole number from 0 to 9007199254740991" };
     let revision = match fields.rest.remove("revision") {
         None | Some(Value::Null) => Ok(0),

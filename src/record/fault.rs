@@ -116,6 +116,11 @@ pub enum Fault {
         /// The task it names.
         found: String,
     },
+    /// The lease has another id than its file's name.
+    WrongLock {
+        /// The id it has.
+        found: String,
+    },
     /// The plan has another id than its file's name.
     WrongPlan {
         /// The id it has.
@@ -192,6 +197,7 @@ impl Fault {
             | Self::Missing(field) => Some(field),
             Self::WrongTask { .. } => Some("task_id"),
             Self::WrongPlan { .. } => Some("plan_id"),
+            Self::WrongLock { .. } => Some("lock_id"),
             _ => None,
         }
     }
@@ -234,6 +240,7 @@ impl Fault {
             Self::Within { object, fault } => write!(f, "`{object}`: {fault}"),
             Self::BadItem { what, .. } => write!(f, "{what}"),
             Self::WrongTask { found } => write!(f, "`task_id` is `{found}`, which is another task"),
+            Self::WrongLock { found } => write!(f, "`lock_id` is `{found}`, which is another lease"),
             Self::WrongPlan { found } => write!(f, "`plan_id` is `{found}`, which is another plan"),
         }
     }

@@ -50,6 +50,10 @@ pub enum Cursor {}
 #[derive(Clone, Copy, Debug)]
 pub enum Session {}
 
+/// Marks the id of a path lease.
+#[derive(Clone, Copy, Debug)]
+pub enum Lock {}
+
 /// Marks the name of a manifest that is swapped in.
 #[derive(Clone, Copy, Debug)]
 pub enum Spare {}
@@ -84,6 +88,10 @@ impl IdKind for Session {
     const NOUN: &'static str = "session id";
 }
 
+impl IdKind for Lock {
+    const NOUN: &'static str = "lease id";
+}
+
 impl IdKind for Spare {
     const NOUN: &'static str = "manifest name";
 }
@@ -115,6 +123,9 @@ pub type CursorName = Id<Cursor>;
 
 /// The id of a session of an agent: `20260301T120000Z-1a2b3c`.
 pub type SessionId = Id<Session>;
+
+/// The id of a path lease: `L-7f3k9mq`.
+pub type LockId = Id<Lock>;
 
 /// The name in `AGENT_MANIFEST.<name>.json`.
 pub type ManifestName = Id<Spare>;

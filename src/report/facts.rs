@@ -1,6 +1,6 @@
 //! What a report says, as facts.
 
-use crate::bus::{ClaimState, ComparedWith, Held, PeerState, QueueState, Seen};
+use crate::bus::{ClaimState, ComparedWith, Held, LeaseStatus, PeerState, QueueState, Seen};
 use crate::git::Landed;
 use crate::record::{AgentId, Claim, Event, PlanId, Progress, Tally, TaskId, Timestamp};
 use crate::store::Evidence;
@@ -341,6 +341,8 @@ pub struct Report {
     pub compared_with: Option<ComparedWith>,
     /// All tasks, by state, then id.
     pub tasks: Vec<TaskFacts>,
+    /// The live leases, in the order in which they were taken.
+    pub leases: Vec<LeaseStatus>,
     /// What needs the manager, the most urgent first.
     pub needs: Vec<Need>,
     /// All agents.

@@ -41,6 +41,7 @@ impl Report {
             since: request.since,
             manager: request.manager,
             compared_with: survey.status.compared_with.clone(),
+            leases: survey.status.leases.clone(),
             needs: needs(&survey, &tasks, request.since, now),
             held: Vec::new(),
             agents: Vec::new(),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::facts::{AgentFacts, Need, PlanFacts, Report, TaskFacts, TaskState};
 use super::lane::{Share, Spread};
-use crate::bus::{ComparedWith, Pushed, Seen};
+use crate::bus::{ComparedWith, LeaseStatus, Pushed, Seen};
 use crate::git::Landed;
 use crate::record::Claim;
 
@@ -20,6 +20,7 @@ pub fn json(report: &Report) -> Map<String, Value> {
         ("counts", object(counts)),
         ("needs", report.needs.iter().map(need).collect()),
         ("tasks", report.tasks.iter().map(task).collect()),
+        ("locks", report.leases.iter().map(lease).collect()),
         ("agents", report.agents.iter().map(agent).collect()),
         ("finished", report.finished().iter().map(|task| text(&task.task)).collect()),
         ("lane", lane(report)),
@@ -63,6 +64,13 @@ fn task(task: &TaskFacts) -> Value {
         ("seen", task.seen.as_ref().map_or(Value::Null, seen)),
         ("verdict", Value::from(task.verdict().as_str())),
     ])
+}
+
+fn lease(held: &LeaseStatus) -> Value {
+    let mut lease = held.lease.to_object();
+    lease.insert("state".to_owned(), Value::from(held.state()));
+    lease.insert("last_seen".to_owned(), or_null(held.last_seen.as_ref()));
+    Value::Object(lease)
 }
 
 /// What git shows of a claim's branch, as JSON.

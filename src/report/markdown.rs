@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::escape::markdown as text;
 use super::facts::{Need, Report, TaskFacts, TaskState, Verdict};
 use super::lane::{Share, Spread};
+use super::leases::lease_table;
 use super::mermaid::{flow, gantt};
 use super::tables::table;
 use crate::bus::{PeerState, Seen};
@@ -26,7 +27,7 @@ const MAX_OF_A_KIND: usize = 20;
 #[must_use]
 pub fn markdown(report: &Report) -> String {
     let shown = shown(report);
-    let mut sections = vec![head(report), needs(report), tasks(report, &shown), said_and_seen(report, &shown)];
+    let mut sections = vec![head(report), needs(report), tasks(report, &shown), leases(report), said_and_seen(report, &shown)];
     if !report.tasks.is_empty() {
         sections.extend([agents(report), finished(report), lane(report), pictures(report)]);
     }
@@ -127,6 +128,20 @@ fn tasks(report: &Report, shown: &[&TaskFacts]) -> String {
         (_, hidden) => {
             let _ = writeln!(section, "\n{} are not shown; `bus report --json` has them.", counted(hidden, "more task"));
         }
+    }
+    section
+}
+
+/// Who holds which paths; nothing where nobody does.
+fn leases(report: &Report) -> String {
+    if report.leases.is_empty() {
+        return String::new();
+    }
+    let shown = &report.leases[..report.leases.len().min(MAX_ROWS)];
+    let mut section = format!("## Leases\n\n{}", lease_table(shown));
+    if report.leases.len() > shown.len() {
+        let more = counted(report.leases.len() - shown.len(), "more lease");
+        let _ = writeln!(section, "\n{more} are not shown; `bus lock list` has them.");
     }
     section
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::facts::{Need, NeedKind, TaskFacts, TaskState, Validated, Verdict};
-use crate::bus::{ComparedWith, Pushed, Seen, Survey};
+use crate::bus::{ComparedWith, LeaseStatus, Liveness, Pushed, Seen, Survey};
 use crate::record::{Claim, Message, PlanId, Progress, Span, Timestamp, ago};
 use crate::store::Evidence;
 
@@ -23,6 +23,7 @@ pub(super) fn needs(survey: &Survey, tasks: &[TaskFacts], since: Option<Timestam
         }
         of_assignment(task, survey.stale_after, now, &mut needs);
     }
+    needs.extend(survey.status.leases.iter().filter_map(|held| of_lease(held, now)));
     of_other_plans(survey, tasks, &mut needs);
     needs.extend(survey.requests.iter().map(|request| of_request(request, now)));
     needs.extend(trunk.filter(|trunk| trunk.unpushed > 0).map(of_trunk));
@@ -41,7 +42,14 @@ fn conflicts(survey: &Survey, needs: &mut Vec<Need>) {
         needs.push(Need { kind: NeedKind::Conflict, task: Some(task.clone()), what: error.to_string(), next: doctor() });
     }
     let assignments = survey.status.bad_assignments.iter().map(|(_, error)| error);
-    let others = survey.status.damaged.iter().chain(assignments).chain(&survey.status.config_fault).chain(&survey.plans.faults);
+    let others = survey
+        .status
+        .damaged
+        .iter()
+        .chain(assignments)
+        .chain(&survey.status.config_fault)
+        .chain(&survey.status.lease_fault)
+        .chain(&survey.plans.faults);
     needs.extend(others.map(|error| need(NeedKind::Conflict, None, error.to_string(), doctor())));
 }
 
@@ -63,6 +71,21 @@ fn of_claim(task: &TaskFacts, now: Timestamp, needs: &mut Vec<Need>) {
     if claim.is_unconfirmed() {
         needs.push(need(NeedKind::Unconfirmed, Some(task), format!("{owner} claimed it offline"), None));
     }
+}
+
+fn of_lease(held: &LeaseStatus, now: Timestamp) -> Option<Need> {
+    let lease = &held.lease;
+    let (id, owner, patterns) = (&lease.lock_id, &lease.owner, lease.patterns());
+    let next = Some(format!("bus lock reclaim {id} --note WHY"));
+    let (kind, what) = match held.liveness {
+        Liveness::Alive => return None,
+        Liveness::Expired => (NeedKind::Expired, format!("{owner}'s lease on {patterns} is over since {}", lease.expires_at)),
+        Liveness::Stale => {
+            let quiet = held.last_seen.map_or_else(|| "ever".to_owned(), |seen| Span::new(now.since(seen)).to_string());
+            (NeedKind::Stale, format!("{owner} holds {patterns} and has been silent for {quiet}"))
+        }
+    };
+    Some(Need { kind, task: lease.task_id.clone(), what, next })
 }
 
 /// What is said and not seen, and what is seen and not merged.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{JournalFiles, Place};
-use crate::record::{AgentId, CursorName, EventLayout, ManifestName, PlanId, SessionId, TaskId};
+use crate::record::{AgentId, CursorName, EventLayout, LockId, ManifestName, PlanId, SessionId, TaskId};
 
 /// The sorts of files to which lines are appended, each in a folder of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,18 @@ impl Layout {
     #[must_use]
     pub fn claim(&self, task: &TaskId) -> Place {
         self.place(format!("_bus/claims/{task}.json"))
+    }
+
+    /// The folder of the files of path leases.
+    #[must_use]
+    pub fn locks(&self) -> PathBuf {
+        self.root.join("_bus/locks")
+    }
+
+    /// The file of the lease called `id`.
+    #[must_use]
+    pub fn lock(&self, id: &LockId) -> Place {
+        self.place(format!("_bus/locks/{id}.json"))
     }
 
     /// The folder of assignment files.
@@ -254,6 +266,12 @@ impl PrivateLayout {
     #[must_use]
     pub fn seen(&self, task: &TaskId) -> Place {
         self.place(format!("bus/seen/{}", task.as_str().to_ascii_uppercase()))
+    }
+
+    /// Which state of another clone's lease this clone has seen, and since when. Not below `seen`, where each name is a task's.
+    #[must_use]
+    pub fn seen_lock(&self, id: &LockId) -> Place {
+        self.place(format!("bus/seen-locks/{}", id.as_str().to_ascii_uppercase()))
     }
 
     /// The folder of all worktrees' journals.

@@ -1,0 +1,168 @@
+//! Taking a lease: all paths that are asked for, or none.
+
+use std::time::Duration;
+
+use super::change::{Draft, Next, Written};
+use super::decide::{self, Grant, Refusal, Shared, Wanted};
+use super::table::{TableView, unreadable_row};
+use super::{InTheWay, LeaseFault, LeaseOutcome, LeaseRequest, Leased, status, whole};
+use crate::bus::liveness::LastEvents;
+use crate::bus::{Bus, Error, Who};
+use crate::record::json::Object;
+use crate::record::{ClaimId, DEFAULT_LEASE, Lease, LeaseBrief, LockId, MAX_REVISION, Pattern, Scope, Span};
+use crate::store::Lock;
+
+impl Bus {
+    /// Writes the lease that is asked for into the table; nothing is settled yet. With `claim` it lives and dies with that claim.
+    pub(super) fn take_lease(
+        &self,
+        lock: &mut Lock,
+        who: &Who,
+        request: &LeaseRequest,
+        scope: &Scope,
+        claim: Option<&ClaimId>,
+    ) -> Result<Written<Leased>, Error> {
+        let written = self.change_leases(lock, who, |view| {
+            let wanted = Wanted { scope, mode: request.mode, task: request.task.as_ref(), claim };
+            // The claim that the lease is to live with may not stand yet.
+            let is_void = |brief: &LeaseBrief| brief.claim_id.as_ref() != claim && !self.stands(brief);
+            match decide::acquire(&view.table.rows, &wanted, who, self.fold(), is_void) {
+                Ok(Grant::Keep(row)) => self.kept(&whole(&view.table.rows[row])?, request),
+                Ok(Grant::Take(void)) => {
+                    let lease = self.new_lease(view, who, request, scope, claim);
+                    let draft = Draft::new("acquire", vec![lease], LeaseOutcome::Acquired);
+                    Ok(Next::Write(self.swept(draft, void.iter().map(|row| &view.table.rows[*row]), who)?))
+                }
+                Err(refusal) => Err(self.refused_lease(view, who, refusal)?),
+            }
+        })?;
+        let answer = written.answer.iter().find(|leased| leased.lease.is_live()).cloned();
+        let answer = answer.ok_or_else(|| LeaseFault::NoneHeld { agent: who.agent.clone() })?;
+        Ok(Written { leases: written.leases, fresh: written.fresh, answer })
+    }
+
+    /// The caller's own lease, asked for again: a sign of life where that is due, or where it shall live for another time.
+    pub(super) fn kept(&self, lease: &Lease, request: &LeaseRequest) -> Result<Next, Error> {
+        let ttl = request.ttl.map(Span::get).filter(|wanted| *wanted != lease.ttl());
+        let is_due = self.clock.now().since(lease.heartbeat) > lease.ttl() / 4;
+        if ttl.is_none() && !is_due {
+            return Ok(Next::settle(vec![lease.clone()]));
+        }
+        Ok(Next::Write(Draft::new("renew", vec![self.renewed(lease, ttl)?], LeaseOutcome::Renewed)))
+    }
+
+    /// The lease with a sign of life.
+    pub(super) fn renewed(&self, lease: &Lease, ttl: Option<Duration>) -> Result<Lease, Error> {
+        let now = self.clock.now();
+        let ttl = ttl.unwrap_or_else(|| lease.ttl());
+        Ok(Lease { heartbeat: now, expires_at: now.after(ttl), revision: next_revision(lease)?, ..lease.clone() })
+    }
+
+    /// The lease, ended by `who`.
+    pub(super) fn ending_lease(&self, lease: Lease, who: &Who, note: Option<&str>) -> Result<Lease, Error> {
+        let by_another = !who.is(&lease.owner, lease.origin.as_ref());
+        Ok(Lease {
+            released_at: Some(self.clock.now()),
+            released_by: by_another.then(|| who.agent.clone()),
+            release_note: note.map(str::to_owned),
+            revision: next_revision(&lease)?,
+            ..lease
+        })
+    }
+
+    pub(super) fn new_lease(
+        &self,
+        view: &TableView,
+        who: &Who,
+        request: &LeaseRequest,
+        scope: &Scope,
+        claim: Option<&ClaimId>,
+    ) -> Lease {
+        let now = self.clock.now();
+        let texts = |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
+        Lease {
+            lock_id: self.unused_id(view),
+            owner: who.agent.clone(),
+            origin: Some(who.origin.clone()),
+            scope: texts(scope.patterns()),
+            deny: texts(scope.deny()),
+            mode: request.mode,
+            objective: request.objective.clone(),
+            start_time: now,
+            heartbeat: now,
+            expires_at: now.after(request.ttl.unwrap_or(DEFAULT_LEASE).get()),
+            task_id: request.task.clone(),
+            claim_id: claim.cloned(),
+            base: self.repo.head().map(|head| head.to_string()),
+            session_id: self.session_id(),
+            revision: 1,
+            released_at: None,
+            released_by: None,
+            release_note: None,
+            extra: Object::new(),
+        }
+    }
+
+    /// An id that no live lease has, and none of which this worktree has a file.
+    pub(super) fn unused_id(&self, view: &TableView) -> LockId {
+        let is_free = |id: &LockId| view.table.row(id).is_none() && !self.layout.lock(id).path().exists();
+        std::iter::repeat_with(LockId::random).find(is_free).expect("ids by chance do not run out")
+    }
+
+    /// The paths that are asked for, each pattern once.
+    pub(super) fn wanted_scope(&self, request: &LeaseRequest) -> Result<Scope, Error> {
+        let once = |patterns: &[Pattern]| {
+            let mut kept: Vec<Pattern> = Vec::new();
+            for pattern in patterns {
+                if !kept.iter().any(|known| known.as_str() == pattern.as_str()) {
+                    kept.push(pattern.clone());
+                }
+            }
+            kept
+        };
+        let usage = |what: &str, hint: &str| Err(Error::Usage { what: what.to_owned(), hint: hint.to_owned() });
+        let scope = Scope::new(once(&request.scope), once(&request.deny));
+        if request.objective.trim().is_empty() {
+            return usage("the objective says nothing", "say in a line what you are about to change: `--objective TEXT`");
+        }
+        if scope.example(self.fold()).is_none() {
+            return usage(
+                "what is denied leaves no path of what is asked for",
+                "ask for more with PATTERN, or leave less out with `--deny`",
+            );
+        }
+        Ok(scope)
+    }
+
+    /// The error for a refusal, with the facts.
+    pub(super) fn refused_lease(&self, view: &TableView, who: &Who, refusal: Refusal) -> Result<Error, Error> {
+        let shared = match refusal {
+            Refusal::Held(shared) => shared,
+            Refusal::Unreadable(row, fault) => return Ok(unreadable_row(&view.table.rows[row], fault)),
+        };
+        let mut events = LastEvents::default();
+        let stale_after = self.config()?.stale_after.get();
+        let mut all = Vec::new();
+        for Shared { row, path } in shared {
+            let lease = whole(&view.table.rows[row])?;
+            let (liveness, _) = self.lease_liveness(&lease, stale_after, &mut events)?;
+            all.push(InTheWay {
+                patterns: lease.patterns(),
+                path,
+                since: lease.start_time,
+                expires_at: lease.expires_at,
+                reclaimable: status::reclaimable(liveness),
+                elsewhere: lease.owner == who.agent,
+                lock: lease.lock_id,
+                owner: lease.owner,
+                objective: lease.objective,
+            });
+        }
+        let first = Box::new(all.remove(0));
+        Ok(LeaseFault::Held { first, others: all, now: self.clock.now() }.into())
+    }
+}
+
+fn next_revision(lease: &Lease) -> Result<u64, Error> {
+    if lease.revision >= MAX_REVISION { Err(Error::worn_out(&lease.lock_id)) } else { Ok(lease.revision + 1) }
+}

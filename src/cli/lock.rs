@@ -1,0 +1,154 @@
+//! `bus lock`: its commands, and what they have in common.
+
+mod acquire;
+mod look;
+mod reclaim;
+mod release;
+mod renew;
+mod table;
+
+use anstyle::AnsiColor;
+use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
+use serde_json::Value;
+
+use super::columns::{self, Row};
+use super::completions;
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
+use super::words;
+use crate::bus::{LeaseStatus, Leased, WhichLeases};
+use crate::record::{Lease, LockId, Span, Timestamp};
+pub(super) use acquire::sentence;
+
+/// The columns of the table.
+const HEADER: [&str; 7] = ["LOCK", "STATE", "OWNER", "LEFT", "TASK", "PATTERNS", "OBJECTIVE"];
+
+/// Hold paths, so that nobody else edits them
+#[derive(Debug, Args)]
+pub(super) struct LockArgs {
+    #[command(subcommand)]
+    command: LockCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LockCommand {
+    /// Take a lease on paths: all that are asked for, or none
+    #[command(after_help = acquire::EXAMPLES)]
+    Acquire(acquire::AcquireArgs),
+    /// Give a sign of life, so that it goes on
+    #[command(after_help = renew::EXAMPLES)]
+    Renew(renew::RenewArgs),
+    /// Give paths back
+    #[command(after_help = release::EXAMPLES)]
+    Release(release::ReleaseArgs),
+    /// List who holds which paths
+    #[command(after_help = look::LIST_EXAMPLES)]
+    List(look::ListArgs),
+    /// Show a lease
+    #[command(after_help = look::SHOW_EXAMPLES)]
+    Show(look::ShowArgs),
+    /// Take over paths whose holder is gone
+    #[command(after_help = reclaim::EXAMPLES)]
+    Reclaim(reclaim::ReclaimArgs),
+    /// Print the leases as a table of markdown, or keep one in a file up to date
+    #[command(after_help = table::EXAMPLES)]
+    Table(table::TableArgs),
+}
+
+/// Some of the caller's own leases.
+#[derive(Debug, Args)]
+struct WhichArgs {
+    /// The lease [default: the only one that you hold here]
+    #[arg(value_name = "LOCK", conflicts_with = "all", add = ArgValueCompleter::new(completions::locks))]
+    lock: Option<LockId>,
+    /// All that you hold here
+    #[arg(long)]
+    all: bool,
+}
+
+impl WhichArgs {
+    fn get(&self) -> WhichLeases {
+        match &self.lock {
+            Some(id) => WhichLeases::One(id.clone()),
+            None if self.all => WhichLeases::All,
+            None => WhichLeases::Only,
+        }
+    }
+}
+
+pub(super) fn run(context: &Context, args: &LockArgs, output: &mut Output) -> Result<u8, Failure> {
+    match &args.command {
+        LockCommand::Acquire(args) => acquire::run(context, args, output),
+        LockCommand::Renew(args) => renew::run(context, args, output),
+        LockCommand::Release(args) => release::run(context, args, output),
+        LockCommand::List(args) => look::list(context, args, output),
+        LockCommand::Show(args) => look::show(context, args, output),
+        LockCommand::Reclaim(args) => reclaim::run(context, args, output),
+        LockCommand::Table(args) => table::run(context, args, output),
+    }
+}
+
+/// What came of a command on one lease, as JSON.
+pub(super) fn leased_json(leased: &Leased) -> Value {
+    let previous = leased.previous.as_ref().map_or(Value::Null, |lease| Value::Object(lease.to_object()));
+    words::object([
+        ("outcome", Value::from(leased.outcome.as_str())),
+        ("lease", Value::Object(leased.lease.to_object())),
+        ("previous", previous),
+    ])
+}
+
+/// What came of a command on several leases, as JSON.
+fn all_leased_json(leased: &[Leased]) -> Value {
+    words::object([("leases", leased.iter().map(leased_json).collect())])
+}
+
+/// A lease as JSON, with what can be seen from it.
+pub(super) fn status_json(status: &LeaseStatus, now: Timestamp) -> Value {
+    let seen = status.last_seen.map_or(Value::Null, |seen| Value::from(seen.to_string()));
+    let left = status.lease.expires_at.since(now).as_secs();
+    words::merge(
+        status.lease.to_object(),
+        [
+            ("state", Value::from(status.state())),
+            ("last_seen", seen),
+            ("seconds_left", Value::from(left)),
+            ("here", Value::from(status.here)),
+        ],
+    )
+}
+
+/// How long a lease has to live, in words.
+pub(super) fn left(lease: &Lease, now: Timestamp) -> String {
+    match lease.expires_at.since(now) {
+        left if left.is_zero() => format!("over, {}", words::ago(lease.expires_at, now)),
+        left => Span::new(left).to_string(),
+    }
+}
+
+/// Shows leases in columns.
+pub(super) fn print<'a>(leases: impl Iterator<Item = &'a LeaseStatus>, now: Timestamp, output: &mut Output) {
+    let rows: Vec<Row<7>> = leases.map(|status| row(status, now)).collect();
+    if !rows.is_empty() {
+        columns::print(HEADER, &rows, |_| true, output);
+    }
+}
+
+fn row(status: &LeaseStatus, now: Timestamp) -> Row<7> {
+    let lease = &status.lease;
+    let colour = (status.state() != "live").then_some(AnsiColor::Yellow);
+    let task = lease.task_id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let mode = if lease.mode == crate::record::Mode::Shared { ", shared" } else { "" };
+    let cells = [
+        lease.lock_id.to_string(),
+        format!("{}{mode}", status.state()),
+        lease.owner.to_string(),
+        left(lease, now),
+        task,
+        lease.patterns(),
+        lease.objective.clone(),
+    ];
+    Row::new(colour, cells)
+}

@@ -1,0 +1,83 @@
+//! `bus lock acquire`
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use clap_complete::ArgValueCompleter;
+
+use super::leased_json;
+use crate::bus::{LeaseOutcome, LeaseRequest, Leased};
+use crate::cli::completions;
+use crate::cli::context::Context;
+use crate::cli::exit::Failure;
+use crate::cli::output::Output;
+use crate::cli::words;
+use crate::record::{Mode, Pattern, Span, TaskId};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  bus lock acquire 'src/parser/**' --objective 'a new lexer'
+  bus lock acquire 'src/**' '*.toml' --deny 'src/gen/**' --objective refactoring --ttl 2h
+  bus lock acquire docs/ --shared --objective 'typos' --task QUEUE-001
+
+Patterns begin at the root of the repository: `src/**` is all below src, `src/*` what is in it, `docs/` a folder, `*.toml` the \
+files of the root, `**/*.toml` those of any folder; `{a,b}`, `[a-z]`, `?`. Quote them, or the shell takes them for its own. \
+Two leases are in each other's way where a path could be in both, whether or not there is such a file. Your own from the same \
+worktree are not, nor are shared ones. The same again finds your lease, and renews it where that is due.
+Exit status: 0 it is yours; 2 a pattern means nothing; 3 somebody holds a path of it: who, which, and what to do is said.";
+
+#[derive(Debug, Args)]
+pub(super) struct AcquireArgs {
+    /// The paths
+    #[arg(value_name = "PATTERN", required = true)]
+    patterns: Vec<Pattern>,
+    /// What you are about to change, in a line
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    objective: String,
+    /// The task that it is for
+    #[arg(long, value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
+    task: Option<TaskId>,
+    /// How long it lives without a sign of life [default: 50m]
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::args::ttl)]
+    ttl: Option<Span>,
+    /// Let others hold the same paths, if theirs are shared, too
+    #[arg(long)]
+    shared: bool,
+    /// Paths to leave out (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    deny: Vec<Pattern>,
+}
+
+pub(super) fn run(context: &Context, args: &AcquireArgs, output: &mut Output) -> Result<u8, Failure> {
+    words::check_length("--objective", Some(&args.objective))?;
+    let bus = context.open("lock acquire", output)?;
+    let agent = context.writer(&bus, output)?;
+    let request = LeaseRequest {
+        scope: args.patterns.clone(),
+        deny: args.deny.clone(),
+        mode: if args.shared { Mode::Shared } else { Mode::Exclusive },
+        objective: args.objective.clone(),
+        task: args.task.clone(),
+        ttl: args.ttl,
+    };
+    let leased = bus.acquire_lease(&agent, &request)?;
+    output.document(&leased_json(&leased));
+    if leased.lease.objective != request.objective {
+        output.note(&format!("it keeps its objective: {}", leased.lease.objective));
+    }
+    output.line(&sentence(&leased));
+    Ok(0)
+}
+
+/// What came of it, in a line.
+pub(in crate::cli) fn sentence(leased: &Leased) -> String {
+    let lease = &leased.lease;
+    let (id, patterns, until) = (&lease.lock_id, lease.patterns(), lease.expires_at);
+    let shared = if lease.mode == Mode::Shared { ", shared" } else { "" };
+    match leased.outcome {
+        LeaseOutcome::Unchanged => {
+            format!("{id} is already yours, {}: {patterns}{shared}, until {until}; nothing to do", lease.owner)
+        }
+        LeaseOutcome::Renewed => format!("renewed {id}: {patterns}{shared}, until {until}"),
+        outcome => format!("{} {id} as {}: {patterns}{shared}, until {until}", outcome.as_str(), lease.owner),
+    }
+}

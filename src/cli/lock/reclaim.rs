@@ -1,0 +1,50 @@
+//! `bus lock reclaim`
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use clap_complete::ArgValueCompleter;
+
+use super::acquire::sentence;
+use super::leased_json;
+use crate::bus::LeaseOutcome;
+use crate::cli::completions;
+use crate::cli::context::Context;
+use crate::cli::exit::Failure;
+use crate::cli::output::Output;
+use crate::cli::words;
+use crate::record::LockId;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  bus lock reclaim L-7f3k9mq --note 'codex-2 crashed, silent since noon'
+
+The lease ends, and you get one of your own on the same paths, under a new id. The holder who comes back is told: exit status 8.
+Exit status: 0 the paths are yours; 3 their holder is alive; 4 nobody holds it.";
+
+#[derive(Debug, Args)]
+pub(super) struct ReclaimArgs {
+    /// The lease
+    #[arg(value_name = "LOCK", add = ArgValueCompleter::new(completions::locks))]
+    lock: LockId,
+    /// Why you take it over
+    #[arg(long, value_name = "TEXT", required = true, value_parser = NonEmptyStringValueParser::new())]
+    note: String,
+    /// Take it over although its holder is alive
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(context: &Context, args: &ReclaimArgs, output: &mut Output) -> Result<u8, Failure> {
+    words::check_length("--note", Some(&args.note))?;
+    let bus = context.open("lock reclaim", output)?;
+    let agent = context.writer(&bus, output)?;
+    let leased = bus.reclaim_lease(&agent, &args.lock, &args.note, args.force)?;
+    output.document(&leased_json(&leased));
+    match (&leased.previous, leased.outcome) {
+        (Some(previous), LeaseOutcome::Reclaimed) => {
+            output.line(&format!("{}; {} was {}'s", sentence(&leased), previous.lock_id, previous.owner));
+        }
+        _ => output.line(&sentence(&leased)),
+    }
+    Ok(0)
+}

@@ -1,0 +1,39 @@
+//! `bus lock release`
+
+use clap::Args;
+
+use super::{WhichArgs, all_leased_json};
+use crate::bus::LeaseOutcome;
+use crate::cli::context::Context;
+use crate::cli::exit::Failure;
+use crate::cli::output::Output;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  bus lock release              the only lease that you hold here
+  bus lock release L-7f3k9mq
+  bus lock release --all
+
+A lease that was taken with a task, by `bus claim --lock`, is given back with it, too.
+Exit status: 0 it has ended; 3 it is somebody else's; 4 you hold none; 8 you had lost it.";
+
+#[derive(Debug, Args)]
+pub(super) struct ReleaseArgs {
+    #[command(flatten)]
+    which: WhichArgs,
+}
+
+pub(super) fn run(context: &Context, args: &ReleaseArgs, output: &mut Output) -> Result<u8, Failure> {
+    let bus = context.open("lock release", output)?;
+    let agent = context.writer(&bus, output)?;
+    let leased = bus.release_leases(&agent, &args.which.get())?;
+    output.document(&all_leased_json(&leased));
+    for leased in &leased {
+        let (id, patterns) = (&leased.lease.lock_id, leased.lease.patterns());
+        match leased.outcome {
+            LeaseOutcome::Unchanged => output.line(&format!("{id} is already released: {patterns}; nothing to do")),
+            _ => output.line(&format!("released {id}: {patterns}")),
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,188 @@
+//! Sets of paths of a repository, written as patterns; whether a path is in one, and whether two can share a path.
+
+mod automaton;
+mod chars;
+mod fault;
+mod glob;
+mod parse;
+mod pattern;
+#[cfg(test)]
+mod property;
+
+pub use chars::Fold;
+pub use fault::PatternFault;
+pub use pattern::{MAX_PATTERN, Pattern};
+
+/// The paths that some pattern matches and no denied pattern does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    patterns: Vec<Pattern>,
+    deny: Vec<Pattern>,
+}
+
+impl Scope {
+    /// All that `patterns` match, but for what `deny` matches.
+    #[must_use]
+    pub fn new(patterns: Vec<Pattern>, deny: Vec<Pattern>) -> Self {
+        Self { patterns, deny }
+    }
+
+    /// The patterns.
+    #[must_use]
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// The patterns of what is left out.
+    #[must_use]
+    pub fn deny(&self) -> &[Pattern] {
+        &self.deny
+    }
+
+    /// Whether the path of a repository is in the scope. Bytes that are no UTF-8 are U+FFFD in `path`
+    /// ([`String::from_utf8_lossy`]): a `*` or a `?` matches them.
+    #[must_use]
+    pub fn matches(&self, path: &str, fold: Fold) -> bool {
+        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(path, fold));
+        any(&self.patterns) && !any(&self.deny)
+    }
+
+    /// A path that both scopes match, a short one, where there can be any; the same in both directions.
+    ///
+    /// The answer is exact, whether or not the path exists. Only where denied patterns are so entangled that
+    /// they cannot be told apart within a bounded search are they left out: then it errs on the side of sharing.
+    #[must_use]
+    pub fn overlap(&self, other: &Self, fold: Fold) -> Option<String> {
+        // In one order, so that both directions find the same example.
+        let (one, two) = if self.texts().le(other.texts()) { (self, other) } else { (other, self) };
+        let deny = one.deny.iter().chain(&two.deny).flat_map(Pattern::globs);
+        let deny: Vec<&glob::Glob> = deny.collect();
+        let mut pairs = one.patterns.iter().flat_map(|a| two.patterns.iter().map(move |b| (a, b)));
+        pairs.find_map(|(a, b)| {
+            let mut pairs = a.globs().iter().flat_map(|a| b.globs().iter().map(move |b| (a, b)));
+            pairs.find_map(|(a, b)| automaton::shared_path(a, b, &deny, fold))
+        })
+    }
+
+    /// A path in the scope; none where all that the patterns match is denied.
+    #[must_use]
+    pub fn example(&self, fold: Fold) -> Option<String> {
+        self.overlap(self, fold)
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().chain(&self.deny).map(Pattern::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patterns(texts: &str) -> Vec<Pattern> {
+        texts.split_whitespace().map(|text| text.parse().unwrap()).collect()
+    }
+
+    /// `src/** docs/ - src/gen/`: the patterns, and after the dash what is denied.
+    fn scope(text: &str) -> Scope {
+        let (wanted, deny) = text.split_once(" - ").unwrap_or((text, ""));
+        Scope::new(patterns(wanted), patterns(deny))
+    }
+
+    #[track_caller]
+    fn example(one: &str, two: &str, fold: Fold) -> Option<String> {
+        let (one, two) = (scope(one), scope(two));
+        let found = one.overlap(&two, fold);
+        assert_eq!(found, two.overlap(&one, fold), "symmetric");
+        if let Some(path) = &found {
+            assert!(one.matches(path, fold) && two.matches(path, fold), "{path}");
+        }
+        found
+    }
+
+    #[test]
+    fn scopes_that_share_a_path_name_a_short_one() {
+        for (one, two, path) in [
+            ("src/app.py", "src/**", "src/app.py"),
+            ("src/app.py", "src/app.py", "src/app.py"),
+            ("src", "src/a/b.rs", "src/a/b.rs"),
+            ("src/", "src/tui/*", "src/tui/a"),
+            ("**/*.rs", "src/**", "src/a.rs"),
+            ("**", "**", "a"),
+            ("*.toml", "Cargo.*", "Cargo.toml"),
+            ("*.toml", "**/Cargo.toml", "Cargo.toml"),
+            ("a*b", "a*c*b", "acb"),
+            ("[a-m]x", "[k-z]?", "kx"),
+            ("[!a]", "[!b]", "c"),
+            ("{src,docs}/{a,b}.md", "docs/*", "docs/a.md"),
+            ("a/**/z", "a/z", "a/z"),
+            ("a/**/z", "**/b/z", "a/b/z"),
+            ("src/** - src/gen/", "src/gen*", "src/gen"),
+            ("src/** - src/gen", "src/gen*", "src/gena"),
+            ("** - a", "a* - aa", "ab"),
+            (".github/*.yml", ".github/**", ".github/a.yml"),
+            ("**/.env", "**", ".env"),
+            ("é/*", "?/b", "é/b"),
+        ] {
+            assert_eq!(example(one, two, Fold::Off).as_deref(), Some(path), "{one} and {two}");
+        }
+    }
+
+    #[test]
+    fn scopes_that_cannot_share_a_path_are_told_apart() {
+        for (one, two) in [
+            ("src/**", "docs/**"),
+            ("src/app.py", "src/app.pyi"),
+            ("src/*", "src/a/b"),
+            ("*.toml", "a/*.toml"),
+            ("**/*.rs", "**/*.md"),
+            ("src/**/*.rs", "src/a/b/*.md"),
+            ("a/**", "[a]"),
+            ("?", "??"),
+            ("[a-f]x", "[g-z]x"),
+            ("[!a]", "a"),
+            ("src/** - src/gen/", "src/gen/**"),
+            ("src/** - src/gen", "src/gen/a/b"),
+            ("** - **/*.rs", "src/**/*.rs"),
+            ("a* - a?*", "a* - a"),
+            ("**/x - a/** b/**", "{a,b}/**"),
+            // What git takes for no path is no path.
+            ("?git", ".git* - .git?*"),
+            ("?", ".*"),
+            ("a/*", "A/*"),
+        ] {
+            assert_eq!(example(one, two, Fold::Off), None, "{one} and {two}");
+        }
+    }
+
+    #[test]
+    fn letter_case_counts_where_the_file_system_says_so() {
+        for (one, two, path) in [
+            ("src/App.rs", "SRC/**", "src/app.rs"),
+            ("[A-C]x", "[c-d]X", "cx"),
+            ("É", "é", "é"),
+            ("** - A/**", "{a,b}/c", "b/c"),
+            ("[!B]", "{b,c}", "c"),
+        ] {
+            assert_eq!(example(one, two, Fold::On).as_deref(), Some(path), "{one} and {two}");
+        }
+        for (one, two) in [("[!A]", "a"), ("** - A/**", "a/b"), ("a", "B"), ("[!A-Z]", "[A-Z]")] {
+            assert_eq!(example(one, two, Fold::On), None, "{one} and {two}");
+        }
+        assert!(scope("Src/*.RS").matches("sRC/x.rs", Fold::On) && !scope("Src/*").matches("src/x", Fold::Off));
+    }
+
+    #[test]
+    fn a_scope_that_is_all_denied_has_no_example() {
+        assert_eq!(scope("src/** - src/").example(Fold::Off), None);
+        assert_eq!(scope("src/* - src/*.rs").example(Fold::Off).as_deref(), Some("src/a"));
+        assert_eq!(scope("").example(Fold::Off), None);
+    }
+
+    #[test]
+    fn entangled_denies_end_within_bounds_and_err_on_the_side_of_sharing() {
+        let tail = "?".repeat(40);
+        let all_but = format!("** - **/*a{tail} **/*b{tail} **/*c{tail} *a*{tail}?");
+        assert!(example(&all_but, "{a,b,c}*", Fold::Off).is_some());
+    }
+}
