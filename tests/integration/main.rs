@@ -5,6 +5,8 @@
 #[cfg(unix)]
 mod altered;
 mod assign;
+#[cfg(unix)]
+mod changes;
 mod ci_scripts;
 mod claims;
 #[cfg(unix)]
