@@ -16,6 +16,7 @@ pub mod json;
 mod lease;
 mod lease_table;
 mod locate;
+mod lock_policy;
 mod manifest;
 mod message;
 mod plan;
@@ -45,6 +46,7 @@ pub use id::{
 pub use lease::{DEFAULT_LEASE, Lease, Mode};
 pub use lease_table::{LeaseBrief, LeaseRow, LeaseTable, MAX_TABLE};
 pub use locate::{Places, Step as PathStep, locate};
+pub use lock_policy::{LockPolicy, Needed, Require, is_of_bus};
 pub use manifest::Manifest;
 pub use message::Message;
 pub use plan::{PLAN_VERSION, Plan as PlanRecord, Progress, Step, Tally};

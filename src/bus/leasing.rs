@@ -3,6 +3,7 @@
 
 mod bound;
 mod change;
+mod check;
 mod decide;
 mod ended;
 mod examine;
@@ -21,6 +22,7 @@ use change::{Draft, Next, Written};
 use decide::{Grant, Refusal, Shared, Wanted};
 use table::TableView;
 
+pub use check::{CheckOf, Denial, DeniedPath, PathCheck};
 pub use fault::{InTheWay, LeaseFault};
 pub use status::LeaseStatus;
 

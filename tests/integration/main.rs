@@ -7,6 +7,8 @@ mod altered;
 mod assign;
 #[cfg(unix)]
 mod changes;
+#[cfg(unix)]
+mod check;
 mod ci_scripts;
 mod claims;
 #[cfg(unix)]
