@@ -23,10 +23,11 @@ Examples:
   bus check --base origin/main    what this branch has changed since it left main
   bus check --paths src/app.rs Cargo.toml --json
 
-A path is denied where somebody else holds it alone (`bus lock list`), and where `[locks] require` in config.toml wants a lease \
-that you do not hold. The bus's own files (_bus, _plans, queue, _report) never need one. Both names of a renamed file count; of a \
-merge only what none of its sides has. Without an agent id every lease is somebody else's, and none is required of you.
-A denied change is let through, and that is logged, where the environment variable BUS_OVERRIDE says why.
+A path is denied where somebody else holds it alone (`bus lock list`), and where `[locks] require` in config.toml \
+wants a lease that you do not hold. The bus's own files (_bus, _plans, queue, _report) never need one. Both names of a \
+renamed file count; of a merge only what none of its sides has. Without an agent id every lease is somebody else's, \
+and none is required of you. A denied change is let through, and that is logged, where the environment variable \
+BUS_OVERRIDE says why.
 Exit status: 0 allowed; 1 denied: path, lease, owner and what to do are said; 2 usage; 5 it could not be checked.";
 
 /// See whether changed paths are yours to change

@@ -155,6 +155,9 @@ fn an_override_says_why_and_is_logged() {
     assert_eq!((events.len(), &event["id"], &event["agent_id"]), (1, &done["override"]["event"], &json!("b")));
     assert_eq!((&event["summary"], &event["severity"]), (&json!("a is on leave"), &json!("medium")));
     assert_eq!((&event["paths"], &event["paths_in_all"], &event["locks"]), (&json!(["src/a"]), &json!(1), &json!([a])));
+    let report = repo.by("boss", &["report", "--stdout", "--json"]).ok().json();
+    let needs = report["needs"].as_array().unwrap().iter().find(|need| need["kind"] == "override").cloned().unwrap();
+    assert_eq!(needs["what"], "b changed src/a without leave at 2026-03-01T12:00:00Z: a is on leave");
 }
 
 #[test]
