@@ -70,6 +70,7 @@ pub use hooks::HookFault;
 pub use identity::{IdentitySource, Who};
 pub use inbox::Inbox;
 pub use init::{AGENTS_MD, Laid};
+pub use leasing::{CheckOf, Denial, DeniedPath, PathCheck};
 pub use leasing::{InTheWay, LeaseFault, LeaseOutcome, LeaseRequest, LeaseStatus, Leased, WhichLeases};
 pub use liveness::{Liveness, Signs};
 pub use logging::EventRequest;

@@ -2,6 +2,7 @@
 
 mod args;
 mod assign;
+mod check;
 mod claim;
 mod columns;
 mod commands;

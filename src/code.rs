@@ -11,6 +11,8 @@ pub enum Code {
     PromiseBroken,
     /// What is waited for cannot come true any more.
     CannotHold,
+    /// A path is not the agent's to change.
+    PathDenied,
     /// The command line makes no sense.
     Usage,
     /// An id breaks the rules for ids.
@@ -89,6 +91,8 @@ pub enum Code {
     FleetContradiction,
     /// A symlink, a folder or a device where a record should be.
     NotARegularFile,
+    /// Whether paths may be changed cannot be told.
+    CouldNotCheck,
     /// The lock was not free in time.
     LockTimeout,
     /// What was waited for did not come true in time.
@@ -111,9 +115,10 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 52] = [
         Self::PromiseBroken,
         Self::CannotHold,
+        Self::PathDenied,
         Self::Usage,
         Self::BadId,
         Self::NoIdentity,
@@ -153,6 +158,7 @@ impl Code {
         Self::MalformedConfig,
         Self::FleetContradiction,
         Self::NotARegularFile,
+        Self::CouldNotCheck,
         Self::LockTimeout,
         Self::WaitTimeout,
         Self::RemoteUnreachable,
@@ -170,6 +176,7 @@ impl Code {
         match self {
             Self::PromiseBroken => "promise-broken",
             Self::CannotHold => "cannot-hold",
+            Self::PathDenied => "path-denied",
             Self::Usage => "usage",
             Self::BadId => "bad-id",
             Self::NoIdentity => "no-identity",
@@ -209,6 +216,7 @@ impl Code {
             Self::MalformedConfig => "malformed-config",
             Self::FleetContradiction => "fleet-contradiction",
             Self::NotARegularFile => "not-a-regular-file",
+            Self::CouldNotCheck => "could-not-check",
             Self::LockTimeout => "lock-timeout",
             Self::WaitTimeout => "wait-timeout",
             Self::RemoteUnreachable => "remote-unreachable",

@@ -2,6 +2,7 @@
 
 mod archive;
 mod chain;
+mod changes;
 mod child;
 mod committed;
 mod error;
@@ -18,6 +19,7 @@ mod trunk_file;
 
 pub use archive::Archive;
 pub use chain::{Link, Tip};
+pub use changes::ChangesOf;
 pub use error::Error;
 pub use fetch::Fetch;
 pub use history::{Distance, History, Indexed, TreeFile, blob_id};

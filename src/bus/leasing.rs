@@ -3,6 +3,7 @@
 
 mod bound;
 mod change;
+mod check;
 mod decide;
 mod ended;
 mod examine;
@@ -18,6 +19,7 @@ use crate::record::{AgentId, Fold, Lease, LeaseRow, LockId, Mode, Pattern, Span,
 use change::{Draft, Next};
 use table::TableView;
 
+pub use check::{CheckOf, Denial, DeniedPath, PathCheck};
 pub use fault::{InTheWay, LeaseFault};
 pub use status::LeaseStatus;
 

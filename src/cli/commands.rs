@@ -7,8 +7,9 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
 use super::{
-    assign, claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, gc, heartbeat, inbox, init, lock,
-    man, message, output::Output, plan, queue, receipt, reclaim, release, report, session, status, sync, validate, wait, watch,
+    assign, check, claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, gc, heartbeat, inbox, init,
+    lock, man, message, output::Output, plan, queue, receipt, reclaim, release, report, session, status, sync, validate, wait,
+    watch,
 };
 
 /// The command that was typed.
@@ -23,6 +24,7 @@ pub(super) enum Command {
     Heartbeat(heartbeat::HeartbeatArgs),
     Reclaim(reclaim::ReclaimArgs),
     Lock(lock::LockArgs),
+    Check(check::CheckArgs),
     Event(event::EventArgs),
     Plan(plan::PlanArgs),
     Receipt(receipt::ReceiptArgs),
@@ -46,7 +48,7 @@ pub(super) enum Command {
 type Describe = fn(clap::Command) -> clap::Command;
 
 /// Each command's name, what it does in a line, and its arguments.
-const COMMANDS: [(&str, &str, Describe); 26] = [
+const COMMANDS: [(&str, &str, Describe); 27] = [
     ("init", "Lay out a bus in this repository", init::InitArgs::augment_args),
     ("deinit", "Take out what `bus init` laid out", deinit::DeinitArgs::augment_args),
     ("session", "Begin or end a session: who you are, what you hold, what is next", session::SessionArgs::augment_args),
@@ -56,6 +58,7 @@ const COMMANDS: [(&str, &str, Describe); 26] = [
     ("heartbeat", "Give a sign of life for a task", heartbeat::HeartbeatArgs::augment_args),
     ("reclaim", "Take over a task whose owner is gone", reclaim::ReclaimArgs::augment_args),
     ("lock", "Hold paths, so that nobody else edits them", lock::LockArgs::augment_args),
+    ("check", "See whether changed paths are yours to change", check::CheckArgs::augment_args),
     ("event", "Write or read the log", event::EventArgs::augment_args),
     ("plan", "Plan a task in steps, and say what proves each", plan::PlanArgs::augment_args),
     ("receipt", "Store evidence, for others to look at", receipt::ReceiptArgs::augment_args),
@@ -102,6 +105,7 @@ impl Command {
             Self::Heartbeat(args) => heartbeat::run(context, args, output),
             Self::Reclaim(args) => reclaim::run(context, args, output),
             Self::Lock(args) => lock::run(context, args, output),
+            Self::Check(args) => check::run(context, args, output),
             Self::Event(args) => event::run(context, args, output),
             Self::Plan(args) => plan::run(context, args, output),
             Self::Receipt(args) => receipt::run(context, args, output),
@@ -152,6 +156,7 @@ impl FromArgMatches for Command {
             Some(("heartbeat", args)) => Ok(Self::Heartbeat(FromArgMatches::from_arg_matches(args)?)),
             Some(("reclaim", args)) => Ok(Self::Reclaim(FromArgMatches::from_arg_matches(args)?)),
             Some(("lock", args)) => Ok(Self::Lock(FromArgMatches::from_arg_matches(args)?)),
+            Some(("check", args)) => Ok(Self::Check(FromArgMatches::from_arg_matches(args)?)),
             Some(("event", args)) => Ok(Self::Event(FromArgMatches::from_arg_matches(args)?)),
             Some(("plan", args)) => Ok(Self::Plan(FromArgMatches::from_arg_matches(args)?)),
             Some(("receipt", args)) => Ok(Self::Receipt(FromArgMatches::from_arg_matches(args)?)),

@@ -104,6 +104,11 @@ impl Context {
         Ok(bus.agent(&self.identity()?)?.ok_or(BusError::NoIdentity)?)
     }
 
+    /// Whose command this is; nobody's in particular where no id is known.
+    pub(super) fn agent(&self, bus: &Bus) -> Result<Option<AgentId>, Failure> {
+        Ok(bus.agent(&self.identity()?)?)
+    }
+
     /// Where the one agent's id may come from whose command this is.
     fn identity(&self) -> Result<IdentitySource, Failure> {
         if self.global.agent.len() > 1 {

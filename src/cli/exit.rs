@@ -23,6 +23,10 @@ pub(super) enum Failure {
     Usage { what: String, hint: String },
     /// An id on the command line is none.
     BadId { what: String, hint: String },
+    /// Paths are not the agent's to change.
+    Denied { what: String, hint: String, facts: Vec<(&'static str, Value)> },
+    /// Whether paths are the agent's to change cannot be told.
+    Unsure(BusError),
     /// A promise that `bus demo` checks does not hold.
     PromiseBroken(String),
 }
@@ -42,7 +46,7 @@ impl From<ValidateError> for Failure {
 /// The exit status of each code (design, section 6).
 pub(super) const fn status(code: Code) -> u8 {
     match code {
-        Code::PromiseBroken | Code::CannotHold => 1,
+        Code::PromiseBroken | Code::CannotHold | Code::PathDenied => 1,
         Code::Usage | Code::BadId | Code::NoIdentity => 2,
         Code::ClaimHeld
         | Code::ClaimHeldElsewhere
@@ -76,7 +80,11 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::NoReceipt
         | Code::NoManifest
         | Code::NoFleet => 4,
-        Code::MalformedRecord | Code::MalformedConfig | Code::FleetContradiction | Code::NotARegularFile => 5,
+        Code::MalformedRecord
+        | Code::MalformedConfig
+        | Code::FleetContradiction
+        | Code::NotARegularFile
+        | Code::CouldNotCheck => 5,
         Code::LockTimeout | Code::WaitTimeout => 6,
         Code::RemoteUnreachable | Code::RemoteRefused | Code::OutcomeUnknown | Code::OtherFleet => 7,
         Code::ClaimLost | Code::LockLost => 8,
@@ -93,6 +101,12 @@ fn tell(failure: &Failure) -> Story {
         Failure::Validate(error) => (error.code(), story(error), error.hint(), Vec::new()),
         Failure::Usage { what, hint } => (Code::Usage, what.clone(), hint.clone(), Vec::new()),
         Failure::BadId { what, hint } => (Code::BadId, what.clone(), hint.clone(), Vec::new()),
+        Failure::Denied { what, hint, facts } => (Code::PathDenied, what.clone(), hint.clone(), facts.clone()),
+        Failure::Unsure(error) => {
+            let mut facts = error.facts();
+            facts.push(("cause", Value::from(error.code().as_str())));
+            (Code::CouldNotCheck, format!("could not check: {}", story(error)), error.hint(), facts)
+        }
         Failure::PromiseBroken(what) => {
             (Code::PromiseBroken, what.clone(), "please report this: it must not happen".to_owned(), Vec::new())
         }

@@ -71,6 +71,27 @@ pub(super) fn git_attributes<'a>(root: &Path, attributes: &[&str], paths: &[&'a 
     Ok(found)
 }
 
+/// The paths that a git command lists in the worktree `root`, each with a NUL behind it; with an `index` of its own, if one is given.
+///
+/// # Errors
+///
+/// [`Error::NoGit`] where git cannot be started, [`Error::Store`] where it fails.
+pub(super) fn git_paths(root: &Path, index: Option<&Path>, arguments: &[&str]) -> Result<Vec<Vec<u8>>, Error> {
+    let command = &mut git(root);
+    // Who replaces an object would else hide what was changed.
+    command.env("GIT_NO_REPLACE_OBJECTS", "1").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(index) = index {
+        command.env("GIT_INDEX_FILE", index);
+    }
+    let asked = command.output().map_err(|source| Error::NoGit { source })?;
+    if !asked.status.success() {
+        let said = first_complaint(&String::from_utf8_lossy(&asked.stderr));
+        let what = said.unwrap_or_else(|| format!("git ended with {}", asked.status));
+        return Err(Error::Store { verb: "list", name: "what is changed".to_owned(), what, kind: None });
+    }
+    Ok(asked.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect())
+}
+
 /// Whether git ignores the file `path` of the worktree `root`.
 pub(super) fn git_ignores(root: &Path, path: &str) -> Result<bool, Error> {
     let status = git(root).args(["check-ignore", "--quiet", "--", path]).status();

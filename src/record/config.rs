@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{AgentId, Fleet, Span};
+use super::{AgentId, Fleet, LockPolicy, Pattern, Require, Span};
 
 /// How long a claim may go without a sign of life, where nothing else is said (design, section 3).
 const STALE_AFTER: Span = Span::new(Duration::from_secs(6 * 3600));
@@ -33,6 +33,8 @@ pub struct Config {
     pub layout: EventLayout,
     /// Who may change other agents' records on a branch of their own; everybody else is refused (design, section 5).
     pub managers: Vec<AgentId>,
+    /// Which paths may be changed only under a lease.
+    pub locks: LockPolicy,
     /// The fleet that every clone with this policy belongs to.
     pub fleet: Option<Fleet>,
 }
@@ -45,6 +47,7 @@ impl Default for Config {
             stale_after: STALE_AFTER,
             layout: EventLayout::default(),
             managers: Vec::new(),
+            locks: LockPolicy::default(),
             fleet: None,
         }
     }
@@ -72,6 +75,8 @@ struct Document {
     claims: Claims,
     #[serde(default)]
     events: Events,
+    #[serde(default)]
+    locks: Locks,
     fleet: Option<Fleet>,
 }
 
@@ -87,6 +92,27 @@ struct Claims {
 struct Events {
     #[serde(default)]
     layout: EventLayout,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Locks {
+    #[serde(default)]
+    require: Require,
+    #[serde(default)]
+    hotspots: Vec<Hotspot>,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Hotspot(Pattern);
+
+impl TryFrom<String> for Hotspot {
+    type Error = super::PatternFault;
+
+    fn try_from(text: String) -> Result<Self, super::PatternFault> {
+        Pattern::parse(&text).map(Self)
+    }
 }
 
 #[derive(Deserialize)]
@@ -134,6 +160,10 @@ impl Config {
             stale_after: document.claims.stale_after.map_or(STALE_AFTER, |length| length.0),
             layout: document.events.layout,
             managers: document.managers.into_iter().map(|manager| manager.0).collect(),
+            locks: LockPolicy {
+                require: document.locks.require,
+                hotspots: document.locks.hotspots.into_iter().map(|hotspot| hotspot.0).collect(),
+            },
             fleet: document.fleet,
         })
     }
@@ -151,6 +181,8 @@ mod tests {
         assert_eq!((config.require_assignment, config.layout), (true, EventLayout::PerAgent));
         assert_eq!(config.ttl, Some("4h".parse().unwrap()));
         assert_eq!(config.stale_after, STALE_AFTER);
+        let config = Config::parse("[locks]\nrequire = \"hotspots\"\nhotspots = [\"*.toml\"]\n").unwrap();
+        assert_eq!((config.locks.require, config.locks.hotspots[0].as_str()), (Require::Hotspots, "*.toml"));
     }
 
     #[test]
@@ -161,6 +193,8 @@ mod tests {
             ("[claims]\nttl = \"1ms\"", 2, "too short"),
             ("[events]\nlayout = \"both\"", 2, "both"),
             ("managers = [\"lead\", \"../x\"]", 1, "agent id"),
+            ("[locks]\nrequire = \"some\"", 2, "some"),
+            ("[locks]\nhotspots = [\"src/**\", \"!x\"]", 2, "begins with `!`"),
             ("\n\n[claims", 3, ""),
             ("[fleet]\nremote = \"origin\"", 1, "id"),
             ("[fleet]\nremote = \"-o\"\nid = \"0123456789ab\"", 1, "remote"),

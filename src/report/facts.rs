@@ -242,6 +242,8 @@ pub enum NeedKind {
     Blocked,
     /// A receipt that is gone or was changed.
     Receipt,
+    /// Somebody changed what was not theirs, and said why.
+    Override,
     /// A request that nobody answered.
     Request,
     /// What is said and not seen.
@@ -272,6 +274,7 @@ impl NeedKind {
             Self::Stale => "stale",
             Self::Blocked => "blocked",
             Self::Receipt => "receipt",
+            Self::Override => "override",
             Self::Request => "request",
             Self::NotSeen => "not-seen",
             Self::Unmerged => "unmerged",

@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::facts::{Need, NeedKind, TaskFacts, TaskState, Validated, Verdict};
 use crate::bus::{ComparedWith, LeaseStatus, Liveness, Pushed, Seen, Survey};
-use crate::record::{Claim, Message, PlanId, Progress, Span, Timestamp, ago};
+use crate::record::{Claim, Event, Message, PlanId, Progress, Span, Timestamp, ago};
 use crate::store::Evidence;
 
 /// All that needs the manager, the most urgent first. What git does not show of finished work is told once: in the report after it
@@ -25,6 +27,7 @@ pub(super) fn needs(survey: &Survey, tasks: &[TaskFacts], since: Option<Timestam
     }
     needs.extend(survey.status.leases.iter().filter_map(|held| of_lease(held, now)));
     of_other_plans(survey, tasks, &mut needs);
+    needs.extend(survey.tally.overrides().map(|event| of_override(&event)));
     needs.extend(survey.requests.iter().map(|request| of_request(request, now)));
     needs.extend(trunk.filter(|trunk| trunk.unpushed > 0).map(of_trunk));
     queue(survey, &mut needs);
@@ -71,6 +74,16 @@ fn of_claim(task: &TaskFacts, now: Timestamp, needs: &mut Vec<Need>) {
     if claim.is_unconfirmed() {
         needs.push(need(NeedKind::Unconfirmed, Some(task), format!("{owner} claimed it offline"), None));
     }
+}
+
+fn of_override(event: &Event) -> Need {
+    let paths: Vec<&str> =
+        event.extra.get("paths").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let all = event.extra.get("paths_in_all").and_then(Value::as_u64).unwrap_or(paths.len() as u64);
+    let more = if all > 1 { format!(" and {} more", all - 1) } else { String::new() };
+    let path = paths.first().map_or_else(|| "what was not its own".to_owned(), |path| format!("{path}{more}"));
+    let what = format!("{} changed {path} without leave at {}: {}", event.agent_id, event.ts, event.summary);
+    Need { kind: NeedKind::Override, task: event.task_id.clone(), what, next: Some("bus event list --event override".to_owned()) }
 }
 
 fn of_lease(held: &LeaseStatus, now: Timestamp) -> Option<Need> {

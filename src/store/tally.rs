@@ -16,6 +16,9 @@ use crate::record::{AgentId, Event, Glance, TaskId, Timestamp};
 /// The sorts of events that `bus` logs by itself: they are no words about the work.
 const PROTOCOL: [&str; 5] = ["claim", "release", "reclaim", "update", "handshake"];
 
+/// The sort of events that say that somebody went on where `bus check` said no.
+const OVERRIDE: &str = "override";
+
 /// Which events are counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
@@ -51,6 +54,7 @@ pub struct LogTally {
     pub agents: BTreeMap<AgentId, AgentTally>,
     files: Vec<PathBuf>,
     words: HashMap<(TaskId, AgentId), Word>,
+    overrides: Vec<Word>,
 }
 
 /// Where an event stands. Of two in one second the one with the higher id is the later.
@@ -71,6 +75,8 @@ struct Part {
     last: HashMap<u32, Timestamp>,
     /// By task and agent.
     words: HashMap<(u32, u32), Word>,
+    /// Those of the sort within the window.
+    overrides: Vec<Word>,
 }
 
 /// Texts as numbers.
@@ -116,7 +122,15 @@ impl LogTally {
     /// The last word of `agent` on `task`, beside what its commands log by themselves.
     #[must_use]
     pub fn last_word(&self, task: &TaskId, agent: &AgentId) -> Option<Event> {
-        let word = self.words.get(&(task.clone(), agent.clone()))?;
+        self.read(self.words.get(&(task.clone(), agent.clone()))?)
+    }
+
+    /// The events within the window that say that somebody changed what was not theirs, the latest first.
+    pub fn overrides(&self) -> impl Iterator<Item = Event> {
+        self.overrides.iter().rev().filter_map(|word| self.read(word))
+    }
+
+    fn read(&self, word: &Word) -> Option<Event> {
         let mut file = BufReader::new(File::open(&self.files[word.file]).ok()?);
         file.seek(SeekFrom::Start(word.offset)).ok()?;
         let line = ForwardLines::new(file.take(2 * crate::record::json::MAX_LINE as u64)).next().ok()??;
@@ -146,6 +160,10 @@ impl Part {
             let kind = self.names.number(&glance.event);
             self.rows.push((namer.name(glance.id.as_deref(), line.bytes), agent, kind));
         }
+        if window.has(glance.ts) && glance.event == OVERRIDE {
+            let id = glance.id.as_ref().map_or_else(String::new, |id| id.clone().into_owned());
+            self.overrides.push(Word { ts: glance.ts, id, file: line.file, offset: line.offset });
+        }
         if let Some(task) = glance.task_id.filter(|_| !PROTOCOL.contains(&&*glance.event)) {
             let task = self.names.number(&task);
             let id = glance.id.map_or_else(String::new, Cow::into_owned);
@@ -169,6 +187,7 @@ impl Part {
         for (agent, time) in other.last {
             self.last.entry(number(agent)).and_modify(|last| *last = time.max(*last)).or_insert(time);
         }
+        self.overrides.extend(other.overrides);
         for ((task, agent), word) in other.words {
             self.keep((number(task), number(agent)), word);
         }
@@ -200,7 +219,10 @@ impl Part {
             let last = words.entry((task, agent)).or_insert_with(|| word.clone());
             *last = word.max(last.clone());
         }
-        LogTally { agents, files, words }
+        let mut overrides = self.overrides;
+        overrides.sort_unstable();
+        overrides.dedup_by(|one, other| !one.id.is_empty() && one.id == other.id);
+        LogTally { agents, files, words, overrides }
     }
 }
 
@@ -242,22 +264,26 @@ mod tests {
             line("c", "x", "claim", 9, ""),
             line("e", "y", "note", 3, ""),
             line("f", "X", "note", 2, ""),
+            line("g", "y", "override", 1, ""),
+            line("h", "y", "override", 4, ""),
+            line("i", "y", "override", 6, r#","paths":["a"]"#),
             line("late", "y", "note", 40, ""),
         ];
         let files = ["one", "two"].map(|name| folder.path().join(name));
         let write = |file: &PathBuf, text: String| std::io::Write::write_all(&mut File::create(file).unwrap(), text.as_bytes());
         write(&files[0], format!("{}no event\n\n", lines.concat())).unwrap();
-        write(&files[1], format!("{}{}{{\"cut", lines[0], lines[4])).unwrap();
+        write(&files[1], format!("{}{}{}{{\"cut", lines[0], lines[4], lines[7])).unwrap();
         let at = |minute: u8| format!("2026-03-01T12:{minute:02}:00Z").parse::<Timestamp>().unwrap();
         let window = Window { since: Some(at(2)), until: at(30) };
         let tally = LogTally::of(files.to_vec(), window).unwrap();
         let [x, y] = ["x", "y"].map(|agent| AgentId::new(agent).unwrap());
         let kinds = |agent: &AgentId| tally.agents[agent].kinds.clone().into_iter().collect::<Vec<_>>();
         assert_eq!(kinds(&x), [("claim".to_owned(), 1), ("note".to_owned(), 1), ("status".to_owned(), 2)]);
-        assert_eq!((kinds(&y), tally.agents[&y].last), (vec![("note".to_owned(), 1)], Some(at(3))));
+        assert_eq!((kinds(&y), tally.agents[&y].last), (vec![("note".to_owned(), 1), ("override".to_owned(), 2)], Some(at(6))));
+        assert_eq!(tally.overrides().map(|event| event.summary).collect::<Vec<_>>(), ["i", "h"]);
         let task = TaskId::new("q-1").unwrap();
         assert_eq!(tally.last_word(&task, &x).unwrap().summary, "d");
-        assert_eq!(tally.last_word(&task, &y).unwrap().summary, "e");
+        assert_eq!(tally.last_word(&task, &y).unwrap().summary, "i");
         assert!(tally.last_word(&task, &AgentId::new("z").unwrap()).is_none());
     }
 }

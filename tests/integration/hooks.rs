@@ -93,7 +93,9 @@ fn a_linked_worktree_has_the_same_hooks_as_the_main_one() {
     assert_eq!(repo.read(".git/hooks/pre-commit"), PRE_COMMIT);
     let stub = Stub::new(&repo);
     stub.git(&other, &["commit", "--allow-empty", "--message=x"]).ok();
-    assert_eq!(stub.calls(), [format!("validate --quiet --base refs/heads/main in {}", other.display())]);
+    let here = other.display();
+    let calls = [format!("check --staged --quiet in {here}"), format!("validate --quiet --base refs/heads/main in {here}")];
+    assert_eq!(stub.calls(), calls);
     repo.bus(&["deinit"]).within(&other).ok();
     assert!(!repo.path(".git/hooks/pre-commit").exists());
 }

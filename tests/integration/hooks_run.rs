@@ -28,6 +28,11 @@ fn remote(repo: &Repo) {
     repo.git(&["push", "--quiet", "--no-verify", "origin", "main"]);
 }
 
+/// The call of `bus check` that comes first in a commit.
+fn check(repo: &Repo) -> String {
+    format!("check --staged --quiet in {}", repo.root().display())
+}
+
 fn head(repo: &Repo) -> String {
     repo.git(&["rev-parse", "HEAD"]).trim().to_owned()
 }
@@ -39,21 +44,34 @@ fn a_commit_is_made_only_where_the_validator_agrees() {
     let commit = ["commit", "--allow-empty", "--message=x"];
     let here = repo.root().display().to_string();
     stub.git(&repo.root(), &commit).ok();
-    assert_eq!(stub.calls(), [format!("validate --quiet --base refs/heads/main in {here}")]);
+    assert_eq!(stub.calls(), [check(&repo), format!("validate --quiet --base refs/heads/main in {here}")]);
     let before = head(&repo);
     stub.ends_with(1);
     stub.git(&repo.path("queue"), &commit).exits(1);
-    assert_eq!((head(&repo), stub.calls().len()), (before, 1));
+    assert_eq!((head(&repo), stub.calls().len()), (before, 2));
     stub.git(&repo.root(), &["checkout", "--quiet", "--orphan", "new"]).ok();
     stub.git(&repo.root(), &commit).exits(1).says("git commit --no-verify");
-    assert_eq!(stub.calls(), [format!("validate --quiet --base refs/heads/main in {here}")]);
+    assert_eq!(stub.calls(), [check(&repo), format!("validate --quiet --base refs/heads/main in {here}")]);
     repo.git(&["update-ref", "refs/remotes/origin/main", "main"]);
     stub.git(&repo.root(), &commit).exits(1);
-    assert_eq!(stub.calls(), [format!("validate --quiet --base refs/remotes/origin/main in {here}")]);
+    assert_eq!(stub.calls(), [check(&repo), format!("validate --quiet --base refs/remotes/origin/main in {here}")]);
     repo.git(&["update-ref", "-d", "refs/remotes/origin/main"]);
     repo.git(&["branch", "--quiet", "-D", "main"]);
     stub.git(&repo.root(), &commit).exits(1);
-    assert_eq!(stub.calls(), [format!("validate --quiet --base  in {here}")], "there is no commit yet to judge against");
+    let calls = [check(&repo), format!("validate --quiet --base  in {here}")];
+    assert_eq!(stub.calls(), calls, "there is no commit yet to judge against");
+}
+
+#[test]
+fn of_what_the_check_of_leases_says_only_no_stands_in_the_way() {
+    let repo = with_hooks(None);
+    let stub = Stub::new(&repo);
+    let before = head(&repo);
+    let commit = |status: &str| stub.git(&repo.root(), &["commit", "--allow-empty", "--message=x"]).env("STUB_CHECK", status);
+    commit("1").exits(1);
+    assert_eq!((head(&repo), stub.calls()), (before, vec![check(&repo)]));
+    commit("5").ok();
+    assert_eq!(stub.calls().len(), 2);
 }
 
 #[test]
@@ -65,10 +83,13 @@ fn the_hook_that_stood_there_runs_first_and_its_refusal_stands() {
     assert_eq!(stub.calls(), ["mine "]);
     stub.git(&repo.root(), &commit).ok();
     let calls = stub.calls();
-    assert!(calls.len() == 2 && calls[0] == "mine " && calls[1].starts_with("validate"), "{calls:?}");
+    assert!(
+        calls.len() == 3 && calls[..2] == ["mine ".to_owned(), check(&repo)] && calls[2].starts_with("validate"),
+        "{calls:?}"
+    );
     fs::set_permissions(repo.path(".git/hooks/pre-commit.before-bus"), fs::Permissions::from_mode(0o644)).unwrap();
     stub.git(&repo.root(), &commit).env("MINE_STATUS", "7").ok();
-    assert_eq!(stub.calls().len(), 1, "git would not have run it either");
+    assert_eq!(stub.calls().len(), 2, "git would not have run it either");
 }
 
 #[test]

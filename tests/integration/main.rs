@@ -5,6 +5,10 @@
 #[cfg(unix)]
 mod altered;
 mod assign;
+#[cfg(unix)]
+mod changes;
+#[cfg(unix)]
+mod check;
 mod ci_scripts;
 mod claims;
 #[cfg(unix)]

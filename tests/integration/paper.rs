@@ -134,6 +134,7 @@ fn every_command_has_an_example_in_its_help_that_is_understood() {
         "lock show",
         "lock reclaim",
         "lock table",
+        "check",
         "event log",
         "event list",
         "assign",

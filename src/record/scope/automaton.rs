@@ -6,7 +6,7 @@ use super::chars::Fold;
 use super::glob::{Glob, Op};
 
 /// How many states a search may come through while there are denied globs to follow.
-const MAX_STATES: usize = 1 << 16;
+const MAX_STATES: usize = 1 << 14;
 
 /// The shortest path that both globs match and none of `deny` does.
 ///

@@ -171,6 +171,8 @@ fn glob(text: &str, tokens: &[Token]) -> Result<Glob, PatternFault> {
     if names.len() > 1 && (names[0].is_empty() || literal(names[0]).as_deref() == Some(".")) {
         names.remove(0);
     }
+    // One `**/` passes as many folders as two.
+    names.dedup_by(|one, other| one == other && **one == [Token::StarStar]);
     let is_folder = names.len() > 1 && names[names.len() - 1].is_empty();
     if is_folder {
         names.pop();
@@ -220,8 +222,6 @@ fn steps(names: &[&[Token]], is_folder: bool) -> Vec<Op> {
         for token in *name {
             match token {
                 Token::StarStar if is_last => ops.push(Op::Rest),
-                // One `**/` passes as many folders as two.
-                Token::StarStar if ops.last() == Some(&Op::InDir) => {}
                 Token::StarStar => ops.extend([Op::Dirs, Op::InDir]),
                 Token::Op(Op::Star) if ops.last() == Some(&Op::Star) => {}
                 Token::Op(op) => ops.push(op.clone()),
@@ -232,10 +232,6 @@ fn steps(names: &[&[Token]], is_folder: bool) -> Vec<Op> {
         }
     }
     match ops.last() {
-        Some(Op::Rest) if let [.., Op::Dirs, Op::InDir, Op::Rest] = ops[..] => {
-            ops.truncate(ops.len() - 3);
-            ops.push(Op::Rest);
-        }
         Some(Op::Rest) => {}
         _ if is_folder => ops.extend([Op::Char('/'), Op::Rest]),
         _ if literal(names[names.len() - 1]).is_some() => ops.extend([Op::Below, Op::Rest]),

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use super::{Fold, Pattern, Scope};
+use super::{Fold, Pattern, Scope, ScopeIndex};
 
 /// How many scopes are made at a time: each is held against each.
 const SCOPES: usize = 160;
@@ -196,6 +196,11 @@ proptest! {
                 prop_assert_eq!(scope.matches(path, *fold), *matched, "{} in {:?}", path, simple);
             }
             scopes.push((scope, simple, matched));
+        }
+        let mut index = ScopeIndex::new(scopes.iter().map(|(scope, ..)| scope), *fold);
+        for (number, path) in paths.iter().enumerate() {
+            let places: Vec<usize> = (0..scopes.len()).filter(|place| scopes[*place].2[number]).collect();
+            prop_assert_eq!(index.containing(path), places, "{} in {:?}", path, scopes);
         }
         for (number, (one, simple_one, in_one)) in scopes.iter().enumerate() {
             for (two, simple_two, in_two) in &scopes[number..] {

@@ -1,0 +1,223 @@
+//! `bus check`
+
+use std::path::{Component, Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
+use super::words;
+use crate::bus::{Bus, CheckOf, Denial, DeniedPath, InTheWay, PathCheck};
+use crate::git::ChangesOf;
+use crate::record::{AgentId, Needed};
+
+/// The variable that says why a commit is made although paths in it are somebody else's.
+const OVERRIDE: &str = "BUS_OVERRIDE";
+
+const EXAMPLES: &str = "\
+Examples:
+  bus check                       what is staged, as the pre-commit hook asks
+  bus check --worktree --agent codex-1
+  bus check --base origin/main    what this branch has changed since it left main
+  bus check --paths src/app.rs Cargo.toml --json
+
+A path is denied where somebody else holds it alone (`bus lock list`), and where `[locks] require` in config.toml \
+wants a lease that you do not hold. The bus's own files (_bus, _plans, queue, _report) never need one. Both names of a \
+renamed file count; of a merge only what none of its sides has. Without an agent id every lease is somebody else's, \
+and none is required of you. A denied change is let through, and that is logged, where the environment variable \
+BUS_OVERRIDE says why.
+Exit status: 0 allowed; 1 denied: path, lease, owner and what to do are said; 2 usage; 5 it could not be checked.";
+
+/// See whether changed paths are yours to change
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct CheckArgs {
+    /// What is staged for the next commit [default]
+    #[arg(long)]
+    staged: bool,
+    /// What is staged, changed or new in the worktree
+    #[arg(long, conflicts_with = "staged")]
+    worktree: bool,
+    /// What HEAD has changed since its history left that of REV
+    #[arg(long, value_name = "REV", conflicts_with_all = ["staged", "worktree"])]
+    base: Option<String>,
+    /// These files, whether changed or not
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["staged", "worktree", "base"])]
+    paths: Vec<PathBuf>,
+}
+
+pub(super) fn run(context: &Context, args: &CheckArgs, output: &mut Output) -> Result<u8, Failure> {
+    let (bus, check) = checked(context, args, output).map_err(unsure)?;
+    let which = args.which();
+    if check.denied.is_empty() {
+        output.document(&document(&check, which, Value::Null));
+        if !output.is_quiet() {
+            output.line(&format!("allowed: {}", counted(check.paths, which)));
+        }
+        return Ok(0);
+    }
+    let reason = context.variable(OVERRIDE).filter(|reason| !reason.trim().is_empty());
+    if let (Some(reason), Some(agent)) = (&reason, &check.agent) {
+        words::check_length(OVERRIDE, Some(reason))?;
+        let event = bus.log_override(agent, &check.denied, reason)?;
+        let denied: Value = check.denied.iter().map(|denied| denied_json(denied, check.agent.as_ref())).collect();
+        output.document(&document(&check, which, json!({"reason": reason, "event": event.id, "denied": denied})));
+        check.denied.iter().for_each(|denied| output.warn(&sentence(denied)));
+        if !output.is_quiet() {
+            output.line(&format!("allowed by {OVERRIDE}, which is logged: {reason}"));
+        }
+        return Ok(0);
+    }
+    check.denied.iter().for_each(|denied| output.line(&sentence(denied)));
+    Err(refusal(&check, which, reason.is_some()))
+}
+
+fn checked(context: &Context, args: &CheckArgs, output: &mut Output) -> Result<(Bus, PathCheck), Failure> {
+    let bus = context.open("check", output)?;
+    let agent = context.agent(&bus)?;
+    agent.iter().for_each(|agent| bus.note_presence(agent));
+    let paths = args.paths.iter().map(|path| within(context, &bus, path)).collect::<Result<Vec<_>, _>>()?;
+    let of = match &args.base {
+        Some(base) => CheckOf::Changes(ChangesOf::Since(base)),
+        None if args.worktree => CheckOf::Changes(ChangesOf::Worktree),
+        None if !paths.is_empty() => CheckOf::Paths(&paths),
+        None => CheckOf::Changes(ChangesOf::Staged),
+    };
+    let check = bus.check_paths(agent.as_ref(), of)?;
+    Ok((bus, check))
+}
+
+/// That it could not be checked is neither yes nor no, whatever the cause.
+fn unsure(failure: Failure) -> Failure {
+    match failure {
+        Failure::Bus(error) => Failure::Unsure(error),
+        failure => failure,
+    }
+}
+
+/// The path of a file from the root of the worktree, as git has it.
+fn within(context: &Context, bus: &Bus, path: &Path) -> Result<Vec<u8>, Failure> {
+    let usage = |what: String, hint: &str| Err(Failure::Usage { what, hint: hint.to_owned() });
+    let mut whole = PathBuf::new();
+    for part in context.standing()?.join(path).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(whole.pop()),
+            part => whole.push(part),
+        }
+    }
+    let shown = path.display();
+    let Ok(inner) = whole.strip_prefix(bus.root()) else {
+        return usage(format!("`{shown}` is not in this worktree"), "name files of this worktree");
+    };
+    if whole.is_dir() && !whole.is_symlink() {
+        return usage(format!("`{shown}` is a folder"), "name files, or look at all that is changed: `bus check --worktree`");
+    }
+    let names: Vec<&[u8]> = inner.components().map(|part| part.as_os_str().as_encoded_bytes()).collect();
+    Ok(names.join(&b'/'))
+}
+
+impl CheckArgs {
+    /// The word for what is looked at.
+    const fn which(&self) -> &'static str {
+        match (&self.base, self.worktree, self.paths.is_empty()) {
+            (Some(_), ..) => "base",
+            (None, true, _) => "worktree",
+            (None, false, true) => "staged",
+            (None, false, false) => "paths",
+        }
+    }
+}
+
+/// How many paths were looked at, in words.
+fn counted(paths: usize, which: &str) -> String {
+    let paths = match paths {
+        0 => "no path".to_owned(),
+        1 => "1 path".to_owned(),
+        paths => format!("{paths} paths"),
+    };
+    match which {
+        "staged" => format!("{paths} staged"),
+        "worktree" => format!("{paths} changed in the worktree"),
+        "base" => format!("{paths} changed on this branch"),
+        _ => paths,
+    }
+}
+
+fn document(check: &PathCheck, which: &str, overridden: Value) -> Value {
+    let agent = check.agent.as_ref().map(AgentId::as_str);
+    json!({"allowed": true, "agent": agent, "of": which, "paths": check.paths, "override": overridden})
+}
+
+/// Why a path is denied, in a line.
+fn sentence(denied: &DeniedPath) -> String {
+    let path = &denied.path;
+    match &denied.why {
+        Denial::Held(held) => {
+            let InTheWay { lock, owner, objective, expires_at, .. } = &**held;
+            let state = held.reclaimable.map_or_else(String::new, |why| format!(", {why}"));
+            let place = if held.elsewhere { " in another worktree or clone" } else { "" };
+            format!("`{path}` is in `{lock}`, {owner}'s{place} until {expires_at}{state}: {objective}")
+        }
+        Denial::NoLease(Needed::Hotspot(pattern)) => format!("`{path}` is a hotspot (`{pattern}`), and in no lease of yours"),
+        Denial::NoLease(Needed::All) => format!("`{path}` is in no lease of yours"),
+    }
+}
+
+/// What to do about a denied path.
+fn next(denied: &DeniedPath) -> String {
+    match &denied.why {
+        Denial::Held(held) => match held.reclaimable {
+            Some(why) => format!("the lease is {why}: take it over with `bus lock reclaim {} --note WHY`", held.lock),
+            None if held.elsewhere => "change it where the lease was taken, or give the lease back there".to_owned(),
+            None => format!("leave it to its owner, or ask: `bus message send --to {} --type request --summary WHY`", held.owner),
+        },
+        Denial::NoLease(_) => "take a lease on it: `bus lock acquire PATTERN --objective WHY`".to_owned(),
+    }
+}
+
+fn denied_json(denied: &DeniedPath, agent: Option<&AgentId>) -> Value {
+    let mut object = json!({"path": denied.path, "hint": next(denied)});
+    let more = match &denied.why {
+        Denial::Held(held) => json!({
+            "reason": "held",
+            "lock_id": held.lock.as_str(),
+            "owner": held.owner.as_str(),
+            "patterns": held.patterns,
+            "objective": held.objective,
+            "expires_at": held.expires_at.to_string(),
+            "reclaimable": held.reclaimable,
+        }),
+        Denial::NoLease(Needed::Hotspot(pattern)) => {
+            json!({"reason": "hotspot", "pattern": pattern, "agent": agent.map(AgentId::as_str)})
+        }
+        Denial::NoLease(Needed::All) => json!({"reason": "no-lease", "agent": agent.map(AgentId::as_str)}),
+    };
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more);
+    }
+    object
+}
+
+/// The answer that is no.
+fn refusal(check: &PathCheck, which: &str, has_reason: bool) -> Failure {
+    let agent = check.agent.as_ref();
+    let whose = agent.map_or_else(|| "are somebody else's".to_owned(), |agent| format!("are not {agent}'s to change"));
+    let what = format!("{} of {} {whose}", check.denied.len(), counted(check.paths, which));
+    let mut hint = check.denied.first().map(next).unwrap_or_default();
+    hint.push_str(match (agent, has_reason) {
+        (None, true) => "; BUS_OVERRIDE is logged, so say who you are, too: `BUS_AGENT=ID`",
+        (None, false) => "; if it is your own lease, say who you are: `BUS_AGENT=ID`",
+        (Some(_), _) => "; to go on all the same, which is logged: `BUS_OVERRIDE=WHY git commit`",
+    });
+    let denied = check.denied.iter().map(|denied| denied_json(denied, agent)).collect();
+    let facts = vec![
+        ("agent", Value::from(agent.map(AgentId::as_str))),
+        ("of", Value::from(which)),
+        ("paths", Value::from(check.paths)),
+        ("denied", denied),
+    ];
+    Failure::Denied { what, hint, facts }
+}

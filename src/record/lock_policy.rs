@@ -1,0 +1,85 @@
+//! Which paths may be changed only under a lease: `[locks]` of `config.toml`.
+
+use serde::Deserialize;
+
+use super::{Fold, Pattern};
+
+/// The folders of the bus's own files.
+const OWN_FOLDERS: [&str; 4] = ["_bus", "_plans", "queue", "_report"];
+
+/// For which paths a lease is required.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Require {
+    /// For none: a lease keeps others out, and that is all.
+    #[default]
+    Off,
+    /// For those that the policy names.
+    Hotspots,
+    /// For all.
+    All,
+}
+
+/// For which paths an agent needs a lease of its own. The bus's own files never need one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LockPolicy {
+    /// For which.
+    pub require: Require,
+    /// The paths that many would like to change at once.
+    pub hotspots: Vec<Pattern>,
+}
+
+/// Why a path needs a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// It is a hotspot, by this pattern.
+    Hotspot(String),
+    /// All paths do.
+    All,
+}
+
+impl LockPolicy {
+    /// Why a path may be changed only under a lease, where it is so.
+    #[must_use]
+    pub fn needed(&self, path: &str, fold: Fold) -> Option<Needed> {
+        match self.require {
+            Require::Off => None,
+            Require::Hotspots => {
+                let hotspot = self.hotspots.iter().find(|hotspot| hotspot.matches(path, fold))?;
+                Some(Needed::Hotspot(hotspot.to_string()))
+            }
+            Require::All => Some(Needed::All),
+        }
+    }
+}
+
+/// Whether a path is one of the bus's own files, which each agent writes as it works: leases do not concern them.
+#[must_use]
+pub fn is_of_bus(path: &str, fold: Fold) -> bool {
+    path.split_once('/').is_some_and(|(folder, _)| {
+        OWN_FOLDERS.iter().any(|own| folder == *own || (fold == Fold::On && folder.eq_ignore_ascii_case(own)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_says_what_needs_a_lease() {
+        let hotspots = vec!["Cargo.*".parse().unwrap(), "db/".parse().unwrap()];
+        let policy = |require| LockPolicy { require, hotspots: hotspots.clone() };
+        let needed = |require, path| policy(require).needed(path, Fold::Off);
+        assert_eq!(needed(Require::Off, "Cargo.toml"), None);
+        assert_eq!(needed(Require::Hotspots, "db/x/y"), Some(Needed::Hotspot("db/".to_owned())));
+        assert_eq!(needed(Require::Hotspots, "src/Cargo.toml"), None);
+        assert_eq!(needed(Require::All, "src/Cargo.toml"), Some(Needed::All));
+    }
+
+    #[test]
+    fn the_bus_keeps_its_files_in_four_folders() {
+        assert!(is_of_bus("_bus/claims/A.json", Fold::Off) && is_of_bus("queue/001-x.md", Fold::Off));
+        assert!(!is_of_bus("_bus", Fold::Off) && !is_of_bus("src/_bus/x", Fold::Off) && !is_of_bus("_Bus/x", Fold::Off));
+        assert!(is_of_bus("_Bus/x", Fold::On));
+    }
+}
