@@ -44,6 +44,7 @@ mod queue_add;
 mod queue_files;
 mod receipts;
 mod remote_first;
+mod remote_ref;
 mod reports;
 mod seen;
 mod session;

@@ -40,6 +40,9 @@ impl Bus {
     /// Brings this clone's chain of `task`, and what it knows of the remote, in line with `sight`, whose objects are here.
     pub(super) fn adopt(&self, lock: &mut Lock, remote: &Remote, task: &TaskId, sight: &Sight) -> Result<Adopted, Error> {
         self.adopt_archive(lock, remote, sight)?;
+        if sight.contains_key(&RefName::locks()) {
+            self.adopt_shared(lock, remote, &RefName::locks(), sight)?;
+        }
         let adopted = self.adopt_claim(lock, task, sight)?;
         self.note_claim_seen(lock, remote, task, sight)?;
         Ok(adopted)

@@ -8,6 +8,7 @@ mod decide;
 mod ended;
 mod examine;
 mod fault;
+mod fleet;
 mod settle;
 mod status;
 mod table;
@@ -18,7 +19,9 @@ use super::{Bus, Error, Who};
 use crate::record::{AgentId, Fold, Lease, LeaseRow, LockId, Mode, Pattern, Span, TaskId};
 use change::{Draft, Next};
 use table::TableView;
+use take::taken;
 
+pub(super) use change::Written;
 pub use check::{CheckOf, Denial, DeniedPath, PathCheck};
 pub use fault::{InTheWay, LeaseFault};
 pub use status::LeaseStatus;
@@ -106,15 +109,11 @@ impl Bus {
     /// [`LeaseFault::Held`] where others hold paths of it; [`Error::Usage`] where nothing is left of it; [`Error::Malformed`] where
     /// the table of leases cannot be read; else as the system refuses.
     pub fn acquire_lease(&self, agent: &AgentId, request: &LeaseRequest) -> Result<Leased, Error> {
-        self.config()?;
         let scope = self.wanted_scope(request)?;
-        let mut lock = self.lock()?;
-        let who = self.who(agent.clone())?;
         let task = request.task.as_ref().map(|task| self.spelling(task));
         let request = LeaseRequest { task, ..request.clone() };
-        let written = self.take_lease(&mut lock, &who, &request, &scope, None)?;
-        self.settle_leases(&lock, &written)?;
-        Ok(written.answer)
+        let answer = self.change_and_settle(agent, |view, who| self.decide_take(view, who, &request, &scope, None))?;
+        taken(&answer, agent)
     }
 
     /// Gives a sign of life of `agent`'s own leases.
@@ -124,26 +123,21 @@ impl Bus {
     /// [`LeaseFault::Lost`] where somebody else has ended it; [`LeaseFault::NotYours`], [`LeaseFault::NoLock`],
     /// [`LeaseFault::NoneHeld`] or [`LeaseFault::Several`] where it is none that can be meant; else as [`Bus::acquire_lease`].
     pub fn renew_leases(&self, agent: &AgentId, which: &WhichLeases) -> Result<Vec<Leased>, Error> {
-        self.config()?;
-        let mut lock = self.lock()?;
-        let who = self.who(agent.clone())?;
-        let written = self.change_leases(&mut lock, &who, |view| {
+        self.change_and_settle(agent, |view, who| {
             let mut renewed = Vec::new();
-            for row in own_rows(view, &who, which)? {
+            for row in own_rows(view, who, which)? {
                 if self.stands(&row.brief) {
                     renewed.push(self.renewed(&whole(row)?, None)?);
                 } else if !matches!(which, WhichLeases::All) {
-                    return Err(self.claim_gone(&who, &row.brief)?.into());
+                    return Err(self.claim_gone(who, &row.brief)?.into());
                 }
             }
             match (which, renewed.is_empty()) {
                 (_, false) => Ok(Next::Write(Draft::new("renew", renewed, LeaseOutcome::Renewed))),
-                (WhichLeases::One(id), true) => Err(self.gone(view, &who, id)?.into()),
+                (WhichLeases::One(id), true) => Err(self.gone(view, who, id)?.into()),
                 (WhichLeases::All | WhichLeases::Only, true) => Err(LeaseFault::NoneHeld { agent: agent.clone() }.into()),
             }
-        })?;
-        self.settle_leases(&lock, &written)?;
-        Ok(written.answer)
+        })
     }
 
     /// Gives back leases of `agent`'s own.
@@ -152,35 +146,30 @@ impl Bus {
     ///
     /// As [`Bus::renew_leases`].
     pub fn release_leases(&self, agent: &AgentId, which: &WhichLeases) -> Result<Vec<Leased>, Error> {
-        self.config()?;
-        let mut lock = self.lock()?;
-        let who = self.who(agent.clone())?;
-        let written = self.change_leases(&mut lock, &who, |view| {
+        self.change_and_settle(agent, |view, who| {
             let mut ended = Vec::new();
-            for row in own_rows(view, &who, which)? {
+            for row in own_rows(view, who, which)? {
                 if !self.stands(&row.brief) {
-                    match self.claim_gone(&who, &row.brief)? {
+                    match self.claim_gone(who, &row.brief)? {
                         lost @ LeaseFault::Lost { .. } if !matches!(which, WhichLeases::All) => return Err(lost.into()),
                         _ => {}
                     }
                 }
-                ended.push(self.ending_lease(whole(row)?, &who, None)?);
+                ended.push(self.ending_lease(whole(row)?, who, None)?);
             }
             if !ended.is_empty() {
                 return Ok(Next::Write(Draft::new("release", ended, LeaseOutcome::Released)));
             }
             // Run again after a crash: what had ended by then is settled.
             let past = match which {
-                WhichLeases::One(id) => vec![self.own_end(view, &who, id)?],
-                WhichLeases::All | WhichLeases::Only => self.unsettled_ends(view, &who)?,
+                WhichLeases::One(id) => vec![self.own_end(view, who, id)?],
+                WhichLeases::All | WhichLeases::Only => self.unsettled_ends(view, who)?,
             };
             match past[..] {
                 [] => Err(LeaseFault::NoneHeld { agent: agent.clone() }.into()),
                 [..] => Ok(Next::settle(past)),
             }
-        })?;
-        self.settle_leases(&lock, &written)?;
-        Ok(written.answer)
+        })
     }
 
     /// Whether letter case makes one path of two here.

@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::advance::retry;
 use super::deinit::remove;
 use super::queue_files::{ItemFile, QueueFiles};
+use super::remote_ref::Turn;
 use super::{Bus, Error};
 use crate::git::{Link, ObjectId, RefName, Tip};
 use crate::record::json::{self, MAX_RECORD, Object};
 use crate::record::{AgentId, PlanId, Priority, QueueItem, TaskId};
-use crate::store::{Lock, create, replace};
+use crate::store::{Lock, Place, create, replace};
 
 /// The longest title, in bytes.
 const MAX_TITLE: usize = 200;
@@ -56,6 +57,13 @@ pub struct Queued {
     pub unknown: Vec<TaskId>,
 }
 
+/// An item that is about to be written.
+struct NewItem {
+    title: String,
+    place: Place,
+    queued: Queued,
+}
+
 /// What the ref of the queue says.
 struct Reserved {
     tip: Option<Link>,
@@ -73,36 +81,73 @@ impl Bus {
     pub fn queue_add(&self, agent: &AgentId, request: &QueueRequest) -> Result<Queued, Error> {
         let title = line("the title", &request.title, MAX_TITLE)?;
         let text = QueueItem::text(title, &fields(request)?);
+        let name = RefName::queue();
+        if let Some(fleet) = self.fleet()? {
+            let turn = |lock: &mut Lock, seen: bool| {
+                let (item, reserved) = match self.new_item(lock, agent, request, &text) {
+                    Err(Error::TaskExists { .. }) if !seen => return Ok(Turn::Look),
+                    made => made?,
+                };
+                match self.reservation(&reserved, agent, &item)? {
+                    Some(link) => Ok(Turn::Push(link.id, item)),
+                    None if seen => Ok(Turn::Done(item)),
+                    None => Ok(Turn::Look),
+                }
+            };
+            return self.change_shared(fleet, &name, turn, |_, item| self.write_item(item)).map(|item| item.queued);
+        }
         let mut lock = self.lock()?;
+        retry(&name, || {
+            let (item, reserved) = self.new_item(&mut lock, agent, request, &text)?;
+            if let Some(link) = self.reservation(&reserved, agent, &item)?
+                && !self.advance(&mut lock, &name, reserved.tip.as_ref().map(|link| link.id), &link)?
+            {
+                return Ok(None);
+            }
+            Ok(Some(self.write_item(item)?.queued))
+        })
+    }
+
+    /// The item that is asked for, with a number that is not given out, and what the ref says of numbers.
+    fn new_item(
+        &self,
+        lock: &mut Lock,
+        agent: &AgentId,
+        request: &QueueRequest,
+        text: &str,
+    ) -> Result<(NewItem, Reserved), Error> {
+        let title = request.title.trim();
         let queue = self.queue_files();
         let spoken = self.spoken_tasks()?;
         let known: BTreeSet<TaskId> = spoken.iter().chain(queue.tasks.keys()).cloned().collect();
-        retry(&RefName::queue(), || {
-            let reserved = self.reserved(&mut lock)?;
-            let task = match &request.id {
-                Some(id) => self.unused(id, &queue).and_then(|id| near(id, last(&reserved, &known)))?,
-                None => {
-                    let unfinished = self.unfinished(&reserved, agent, title)?;
-                    let unfinished = unfinished.filter(|task| self.is_untouched(task, title, &text, &queue, &spoken));
-                    unfinished.map_or_else(|| next(last(&reserved, &known)), Ok)?
-                }
-            };
-            self.check_after(&task, &request.after, &queue)?;
-            let name = QueueItem::file_name(&task, title).ok_or_else(|| bad_id(&task))?;
-            let place = self.layout.queue_item(&name);
-            // What would stop the file must stop the reservation.
-            place.inspect()?;
-            if !self.reserve(&mut lock, &reserved, agent, &task, title)? {
-                return Ok(None);
+        let reserved = self.reserved(lock)?;
+        let task = match &request.id {
+            Some(id) => self.unused(id, &queue).and_then(|id| near(id, last(&reserved, &known)))?,
+            None => {
+                let unfinished = self.unfinished(&reserved, agent, title)?;
+                let unfinished = unfinished.filter(|task| self.is_untouched(task, title, text, &queue, &spoken));
+                unfinished.map_or_else(|| next(last(&reserved, &known)), Ok)?
             }
-            create(&place, text.as_bytes())?;
-            let noted = self.private.reserved();
-            if noted.inspect()?.is_some() {
-                remove(&noted.path())?;
-            }
-            let unknown = request.after.iter().filter(|after| !known.contains(queue.spelling(after))).cloned().collect();
-            Ok(Some(Queued { task, path: place.relative().display().to_string(), text: text.clone(), unknown }))
-        })
+        };
+        self.check_after(&task, &request.after, &queue)?;
+        let name = QueueItem::file_name(&task, title).ok_or_else(|| bad_id(&task))?;
+        let place = self.layout.queue_item(&name);
+        // What would stop the file must stop the reservation.
+        place.inspect()?;
+        let unknown = request.after.iter().filter(|after| !known.contains(queue.spelling(after))).cloned().collect();
+        let path = place.relative().display().to_string();
+        let queued = Queued { task, path, text: text.to_owned(), unknown };
+        Ok((NewItem { title: title.to_owned(), place, queued }, reserved))
+    }
+
+    /// Writes the file of an item whose number is given out.
+    fn write_item(&self, item: NewItem) -> Result<NewItem, Error> {
+        create(&item.place, item.queued.text.as_bytes())?;
+        let noted = self.private.reserved();
+        if noted.inspect()?.is_some() {
+            remove(&noted.path())?;
+        }
+        Ok(item)
     }
 
     /// The last number that was given out. A ref that is damaged, or says no number, is set aside: the files say what is taken.
@@ -127,22 +172,22 @@ impl Bus {
         Ok(Reserved { tip: None, last: 0 })
     }
 
-    /// Notes in the ref that the number of `task` is given out, and says whether it is: `false` means that the ref has moved.
-    fn reserve(&self, lock: &mut Lock, before: &Reserved, agent: &AgentId, task: &TaskId, title: &str) -> Result<bool, Error> {
+    /// The state of the ref in which the item's number is given out; none where it is already.
+    fn reservation(&self, before: &Reserved, agent: &AgentId, item: &NewItem) -> Result<Option<Link>, Error> {
+        let task = &item.queued.task;
         let number = QueueItem::number(task).unwrap_or(0);
         if number <= before.last {
-            return Ok(true);
+            return Ok(None);
         }
         let mut record = Object::new();
         record.insert("last".to_owned(), Value::from(number));
-        record.insert("title".to_owned(), Value::from(title));
+        record.insert("title".to_owned(), Value::from(item.title.as_str()));
         let tip: Option<ObjectId> = before.tip.as_ref().map(|link| link.id);
         let subject = format!("reserve {task} by {agent}");
         let body = json::pretty(&record).into_bytes();
         // The ref alone does not tell a crash from a file that is on another branch by now.
         replace(&self.private.reserved(), &body)?;
-        let link = self.repo.write_link(tip, agent, self.clock.now(), &subject, &body)?;
-        self.advance(lock, &RefName::queue(), tip, &link)
+        Ok(Some(self.repo.write_link(tip, agent, self.clock.now(), &subject, &body)?))
     }
 
     /// The task whose number was given to `agent` for this title by a command that died before the file was written.

@@ -6,6 +6,8 @@
 
 use super::change::{Changed, Next, Outcome};
 use super::decide::Refusal;
+use super::leasing::{Leased, Written};
+use super::remote_ref::unknown;
 use super::view::{State, View};
 use super::{Bus, Error, FleetFault, Who};
 use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
@@ -14,6 +16,15 @@ use crate::store::{Lock, crash_point};
 
 /// How often a change is decided anew because others were faster.
 const MAX_TRIES: usize = 5;
+
+/// A change of the table of leases that goes to the remote together with a claim.
+pub(super) struct Beside {
+    pub(super) swap: Swap,
+    pub(super) leases: Written<Vec<Leased>>,
+}
+
+/// Makes what goes to the remote together with the claim that it is given.
+pub(super) type WithClaim<'a> = dyn Fn(&mut Lock, &Remote, &Who, &Claim) -> Result<Option<Beside>, Error> + 'a;
 
 /// What is to be done next.
 enum Step {
@@ -34,6 +45,7 @@ struct Attempt {
     previous: Option<Claim>,
     /// What the remote was last seen at.
     expected: Option<ObjectId>,
+    beside: Option<Beside>,
 }
 
 /// What came of a push and the look after it.
@@ -51,15 +63,28 @@ impl Bus {
         asked: &TaskId,
         decide: impl Fn(&View, &Who) -> Result<Next, Error>,
     ) -> Result<Changed, Error> {
+        Ok(self.change_with(fleet, agent, asked, decide, None)?.0)
+    }
+
+    /// The same together with a change of the table of leases, which `beside` makes for the claim that is asked for: both, or none.
+    /// Returns the leases, too, where there was a claim to ask for.
+    pub(super) fn change_with(
+        &self,
+        fleet: &Fleet,
+        agent: &AgentId,
+        asked: &TaskId,
+        decide: impl Fn(&View, &Who) -> Result<Next, Error>,
+        beside: Option<&WithClaim<'_>>,
+    ) -> Result<(Changed, Vec<Leased>), Error> {
         let remote = self.remote_of(fleet)?;
         let mut seen = false;
         let mut tries = 0;
         // Each try may take a look of its own before it.
         for _ in 0..2 * MAX_TRIES {
-            match self.decide_here(&remote, agent, asked, &decide, seen)? {
-                Step::Done(changed) => return Ok(*changed),
+            match self.decide_here(&remote, agent, asked, (&decide, beside), seen)? {
+                Step::Done(changed) => return Ok((*changed, Vec::new())),
                 Step::Look(task) => {
-                    let sight = self.look(fleet, &remote, &task)?;
+                    let sight = self.look(fleet, &remote, &task, beside.is_some())?;
                     self.adopt(&mut self.lock()?, &remote, &task, &sight)?;
                     seen = true;
                 }
@@ -68,7 +93,8 @@ impl Bus {
                     seen = true;
                     tries += 1;
                     if let Some(changed) = self.take_answer(fleet, &remote, agent, &attempt, answer, tries)? {
-                        return Ok(changed);
+                        let leases = attempt.beside.map_or_else(Vec::new, |beside| beside.leases.answer);
+                        return Ok((changed, leases));
                     }
                 }
             }
@@ -82,7 +108,7 @@ impl Bus {
         remote: &Remote,
         agent: &AgentId,
         asked: &TaskId,
-        decide: &impl Fn(&View, &Who) -> Result<Next, Error>,
+        (decide, beside): (&impl Fn(&View, &Who) -> Result<Next, Error>, Option<&WithClaim<'_>>),
         seen: bool,
     ) -> Result<Step, Error> {
         let mut lock = self.lock()?;
@@ -108,27 +134,29 @@ impl Bus {
         };
         let expected = self.seen_at(remote, &view.name)?;
         let claim = Claim { confirmed: None, ..*claim };
+        let is_new = matches!(outcome, Outcome::Claimed | Outcome::Reopened | Outcome::Moved);
+        let beside = beside.filter(|_| is_new).map_or(Ok(None), |beside| beside(&mut lock, remote, &who, &claim));
+        let beside = match beside {
+            Err(error) if !seen && is_about_ownership(&error) => return Ok(Step::Look(view.task)),
+            beside => beside?,
+        };
         let (state, event) = self.prepare_state(&lock, &view, &who, verb, &claim)?;
         // A push may only go forward from what the remote has.
         if expected.is_some_and(|expected| !self.repo.descends(state.link.id, expected).unwrap_or(false)) {
             return Ok(Step::Look(view.task));
         }
-        Ok(Step::Push(Box::new(Attempt { task: view.task, state, event, outcome, previous, expected })))
+        Ok(Step::Push(Box::new(Attempt { task: view.task, state, event, outcome, previous, expected, beside })))
     }
 
     /// Pushes what is attempted, and looks again.
     fn ask(&self, fleet: &Fleet, remote: &Remote, attempt: &Attempt) -> Result<Answer, Error> {
         let claim = Swap { name: RefName::claim(&attempt.task), expected: attempt.expected, new: Some(attempt.state.link.id) };
-        let pushed = self.push_claims(remote, vec![claim])?;
+        let beside = attempt.beside.as_ref().map(|beside| beside.swap.clone());
+        let pushed = self.push_claims(remote, [claim].into_iter().chain(beside).collect())?;
         crash_point("pushed");
-        match self.look(fleet, remote, &attempt.task) {
+        match self.look(fleet, remote, &attempt.task, attempt.beside.is_some()) {
             Ok(sight) => Ok(Answer { pushed, sight }),
-            Err(Error::Git(error)) => Err(match &pushed {
-                // It never came through: the look fails in the same words.
-                Pushed::Unclear(what) if error.to_string().ends_with(what.as_str()) => Error::Git(error),
-                _ => FleetFault::Unknown { remote: fleet.remote.clone(), what: error.to_string() }.into(),
-            }),
-            Err(error) => Err(error),
+            Err(error) => Err(unknown(fleet, &pushed, error)),
         }
     }
 
@@ -164,18 +192,12 @@ impl Bus {
         if landed {
             return self.take_landed(&mut lock, agent, attempt);
         }
-        let moved = now != attempt.expected;
-        let remote = fleet.remote.clone();
-        let is_last = tries >= MAX_TRIES;
-        Err(match answer.pushed {
-            Pushed::TimedOut => FleetFault::Unknown { remote, what: "it took too long".to_owned() }.into(),
-            Pushed::Refused(what) if is_last || (!moved && !is_contention(&what)) => FleetFault::Refused { remote, what }.into(),
-            Pushed::Unclear(what) if is_last => FleetFault::Unknown { remote, what }.into(),
-            Pushed::Done if is_last => {
-                Error::RefContended { reference: RefName::claim(&attempt.task).as_str().to_owned(), tries }
-            }
-            _ => return Ok(None),
-        })
+        let (moved, is_last) = (now != attempt.expected, tries >= MAX_TRIES);
+        match self.final_fault(fleet, answer.pushed, moved, is_last) {
+            Some(fault) => Err(fault.into()),
+            None if is_last => Err(Error::RefContended { reference: name.as_str().to_owned(), tries }),
+            None => Ok(None),
+        }
     }
 
     /// Our commit is in the remote's chain. It is ours only where the tip still says so; else somebody went on from it.
@@ -198,22 +220,28 @@ impl Bus {
                 self.settle(lock, &tip)?;
             }
         }
+        if let Some(beside) = &attempt.beside {
+            self.settle_leases(lock, &beside.leases)?;
+        }
         self.forget_next(&who, &attempt.task)?;
         Ok(Some(Changed { outcome: attempt.outcome, claim, previous }))
     }
 
-    /// What the remote has of a task, and whether it serves this clone's fleet. The objects are brought here.
-    pub(super) fn look(&self, fleet: &Fleet, remote: &Remote, task: &TaskId) -> Result<Sight, Error> {
-        let claim = RefName::claim(task);
+    /// What the remote has of a task, and where `leases` says so of the leases, if it serves this clone's fleet. The objects are
+    /// brought here.
+    pub(super) fn look(&self, fleet: &Fleet, remote: &Remote, task: &TaskId, leases: bool) -> Result<Sight, Error> {
+        let (claim, locks) = (RefName::claim(task), RefName::locks());
         for _ in 0..MAX_TRIES {
-            let sight = self.repo.look_at(remote, &[RefName::fleet(), claim.clone(), RefName::archive()])?;
+            let sight = self.repo.look_at(remote, &[RefName::fleet(), claim.clone(), RefName::archive(), locks.clone()])?;
             crash_point("looked");
             self.check_fleet(fleet, remote, &sight)?;
             // Where there is a ref, the archive does not count, and may be long.
             let wanted = if sight.contains_key(&claim) { &claim } else { &RefName::archive() };
-            if self.bring(remote, &sight, std::slice::from_ref(wanted))? {
+            let wanted = [&claim, wanted, &locks].map(Clone::clone);
+            let wanted = if leases { &wanted[..] } else { &wanted[..2] };
+            if self.bring(remote, &sight, wanted)? {
                 let mut sight = sight;
-                sight.retain(|name, _| *name == claim || name == wanted);
+                sight.retain(|name, _| wanted.contains(name));
                 return Ok(sight);
             }
         }
@@ -290,7 +318,7 @@ impl Bus {
             true => self.push_claims(&remote, vec![Swap { name: name.clone(), expected, new: Some(tip.link.id) }])?,
             false => Pushed::Done,
         };
-        let sight = self.look(fleet, &remote, task)?;
+        let sight = self.look(fleet, &remote, task, false)?;
         let mut lock = self.lock()?;
         self.adopt(&mut lock, &remote, task, &sight)?;
         let (view, who) = (self.view(task)?, self.who(agent.clone())?);
@@ -317,10 +345,6 @@ const fn is_about_ownership(error: &Error) -> bool {
             | Error::ClaimAlive { .. }
             | Error::ClaimLost { .. }
             | Error::NotHeld { .. }
+            | Error::Lease(_)
     )
-}
-
-/// Whether a refusal is a race for the remote's own lock of the ref, so that another try may do.
-fn is_contention(what: &str) -> bool {
-    ["lock", "failed to update ref", "stale info", "fetch first", "non-fast-forward"].iter().any(|word| what.contains(word))
 }

@@ -95,6 +95,9 @@ impl Bus {
         {
             let mut lock = self.lock()?;
             self.adopt_archive(&mut lock, remote, &sight)?;
+            for name in shared() {
+                self.adopt_shared(&mut lock, remote, &name, &sight)?;
+            }
         }
         let changed: Vec<TaskId> = tasks.into_iter().filter(|task| self.is_news(remote, task, &sight).unwrap_or(true)).collect();
         for tasks in changed.chunks(BATCH) {
@@ -191,10 +194,11 @@ impl Bus {
             }
             due.push(Swap { name, expected, new: Some(new) });
         }
-        let archive = RefName::archive();
-        let (ours, seen) = (self.repo.id_of(&archive)?, self.seen_at(remote, &archive)?);
-        if ours != seen {
-            due.push(Swap { name: archive, expected: seen, new: ours });
+        for name in shared().into_iter().chain([RefName::archive()]) {
+            let (ours, seen) = (self.repo.id_of(&name)?, self.seen_at(remote, &name)?);
+            if ours != seen {
+                due.push(Swap { name, expected: seen, new: ours });
+            }
         }
         Ok(due)
     }
@@ -245,13 +249,17 @@ impl Bus {
 }
 
 /// The task whose claim a ref is.
-fn task_of(name: &RefName) -> Option<TaskId> {
+pub(super) fn task_of(name: &RefName) -> Option<TaskId> {
     TaskId::new(name.rest().strip_prefix("claims/")?).ok()
+}
+
+/// The refs of which the fleet has one for all, but for the archive.
+fn shared() -> [RefName; 2] {
+    [RefName::queue(), RefName::locks()]
 }
 
 /// Whether a ref of the remote's is for this clone.
 fn is_exchanged(name: &RefName) -> bool {
-    *name == RefName::archive()
-        || *name == RefName::locks()
-        || ["claims/", "log/"].iter().any(|part| name.rest().starts_with(part))
+    let is_one = *name == RefName::archive() || shared().contains(name);
+    is_one || ["claims/", "log/"].iter().any(|part| name.rest().starts_with(part))
 }

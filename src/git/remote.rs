@@ -10,7 +10,7 @@ use super::child::{Manner, Talk, git_has_own_ssh, git_push_urls, talk};
 use super::{Error, ObjectId, RefName, Repository};
 
 /// How many refs are named in one push: the system limits how long a command line may be.
-pub const MAX_PUSH: usize = 400;
+pub const MAX_PUSH: usize = 2000;
 
 /// Schemes that no ssh is needed for, with the beginnings of plain paths.
 const NOT_SSH: [&str; 7] = ["file://", "http://", "https://", "git://", "/", "./", "../"];

@@ -6,13 +6,15 @@
 
 use super::change::{Draft, Next as LeaseNext};
 use super::table::TableView;
+use super::take::taken;
 use super::{LeaseOutcome, LeaseRequest, Leased};
 use crate::bus::advance::MAX_TRIES;
 use crate::bus::change::Next;
-use crate::bus::{Bus, Changed, ClaimRequest, Error, Outcome, ReleaseRequest, Who};
-use crate::git::{RefName, Tip};
-use crate::record::{AgentId, Claim, ClaimId, LeaseBrief, LeaseRow, Scope, Status, TaskId};
-use crate::store::crash_point;
+use crate::bus::view::View;
+use crate::bus::{Bus, Changed, ClaimRequest, Error, Who};
+use crate::git::{RefName, Remote, Tip};
+use crate::record::{AgentId, Claim, ClaimId, Fleet, LeaseBrief, LeaseRow, Scope, TaskId};
+use crate::store::{Lock, crash_point};
 
 impl Bus {
     /// Claims a task and takes paths for it in one step: both, or none.
@@ -29,8 +31,9 @@ impl Bus {
     ) -> Result<(Changed, Leased), Error> {
         self.config()?;
         let scope = self.wanted_scope(paths)?;
-        if self.fleet()?.is_some() {
-            return self.claim_then_paths(agent, task, request, paths, &scope);
+        let paths = LeaseRequest { task: Some(self.spelling(task)), ..paths.clone() };
+        if let Some(fleet) = self.fleet()? {
+            return self.claim_with_paths_in_fleet(fleet, agent, task, request, &paths, &scope);
         }
         let mut lock = self.lock()?;
         let who = self.who(agent.clone())?;
@@ -40,8 +43,8 @@ impl Bus {
             Next::Settle => view.claim().and_then(|claim| claim.claim_id.clone()),
         };
         let claim = claim.ok_or_else(|| nameless(&view.task))?;
-        let paths = LeaseRequest { task: Some(view.task.clone()), ..paths.clone() };
-        let written = self.take_lease(&mut lock, &who, &paths, &scope, Some(&claim))?;
+        let take = |view: &TableView| self.decide_take(view, &who, &paths, &scope, Some(&claim));
+        let written = self.change_leases(&mut lock, &who, take)?;
         crash_point("paths-written");
         let request = ClaimRequest { claim_id: Some(claim.clone()), ..request.clone() };
         let changed = self.change_under(&mut lock, &who, &view.task, |view, who| self.decide_claim(view, who, &request))?;
@@ -50,47 +53,39 @@ impl Bus {
             return Err(Error::RefContended { reference: view.name.as_str().to_owned(), tries: MAX_TRIES });
         }
         self.settle_leases(&lock, &written)?;
-        Ok((changed, written.answer))
+        Ok((changed, taken(&written.answer, agent)?))
     }
 
-    /// The same where a remote decides about the claim, and no lock is held meanwhile: without the paths the task is given back.
-    fn claim_then_paths(
+    /// The same where a remote decides: both refs go to it in one push. Where the claim is the caller's already, the paths alone do.
+    fn claim_with_paths_in_fleet(
         &self,
+        fleet: &Fleet,
         agent: &AgentId,
         task: &TaskId,
         request: &ClaimRequest,
         paths: &LeaseRequest,
         scope: &Scope,
     ) -> Result<(Changed, Leased), Error> {
-        let changed = self.claim(agent, task, request)?;
-        let take = || {
-            let claim = changed.claim.claim_id.clone().ok_or_else(|| nameless(&changed.claim.task_id))?;
-            let mut lock = self.lock()?;
-            let who = self.who(agent.clone())?;
-            let paths = LeaseRequest { task: Some(changed.claim.task_id.clone()), ..paths.clone() };
-            let written = self.take_lease(&mut lock, &who, &paths, scope, Some(&claim))?;
-            self.settle_leases(&lock, &written)?;
-            Ok(written.answer)
+        let decide = |view: &View, who: &Who| self.decide_claim(view, who, request);
+        let take = |view: &TableView, who: &Who, claim: &ClaimId| self.decide_take(view, who, paths, scope, Some(claim));
+        let beside = |lock: &mut Lock, remote: &Remote, who: &Who, claim: &Claim| {
+            let id = claim.claim_id.clone().ok_or_else(|| nameless(&claim.task_id))?;
+            self.beside_claim(lock, remote, who, |view, who| take(view, who, &id))
         };
-        match take() {
-            Ok(leased) => Ok((changed, leased)),
-            Err(refused) => {
-                if matches!(changed.outcome, Outcome::Claimed | Outcome::Reopened | Outcome::Moved) {
-                    let back = ReleaseRequest { status: Status::Released, notes: None, force: None, offline: request.offline };
-                    self.release(agent, &changed.claim.task_id, &back)?;
-                }
-                Err(refused)
-            }
+        let (changed, answer) = self.change_with(fleet, agent, task, decide, Some(&beside))?;
+        if !answer.is_empty() {
+            return Ok((changed, taken(&answer, agent)?));
         }
+        let id = changed.claim.claim_id.clone().ok_or_else(|| nameless(&changed.claim.task_id))?;
+        let answer = self.change_and_settle(agent, |view, who| take(view, who, &id))?;
+        Ok((changed, taken(&answer, agent)?))
     }
 
     /// Ends the leases that were taken with `claim`, which has ended: they hold nothing any more. Why is said where another than
     /// their owner has ended it.
     pub(in crate::bus) fn free_paths(&self, agent: &AgentId, claim: &Claim, note: Option<&str>) -> Result<(), Error> {
         let Some(id) = claim.claim_id.as_ref().filter(|id| self.has_leases_of(id)) else { return Ok(()) };
-        let mut lock = self.lock()?;
-        let who = self.who(agent.clone())?;
-        let written = self.change_leases(&mut lock, &who, |view| {
+        let freed = self.change_and_settle(agent, |view, who| {
             let ended: Vec<_> = rows_of(view, id).filter(|row| !self.stands(&row.brief)).collect();
             if ended.is_empty() {
                 // Run again after a crash: the last write may have ended them.
@@ -98,29 +93,27 @@ impl Bus {
                 return Ok(LeaseNext::Settle(past.cloned().collect()));
             }
             let end = |row: &LeaseRow| {
-                let by_another = !super::decide::is_mine(&row.brief, &who);
-                self.ending_lease(super::whole(row)?, &who, note.filter(|_| by_another))
+                let by_another = !super::decide::is_mine(&row.brief, who);
+                self.ending_lease(super::whole(row)?, who, note.filter(|_| by_another))
             };
             let ended = ended.into_iter().map(end).collect::<Result<_, Error>>()?;
             Ok(LeaseNext::Write(Draft::new("release", ended, LeaseOutcome::Released)))
-        })?;
-        self.settle_leases(&lock, &written)
+        });
+        told_later(freed)
     }
 
     /// Gives a sign of life of the leases that were taken with `claim`, too.
     pub(in crate::bus) fn renew_paths(&self, agent: &AgentId, claim: &Claim) -> Result<(), Error> {
         let Some(id) = claim.claim_id.as_ref().filter(|id| self.has_leases_of(id)) else { return Ok(()) };
-        let mut lock = self.lock()?;
-        let who = self.who(agent.clone())?;
-        let written = self.change_leases(&mut lock, &who, |view| {
-            let own = rows_of(view, id).filter(|row| super::decide::is_mine(&row.brief, &who) && self.stands(&row.brief));
+        let renewed = self.change_and_settle(agent, |view, who| {
+            let own = rows_of(view, id).filter(|row| super::decide::is_mine(&row.brief, who) && self.stands(&row.brief));
             let renewed = own.map(|row| self.renewed(&super::whole(row)?, None)).collect::<Result<Vec<_>, Error>>()?;
             match renewed.is_empty() {
                 true => Ok(LeaseNext::Settle(renewed)),
                 false => Ok(LeaseNext::Write(Draft::new("renew", renewed, LeaseOutcome::Renewed))),
             }
-        })?;
-        self.settle_leases(&lock, &written)
+        });
+        told_later(renewed)
     }
 
     /// Whether the table of leases speaks of this claim. Without a lock, and without reading what it says.
@@ -160,6 +153,15 @@ impl Bus {
     /// The task, in the spelling that stands.
     pub(super) fn spelling(&self, task: &TaskId) -> TaskId {
         self.deciding_view(task, None).map_or_else(|_| task.clone(), |view| view.task)
+    }
+}
+
+/// What a claim's own end or sign of life brings about is no reason to fail where the fleet's remote is away: the leases hold
+/// nothing any more, or live until they expire, and the next write tells.
+fn told_later(changed: Result<Vec<Leased>, Error>) -> Result<(), Error> {
+    match changed {
+        Err(Error::Git(_) | Error::Fleet(_)) => Ok(()),
+        changed => changed.map(drop),
     }
 }
 

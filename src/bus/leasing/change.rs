@@ -5,7 +5,7 @@ use super::table::TableView;
 use super::{LeaseOutcome, Leased};
 use crate::bus::advance::retry;
 use crate::bus::{Bus, Error, Who};
-use crate::git::RefName;
+use crate::git::{Link, RefName};
 use crate::record::json::MAX_LINE;
 use crate::record::{Lease, LeaseRow, LockId, MAX_TABLE};
 use crate::store::Lock;
@@ -66,13 +66,21 @@ impl Next {
 }
 
 /// What the table says now, of which file and log may know nothing yet.
-pub(super) struct Written<T> {
+pub(in crate::bus) struct Written<T> {
     /// The leases to settle.
     pub(super) leases: Vec<Lease>,
     /// Whether they were written just now.
     pub(super) fresh: bool,
     /// What is said of it.
-    pub(super) answer: T,
+    pub(in crate::bus) answer: T,
+}
+
+impl Written<Vec<Leased>> {
+    /// Nothing was written: these stand, and may have to be settled.
+    pub(super) fn unchanged(leases: Vec<Lease>) -> Self {
+        let answer = leases.iter().map(|lease| Leased::new(LeaseOutcome::Unchanged, lease.clone())).collect();
+        Self { leases, fresh: false, answer }
+    }
 }
 
 impl Bus {
@@ -86,10 +94,7 @@ impl Bus {
         retry(&RefName::locks(), || {
             let view = self.mended_table(lock)?;
             match decide(&view)? {
-                Next::Settle(leases) => {
-                    let answer = leases.iter().map(|lease| Leased::new(LeaseOutcome::Unchanged, lease.clone())).collect();
-                    Ok(Some(Written { leases, fresh: false, answer }))
-                }
+                Next::Settle(leases) => Ok(Some(Written::unchanged(leases))),
                 Next::Write(draft) => self.write_table(lock, &view, who, draft),
             }
         })
@@ -103,6 +108,19 @@ impl Bus {
         who: &Who,
         draft: Draft,
     ) -> Result<Option<Written<Vec<Leased>>>, Error> {
+        let (link, written) = self.prepare_table(lock, view, who, draft)?;
+        let expected = view.tip.as_ref().map(|tip| tip.id);
+        Ok(self.advance(lock, &RefName::locks(), expected, &link)?.then_some(written))
+    }
+
+    /// Writes the commit of the next state of the table. No ref points to it yet.
+    pub(super) fn prepare_table(
+        &self,
+        lock: &Lock,
+        view: &TableView,
+        who: &Who,
+        draft: Draft,
+    ) -> Result<(Link, Written<Vec<Leased>>), Error> {
         self.settle_own_leases(lock, view, who, &draft.changed)?;
         let now = self.clock.now();
         let parent = match &view.tip {
@@ -118,13 +136,9 @@ impl Bus {
         let bytes = next.to_bytes();
         self.check_before_write(&next.changed, bytes.len())?;
         let link = self.repo.write_link(parent, &who.agent, now, &subject, &bytes)?;
-        let expected = view.tip.as_ref().map(|tip| tip.id);
-        if !self.advance(lock, &RefName::locks(), expected, &link)? {
-            return Ok(None);
-        }
         let said = next.changed.iter().zip(draft.outcomes);
         let answer = said.filter_map(|(lease, outcome)| Some(Leased::new(outcome?, lease.clone()))).collect();
-        Ok(Some(Written { leases: next.changed, fresh: true, answer }))
+        Ok((link, Written { leases: next.changed, fresh: true, answer }))
     }
 
     /// What would stop an event or a file later must stop the write now.

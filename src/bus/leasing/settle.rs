@@ -16,7 +16,7 @@ const ENDED: &str = "unlock";
 
 impl Bus {
     /// Does what the leases ask for in this worktree that were written just now, or that a crash may have left behind.
-    pub(super) fn settle_leases<T>(&self, lock: &Lock, written: &Written<T>) -> Result<(), Error> {
+    pub(in crate::bus) fn settle_leases<T>(&self, lock: &Lock, written: &Written<T>) -> Result<(), Error> {
         for lease in &written.leases {
             if !written.fresh {
                 self.settle_lease(lock, lease)?;

@@ -132,7 +132,8 @@ impl Bus {
         let (Some(task), Some(id)) = (&brief.task_id, &brief.claim_id) else { return true };
         let Ok(view) = self.deciding_view(task, None) else { return true };
         match view.certain_claim() {
-            Ok(claim) => claim.is_some_and(|claim| claim.status.is_live() && claim.claim_id.as_ref() == Some(id)),
+            Ok(Some(claim)) if claim.claim_id.as_ref() == Some(id) => claim.status.is_live(),
+            Ok(_) => self.may_live_elsewhere(&view, id),
             Err(_) => true,
         }
     }

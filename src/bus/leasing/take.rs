@@ -2,43 +2,37 @@
 
 use std::time::Duration;
 
-use super::change::{Draft, Next, Written};
+use super::change::{Draft, Next};
 use super::decide::{self, Grant, Refusal, Shared, Wanted};
 use super::table::{TableView, unreadable_row};
 use super::{InTheWay, LeaseFault, LeaseOutcome, LeaseRequest, Leased, status, whole};
 use crate::bus::liveness::LastEvents;
 use crate::bus::{Bus, Error, Who};
 use crate::record::json::Object;
-use crate::record::{ClaimId, DEFAULT_LEASE, Lease, LeaseBrief, LockId, MAX_REVISION, Pattern, Scope, Span};
-use crate::store::Lock;
+use crate::record::{AgentId, ClaimId, DEFAULT_LEASE, Lease, LeaseBrief, LockId, MAX_REVISION, Pattern, Scope, Span};
 
 impl Bus {
-    /// Writes the lease that is asked for into the table; nothing is settled yet. With `claim` it lives and dies with that claim.
-    pub(super) fn take_lease(
+    /// What taking the lease that is asked for comes to. With `claim` it lives and dies with that claim.
+    pub(super) fn decide_take(
         &self,
-        lock: &mut Lock,
+        view: &TableView,
         who: &Who,
         request: &LeaseRequest,
         scope: &Scope,
         claim: Option<&ClaimId>,
-    ) -> Result<Written<Leased>, Error> {
-        let written = self.change_leases(lock, who, |view| {
-            let wanted = Wanted { scope, mode: request.mode, task: request.task.as_ref(), claim };
-            // The claim that the lease is to live with may not stand yet.
-            let is_void = |brief: &LeaseBrief| brief.claim_id.as_ref() != claim && !self.stands(brief);
-            match decide::acquire(&view.table.rows, &wanted, who, self.fold(), is_void) {
-                Ok(Grant::Keep(row)) => self.kept(&whole(&view.table.rows[row])?, request),
-                Ok(Grant::Take(void)) => {
-                    let lease = self.new_lease(view, who, request, scope, claim);
-                    let draft = Draft::new("acquire", vec![lease], LeaseOutcome::Acquired);
-                    Ok(Next::Write(self.swept(draft, void.iter().map(|row| &view.table.rows[*row]), who)?))
-                }
-                Err(refusal) => Err(self.refused_lease(view, who, refusal)?),
+    ) -> Result<Next, Error> {
+        let wanted = Wanted { scope, mode: request.mode, task: request.task.as_ref(), claim };
+        // The claim that the lease is to live with may not stand yet.
+        let is_void = |brief: &LeaseBrief| brief.claim_id.as_ref() != claim && !self.stands(brief);
+        match decide::acquire(&view.table.rows, &wanted, who, self.fold(), is_void) {
+            Ok(Grant::Keep(row)) => self.kept(&whole(&view.table.rows[row])?, request),
+            Ok(Grant::Take(void)) => {
+                let lease = self.new_lease(view, who, request, scope, claim);
+                let draft = Draft::new("acquire", vec![lease], LeaseOutcome::Acquired);
+                Ok(Next::Write(self.swept(draft, void.iter().map(|row| &view.table.rows[*row]), who)?))
             }
-        })?;
-        let answer = written.answer.iter().find(|leased| leased.lease.is_live()).cloned();
-        let answer = answer.ok_or_else(|| LeaseFault::NoneHeld { agent: who.agent.clone() })?;
-        Ok(Written { leases: written.leases, fresh: written.fresh, answer })
+            Err(refusal) => Err(self.refused_lease(view, who, refusal)?),
+        }
     }
 
     /// The caller's own lease, asked for again: a sign of life where that is due, or where it shall live for another time.
@@ -161,6 +155,12 @@ impl Bus {
         let first = Box::new(all.remove(0));
         Ok(LeaseFault::Held { first, others: all, now: self.clock.now() }.into())
     }
+}
+
+/// The lease that is taken, of all that a write has changed.
+pub(super) fn taken(answer: &[Leased], agent: &AgentId) -> Result<Leased, Error> {
+    let taken = answer.iter().find(|leased| leased.lease.is_live()).cloned();
+    Ok(taken.ok_or_else(|| LeaseFault::NoneHeld { agent: agent.clone() })?)
 }
 
 fn next_revision(lease: &Lease) -> Result<u64, Error> {

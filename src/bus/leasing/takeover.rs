@@ -16,21 +16,16 @@ impl Bus {
     /// [`LeaseFault::Alive`] where it is alive and `force` is not given; [`LeaseFault::NoLock`] where nobody holds it; else as
     /// [`Bus::acquire_lease`].
     pub fn reclaim_lease(&self, agent: &AgentId, id: &LockId, note: &str, force: bool) -> Result<Leased, Error> {
-        self.config()?;
-        let mut lock = self.lock()?;
-        let who = self.who(agent.clone())?;
-        let written = self.change_leases(&mut lock, &who, |view| {
-            let Some(row) = view.table.row(id) else { return self.reclaimed_already(view, &who, id) };
-            if decide::is_mine(&row.brief, &who) {
+        let mut leased = self.change_and_settle(agent, |view, who| {
+            let Some(row) = view.table.row(id) else { return self.reclaimed_already(view, who, id) };
+            if decide::is_mine(&row.brief, who) {
                 return Ok(Next::settle(vec![whole(row)?]));
             }
             if !self.stands(&row.brief) {
                 return Err(LeaseFault::NoLock { lock: id.clone(), ended: None }.into());
             }
-            self.takeover(view, &who, row, note, force)
+            self.takeover(view, who, row, note, force)
         })?;
-        self.settle_leases(&lock, &written)?;
-        let mut leased = written.answer;
         let previous = leased.iter().position(|leased| leased.lease.lock_id == *id && !leased.lease.is_live());
         let previous = previous.map(|place| leased.remove(place).lease);
         let taken = leased.into_iter().find(|leased| leased.lease.is_live());

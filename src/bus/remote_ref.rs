@@ -1,0 +1,136 @@
+//! Refs of the bus of which a fleet has one for all: the table of leases, the numbers of the queue. They change as a claim's does
+//! (design, section 3, *Fleet*): decided here, pushed with the remote's value as lease, looked at again.
+
+use super::sync::task_of;
+use super::{Bus, Error, FleetFault};
+use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
+use crate::record::Fleet;
+use crate::store::{Lock, crash_point};
+
+/// How often a change is decided anew because others were faster.
+const MAX_TRIES: usize = 5;
+
+/// What a decision about a shared ref comes to.
+pub(super) enum Turn<T> {
+    /// It is so already, or was done.
+    Done(T),
+    /// What is known here is not enough to say so: look at the remote.
+    Look,
+    /// The remote is to take this commit, which follows the local tip.
+    Push(ObjectId, T),
+}
+
+impl Bus {
+    /// Changes the ref called `name` as `decide` says, where the remote of `fleet` agrees; `decide` is called under the lock, and
+    /// told whether what stands here is fresh from the remote. Once the remote has the commit, `finish` is called, under the lock
+    /// again, with what `decide` gave for it.
+    pub(super) fn change_shared<T>(
+        &self,
+        fleet: &Fleet,
+        name: &RefName,
+        decide: impl Fn(&mut Lock, bool) -> Result<Turn<T>, Error>,
+        finish: impl Fn(&mut Lock, T) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let remote = self.remote_of(fleet)?;
+        let (mut seen, mut tries) = (false, 0);
+        for _ in 0..2 * MAX_TRIES {
+            let expected = self.seen_at(&remote, name)?;
+            let turn = match decide(&mut self.lock()?, seen)? {
+                Turn::Push(new, _) if expected.is_some_and(|seen| !self.repo.descends(new, seen).unwrap_or(false)) => Turn::Look,
+                turn => turn,
+            };
+            seen = true;
+            let (new, done) = match turn {
+                Turn::Done(done) => return finish(&mut self.lock()?, done),
+                Turn::Look => {
+                    let sight = self.look_at_shared(fleet, &remote, name)?;
+                    self.adopt_shared(&mut self.lock()?, &remote, name, &sight)?;
+                    continue;
+                }
+                Turn::Push(new, done) => (new, done),
+            };
+            tries += 1;
+            let pushed = self.push_claims(&remote, vec![Swap { name: name.clone(), expected, new: Some(new) }])?;
+            crash_point("pushed");
+            let sight = self.look_at_shared(fleet, &remote, name).map_err(|error| unknown(fleet, &pushed, error))?;
+            let now = sight.get(name).copied();
+            let landed = now.map_or(Ok(false), |now| self.repo.descends(now, new))?;
+            let mut lock = self.lock()?;
+            self.adopt_shared(&mut lock, &remote, name, &sight)?;
+            if landed {
+                return finish(&mut lock, done);
+            }
+            if let Some(fault) = self.final_fault(fleet, pushed, now != expected, tries >= MAX_TRIES) {
+                return Err(fault.into());
+            }
+        }
+        Err(Error::RefContended { reference: name.as_str().to_owned(), tries: MAX_TRIES })
+    }
+
+    /// Why it makes no sense to try again what the remote has not taken; none where it does.
+    pub(super) fn final_fault(&self, fleet: &Fleet, pushed: Pushed, moved: bool, is_last: bool) -> Option<FleetFault> {
+        let remote = fleet.remote.clone();
+        match pushed {
+            Pushed::TimedOut => Some(FleetFault::Unknown { remote, what: "it took too long".to_owned() }),
+            Pushed::Refused(what) if is_last || (!moved && !is_contention(&what)) => Some(FleetFault::Refused { remote, what }),
+            Pushed::Unclear(what) if is_last => Some(FleetFault::Unknown { remote, what }),
+            _ => None,
+        }
+    }
+
+    fn look_at_shared(&self, fleet: &Fleet, remote: &Remote, name: &RefName) -> Result<Sight, Error> {
+        let claims = if *name == RefName::locks() { self.claims_of_leases()? } else { Vec::new() };
+        let names: Vec<RefName> = [name.clone()].into_iter().chain(claims).collect();
+        for _ in 0..MAX_TRIES {
+            let sight = self.repo.look_at(remote, &[&[RefName::fleet()], &names[..]].concat())?;
+            self.check_fleet(fleet, remote, &sight)?;
+            if self.bring(remote, &sight, &names)? {
+                let mut lock = self.lock()?;
+                // What a lease lives with is as fresh as the lease.
+                for task in sight.keys().filter_map(task_of) {
+                    self.adopt_claim(&mut lock, &task, &sight)?;
+                    self.note_claim_seen(&mut lock, remote, &task, &sight)?;
+                }
+                return Ok(sight);
+            }
+        }
+        Err(Error::RefContended { reference: name.as_str().to_owned(), tries: MAX_TRIES })
+    }
+
+    /// Brings a shared ref of this clone in line with what was seen. What only this clone has, from before it joined, gives way, and is kept
+    /// under `refs/bus/lost/`.
+    pub(super) fn adopt_shared(&self, lock: &mut Lock, remote: &Remote, name: &RefName, sight: &Sight) -> Result<(), Error> {
+        if let Some(theirs) = sight.get(name).copied() {
+            let ours = self.repo.id_of(name)?;
+            let stands = ours.map_or(Ok(false), |ours| self.repo.descends(ours, theirs))?;
+            if let Some(ours) = ours.filter(|_| !stands)
+                && !self.repo.descends(theirs, ours)?
+            {
+                let kept = RefName::own(&format!("lost/{}/{ours}", name.rest())).expect("an object id is a good end of a name");
+                lock.about_to_write(kept.as_str())?;
+                self.repo.put(&kept, ours)?;
+            }
+            if !stands {
+                lock.about_to_write(name.as_str())?;
+                self.repo.put(name, theirs)?;
+            }
+            crash_point("adopted");
+        }
+        self.note_seen(lock, remote, name, sight.get(name).copied())
+    }
+}
+
+/// What it means that the look after a push has failed.
+pub(super) fn unknown(fleet: &Fleet, pushed: &Pushed, error: Error) -> Error {
+    match (pushed, error) {
+        // It never came through: the look fails in the same words.
+        (Pushed::Unclear(what), Error::Git(error)) if error.to_string().ends_with(what.as_str()) => Error::Git(error),
+        (_, Error::Git(error)) => FleetFault::Unknown { remote: fleet.remote.clone(), what: error.to_string() }.into(),
+        (_, error) => error,
+    }
+}
+
+/// Whether a refusal is a race for the remote's own lock of the ref, so that another try may do.
+fn is_contention(what: &str) -> bool {
+    ["lock", "failed to update ref", "stale info", "fetch first", "non-fast-forward"].iter().any(|word| what.contains(word))
+}
