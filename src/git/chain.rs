@@ -262,7 +262,7 @@ impl Repository {
         self.common_dir().join(name.as_str())
     }
 
-    fn loose_object(&self, id: ObjectId) -> PathBuf {
+    pub(super) fn loose_object(&self, id: ObjectId) -> PathBuf {
         let name = id.to_string();
         let (folder, file) = name.split_at(2);
         [self.common_dir(), "objects".as_ref(), folder.as_ref(), file.as_ref()].iter().collect()

@@ -36,6 +36,8 @@ mod lock_crash;
 mod lock_race;
 mod locks;
 mod log;
+#[cfg(unix)]
+mod logs;
 mod message;
 mod mutations;
 mod older;
