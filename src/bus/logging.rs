@@ -12,6 +12,9 @@ use crate::store::{Lock, Place, Stream};
 /// The sorts of events that speak for a task: only its claim's owner may log them (design, section 7).
 const GUARDED: [&str; 5] = ["status", "complete", "proposal", "pr_opened", "release"];
 
+/// The field in which readers show the clone that an event came from.
+const CLONE: &str = "clone";
+
 /// What `bus event log` asks for.
 #[derive(Clone, Debug)]
 pub struct EventRequest {
@@ -103,7 +106,7 @@ fn extra_fields(given: &[(String, String)]) -> Result<Object, Error> {
     let mut fields = Object::new();
     for (key, value) in given {
         let usage = |what: String| Error::Usage { what, hint: "see `bus event log --help`".to_owned() };
-        if CORE_FIELDS.contains(&key.as_str()) {
+        if CORE_FIELDS.contains(&key.as_str()) || key == CLONE {
             return Err(usage(format!("`--extra` cannot set `{key}`, which has a meaning of its own")));
         }
         if fields.insert(key.clone(), Value::from(value.clone())).is_some() {

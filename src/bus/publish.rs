@@ -72,7 +72,7 @@ impl Bus {
         let added = self.add_lines(lock, &mut exchange, &mut tree)?;
         let added = Added { assignments: self.add_assignments(&mut tree)?, ..added };
         let new = match tree.write()? {
-            Some(root) => Some(self.repo.write_commit(base, root, clone.as_str(), self.clock.now(), &added.describe())?),
+            Some(root) => Some(self.repo.write_log(base, root, clone, self.clock.now(), added.describe())?),
             None => base,
         };
         crash_point("log-written");

@@ -142,7 +142,7 @@ impl Bus {
             unread.extend(self.inbox(&agent, None)?.messages().map(key_of));
         }
         let mut open: VecDeque<Message> = VecDeque::new();
-        for message in self.messages(&MessageFilter::default(), None)?.0 {
+        for message in self.messages(&MessageFilter::default(), None)?.0.into_iter().map(|letter| letter.message) {
             open.retain(|request| !answers(&message, request));
             if is_request(&message) && (message.to.is_none() || unread.contains(&key_of(&message))) {
                 open.push_back(message);

@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 
-use gix::actor::Signature;
 use gix::objs::tree::{Entry, EntryKind};
-use gix::objs::{Commit, CommitRef, Find, FindHeader, Kind, Tree, TreeRef, Write as _};
+use gix::objs::{CommitRef, Find, FindHeader, Kind, Tree, TreeRef, Write as _};
 
 use super::error::store;
 use super::{Error, ObjectId, Repository};
-use crate::record::Timestamp;
+use crate::record::{CloneId, Timestamp};
 
 /// The longest segment that is written, in bytes.
 const SEGMENT: usize = 256 * 1024;
@@ -53,7 +52,7 @@ impl Repository {
             let parsed = CommitRef::from_bytes(&bytes, gix::hash::Kind::Sha1);
             parsed.map(|parsed| parsed.tree()).map_err(|_| format!("the commit {commit} is damaged"))
         };
-        Ok(self.object(commit, Kind::Commit, MAX_TREE)?.and_then(parse))
+        Ok(self.bounded_object(commit, Kind::Commit, MAX_TREE)?.and_then(parse))
     }
 
     /// What a tree has, in its order; the inner error says why it cannot be read. Names that are no UTF-8 are left out.
@@ -75,7 +74,7 @@ impl Repository {
             };
             Ok(parsed.entries.iter().filter_map(item).collect())
         };
-        Ok(self.object(tree, Kind::Tree, MAX_TREE)?.and_then(parse))
+        Ok(self.bounded_object(tree, Kind::Tree, MAX_TREE)?.and_then(parse))
     }
 
     /// The bytes of a blob that has no more than `limit`; the inner error says why they cannot be had.
@@ -84,11 +83,11 @@ impl Repository {
     ///
     /// [`Error::Store`] where the system refuses to read.
     pub fn blob(&self, blob: ObjectId, limit: usize) -> Result<Result<Vec<u8>, String>, Error> {
-        self.object(blob, Kind::Blob, limit as u64)
+        self.bounded_object(blob, Kind::Blob, limit as u64)
     }
 
     /// An object of this kind and at most this size. The size is known before anything is unpacked.
-    fn object(&self, id: ObjectId, kind: Kind, limit: u64) -> Result<Result<Vec<u8>, String>, Error> {
+    fn bounded_object(&self, id: ObjectId, kind: Kind, limit: u64) -> Result<Result<Vec<u8>, String>, Error> {
         let objects = self.objects()?;
         match objects.try_header(&id) {
             Ok(Some(header)) if header.kind != kind => return Ok(Err(format!("the object {id} is a {}", header.kind))),
@@ -115,34 +114,20 @@ impl Repository {
         }
     }
 
-    /// Writes a commit with this tree that follows `parent`; no ref points to it yet. Its author is `author`, which is no person.
+    /// Writes a state of the log of `clone` that follows `parent`; no ref points to it yet.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where the object cannot be written.
-    pub fn write_commit(
+    pub fn write_log(
         &self,
         parent: Option<ObjectId>,
         tree: ObjectId,
-        author: &str,
+        clone: &CloneId,
         time: Timestamp,
-        message: &str,
+        message: String,
     ) -> Result<ObjectId, Error> {
-        let signature = Signature {
-            name: author.into(),
-            email: format!("{author}@bus.invalid").into(),
-            time: gix::date::Time { seconds: time.unix().max(0), offset: 0 },
-        };
-        let commit = Commit {
-            tree,
-            parents: parent.into_iter().collect(),
-            author: signature.clone(),
-            committer: signature,
-            encoding: None,
-            message: message.into(),
-            extra_headers: Vec::new(),
-        };
-        self.objects()?.write(&commit).map_err(|error| store("write an object for", message, &error))
+        self.write_commit(tree, parent.into_iter().collect(), clone.as_str(), time, message.into_bytes())
     }
 
     /// The log whose last tree is `tree`, to be added to; an empty one where there is none.

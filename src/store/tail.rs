@@ -122,9 +122,12 @@ impl FileMark {
         settled && self.end == Some((metadata.len(), nanoseconds(metadata))) && self.file == identity(metadata, namer)
     }
 
-    /// Whether what was read still stands there. git makes a new file wherever it changes one, so this is another one then.
+    /// Whether what was read still stands there. git makes a new file wherever it changes one, so this is another one then; what
+    /// an editor changes in place shows by the bytes before the position, or by a time that is new where the length is not. (A
+    /// line that is changed further in front, of a file that grew as well, is none that anybody may change.)
     fn holds(&self, file: &File, metadata: &Metadata, namer: Namer) -> io::Result<bool> {
-        let same = self.file == identity(metadata, namer) && metadata.len() >= self.read;
+        let edited = self.end.is_some_and(|(length, time)| length == metadata.len() && time != nanoseconds(metadata));
+        let same = self.file == identity(metadata, namer) && metadata.len() >= self.read && !edited;
         Ok(same && self.before == namer.hash(&before(file, self.read)?))
     }
 }
