@@ -295,7 +295,7 @@ impl World {
 fn whatever_becomes_of_files_marks_and_refs_each_whole_line_is_published_once_and_taken_in_once() {
     let mut world = World::new();
     let cell = std::cell::RefCell::new(&mut world);
-    let config = ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
     let run = |steps: Vec<Step>| {
         let world = &mut *cell.borrow_mut();
         world.begin();

@@ -38,6 +38,10 @@ mod locks;
 mod log;
 #[cfg(unix)]
 mod logs;
+#[cfg(unix)]
+mod logs_hostile;
+#[cfg(unix)]
+mod logs_read;
 mod message;
 mod mutations;
 mod older;
