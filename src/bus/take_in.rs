@@ -170,10 +170,10 @@ impl Intake<'_> {
                 }
             }
         }
-        if let Some(folder) = self.folder(&root, ASSIGNMENTS) {
-            if !self.take_assignments(folder)? {
-                return Ok(());
-            }
+        if let Some(folder) = self.folder(&root, ASSIGNMENTS)
+            && !self.take_assignments(folder)?
+        {
+            return Ok(());
         }
         self.mark.tree = Some(tree.to_string());
         Ok(())
@@ -184,7 +184,8 @@ impl Intake<'_> {
         let path = format!("{}/{}", stream.folder(), file.name);
         let known = self.mark.files.get(&path).cloned().unwrap_or_default();
         let place = self.bus.copy_of(self.clone, &path);
-        if known.tree == file.id.to_string() && known.cut_at.is_none() && place.has_length(known.length) {
+        let tree = file.id.to_string();
+        if known.tree == tree && known.cut_at.is_none() && place.has_length(known.length) {
             return Ok(true);
         }
         let mut segments = self.list(file.id, &path)?;
@@ -199,7 +200,7 @@ impl Intake<'_> {
         }
         let all = copy.next == segments.len();
         let cut_at = (!all).then_some(copy.next);
-        let mark = CopyMark { tree: file.id.to_string(), cut_at, length: copy.file.finish()? };
+        let mark = CopyMark { tree, cut_at, length: copy.file.finish()? };
         self.mark.files.insert(path, mark);
         Ok(all)
     }
@@ -217,10 +218,10 @@ impl Intake<'_> {
 
     /// The copy at `place`, to be added to where what it has is still the beginning of the file, else to be written anew.
     fn copy(&self, place: &Place, known: &CopyMark, new: &[TreeItem]) -> Result<Copy, Error> {
-        if let Some((next, skip)) = self.goes_on_at(known, new)? {
-            if let Some(file) = Copied::grow(self.lock, place, known.length)? {
-                return Ok(Copy { file, next, skip });
-            }
+        if let Some((next, skip)) = self.goes_on_at(known, new)?
+            && let Some(file) = Copied::grow(self.lock, place, known.length)?
+        {
+            return Ok(Copy { file, next, skip });
         }
         Ok(Copy { file: Copied::anew(self.lock, place)?, next: 0, skip: Vec::new() })
     }
