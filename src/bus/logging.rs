@@ -6,14 +6,11 @@ use super::guard::Word;
 use super::lines::check_length;
 use super::{Bus, Error};
 use crate::record::json::Object;
-use crate::record::{AgentId, CORE_FIELDS, Event, EventKind, PlanId, Severity, TaskId};
+use crate::record::{AgentId, CLONE, CORE_FIELDS, Event, EventKind, PlanId, Severity, TaskId};
 use crate::store::{Lock, Place, Stream};
 
 /// The sorts of events that speak for a task: only its claim's owner may log them (design, section 7).
 const GUARDED: [&str; 5] = ["status", "complete", "proposal", "pr_opened", "release"];
-
-/// The field in which readers show the clone that an event came from.
-const CLONE: &str = "clone";
 
 /// What `bus event log` asks for.
 #[derive(Clone, Debug)]

@@ -65,18 +65,15 @@ fn colour_of(kind: &str) -> Option<AnsiColor> {
 
 /// An event as JSON, flagged with `"future": true` where it comes from there, and with its `clone` where that is another one.
 pub(super) fn event_json(event: &Event, clone: Option<&CloneId>, now: Timestamp) -> Value {
-    flagged(event.to_object(), clone, event.ts > now)
+    flagged(CloneId::mark(clone, event.to_object()), event.ts > now)
 }
 
 /// A message as JSON, flagged as an event is.
 pub(super) fn message_json(message: &Message, clone: Option<&CloneId>, now: Timestamp) -> Value {
-    flagged(message.to_object(), clone, message.ts > now)
+    flagged(CloneId::mark(clone, message.to_object()), message.ts > now)
 }
 
-fn flagged(mut object: Object, clone: Option<&CloneId>, future: bool) -> Value {
-    // Whoever wrote the record has no say in where it comes from.
-    object.remove("clone");
-    object.extend(clone.map(|clone| ("clone".to_owned(), Value::from(clone.as_str()))));
+fn flagged(mut object: Object, future: bool) -> Value {
     if future {
         object.insert("future".to_owned(), Value::Bool(true));
     }

@@ -22,7 +22,7 @@ pub enum Direction {
 }
 
 /// An event and the line that it was read from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// The event.
     pub event: Event,
@@ -314,14 +314,15 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    /// Everything that a union of these files has, as summaries.
-    fn read(files: &[PathBuf], direction: Direction) -> (Vec<String>, usize) {
-        let mut union = Union::open(files.to_vec(), direction, &Clones::none()).unwrap();
-        let mut summaries = Vec::new();
+    /// Everything that a union of these files has, as summaries; and those that have a clone.
+    fn read(files: &[PathBuf], direction: Direction, clones: &Clones) -> (Vec<String>, BTreeSet<String>, usize) {
+        let mut union = Union::open(files.to_vec(), direction, clones).unwrap();
+        let (mut summaries, mut foreign) = (Vec::new(), BTreeSet::new());
         while let Some(entry) = union.next_event().unwrap() {
+            foreign.extend(entry.clone.map(|_| entry.event.summary.clone()));
             summaries.push(entry.event.summary);
         }
-        (summaries, union.into_faults().count)
+        (summaries, foreign, union.into_faults().count)
     }
 
     fn line(number: usize, minute: u8, with_id: bool) -> String {
@@ -333,7 +334,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(1500))]
 
         /// Any split of the lines over files, with any of them twice, shows the same set, each line once. Where each file is in
-        /// the order of time, so is the whole, from both ends; the last N are the same from both ends, too.
+        /// the order of time, so is the whole, from both ends, and what the log of a clone has is known as the clone's, whichever
+        /// file it was read from; the last N are the same from both ends, too.
         #[test]
         fn the_union_is_the_same_however_its_lines_are_split(
             mut lines in prop::collection::vec((0..9_u8, any::<bool>(), 0..4_usize, prop::option::of(0..4_usize)), 1..24),
@@ -343,7 +345,10 @@ mod tests {
                 lines.sort_by_key(|(minute, ..)| *minute);
             }
             let folder = tempfile::tempdir().unwrap();
-            let files: Vec<PathBuf> = (0..4).map(|number| folder.path().join(format!("{number}.jsonl"))).collect();
+            let mut files: Vec<PathBuf> = (0..3).map(|number| folder.path().join(format!("{number}.jsonl"))).collect();
+            files.push(folder.path().join("clones/a/3.jsonl"));
+            std::fs::create_dir_all(folder.path().join("clones/a")).unwrap();
+            let clones = Clones::at(folder.path().join("clones"));
             let mut texts = vec![String::new(); 4];
             for (number, (minute, with_id, file, copy)) in lines.iter().enumerate() {
                 let line = line(number, *minute, *with_id);
@@ -354,15 +359,19 @@ mod tests {
                 std::io::Write::write_all(&mut File::create(file).unwrap(), text.as_bytes()).unwrap();
             }
             let expected: BTreeSet<String> = (0..lines.len()).map(|number| format!("s{number}")).collect();
+            let of_clone = |line: &(usize, &(u8, bool, usize, Option<usize>))| line.1.2 == 3 || line.1.3 == Some(3);
+            let cloned: BTreeSet<String> =
+                lines.iter().enumerate().filter(of_clone).map(|(number, _)| format!("s{number}")).collect();
             let minute_of = |summary: &String| lines[summary[1..].parse::<usize>().unwrap()].0;
             for direction in [Direction::Forward, Direction::Backward] {
-                let (mut shown, faults) = read(&files, direction);
+                let (mut shown, foreign, faults) = read(&files, direction, &clones);
                 prop_assert_eq!((shown.len(), faults), (expected.len(), 0));
                 prop_assert_eq!(&shown.iter().cloned().collect::<BTreeSet<_>>(), &expected);
                 if direction == Direction::Backward {
                     shown.reverse();
                 }
                 if sorted {
+                    prop_assert_eq!(&foreign, &cloned);
                     prop_assert!(shown.is_sorted_by_key(minute_of), "{:?}", shown);
                 }
             }
