@@ -8,7 +8,7 @@ use super::messaging::Channel;
 use super::{Bus, Error};
 use crate::git::{self, LogTree, ObjectId, RefName};
 use crate::record::{AgentId, Assignment, CloneId, Event, Glance, Message};
-use crate::store::{Exchange, Lock, Stream, crash_point};
+use crate::store::{Exchange, Lock, Rolls, Stream, crash_point};
 
 /// How much of the worktrees' files is read while the lock is held, in bytes: others wait for it.
 const ROUND: u64 = 32 * 1024 * 1024;
@@ -43,7 +43,7 @@ impl Bus {
     pub fn publish_log(&self) -> Result<Option<(RefName, ObjectId)>, Error> {
         loop {
             let mut lock = self.lock()?;
-            let clone = CloneId::new(&self.clone_id()?).expect("this clone's id was made by the rules");
+            let clone = CloneId::new(&self.clone_id()?).ok_or_else(|| self.no_clone_id())?;
             let name = RefName::log(clone.as_str()).expect("a clone's id is a word for a ref");
             let (tip, more) = match self.publish_some(&mut lock, &clone, &name) {
                 Err(Error::Git(git::Error::Damaged { .. })) => {
@@ -79,8 +79,7 @@ impl Bus {
         if let Some(new) = new.filter(|new| Some(*new) != tip) {
             lock.about_to_write(name.as_str())?;
             if !self.repo.swap(name, tip, new)? {
-                let what = "it was changed meanwhile, and not by `bus`".to_owned();
-                return Err(git::Error::Store { verb: "write", name: name.as_str().to_owned(), what, kind: None }.into());
+                return Err(refused("write", name.as_str(), "it was changed meanwhile, and not by `bus`"));
             }
         }
         crash_point("log-published");
@@ -89,6 +88,11 @@ impl Bus {
             exchange.save(lock)?;
         }
         Ok((new, added.more))
+    }
+
+    /// The error of an id that somebody has written by hand.
+    fn no_clone_id(&self) -> Error {
+        refused("use", &self.private.clone_id().path().display().to_string(), "it holds no id of a clone: 1 to 64 of `0-9 a-z`")
     }
 
     /// Adds the new lines of all worktrees and journals, as many as may be read under one lock.
@@ -102,7 +106,7 @@ impl Bus {
                 files.into_iter().filter_map(|path| Some((published_name(stream, &path)?, path))).collect();
             named.sort();
             let (mut batch, mut size) = (Vec::new(), 0);
-            let mut settle = |rolls: &mut crate::store::Rolls, batch: &mut Vec<(usize, Vec<u8>)>| {
+            let mut settle = |rolls: &mut Rolls, batch: &mut Vec<(usize, Vec<u8>)>| {
                 for (from, line) in rolls.take_unpublished(lock, stream, std::mem::take(batch))? {
                     let file = tree.spelled(stream.folder(), &named[from].0)?;
                     tree.append(stream.folder(), &file, &line)?;
@@ -163,6 +167,10 @@ impl Added {
         let [events, messages] = self.lines;
         format!("log: {events} events, {messages} messages, {} assignments\n", self.assignments)
     }
+}
+
+fn refused(verb: &'static str, name: &str, what: &str) -> Error {
+    git::Error::Store { verb, name: name.to_owned(), what: what.to_owned(), kind: None }.into()
 }
 
 /// Whether `line` is one of `stream`: an event, or a message.
