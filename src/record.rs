@@ -3,6 +3,7 @@
 mod assignment;
 mod checkpoint;
 mod claim;
+mod clone_id;
 mod config;
 mod cycles;
 mod event;
@@ -32,6 +33,7 @@ mod time;
 pub use assignment::{Assignment, NOBODY};
 pub use checkpoint::{Checkpoint, CheckpointStatus, PlanLink};
 pub use claim::{Claim, ClaimId, Ended, LINEAGE_LIMIT, MAX_REVISION, Origin, PastClaim, Status};
+pub use clone_id::{CLONE, CloneId};
 pub use config::{Config, ConfigFault, EventLayout};
 pub use cycles::{cycles, name_circle};
 pub use event::{CORE_FIELDS, Event, Severity};

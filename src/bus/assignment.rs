@@ -1,5 +1,6 @@
 //! What managers say about who shall do a task.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -138,19 +139,32 @@ impl Bus {
         Ok((assignment, verdict))
     }
 
-    /// The latest assignment of `task` in any worktree.
+    /// The folders of assignments of all worktrees and clones.
+    pub(super) fn assignment_folders(&self) -> Vec<PathBuf> {
+        let clones = self.private.clones().layouts();
+        self.layouts().chain(clones.iter().map(|(_, layout)| layout)).map(Layout::assignments).collect()
+    }
+
+    /// The latest assignment of `task` in any worktree or clone.
     pub(super) fn latest_assignment(&self, task: &TaskId) -> Result<Option<Assignment>, Error> {
         let mut latest: Option<Assignment> = None;
         for layout in self.layouts() {
             let Some(found) = self.assignment_in(layout, task)? else { continue };
-            if latest.as_ref().is_none_or(|latest| found.assigned_at > latest.assigned_at) {
+            if latest.as_ref().is_none_or(|latest| found.is_later_than(latest)) {
+                latest = Some(found);
+            }
+        }
+        for (_, layout) in self.private.clones().layouts() {
+            // They were looked at when they were taken in: what is no assignment now holds nothing back.
+            let found = self.assignment_in(&layout, task).ok().flatten();
+            if let Some(found) = found.filter(|found| latest.as_ref().is_none_or(|latest| found.is_later_than(latest))) {
                 latest = Some(found);
             }
         }
         Ok(latest)
     }
 
-    /// The latest assignment of each task in any worktree, by task, and what cannot be read.
+    /// The latest assignment of each task in any worktree or clone, by task, and what cannot be read.
     pub(super) fn assignments(&self) -> (Vec<Assignment>, Vec<(TaskId, Error)>) {
         let (mut assignments, mut faults) = (Vec::new(), Vec::new());
         for task in self.assigned_tasks() {
@@ -163,7 +177,7 @@ impl Bus {
     }
 
     /// The assignment of `task` in a worktree.
-    fn assignment_in(&self, layout: &Layout, task: &TaskId) -> Result<Option<Assignment>, Error> {
+    pub(super) fn assignment_in(&self, layout: &Layout, task: &TaskId) -> Result<Option<Assignment>, Error> {
         let place = layout.assignment(task);
         let Some(bytes) = place.read(MAX_RECORD)? else { return Ok(None) };
         let right = |found: Assignment| match found.task_id == *task {

@@ -1,11 +1,11 @@
 //! Reading the log of all worktrees as one.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Bus, Error};
 use crate::record::{AgentId, Event, EventKind, TaskId, Timestamp};
-use crate::store::{Direction, Faults, Layout, Stream, Union};
+use crate::store::{Direction, Entry, Faults, Layout, Stream, Union};
 
 /// Which events are wanted; an empty list wants all.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +40,7 @@ pub struct Feed {
     log: Union,
     filter: Filter,
     /// What was read ahead, so that the last events come out oldest first.
-    ready: Option<VecDeque<Event>>,
+    ready: Option<VecDeque<Entry>>,
     left: usize,
 }
 
@@ -52,12 +52,12 @@ impl Bus {
     /// [`Error::Store`] where a log file cannot be read.
     pub fn feed(&self, filter: Filter, limit: Option<usize>, reverse: bool) -> Result<Feed, Error> {
         let direction = if reverse || limit.is_some() { Direction::Backward } else { Direction::Forward };
-        let log = Union::open(self.log_files(), direction)?;
+        let log = Union::open(self.log_files(), direction, &self.private.clones())?;
         let mut feed = Feed { log, filter, ready: None, left: limit.unwrap_or(usize::MAX) };
         if direction == Direction::Backward && !reverse {
             let mut ready = VecDeque::new();
-            while let Some(event) = feed.next_event()? {
-                ready.push_front(event);
+            while let Some(entry) = feed.next_event()? {
+                ready.push_front(entry);
             }
             feed.left = usize::MAX;
             feed.ready = Some(ready);
@@ -65,9 +65,23 @@ impl Bus {
         Ok(feed)
     }
 
-    /// All files of the log, of all worktrees and journals. Links are no log files.
+    /// All files of the log, of all worktrees, journals and other clones. Links are no log files.
     pub(super) fn log_files(&self) -> Vec<PathBuf> {
-        self.files_of(Stream::Log, self.layouts())
+        self.readable_files(Stream::Log)
+    }
+
+    /// All files of `stream`: of all worktrees and journals, then of other clones.
+    pub(super) fn readable_files(&self, stream: Stream) -> Vec<PathBuf> {
+        let mut files = self.files_of(stream, self.layouts());
+        files.extend(self.clone_files(stream));
+        files
+    }
+
+    /// The copies of other clones' files of `stream`.
+    pub(super) fn clone_files(&self, stream: Stream) -> impl Iterator<Item = PathBuf> {
+        let clones = self.private.clones().layouts().into_iter().map(|(_, layout)| layout);
+        let real = clones.filter(move |layout| layout.file(stream, "-").inspect().is_ok());
+        real.flat_map(move |layout| lines_below(&layout.folder(stream), 1).collect::<Vec<_>>())
     }
 
     /// All files of `stream` in these worktrees, and all their journals.
@@ -76,15 +90,18 @@ impl Bus {
         let real = |layout: &&Layout| layout.file(stream, "-").inspect().is_ok();
         let logs = layouts.into_iter().filter(real).map(|layout| (layout.folder(stream), 1));
         let journals = (self.private.journals(), 5);
-        let entries = logs.chain(Some(journals).filter(|(folder, _)| !folder.is_symlink())).flat_map(|(folder, depth)| {
-            walkdir::WalkDir::new(folder).min_depth(1).max_depth(depth).sort_by_file_name().into_iter().flatten()
-        });
-        let files =
-            entries.filter(|entry| entry.file_type().is_file() && entry.path().extension().is_some_and(|end| end == "jsonl"));
+        let folders = logs.chain(Some(journals).filter(|(folder, _)| !folder.is_symlink()));
+        let files = folders.flat_map(|(folder, depth)| lines_below(&folder, depth));
         // Journals have both streams, each in a folder of its name.
-        let of_stream = |path: &PathBuf| path.parent().is_some_and(|folder| folder.ends_with(stream.folder()));
-        files.map(walkdir::DirEntry::into_path).filter(of_stream).collect()
+        files.filter(|path| path.parent().is_some_and(|folder| folder.ends_with(stream.folder()))).collect()
     }
+}
+
+/// The files of lines in `folder`, at most so deep, sorted by name.
+fn lines_below(folder: &Path, depth: usize) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = walkdir::WalkDir::new(folder).min_depth(1).max_depth(depth).sort_by_file_name().into_iter().flatten();
+    let files = entries.filter(|entry| entry.file_type().is_file() && entry.path().extension().is_some_and(|end| end == "jsonl"));
+    files.map(walkdir::DirEntry::into_path)
 }
 
 impl Feed {
@@ -93,7 +110,7 @@ impl Feed {
     /// # Errors
     ///
     /// [`Error::Store`] where a log file cannot be read.
-    pub fn next_event(&mut self) -> Result<Option<Event>, Error> {
+    pub fn next_event(&mut self) -> Result<Option<Entry>, Error> {
         if let Some(ready) = &mut self.ready {
             return Ok(ready.pop_front());
         }
@@ -101,7 +118,7 @@ impl Feed {
             let Some(entry) = self.log.next_event()? else { return Ok(None) };
             if self.filter.wants(&entry.event) {
                 self.left -= 1;
-                return Ok(Some(entry.event));
+                return Ok(Some(entry));
             }
         }
         Ok(None)

@@ -11,7 +11,7 @@ pub struct Inbox {
     /// How many messages are unread.
     pub unread: usize,
     /// The last of them, oldest first.
-    letters: Vec<Letter>,
+    pub letters: Vec<Letter>,
     /// The lines that were no messages.
     pub faults: Faults,
 }
@@ -30,7 +30,7 @@ impl Inbox {
 }
 
 impl Bus {
-    /// The messages of all worktrees in the inbox of `agent` that it has not read, by time, then id; the last `limit` of them.
+    /// The messages of all worktrees and clones in the inbox of `agent` that it has not read, by time, then id; the last `limit` of them.
     /// Nothing is changed.
     ///
     /// # Errors
@@ -38,8 +38,8 @@ impl Bus {
     /// [`Error::Store`] where the inbox cannot be read.
     pub fn inbox(&self, agent: &AgentId, limit: Option<usize>) -> Result<Inbox, Error> {
         let marks = ReadMarks::at(&self.private.read_marks(agent))?;
-        let mut mail = Mail::new();
-        for path in self.files_of(Stream::Channels, self.layouts()) {
+        let mut mail = Mail::new(self.private.clones());
+        for path in self.readable_files(Stream::Channels) {
             if matches!(Channel::at(&path), Some(Channel::Inbox(owner)) if owner == *agent) {
                 mail.read(&path, |_| true)?;
             }

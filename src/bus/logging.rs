@@ -6,7 +6,7 @@ use super::guard::Word;
 use super::lines::check_length;
 use super::{Bus, Error};
 use crate::record::json::Object;
-use crate::record::{AgentId, CORE_FIELDS, Event, EventKind, PlanId, Severity, TaskId};
+use crate::record::{AgentId, CLONE, CORE_FIELDS, Event, EventKind, PlanId, Severity, TaskId};
 use crate::store::{Lock, Place, Stream};
 
 /// The sorts of events that speak for a task: only its claim's owner may log them (design, section 7).
@@ -103,7 +103,7 @@ fn extra_fields(given: &[(String, String)]) -> Result<Object, Error> {
     let mut fields = Object::new();
     for (key, value) in given {
         let usage = |what: String| Error::Usage { what, hint: "see `bus event log --help`".to_owned() };
-        if CORE_FIELDS.contains(&key.as_str()) {
+        if CORE_FIELDS.contains(&key.as_str()) || key == CLONE {
             return Err(usage(format!("`--extra` cannot set `{key}`, which has a meaning of its own")));
         }
         if fields.insert(key.clone(), Value::from(value.clone())).is_some() {

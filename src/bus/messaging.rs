@@ -10,7 +10,7 @@ use super::view::View;
 use super::{Bus, Error};
 use crate::record::json::Object;
 use crate::record::{AgentId, EventKind, Message, PlanId, TaskId, Timestamp};
-use crate::store::{Faults, Mail, Place, Stream};
+use crate::store::{Faults, Letter, Mail, Place, Stream};
 
 /// The sorts of messages that speak for a task: only its claim's owner may send them (design, section 7).
 const GUARDED: [&str; 3] = ["status", "proposal", "summary"];
@@ -183,25 +183,25 @@ impl Bus {
         }
     }
 
-    /// The channels of all worktrees; one that several have, several times.
+    /// The channels of all worktrees and clones; one that several have, several times.
     pub(super) fn channels(&self) -> impl Iterator<Item = Channel> {
-        self.files_of(Stream::Channels, self.layouts()).into_iter().filter_map(|path| Channel::at(&path))
+        self.readable_files(Stream::Channels).into_iter().filter_map(|path| Channel::at(&path))
     }
 
-    /// The messages of all worktrees that `filter` wants, by time, then id; the last `limit` of them.
+    /// The messages of all worktrees and clones that `filter` wants, by time, then id; the last `limit` of them.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where a channel cannot be read.
-    pub fn messages(&self, filter: &MessageFilter, limit: Option<usize>) -> Result<(Vec<Message>, Faults), Error> {
-        let mut mail = Mail::new();
-        for path in self.files_of(Stream::Channels, self.layouts()) {
+    pub fn messages(&self, filter: &MessageFilter, limit: Option<usize>) -> Result<(Vec<Letter>, Faults), Error> {
+        let mut mail = Mail::new(self.private.clones());
+        for path in self.readable_files(Stream::Channels) {
             let channel = Channel::at(&path);
             mail.read(&path, |message| filter.wants(message, channel.as_ref()))?;
         }
         let (mut letters, faults) = mail.in_order();
         letters.drain(..letters.len().saturating_sub(limit.unwrap_or(usize::MAX)));
-        Ok((letters.into_iter().map(|letter| letter.message).collect(), faults))
+        Ok((letters, faults))
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Bus, ClaimRequest, Error, Patience, Synced, Who};
 use crate::Code;
 use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, Fleet, Status, TaskId};
-use crate::store::{Error as StoreError, Hints, Lock, crash_point, replace};
+use crate::store::{Error as StoreError, Hints, Layout, Lock, crash_point, replace};
 
 /// How long is waited for a hint before the queue is looked at again, where something changed that gives none.
 const TICK: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ impl Bus {
         let mut said = String::new();
         loop {
             // First this: what changes after the look gives a hint.
-            let folders = self.layouts().flat_map(|layout| [layout.queue(), layout.assignments()]);
+            let folders = self.layouts().map(Layout::queue).chain(self.assignment_folders());
             hints.watch(self.claim_folders().into_iter().chain(folders));
             self.note_presence(agent);
             let nothing = match self.claim_next(agent, request) {

@@ -8,8 +8,8 @@ use super::liveness::LastEvents;
 use super::messaging::Channel;
 use super::view::{ClaimFiles, View};
 use super::{Bus, ComparedWith, Error, Filter, Freshness, LeaseStatus, Liveness, Seen, Signs};
-use crate::record::{AgentId, Assignment, Claim, Config, Event, Origin, Status, TaskId, Timestamp};
-use crate::store::Faults;
+use crate::record::{AgentId, Assignment, Claim, Config, Origin, Status, TaskId, Timestamp};
+use crate::store::{Entry, Faults};
 
 /// What `bus status` asks for.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +108,7 @@ pub struct StatusReport {
     /// Why the leases cannot be read, where they cannot.
     pub lease_fault: Option<Error>,
     /// The latest events, oldest first.
-    pub events: Vec<Event>,
+    pub events: Vec<Entry>,
     /// What could not be read: a task and why.
     pub unreadable: Vec<(TaskId, Error)>,
     /// What is damaged, but hides nothing: the claim is known from elsewhere.
@@ -188,8 +188,8 @@ impl Bus {
         let filter = Filter { agents: query.agents.clone(), since: query.since, ..Filter::default() };
         let mut feed = self.feed(filter, query.limit, false)?;
         let mut latest = Vec::new();
-        while let Some(event) = feed.next_event()? {
-            latest.push(event);
+        while let Some(entry) = feed.next_event()? {
+            latest.push(entry);
         }
         Ok(StatusReport {
             claims: seen.claims,
@@ -271,9 +271,9 @@ impl Bus {
         }
     }
 
-    /// The tasks that have an assignment in any worktree.
+    /// The tasks that have an assignment in any worktree or clone.
     pub(super) fn assigned_tasks(&self) -> BTreeSet<TaskId> {
-        self.layouts().flat_map(|layout| super::view::ids(layout.assignments(), |_| true)).collect()
+        self.assignment_folders().into_iter().flat_map(|folder| super::view::ids(folder, |_| true)).collect()
     }
 
     fn claim_status(

@@ -10,7 +10,7 @@ use super::messaging::Channel;
 use super::{Bus, Error, MessageFilter, Peer, Plans, QueueView, StatusQuery, StatusReport};
 use crate::record::json::parse_line;
 use crate::record::{AgentId, Claim, ClaimId, Message, Refusal, Timestamp};
-use crate::store::{Line, LogTally, Window, scan};
+use crate::store::{Letter, Line, LogTally, Window, scan};
 
 /// The sort of message that wants an answer.
 const REQUEST: &str = "request";
@@ -38,7 +38,7 @@ pub struct Survey {
     pub refused: BTreeMap<AgentId, usize>,
     /// What was asked for and neither answered nor read, oldest first. An answer is a message to whoever asked, by whoever was
     /// asked, or anybody else's in the task's channel, later than the request.
-    pub requests: Vec<Message>,
+    pub requests: Vec<Letter>,
     /// How long somebody may be silent.
     pub stale_after: Duration,
 }
@@ -69,7 +69,7 @@ impl Bus {
             status,
             queue: self.queue(None).or_else(without_policy)?,
             plans: self.plans(),
-            tally: LogTally::of(self.log_files(), window)?,
+            tally: LogTally::of(self.log_files(), self.private.clones(), window)?,
             refused: self.refused_actions(window)?,
             requests: self.open_requests()?,
             stale_after: self.stale_after().0,
@@ -134,18 +134,19 @@ impl Bus {
         files
     }
 
-    fn open_requests(&self) -> Result<Vec<Message>, Error> {
+    fn open_requests(&self) -> Result<Vec<Letter>, Error> {
         let is_request = |message: &Message| message.kind.as_str().eq_ignore_ascii_case(REQUEST);
         let mut unread: BTreeSet<String> = BTreeSet::new();
         let inboxes: BTreeSet<AgentId> = self.channels().filter_map(Channel::into_agent).collect();
         for agent in inboxes {
             unread.extend(self.inbox(&agent, None)?.messages().map(key_of));
         }
-        let mut open: VecDeque<Message> = VecDeque::new();
-        for message in self.messages(&MessageFilter::default(), None)?.0 {
-            open.retain(|request| !answers(&message, request));
-            if is_request(&message) && (message.to.is_none() || unread.contains(&key_of(&message))) {
-                open.push_back(message);
+        let mut open: VecDeque<Letter> = VecDeque::new();
+        for letter in self.messages(&MessageFilter::default(), None)?.0 {
+            let message = &letter.message;
+            open.retain(|request| !answers(message, &request.message));
+            if is_request(message) && (message.to.is_none() || unread.contains(&key_of(message))) {
+                open.push_back(letter);
             }
             if open.len() > MAX_REQUESTS {
                 open.pop_front();

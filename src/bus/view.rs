@@ -218,22 +218,22 @@ impl Bus {
         }
         let assigned = || match files {
             Some(files) => files.assigned.get(asked).cloned(),
-            None => self.layouts().find_map(|layout| spellings(layout.assignments(), asked).pop()),
+            None => self.assignment_folders().into_iter().find_map(|folder| spellings(folder, asked).pop()),
         };
         let task = best.as_ref().map(|file| file.claim.task_id.clone()).or_else(assigned);
         Ok((task, best))
     }
 
-    /// The names of all claim files, and of all assignments, in all worktrees.
+    /// The names of all claim files in all worktrees, and of all assignments in all worktrees and clones.
     pub(super) fn claim_files(&self) -> ClaimFiles {
         let mut files = ClaimFiles::default();
         for (index, layout) in self.layouts().enumerate() {
             for task in ids(layout.claims(), |_| true) {
                 files.claims.entry(task.clone()).or_default().push((index, task));
             }
-            for task in ids(layout.assignments(), |_| true) {
-                files.assigned.entry(task.clone()).or_insert(task);
-            }
+        }
+        for task in self.assignment_folders().into_iter().flat_map(|folder| ids(folder, |_| true)) {
+            files.assigned.entry(task.clone()).or_insert(task);
         }
         files
     }

@@ -1,13 +1,13 @@
 //! Blocks until something holds, so that scripts need not poll (design, section 6).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use super::liveness::LastEvents;
 use super::{Bus, Changed, ClaimRequest, ClaimState, Error, Filter, WatchQuery};
-use crate::record::{AgentId, Claim, Event, Message, Span, TaskId};
-use crate::store::{Error as StoreError, Hints, Layout, Stream};
+use crate::record::{AgentId, Claim, Span, TaskId};
+use crate::store::{Entry, Error as StoreError, Hints, Layout, Letter, Stream};
 
 /// How often a task is looked at without a hint: a claim becomes stale by time alone.
 const TICK: Duration = Duration::from_secs(1);
@@ -238,18 +238,18 @@ impl Bus {
     /// # Errors
     ///
     /// [`Error::WaitTimeout`] where none comes in time; [`Error::Store`] where the log cannot be read.
-    pub fn wait_for_event(&self, filter: Filter, patience: Patience) -> Result<Event, Error> {
+    pub fn wait_for_event(&self, filter: Filter, patience: Patience) -> Result<Entry, Error> {
         let limit = if filter.since.is_some() { None } else { Some(0) };
         let (mut watch, backlog) = self.watch(WatchQuery { filter, limit, cursor: None })?;
-        if let Some(event) = backlog.events.into_iter().next() {
-            return Ok(event);
+        if let Some(entry) = backlog.events.into_iter().next() {
+            return Ok(entry);
         }
         watch.follow(Hints::new());
         self.look_meanwhile();
         loop {
             let fresh = watch.read()?;
-            if let Some(event) = watch.wanted(&fresh).next() {
-                return Ok(event.clone());
+            if let Some(entry) = watch.wanted(&fresh).next() {
+                return Ok(entry.clone());
             }
             let Some(left) = patience.left(TICK) else {
                 let what = "no such event was logged".to_owned();
@@ -264,17 +264,21 @@ impl Bus {
     /// # Errors
     ///
     /// [`Error::WaitTimeout`] where none comes in time; [`Error::Store`] where the inbox cannot be read.
-    pub fn wait_for_message(&self, agent: &AgentId, from: &[AgentId], patience: Patience) -> Result<Message, Error> {
+    pub fn wait_for_message(&self, agent: &AgentId, from: &[AgentId], patience: Patience) -> Result<Letter, Error> {
         let mut hints = Hints::new();
         self.look_meanwhile();
         loop {
             // First this: what comes after the look gives a hint.
-            hints.watch(self.layouts().flat_map(|layout| [layout.root().join("_bus"), layout.folder(Stream::Channels)]));
+            let clones = self.private.clones();
+            let layouts = clones.layouts();
+            let folders = self.layouts().chain(layouts.iter().map(|(_, layout)| layout));
+            let folders = folders.flat_map(|layout| [layout.root().join("_bus"), layout.folder(Stream::Channels)]);
+            hints.watch(folders.chain(clones.folder().map(Path::to_owned)));
             self.note_presence(agent);
             let inbox = self.inbox(agent, None)?;
-            let is_meant = |message: &&Message| from.is_empty() || from.contains(&message.from);
-            if let Some(message) = inbox.messages().find(is_meant) {
-                return Ok(message.clone());
+            let is_meant = |letter: &Letter| from.is_empty() || from.contains(&letter.message.from);
+            if let Some(letter) = inbox.letters.into_iter().find(is_meant) {
+                return Ok(letter);
             }
             let Some(left) = patience.left(TICK) else {
                 let what = "no such message came".to_owned();

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Bus, Error, Filter};
-use crate::record::{CursorName, Event};
-use crate::store::{Cursor, Faults, Follow, Fresh, Hints, Layout, RECENT, Stream, raise_file_limit};
+use crate::record::CursorName;
+use crate::store::{Cursor, Entry, Faults, Follow, Fresh, Hints, Layout, RECENT, Stream, raise_file_limit};
 
 /// How often everything is looked at where notifications work: one may be missing, and network file systems send none.
 const TICK: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ enum Due {
 #[derive(Debug, Default)]
 pub struct Backlog {
     /// The wanted events, oldest first.
-    pub events: Vec<Event>,
+    pub events: Vec<Entry>,
     /// Lines that are no events.
     pub bad: Faults,
     /// The cursor was not there before.
@@ -69,12 +69,12 @@ impl Bus {
     pub fn watch(&self, query: WatchQuery) -> Result<(Watch<'_>, Backlog), Error> {
         raise_file_limit();
         let place = query.cursor.map(|name| self.private.cursor(&name));
-        let (cursor, resumed) = place.map(|place| Cursor::open(&place)).transpose()?.unzip();
+        let (cursor, resumed) = place.map(|place| Cursor::open(&place, self.private.clones())).transpose()?.unzip();
         let mut backlog = Backlog::default();
         let follow = match resumed.flatten() {
             Some(follow) => follow,
             None => {
-                let mut follow = Follow::from_end(self.log_files(), self.clock.now())?;
+                let mut follow = Follow::from_end(self.log_files(), self.clock.now(), self.private.clones())?;
                 backlog = read_backlog(&mut follow, &query.filter, query.limit)?;
                 backlog.new_cursor = cursor.is_some();
                 follow
@@ -103,7 +103,10 @@ impl Bus {
     /// The folders that hold the log in `layouts`, or may come to hold it.
     fn log_folders(&self, layouts: &[Layout]) -> BTreeSet<PathBuf> {
         let of_layout = |layout: &Layout| [layout.root().to_owned(), layout.root().join("_bus"), layout.events()];
+        let clones = self.private.clones();
         let mut folders: BTreeSet<PathBuf> = layouts.iter().flat_map(of_layout).collect();
+        folders.extend(clones.layouts().iter().flat_map(|(_, layout)| of_layout(layout)));
+        folders.extend(clones.folder().map(Path::to_owned));
         let common = self.private.common();
         folders.extend([common.to_owned(), self.private.folder(), self.private.journals()]);
         for (folder, depth) in [(common.join("worktrees"), 1), (self.private.journals(), 4)] {
@@ -127,7 +130,7 @@ fn read_backlog(follow: &mut Follow, filter: &Filter, limit: Option<usize>) -> R
         too_old = if old { too_old + entry.line.len() as u64 } else { 0 };
         if filter.wants(&entry.event) {
             follow.remember(&entry.line);
-            events.push(entry.event);
+            events.push(entry);
         }
     }
     events.reverse();
@@ -190,12 +193,14 @@ impl Watch<'_> {
             hints.watch(self.folders.keys().cloned());
         }
         // A worktree may have come while its folders were not yet watched.
-        self.files = (self.bus.files_of(Stream::Log, &self.bus.layouts_now()).into_iter().collect(), 0);
+        let mut files: BTreeSet<PathBuf> = self.bus.files_of(Stream::Log, &self.bus.layouts_now()).into_iter().collect();
+        files.extend(self.bus.clone_files(Stream::Log));
+        self.files = (files, 0);
     }
 
     /// The events of `fresh` that are wanted.
-    pub fn wanted<'f>(&self, fresh: &'f Fresh) -> impl Iterator<Item = &'f Event> {
-        fresh.entries.iter().map(|entry| &entry.event).filter(|event| self.filter.wants(event))
+    pub fn wanted<'f>(&self, fresh: &'f Fresh) -> impl Iterator<Item = &'f Entry> {
+        fresh.entries.iter().filter(|entry| self.filter.wants(&entry.event))
     }
 
     /// What of `fresh` could not be read and was not said before.
@@ -265,6 +270,7 @@ impl Watch<'_> {
             || path.parent() == Some(&worktrees)
             || (path.starts_with(worktrees) && path.ends_with("gitdir"))
             || below(self.bus.private.journals())
+            || self.bus.private.clones().folder().is_some_and(|clones| below(clones.to_owned()))
     }
 }
 

@@ -124,8 +124,8 @@ fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Fai
         Context::note_spelling(asked, stands, output);
     }
     let now = context.clock.now();
-    output.document(&words::object([("event", words::event_json(&event, now))]));
-    words::show_line(&event, now, Width::Whole, output);
+    output.document(&words::object([("event", words::event_json(&event, None, now))]));
+    words::show_line(&event, None, now, Width::Whole, output);
     Ok(0)
 }
 
@@ -138,8 +138,8 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
     let filter = Filter { until, ..args.wanted.filter(&context.global.agent, now) };
     let limit = Some(args.limit).filter(|limit| *limit > 0);
     let mut feed = bus.feed(filter, limit, args.reverse)?;
-    while let Some(event) = feed.next_event()? {
-        words::show(&event, now, Width::Whole, output);
+    while let Some(entry) = feed.next_event()? {
+        words::show(&entry, now, Width::Whole, output);
         if output.is_closed() {
             break;
         }

@@ -9,7 +9,7 @@ use super::output::Output;
 use super::words;
 use crate::bus::{Bus, Inbox};
 use crate::record::AgentId;
-use crate::store::Stream;
+use crate::store::{Letter, Stream};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,9 +38,10 @@ pub(super) fn run(context: &Context, args: &InboxArgs, output: &mut Output) -> R
     context.note_reader(&bus);
     let inbox = bus.inbox(&agent, Some(args.limit).filter(|limit| *limit > 0))?;
     let now = context.clock.now();
-    let messages = inbox.messages().map(|message| words::message_json(message, now)).collect();
+    let json = |letter: &Letter| words::message_json(&letter.message, letter.clone.as_ref(), now);
+    let messages = inbox.letters.iter().map(json).collect();
     output.document(&words::object([("unread", Value::from(inbox.unread)), ("messages", Value::Array(messages))]));
-    inbox.messages().for_each(|message| words::show_message(message, now, output));
+    inbox.letters.iter().for_each(|letter| words::show_message(&letter.message, letter.clone.as_ref(), now, output));
     if inbox.unread == 0 {
         output.line("no unread messages");
     }

@@ -154,8 +154,8 @@ fn send(context: &Context, args: &SendArgs, output: &mut Output) -> Result<u8, F
         Context::note_spelling(asked, stands, output);
     }
     let now = context.clock.now();
-    output.document(&words::object([("message", words::message_json(&message, now))]));
-    words::show_message(&message, now, output);
+    output.document(&words::object([("message", words::message_json(&message, None, now))]));
+    words::show_message(&message, None, now, output);
     Ok(0)
 }
 
@@ -171,13 +171,13 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
         from: args.from.iter().chain(&context.global.agent).cloned().collect(),
         since: args.since.map(|when| when.resolve(now)),
     };
-    let (mut messages, faults) = bus.messages(&filter, Some(args.limit).filter(|limit| *limit > 0))?;
+    let (mut letters, faults) = bus.messages(&filter, Some(args.limit).filter(|limit| *limit > 0))?;
     if args.reverse {
-        messages.reverse();
+        letters.reverse();
     }
-    for message in messages {
-        output.ndjson(&words::message_json(&message, now));
-        words::show_message(&message, now, output);
+    for letter in letters {
+        output.ndjson(&words::message_json(&letter.message, letter.clone.as_ref(), now));
+        words::show_message(&letter.message, letter.clone.as_ref(), now, output);
         if output.is_closed() {
             break;
         }

@@ -132,7 +132,7 @@ fn document(
         ("session_id", Value::from(start.session.as_str())),
         ("worktree", Value::from(bus.root().display().to_string())),
         ("manifest", Value::from(manifest_word(&start.manifest))),
-        ("event", words::event_json(&start.event, overview.generated_at)),
+        ("event", words::event_json(&start.event, None, overview.generated_at)),
         ("other_sessions", start.others.iter().map(other_json).collect()),
         ("fetch", fetch_json(fetched)),
     ];
@@ -262,7 +262,7 @@ fn end(context: &Context, args: &EndArgs, output: &mut Output) -> Result<u8, Fai
         ("agent_id", Value::from(agent.as_str())),
         ("session_id", end.session.as_ref().map_or(Value::Null, |session| Value::from(session.as_str()))),
         ("outcome", Value::from(if end.event.is_some() { "ended" } else { "unchanged" })),
-        ("event", end.event.as_ref().map_or(Value::Null, |event| words::event_json(event, now))),
+        ("event", end.event.as_ref().map_or(Value::Null, |event| words::event_json(event, None, now))),
         ("claims", end.claims.iter().map(overview::claim_json).collect()),
     ]));
     output.line(&ending(&agent, &end));

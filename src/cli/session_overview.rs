@@ -7,6 +7,7 @@ use super::output::{Output, Width};
 use super::words;
 use crate::bus::{Apart, ClaimStatus, LeaseStatus, Overview, OwnClaim, Peer, Ready, ReadyTask};
 use crate::record::{AgentId, Assignment, Timestamp};
+use crate::store::Letter;
 
 /// How many claims are shown to people, of one's own and of each peer's; JSON has all.
 const SHOWN: usize = 10;
@@ -35,13 +36,14 @@ pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 12] {
         ("upstream", overview.upstream.as_ref().map_or(Value::Null, apart_json)),
         ("default", overview.default_branch.as_ref().map_or(Value::Null, apart_json)),
     ]);
+    let message = |letter: &Letter| words::message_json(&letter.message, letter.clone.as_ref(), now);
     [
         ("branch", branch),
         ("claims", overview.claims.iter().map(claim_json).collect()),
         ("locks", overview.leases.iter().map(|held| lock::status_json(held, now)).collect()),
         ("other_locks", Value::from(overview.other_leases)),
         ("unread", Value::from(overview.inbox.unread)),
-        ("messages", overview.inbox.messages().map(|message| words::message_json(message, now)).collect()),
+        ("messages", overview.inbox.letters.iter().map(message).collect()),
         ("assignments", overview.assignments.iter().map(|assignment| Value::Object(assignment.to_object())).collect()),
         ("ready", ready_json(&overview.ready)),
         ("peers", overview.peers.iter().map(peer_json).collect()),
@@ -120,7 +122,7 @@ fn unread(overview: &Overview, output: &mut Output) {
         (unread, 0) => output.line(&format!("Unread: {unread}")),
         (unread, older) => output.line(&format!("Unread: {unread}, {older} of them older than these")),
     }
-    inbox.messages().for_each(|message| words::show_message(message, now, output));
+    inbox.letters.iter().for_each(|letter| words::show_message(&letter.message, letter.clone.as_ref(), now, output));
 }
 
 fn ready(overview: &Overview, output: &mut Output) {

@@ -15,7 +15,7 @@ use crate::bus::{ClaimState, ClaimStatus, Freshness, Seen, StatusQuery, StatusRe
 use crate::record::json::Object;
 use crate::record::{Span, TaskId, Timestamp};
 use crate::report::{compared_with, seen};
-use crate::store::Stream;
+use crate::store::{Entry, Stream};
 
 /// The columns of the table.
 const HEADER: [&str; 7] = ["TASK", "STATE", "AGENT", "SINCE", "SEEN", "BRANCH", "NOTES"];
@@ -109,7 +109,7 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
         ("limit", Value::from(query.limit.unwrap_or(0))),
         ("since", or_null(query.since)),
     ]);
-    let events = report.events.iter().map(|event| words::event_json(event, report.generated_at));
+    let events = report.events.iter().map(|entry| words::event_json(&entry.event, entry.clone.as_ref(), report.generated_at));
     let mut fields = vec![
         ("claims", Value::Array(claims.collect())),
         ("unreadable", Value::Array(unreadable.collect())),
@@ -162,7 +162,9 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     if !report.events.is_empty() {
         output.line("");
     }
-    report.events.iter().for_each(|event| words::show_line(event, report.generated_at, Width::Terminal, output));
+    for Entry { event, clone, .. } in &report.events {
+        words::show_line(event, clone.as_ref(), report.generated_at, Width::Terminal, output);
+    }
     if let Some(Freshness { fleet, seen }) = &report.freshness {
         let when = seen.map(|seen| format!("{} ({seen})", words::ago(seen, report.generated_at)));
         let when = when.unwrap_or_else(|| "never; `bus sync` does it".to_owned());

@@ -13,6 +13,7 @@ use super::output::{Output, Width};
 use super::words;
 use crate::bus::{Awaited, Filter, Patience, Standing, Until};
 use crate::record::{AgentId, EventKind, Span, TaskId};
+use crate::store::{Entry, Letter};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,10 +71,10 @@ pub(super) fn run(context: &Context, args: &WaitArgs, output: &mut Output) -> Re
     let bus = context.open("wait", output)?;
     let patience = Patience::new(args.timeout);
     if args.message {
-        let message = bus.wait_for_message(&context.addressee(&bus)?, &args.from, patience)?;
+        let Letter { message, clone, .. } = bus.wait_for_message(&context.addressee(&bus)?, &args.from, patience)?;
         let now = context.clock.now();
-        output.document(&words::object([("message", words::message_json(&message, now))]));
-        words::show_message(&message, now, output);
+        output.document(&words::object([("message", words::message_json(&message, clone.as_ref(), now))]));
+        words::show_message(&message, clone.as_ref(), now, output);
         return Ok(0);
     }
     context.note_reader(&bus);
@@ -96,10 +97,10 @@ pub(super) fn run(context: &Context, args: &WaitArgs, output: &mut Output) -> Re
                 since: args.since.map(|when| when.resolve(now)),
                 until: None,
             };
-            let event = bus.wait_for_event(filter, patience)?;
+            let Entry { event, clone, .. } = bus.wait_for_event(filter, patience)?;
             let now = context.clock.now();
-            output.document(&words::object([("event", words::event_json(&event, now))]));
-            words::show_line(&event, now, Width::Whole, output);
+            output.document(&words::object([("event", words::event_json(&event, clone.as_ref(), now))]));
+            words::show_line(&event, clone.as_ref(), now, Width::Whole, output);
         }
     }
     Ok(0)

@@ -77,7 +77,7 @@ pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> R
     if let Some(hints) = hints {
         watch.follow(hints);
     }
-    backlog.events.iter().for_each(|event| words::show(event, now, Width::Terminal, output));
+    backlog.events.iter().for_each(|entry| words::show(entry, now, Width::Terminal, output));
     words::warn_of_bad_lines(Stream::Log, &backlog.bad, bus.root(), output);
     output.flush();
     if output.is_closed() {
@@ -117,7 +117,7 @@ impl Screen<'_> {
     fn show_next(&mut self, watch: &mut Watch<'_>) -> Result<bool, Failure> {
         let fresh = watch.read()?;
         let now = self.context.clock.now();
-        watch.wanted(&fresh).for_each(|event| words::show(event, now, Width::Terminal, self.output));
+        watch.wanted(&fresh).for_each(|entry| words::show(entry, now, Width::Terminal, self.output));
         self.output.flush();
         if self.output.is_closed() {
             return Ok(false);

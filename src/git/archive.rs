@@ -96,7 +96,7 @@ impl Repository {
         let parents = [before.id].into_iter().chain(merged).chain(tasks.values().copied()).collect();
         let count = tasks.len();
         let subject = format!("archive {count} claims by {by}\n");
-        self.write_commit(tree, parents, by, now, subject.into_bytes())
+        self.write_commit(tree, parents, by.as_str(), now, subject.into_bytes())
     }
 
     /// The entries of a tree, which has folders or commits and nothing else.

@@ -142,7 +142,7 @@ impl Repository {
     ) -> Result<Link, Error> {
         let message = [subject.as_bytes(), b"\n\n", body].concat();
         let tree = ObjectId::empty_tree(gix::hash::Kind::Sha1);
-        let id = self.write_commit(tree, parent.into_iter().collect(), author, time, message)?;
+        let id = self.write_commit(tree, parent.into_iter().collect(), author.as_str(), time, message)?;
         Ok(Link { id, parent, author: author.to_string(), time, subject: subject.to_owned(), body: body.to_vec() })
     }
 
@@ -151,12 +151,12 @@ impl Repository {
         &self,
         tree: ObjectId,
         parents: Vec<ObjectId>,
-        author: &AgentId,
+        author: &str,
         time: Timestamp,
         message: Vec<u8>,
     ) -> Result<ObjectId, Error> {
         let signature = Signature {
-            name: author.as_str().into(),
+            name: author.into(),
             email: format!("{author}@bus.invalid").into(),
             time: gix::date::Time { seconds: time.unix().max(0), offset: 0 },
         };
@@ -170,7 +170,7 @@ impl Repository {
             extra_headers: Vec::new(),
         };
         let written = self.objects()?.write(&commit);
-        written.map_err(|error| store("write an object by", author.as_str(), &error))
+        written.map_err(|error| store("write an object by", author, &error))
     }
 
     /// Moves `name` from `expected` to `new`, and says whether it did: `false` means that the ref was not at `expected`.
@@ -262,7 +262,7 @@ impl Repository {
         self.common_dir().join(name.as_str())
     }
 
-    fn loose_object(&self, id: ObjectId) -> PathBuf {
+    pub(super) fn loose_object(&self, id: ObjectId) -> PathBuf {
         let name = id.to_string();
         let (folder, file) = name.split_at(2);
         [self.common_dir(), "objects".as_ref(), folder.as_ref(), file.as_ref()].iter().collect()

@@ -53,6 +53,14 @@ pub enum Error {
         /// What the system said, where that was the cause.
         kind: Option<std::io::ErrorKind>,
     },
+    /// An object is missing or damaged, as a power loss leaves it, or is none that should stand there.
+    #[error("`{name}` is damaged: {what}")]
+    Damaged {
+        /// The ref or object.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// There is no such revision.
     #[error("there is no commit `{revision}` here")]
     NoRevision {
@@ -106,7 +114,7 @@ impl Error {
             Self::OtherOwner { .. } | Self::Unsupported { .. } => Code::UnsupportedRepository,
             Self::NoRevision { .. } | Self::TooShallow { .. } => Code::NoRevision,
             Self::NoRemote { .. } | Self::Unreachable { .. } | Self::RemoteTimeout { .. } => Code::RemoteUnreachable,
-            Self::Store { .. } | Self::NoGit { .. } => Code::System,
+            Self::Store { .. } | Self::Damaged { .. } | Self::NoGit { .. } => Code::System,
         }
     }
 
@@ -136,6 +144,7 @@ impl Error {
                 .and_then(system_hint)
                 .unwrap_or("look at the repository with `git fsck`, then run the same command again")
                 .to_owned(),
+            Self::Damaged { .. } => "look at the repository with `git fsck`, then run the same command again".to_owned(),
             Self::NoRevision { .. } => "name a commit or a branch that `git log` knows; `git fetch` brings a remote's".to_owned(),
             Self::TooShallow { .. } => {
                 "deepen the clone: `git fetch --unshallow`; in GitHub Actions: `fetch-depth: 0`".to_owned()

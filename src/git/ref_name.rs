@@ -21,6 +21,9 @@ const STRICTER: &str = "the rules for ids are stricter than those for refs";
 pub struct RefName(FullName);
 
 impl RefName {
+    /// Where everything is that was seen on any remote.
+    pub const ALL_SEEN: &str = SEEN;
+
     /// The ref that says who owns `task`.
     #[must_use]
     pub fn claim(task: &TaskId) -> Self {

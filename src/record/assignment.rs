@@ -38,6 +38,12 @@ impl Assignment {
         Self::from_object(json::parse_record(bytes)?).map_err(first)
     }
 
+    /// Whether this one counts, and not `other`, of the same task. Of two of one second every clone chooses the same.
+    #[must_use]
+    pub fn is_later_than(&self, other: &Self) -> bool {
+        self.assigned_at > other.assigned_at || (self.assigned_at == other.assigned_at && self.to_bytes() > other.to_bytes())
+    }
+
     /// Reads an assignment out of a JSON object.
     ///
     /// # Errors

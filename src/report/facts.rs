@@ -2,8 +2,8 @@
 
 use crate::bus::{ClaimState, ComparedWith, Held, LeaseStatus, PeerState, QueueState, Seen};
 use crate::git::Landed;
-use crate::record::{AgentId, Claim, Event, PlanId, Progress, Tally, TaskId, Timestamp};
-use crate::store::Evidence;
+use crate::record::{AgentId, Claim, PlanId, Progress, Tally, TaskId, Timestamp};
+use crate::store::{Entry, Evidence};
 
 use super::lane::Lane;
 
@@ -145,7 +145,7 @@ pub struct TaskFacts {
     /// Its plan, where that can be read.
     pub plan: Option<PlanFacts>,
     /// What its owner last said of it.
-    pub last_word: Option<Event>,
+    pub last_word: Option<Entry>,
     /// What must be done before and is not.
     pub blocked_by: Vec<TaskId>,
     /// The other tasks whose claims name the same branch: what is on it may be theirs.

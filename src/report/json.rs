@@ -6,7 +6,8 @@ use super::facts::{AgentFacts, Need, PlanFacts, Report, TaskFacts, TaskState};
 use super::lane::{Share, Spread};
 use crate::bus::{ComparedWith, LeaseStatus, Pushed, Seen};
 use crate::git::Landed;
-use crate::record::Claim;
+use crate::record::{Claim, CloneId};
+use crate::store::Entry;
 
 /// The facts of a report as one JSON object.
 #[must_use]
@@ -59,7 +60,7 @@ fn task(task: &TaskFacts) -> Value {
         ("blocked_by", task.blocked_by.iter().map(text).collect()),
         ("shares_branch_with", task.shares.iter().map(text).collect()),
         ("plan", task.plan.as_ref().map_or(Value::Null, plan)),
-        ("last_word", task.last_word.as_ref().map_or(Value::Null, |event| Value::Object(event.to_object()))),
+        ("last_word", task.last_word.as_ref().map_or(Value::Null, word)),
         ("said", claim.map_or(Value::Null, |claim| text(&claim.status))),
         ("seen", task.seen.as_ref().map_or(Value::Null, seen)),
         ("verdict", Value::from(task.verdict().as_str())),
@@ -172,4 +173,8 @@ fn text(value: &(impl ToString + ?Sized)) -> Value {
 
 fn or_null(value: Option<&(impl ToString + ?Sized)>) -> Value {
     value.map_or(Value::Null, text)
+}
+
+fn word(entry: &Entry) -> Value {
+    Value::Object(CloneId::mark(entry.clone.as_ref(), entry.event.to_object()))
 }

@@ -12,7 +12,7 @@ use super::tables::table;
 use crate::bus::{PeerState, Seen};
 use crate::git::{Landed, ObjectId};
 use crate::record::{AgentId, Claim, Span, Timestamp, ago};
-use crate::store::Evidence;
+use crate::store::{Entry, Evidence};
 
 /// How many rows a table has at most; the others are counted.
 const MAX_ROWS: usize = 100;
@@ -153,7 +153,10 @@ fn task_row(task: &TaskFacts, now: Timestamp) -> [String; 7] {
         _ => task.state.as_str().to_owned(),
     };
     let unconfirmed = task.claim.as_ref().is_some_and(Claim::is_unconfirmed);
-    let word = task.last_word.as_ref().map(|event| format!("{} ({})", text(&event.summary), ago(event.ts, now)));
+    let word = task.last_word.as_ref().map(|Entry { event, clone, .. }| {
+        let clone = clone.as_ref().map_or_else(String::new, |clone| format!(", in clone {clone}"));
+        format!("{} ({}{clone})", text(&event.summary), ago(event.ts, now))
+    });
     let notes = || task.claim.as_ref().and_then(|claim| claim.notes.as_deref()).map(text);
     [
         format!("**{}**{title}", text(task.task.as_str())),

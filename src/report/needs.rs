@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::facts::{Need, NeedKind, TaskFacts, TaskState, Validated, Verdict};
 use crate::bus::{ComparedWith, LeaseStatus, Liveness, Pushed, Seen, Survey};
-use crate::record::{Claim, Event, Message, PlanId, Progress, Span, Timestamp, ago};
-use crate::store::Evidence;
+use crate::record::{Claim, Event, PlanId, Progress, Span, Timestamp, ago};
+use crate::store::{Evidence, Letter};
 
 /// All that needs the manager, the most urgent first. What git does not show of finished work is told once: in the report after it
 /// was finished.
@@ -209,9 +209,11 @@ fn of_other_plans(survey: &Survey, tasks: &[TaskFacts], needs: &mut Vec<Need>) {
     }
 }
 
-fn of_request(request: &Message, now: Timestamp) -> Need {
+fn of_request(letter: &Letter, now: Timestamp) -> Need {
+    let request = &letter.message;
+    let place = letter.clone.as_ref().map_or_else(String::new, |clone| format!(" in clone {clone}"));
     let whom = request.to.as_ref().map_or_else(String::new, |to| format!(" {to}"));
-    let what = format!("{} asked{whom} {}: {}", request.from, ago(request.ts, now), request.summary);
+    let what = format!("{} asked{whom}{place} {}: {}", request.from, ago(request.ts, now), request.summary);
     let next = match (&request.to, &request.task_id) {
         (None, Some(task)) => format!("bus message send --task {task} --summary WHAT"),
         _ => format!("bus message send --to {} --summary WHAT", request.from),

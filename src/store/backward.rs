@@ -6,7 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use super::union::RawLine;
 use crate::record::json::MAX_LINE;
 
-/// How much is read at a time, in bytes.
+/// How much is read first, and how much at a time at most, in bytes. Of most of many files only the last lines are wanted.
+const FIRST: u64 = 4 * 1024;
 const CHUNK: u64 = 64 * 1024;
 
 /// The lines of a file, last first. What is appended after the file was opened is not seen.
@@ -19,6 +20,8 @@ pub(super) struct BackwardLines {
     buffer: Vec<u8>,
     /// How long the line at hand is so far, where it is too long to be kept.
     dropped: u64,
+    /// How much is read next.
+    chunk: u64,
     done: bool,
 }
 
@@ -30,7 +33,7 @@ impl BackwardLines {
 
     /// The lines before the byte `end`.
     pub(super) fn up_to(file: File, end: u64) -> io::Result<Self> {
-        let mut lines = Self { file, base: end, buffer: Vec::new(), dropped: 0, done: end == 0 };
+        let mut lines = Self { file, base: end, buffer: Vec::new(), dropped: 0, chunk: FIRST, done: end == 0 };
         lines.fill()?;
         if lines.buffer.last() == Some(&b'\n') {
             lines.buffer.pop();
@@ -66,7 +69,8 @@ impl BackwardLines {
 
     /// Reads the chunk before `base` and puts it before the buffer.
     fn fill(&mut self) -> io::Result<()> {
-        let size = self.base.min(CHUNK);
+        let size = self.base.min(self.chunk);
+        self.chunk = CHUNK.min(4 * self.chunk);
         self.base -= size;
         self.file.seek(SeekFrom::Start(self.base))?;
         let mut bytes = Vec::with_capacity(size as usize + self.buffer.len());

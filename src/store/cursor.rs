@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use super::known::{Known, Namer, RECORD, hashes, record};
-use super::{Error, Follow, Fresh, Place, Verb};
+use super::{Clones, Error, Follow, Fresh, Place, Verb};
 
 /// What a cursor's file begins with, before the two keys of its hashes.
 const MAGIC: &[u8; 8] = b"buscur1\n";
@@ -28,7 +28,7 @@ impl Cursor {
     ///
     /// [`Error::CursorInUse`] where another process holds it; [`Error::Io`] or [`Error::WrongKind`] where its file cannot be
     /// used.
-    pub fn open(place: &Place) -> Result<(Self, Option<Follow>), Error> {
+    pub fn open(place: &Place, clones: Clones) -> Result<(Self, Option<Follow>), Error> {
         place.make_folders()?;
         place.inspect()?;
         let path = place.path();
@@ -43,7 +43,7 @@ impl Cursor {
         let mut cursor = Self { file, path, namer: None };
         let known = cursor.read().map_err(Error::io(Verb::Read, &cursor.path))?;
         cursor.namer = known.as_ref().map(Known::namer);
-        Ok((cursor, known.map(Follow::from_known)))
+        Ok((cursor, known.map(|known| Follow::from_known(known, clones))))
     }
 
     /// Whether it has shown nothing yet.

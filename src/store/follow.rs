@@ -5,7 +5,7 @@
 //! needed: reading all of it would make a start on a long log slow.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use super::forward::ForwardLines;
 use super::growing::{Growing, There, open, stands_at};
 use super::known::{Known, Verdict};
 use super::union::{BadLine, Direction, Entry, RawLine, Source, Union, clash};
-use super::{Error, Verb};
+use super::{Clones, Error, Verb};
 use crate::record::json::MAX_LINE;
-use crate::record::{Event, Fault, Timestamp};
+use crate::record::{CloneId, Event, Fault, Timestamp};
 
 /// How much one look reads, in bytes, before what was found is given out.
 const MAX_LOOK: u64 = 4 * 1024 * 1024;
@@ -49,6 +49,7 @@ pub struct Bad {
 /// Follows log files.
 #[derive(Debug)]
 pub struct Follow {
+    clones: Clones,
     files: BTreeMap<PathBuf, Growing>,
     /// What was read and not yet given out, and whether that file has more.
     pending: BTreeMap<PathBuf, (VecDeque<Entry>, bool)>,
@@ -60,14 +61,14 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// Follows `paths` from where they end now.
+    /// Follows `paths`, among them those of other `clones`, from where they end now.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] where a file cannot be read.
-    pub fn from_end(paths: impl IntoIterator<Item = PathBuf>, now: Timestamp) -> Result<Self, Error> {
+    pub fn from_end(paths: impl IntoIterator<Item = PathBuf>, now: Timestamp, clones: Clones) -> Result<Self, Error> {
         let recent = now.before(JUST_NOW);
-        let mut follow = Self { files: BTreeMap::new(), pending: BTreeMap::new(), known: Known::new(), learned: false, recent };
+        let mut follow = Self { learned: false, recent, ..Self::from_known(Known::new(), clones) };
         for path in paths {
             // One that cannot be read is found, and said, by the first look.
             if let Ok(Some((file, metadata))) = open(&path) {
@@ -83,8 +84,9 @@ impl Follow {
     }
 
     /// Follows files from their start, but for what is `known`.
-    pub(super) fn from_known(known: Known) -> Self {
-        Self { files: BTreeMap::new(), pending: BTreeMap::new(), known, learned: true, recent: Timestamp::from_unix(0) }
+    pub(super) fn from_known(known: Known, clones: Clones) -> Self {
+        let recent = Timestamp::from_unix(0);
+        Self { clones, files: BTreeMap::new(), pending: BTreeMap::new(), known, learned: true, recent }
     }
 
     /// What stood in the files when the following began, newest first.
@@ -95,7 +97,7 @@ impl Follow {
     pub fn backlog(&self) -> Result<Union, Error> {
         let source = |(path, followed): (&PathBuf, &Growing)| {
             let lines = followed.file.try_clone().and_then(|file| BackwardLines::up_to(file, followed.position.offset));
-            Ok(Source::new(path.clone(), lines.map_err(Error::io(Verb::Read, path))?))
+            Ok(Source::new(path.clone(), self.clones.of(path), lines.map_err(Error::io(Verb::Read, path))?))
         };
         Union::of(self.files.iter().map(source).collect::<Result<_, _>>()?, Direction::Backward)
     }
@@ -146,7 +148,7 @@ impl Follow {
 
     /// Looks at `paths`, and takes the last look at those that are `gone`.
     fn look_without(&mut self, paths: &BTreeSet<PathBuf>, gone: &[PathBuf]) -> Result<Fresh, Error> {
-        let mut look = Look { bad: Vec::new(), left: MAX_LOOK, cut_short: false };
+        let mut look = Look { bad: Vec::new(), copies: HashMap::new(), left: MAX_LOOK, cut_short: false };
         let mut unreadable = Vec::new();
         gone.iter().try_for_each(|path| self.look_at(path, There::Nothing, &mut look))?;
         for path in paths {
@@ -159,7 +161,10 @@ impl Follow {
                 }
             }
         }
-        let entries = self.merge();
+        let mut entries = self.merge();
+        for entry in entries.iter_mut().filter(|entry| entry.clone.is_none()) {
+            entry.clone = look.copies.get(&entry.line).cloned();
+        }
         let more = look.cut_short || self.pending.values().any(|(_, more)| *more);
         Ok(Fresh { entries, bad: look.bad, unreadable, more })
     }
@@ -218,12 +223,14 @@ impl Follow {
         }
         let Some(chunk) = chunk else { return Ok(true) };
         look.left = look.left.saturating_sub(chunk.size);
+        let clone = self.clones.of(path);
         let mut entries = VecDeque::new();
         for line in chunk.lines {
-            match self.accept(path, &line)? {
-                None => {}
-                Some(Ok(event)) => entries.push_back(Entry { event, line: line.bytes }),
-                Some(Err(what)) => {
+            match (self.accept(path, &line)?, &clone) {
+                (None, None) => {}
+                (None, Some(clone)) => drop(look.copies.insert(line.bytes, clone.clone())),
+                (Some(Ok(event)), _) => entries.push_back(Entry { event, line: line.bytes, clone: clone.clone() }),
+                (Some(Err(what)), _) => {
                     let known_by = known_by(path, &line).into_owned();
                     look.bad.push(Bad { line: BadLine::new(path, line.offset, what), known_by });
                 }
@@ -303,6 +310,8 @@ pub fn raise_file_limit() {
 /// What one look does on its way.
 struct Look {
     bad: Vec<Bad>,
+    /// Lines of other clones' logs that were known already, perhaps because a worktree has them, too.
+    copies: HashMap<Vec<u8>, CloneId>,
     /// How many bytes may still be read.
     left: u64,
     /// A file was not read because of that.
@@ -447,7 +456,7 @@ mod tests {
             let mut log = Log { folder: tempfile::tempdir().unwrap(), lines: 0 };
             (0..before).for_each(|file| log.apply(&Step::Append { file: file % 3, whole: true }));
             let old = log.visible();
-            let mut follow = Follow::from_end(log.paths(), "2026-03-02T00:00:00Z".parse().unwrap()).unwrap();
+            let mut follow = Follow::from_end(log.paths(), "2026-03-02T00:00:00Z".parse().unwrap(), Clones::none()).unwrap();
             if learned {
                 follow.learn().unwrap();
             }

@@ -50,7 +50,7 @@ impl Namer {
         self.hash(id.map_or(line, str::as_bytes))
     }
 
-    fn hash(&self, bytes: &[u8]) -> u64 {
+    pub(super) fn hash(&self, bytes: &[u8]) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.keys[0], self.keys[1]);
         hasher.write(bytes);
         hasher.finish()

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{JournalFiles, Place};
-use crate::record::{AgentId, CursorName, EventLayout, LockId, ManifestName, PlanId, SessionId, TaskId};
+use super::{Clones, JournalFiles, Place};
+use crate::record::{AgentId, CloneId, CursorName, EventLayout, LockId, ManifestName, PlanId, SessionId, TaskId};
 
 /// The sorts of files to which lines are appended, each in a folder of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,6 +328,24 @@ impl PrivateLayout {
     #[must_use]
     pub fn reserved(&self) -> Place {
         self.place("bus/reserved.json")
+    }
+
+    /// Where the logs of other clones are kept.
+    #[must_use]
+    pub fn clones(&self) -> Clones {
+        Clones::at(self.common.join("bus/clones"))
+    }
+
+    /// The file called `relative` of the log of another clone.
+    #[must_use]
+    pub fn of_clone(&self, clone: &CloneId, relative: &str) -> Place {
+        self.place(format!("bus/clones/{clone}/{relative}"))
+    }
+
+    /// What is remembered of the exchange of logs, in a file of this name.
+    #[must_use]
+    pub fn exchange(&self, name: &str) -> Place {
+        self.place(format!("bus/exchange/{name}"))
     }
 
     /// Where an unreadable ref of `what` is kept: of a task, or of the queue.

@@ -1,16 +1,17 @@
 //! Reads channels one after the other, each message once. They are put in order when all are read: a merge brings old messages
 //! late, and no channel is so long that it could not be held.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use super::forward::ForwardLines;
-use super::known::{Known, Verdict};
+use super::known::{Hashes, Known, Verdict};
 use super::union::{Faults, clash};
-use super::{Error, Verb};
+use super::{Clones, Error, Verb};
 use crate::record::json::MAX_LINE;
-use crate::record::{Fault, Message};
+use crate::record::{CloneId, Fault, Message};
 
 /// A message and the line that it was read from, without its newline.
 #[derive(Clone, Debug)]
@@ -19,21 +20,27 @@ pub struct Letter {
     pub message: Message,
     /// Its bytes.
     pub line: Vec<u8>,
+    /// The clone whose log has it, where that is another one.
+    pub clone: Option<CloneId>,
 }
 
 /// The messages that were read so far. Of lines with the same id, or without ids the same bytes, the first one counts.
 #[derive(Debug)]
 pub struct Mail {
+    clones: Clones,
     seen: Known,
     letters: Vec<Letter>,
+    /// Whose the lines are that stand in a worktree and in the log of another clone.
+    copies: HashMap<Hashes, CloneId>,
     faults: Faults,
 }
 
 impl Mail {
-    /// Has read nothing.
+    /// Has read nothing. Files of other `clones` are read after those of the worktrees, which they may not hide.
     #[must_use]
-    pub fn new() -> Self {
-        Self { seen: Known::new(), letters: Vec::new(), faults: Faults::default() }
+    pub fn new(clones: Clones) -> Self {
+        let (seen, copies) = (Known::new(), HashMap::new());
+        Self { clones, seen, letters: Vec::new(), copies, faults: Faults::default() }
     }
 
     /// Reads the messages of the file at `path` that are `wanted`, in its order. A file that is missing has none.
@@ -46,6 +53,7 @@ impl Mail {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             file => file.map_err(Error::io(Verb::Read, path))?,
         };
+        let clone = self.clones.of(path);
         let mut lines = ForwardLines::new(file);
         while let Some(line) = lines.next().map_err(Error::io(Verb::Read, path))? {
             if line.bytes.iter().all(u8::is_ascii_whitespace) && !line.too_long {
@@ -54,7 +62,9 @@ impl Mail {
             let too_long = || Fault::TooLong { limit: MAX_LINE };
             let parsed = if line.too_long { Err(too_long()) } else { Message::parse(&line.bytes) };
             match parsed {
-                Ok(message) if wanted(&message) => self.take(path, line.offset, message, line.bytes),
+                Ok(message) if wanted(&message) => {
+                    self.take(path, line.offset, Letter { message, line: line.bytes, clone: clone.clone() });
+                }
                 Ok(_) => {}
                 Err(fault) => self.faults.note(path, line.offset, || fault.to_string()),
             }
@@ -62,27 +72,27 @@ impl Mail {
         Ok(())
     }
 
-    fn take(&mut self, path: &Path, offset: u64, message: Message, line: Vec<u8>) {
-        match self.seen.see(&line) {
-            Verdict::New => self.letters.push(Letter { message, line }),
-            Verdict::Seen => {}
-            Verdict::Clash => self.faults.note(path, offset, || clash("message", message.id.as_deref())),
+    fn take(&mut self, path: &Path, offset: u64, letter: Letter) {
+        match (self.seen.see(&letter.line), letter.clone) {
+            (Verdict::New, clone) => self.letters.push(Letter { clone, ..letter }),
+            (Verdict::Seen, Some(clone)) => drop(self.copies.insert(self.seen.namer().hashes(&letter.line), clone)),
+            (Verdict::Seen, None) => {}
+            (Verdict::Clash, _) => self.faults.note(path, offset, || clash("message", letter.message.id.as_deref())),
         }
     }
 
     /// All messages, by time, then id, and the lines that were none.
     #[must_use]
     pub fn in_order(mut self) -> (Vec<Letter>, Faults) {
+        if !self.copies.is_empty() {
+            for letter in self.letters.iter_mut().filter(|letter| letter.clone.is_none()) {
+                letter.clone = self.copies.get(&self.seen.namer().hashes(&letter.line)).cloned();
+            }
+        }
         self.letters.sort_by(|one, other| {
             let (one, other) = (&one.message, &other.message);
             one.ts.cmp(&other.ts).then_with(|| one.id.cmp(&other.id))
         });
         (self.letters, self.faults)
-    }
-}
-
-impl Default for Mail {
-    fn default() -> Self {
-        Self::new()
     }
 }

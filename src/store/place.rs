@@ -64,6 +64,12 @@ impl Place {
         Err(Error::WrongKind { path, found: kind(&metadata), expected: "a file" })
     }
 
+    /// Whether a file of `length` bytes is there.
+    #[must_use]
+    pub fn has_length(&self, length: u64) -> bool {
+        matches!(self.inspect(), Ok(Some(metadata)) if metadata.len() == length)
+    }
+
     /// Makes the folders above the file, where they are missing.
     ///
     /// # Errors

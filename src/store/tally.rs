@@ -7,10 +7,10 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
-use super::Error;
 use super::forward::ForwardLines;
 use super::known::Namer;
 use super::scan::{Line, scan};
+use super::{Clones, Entry, Error};
 use crate::record::{AgentId, Event, Glance, TaskId, Timestamp};
 
 /// The sorts of events that `bus` logs by itself: they are no words about the work.
@@ -53,6 +53,7 @@ pub struct LogTally {
     /// By agent.
     pub agents: BTreeMap<AgentId, AgentTally>,
     files: Vec<PathBuf>,
+    clones: Clones,
     words: HashMap<(TaskId, AgentId), Word>,
     overrides: Vec<Word>,
 }
@@ -99,12 +100,12 @@ impl Names {
 }
 
 impl LogTally {
-    /// Counts the events of `files` within `window`, each once however many files have it. Lines that are no events are left out.
+    /// Counts the events of `files`, those of other `clones` last, within `window`, each once however many files have it. Lines that are no events are left out.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] where a file cannot be read.
-    pub fn of(files: Vec<PathBuf>, window: Window) -> Result<Self, Error> {
+    pub fn of(files: Vec<PathBuf>, clones: Clones, window: Window) -> Result<Self, Error> {
         let namer = Namer::random();
         let look = |part: &mut Part, line: &Line<'_>| {
             if line.ended && !line.is_blank() && !line.is_too_long() {
@@ -116,25 +117,26 @@ impl LogTally {
         parts.into_iter().for_each(|part| all.join(part));
         all.rows.sort_unstable();
         all.rows.dedup_by_key(|(name, ..)| *name);
-        Ok(all.tally(files))
+        Ok(LogTally { clones, ..all.tally(files) })
     }
 
     /// The last word of `agent` on `task`, beside what its commands log by themselves.
     #[must_use]
-    pub fn last_word(&self, task: &TaskId, agent: &AgentId) -> Option<Event> {
+    pub fn last_word(&self, task: &TaskId, agent: &AgentId) -> Option<Entry> {
         self.read(self.words.get(&(task.clone(), agent.clone()))?)
     }
 
     /// The events within the window that say that somebody changed what was not theirs, the latest first.
     pub fn overrides(&self) -> impl Iterator<Item = Event> {
-        self.overrides.iter().rev().filter_map(|word| self.read(word))
+        self.overrides.iter().rev().filter_map(|word| Some(self.read(word)?.event))
     }
 
-    fn read(&self, word: &Word) -> Option<Event> {
-        let mut file = BufReader::new(File::open(&self.files[word.file]).ok()?);
+    fn read(&self, word: &Word) -> Option<Entry> {
+        let path = &self.files[word.file];
+        let mut file = BufReader::new(File::open(path).ok()?);
         file.seek(SeekFrom::Start(word.offset)).ok()?;
         let line = ForwardLines::new(file.take(2 * crate::record::json::MAX_LINE as u64)).next().ok()??;
-        Event::parse(&line.bytes).ok()
+        Some(Entry { event: Event::parse(&line.bytes).ok()?, line: line.bytes, clone: self.clones.of(path) })
     }
 }
 
@@ -222,7 +224,7 @@ impl Part {
         let mut overrides = self.overrides;
         overrides.sort_unstable();
         overrides.dedup_by(|one, other| !one.id.is_empty() && one.id == other.id);
-        LogTally { agents, files, words, overrides }
+        LogTally { agents, files, clones: Clones::none(), words, overrides }
     }
 }
 
@@ -275,15 +277,15 @@ mod tests {
         write(&files[1], format!("{}{}{}{{\"cut", lines[0], lines[4], lines[7])).unwrap();
         let at = |minute: u8| format!("2026-03-01T12:{minute:02}:00Z").parse::<Timestamp>().unwrap();
         let window = Window { since: Some(at(2)), until: at(30) };
-        let tally = LogTally::of(files.to_vec(), window).unwrap();
+        let tally = LogTally::of(files.to_vec(), Clones::none(), window).unwrap();
         let [x, y] = ["x", "y"].map(|agent| AgentId::new(agent).unwrap());
         let kinds = |agent: &AgentId| tally.agents[agent].kinds.clone().into_iter().collect::<Vec<_>>();
         assert_eq!(kinds(&x), [("claim".to_owned(), 1), ("note".to_owned(), 1), ("status".to_owned(), 2)]);
         assert_eq!((kinds(&y), tally.agents[&y].last), (vec![("note".to_owned(), 1), ("override".to_owned(), 2)], Some(at(6))));
         assert_eq!(tally.overrides().map(|event| event.summary).collect::<Vec<_>>(), ["i", "h"]);
         let task = TaskId::new("q-1").unwrap();
-        assert_eq!(tally.last_word(&task, &x).unwrap().summary, "d");
-        assert_eq!(tally.last_word(&task, &y).unwrap().summary, "i");
+        assert_eq!(tally.last_word(&task, &x).unwrap().event.summary, "d");
+        assert_eq!(tally.last_word(&task, &y).unwrap().event.summary, "i");
         assert!(tally.last_word(&task, &AgentId::new("z").unwrap()).is_none());
     }
 }

@@ -1,5 +1,6 @@
 //! The log as readers see it: the union of all its files, each event once (design, section 4).
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -7,9 +8,9 @@ use std::path::{Path, PathBuf};
 use super::backward::BackwardLines;
 use super::forward::ForwardLines;
 use super::known::{Known, Verdict};
-use super::{Error, Verb};
+use super::{Clones, Error, Verb};
 use crate::record::json::MAX_LINE;
-use crate::record::{Event, Fault};
+use crate::record::{CloneId, Event, Fault, Timestamp};
 
 /// From which end the log is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +22,18 @@ pub enum Direction {
 }
 
 /// An event and the line that it was read from.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// The event.
     pub event: Event,
     /// Its bytes, without the newline.
     pub line: Vec<u8>,
+    /// The clone whose log has it, where that is another one.
+    pub clone: Option<CloneId>,
 }
+
+/// How many lines of one second are looked at in a clone's log, to tell whether it has what a worktree has, too.
+const MAX_AHEAD: usize = 64;
 
 /// How many lines that are no events are remembered; the others are counted.
 const MAX_FAULTS: usize = 100;
@@ -100,8 +106,12 @@ pub struct Union {
 #[derive(Debug)]
 pub(super) struct Source {
     path: PathBuf,
+    /// The clone whose log it is a copy of.
+    clone: Option<CloneId>,
     lines: Lines,
     head: Option<(u64, Entry)>,
+    /// What was read beyond the head.
+    ahead: VecDeque<(u64, Entry)>,
 }
 
 #[derive(Debug)]
@@ -111,13 +121,13 @@ enum Lines {
 }
 
 impl Union {
-    /// Opens the log files `paths`; those that are missing are left out.
+    /// Opens the log files `paths`, among them those of other `clones`; those that are missing are left out.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] where a file cannot be read.
-    pub fn open(paths: impl IntoIterator<Item = PathBuf>, direction: Direction) -> Result<Self, Error> {
-        Self::open_within(paths, direction, u64::MAX)
+    pub fn open(paths: impl IntoIterator<Item = PathBuf>, direction: Direction, clones: &Clones) -> Result<Self, Error> {
+        Self::open_within(paths, direction, clones, u64::MAX)
     }
 
     /// As [`Union::open`], but reads no more than about `budget` bytes: after that there are no more events.
@@ -125,8 +135,16 @@ impl Union {
     /// # Errors
     ///
     /// As [`Union::open`].
-    pub fn open_within(paths: impl IntoIterator<Item = PathBuf>, direction: Direction, budget: u64) -> Result<Self, Error> {
-        let sources = paths.into_iter().filter_map(|path| Source::open(path, direction).transpose());
+    pub fn open_within(
+        paths: impl IntoIterator<Item = PathBuf>,
+        direction: Direction,
+        clones: &Clones,
+        budget: u64,
+    ) -> Result<Self, Error> {
+        let sources = paths.into_iter().filter_map(|path| {
+            let clone = clones.of(&path);
+            Source::open(path, clone, direction).transpose()
+        });
         Self::start(sources.collect::<Result<_, _>>()?, direction, budget)
     }
 
@@ -152,9 +170,12 @@ impl Union {
         loop {
             let Some(best) = self.best() else { return Ok(None) };
             let source = &mut self.sources[best];
-            let Some((offset, entry)) = source.head.take() else { return Ok(None) };
+            let Some((offset, mut entry)) = source.head.take() else { return Ok(None) };
             source.advance(&mut self.faults, &mut self.budget)?;
             if self.is_new(&entry, best, offset) {
+                if entry.clone.is_none() {
+                    entry.clone = self.clone_of(&entry)?;
+                }
                 return Ok(Some(entry));
             }
         }
@@ -166,14 +187,26 @@ impl Union {
         self.faults
     }
 
-    /// The source whose head comes next.
+    /// The source whose head comes next. A worktree's goes before that of another clone, which may not hide it.
     fn best(&self) -> Option<usize> {
-        let key = |index: &usize| self.sources[*index].head.as_ref().map(|(_, entry)| (entry.event.ts, &entry.event.id));
+        let forward = self.direction == Direction::Forward;
+        let key = |index: &usize| {
+            let source = &self.sources[*index];
+            let foreign = source.clone.is_some();
+            source.head.as_ref().map(|(_, entry)| (entry.event.ts, &entry.event.id, foreign == forward))
+        };
         let waiting = (0..self.sources.len()).filter(|index| self.sources[*index].head.is_some());
-        match self.direction {
-            Direction::Forward => waiting.min_by_key(key),
-            Direction::Backward => waiting.max_by_key(key),
+        if forward { waiting.min_by_key(key) } else { waiting.max_by_key(key) }
+    }
+
+    /// The clone whose log has, among what comes next, the very line of `entry`, which a worktree has.
+    fn clone_of(&mut self, entry: &Entry) -> Result<Option<CloneId>, Error> {
+        for source in self.sources.iter_mut().filter(|source| source.clone.is_some()) {
+            if source.has_next(entry, &mut self.faults, &mut self.budget)? {
+                return Ok(source.clone.clone());
+            }
         }
+        Ok(None)
     }
 
     fn is_new(&mut self, entry: &Entry, source: usize, offset: u64) -> bool {
@@ -193,11 +226,11 @@ pub(super) fn clash(noun: &str, id: Option<&str>) -> String {
 
 impl Source {
     /// The lines of the file at `path`, from its end.
-    pub(super) fn new(path: PathBuf, lines: BackwardLines) -> Self {
-        Self { path, lines: Lines::Backward(lines), head: None }
+    pub(super) fn new(path: PathBuf, clone: Option<CloneId>, lines: BackwardLines) -> Self {
+        Self { path, clone, lines: Lines::Backward(lines), head: None, ahead: VecDeque::new() }
     }
 
-    fn open(path: PathBuf, direction: Direction) -> Result<Option<Self>, Error> {
+    fn open(path: PathBuf, clone: Option<CloneId>, direction: Direction) -> Result<Option<Self>, Error> {
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(Error::io(Verb::Read, &path))?,
@@ -206,31 +239,54 @@ impl Source {
             Direction::Forward => Lines::Forward(ForwardLines::new(file)),
             Direction::Backward => Lines::Backward(BackwardLines::new(file).map_err(Error::io(Verb::Read, &path))?),
         };
-        Ok(Some(Self { path, lines, head: None }))
+        Ok(Some(Self { path, clone, lines, head: None, ahead: VecDeque::new() }))
+    }
+
+    /// Whether one of the next lines, of the same second, is that of `entry`.
+    fn has_next(&mut self, entry: &Entry, faults: &mut Faults, budget: &mut u64) -> Result<bool, Error> {
+        let second = |entry: &Entry| -> Timestamp { entry.event.ts };
+        let Some((_, head)) = self.head.as_ref().filter(|(_, head)| second(head) == second(entry)) else { return Ok(false) };
+        if head.line == entry.line || self.ahead.iter().any(|(_, next)| next.line == entry.line) {
+            return Ok(true);
+        }
+        while self.ahead.len() < MAX_AHEAD && self.ahead.back().is_none_or(|(_, last)| second(last) == second(entry)) {
+            let Some(next) = self.read(faults, budget)? else { break };
+            let found = next.1.line == entry.line;
+            self.ahead.push_back(next);
+            if found {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Goes on to the next line that is an event.
+    fn advance(&mut self, faults: &mut Faults, budget: &mut u64) -> Result<(), Error> {
+        self.head = match self.ahead.pop_front() {
+            Some(next) => Some(next),
+            None => self.read(faults, budget)?,
+        };
+        Ok(())
     }
 
     /// Reads on to the next line that is an event, and notes those that are none.
-    fn advance(&mut self, faults: &mut Faults, budget: &mut u64) -> Result<(), Error> {
-        self.head = None;
+    fn read(&mut self, faults: &mut Faults, budget: &mut u64) -> Result<Option<(u64, Entry)>, Error> {
         while *budget > 0 {
             let line = match &mut self.lines {
                 Lines::Forward(lines) => lines.next(),
                 Lines::Backward(lines) => lines.next(),
             };
-            let Some(line) = line.map_err(Error::io(Verb::Read, &self.path))? else { return Ok(()) };
+            let Some(line) = line.map_err(Error::io(Verb::Read, &self.path))? else { return Ok(None) };
             *budget = budget.saturating_sub(line.bytes.len() as u64 + 1);
             if line.bytes.iter().all(u8::is_ascii_whitespace) && !line.too_long {
                 continue;
             }
             match parse(&line) {
-                Ok(event) => {
-                    self.head = Some((line.offset, Entry { event, line: line.bytes }));
-                    return Ok(());
-                }
+                Ok(event) => return Ok(Some((line.offset, Entry { event, line: line.bytes, clone: self.clone.clone() }))),
                 Err(fault) => faults.note(&self.path, line.offset, || fault.to_string()),
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -258,14 +314,15 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    /// Everything that a union of these files has, as summaries.
-    fn read(files: &[PathBuf], direction: Direction) -> (Vec<String>, usize) {
-        let mut union = Union::open(files.to_vec(), direction).unwrap();
-        let mut summaries = Vec::new();
+    /// Everything that a union of these files has, as summaries; and those that have a clone.
+    fn read(files: &[PathBuf], direction: Direction, clones: &Clones) -> (Vec<String>, BTreeSet<String>, usize) {
+        let mut union = Union::open(files.to_vec(), direction, clones).unwrap();
+        let (mut summaries, mut foreign) = (Vec::new(), BTreeSet::new());
         while let Some(entry) = union.next_event().unwrap() {
+            foreign.extend(entry.clone.map(|_| entry.event.summary.clone()));
             summaries.push(entry.event.summary);
         }
-        (summaries, union.into_faults().count)
+        (summaries, foreign, union.into_faults().count)
     }
 
     fn line(number: usize, minute: u8, with_id: bool) -> String {
@@ -277,7 +334,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(1500))]
 
         /// Any split of the lines over files, with any of them twice, shows the same set, each line once. Where each file is in
-        /// the order of time, so is the whole, from both ends; the last N are the same from both ends, too.
+        /// the order of time, so is the whole, from both ends, and what the log of a clone has is known as the clone's, whichever
+        /// file it was read from; the last N are the same from both ends, too.
         #[test]
         fn the_union_is_the_same_however_its_lines_are_split(
             mut lines in prop::collection::vec((0..9_u8, any::<bool>(), 0..4_usize, prop::option::of(0..4_usize)), 1..24),
@@ -287,7 +345,10 @@ mod tests {
                 lines.sort_by_key(|(minute, ..)| *minute);
             }
             let folder = tempfile::tempdir().unwrap();
-            let files: Vec<PathBuf> = (0..4).map(|number| folder.path().join(format!("{number}.jsonl"))).collect();
+            let mut files: Vec<PathBuf> = (0..3).map(|number| folder.path().join(format!("{number}.jsonl"))).collect();
+            files.push(folder.path().join("clones/a/3.jsonl"));
+            std::fs::create_dir_all(folder.path().join("clones/a")).unwrap();
+            let clones = Clones::at(folder.path().join("clones"));
             let mut texts = vec![String::new(); 4];
             for (number, (minute, with_id, file, copy)) in lines.iter().enumerate() {
                 let line = line(number, *minute, *with_id);
@@ -298,15 +359,19 @@ mod tests {
                 std::io::Write::write_all(&mut File::create(file).unwrap(), text.as_bytes()).unwrap();
             }
             let expected: BTreeSet<String> = (0..lines.len()).map(|number| format!("s{number}")).collect();
+            let of_clone = |line: &(usize, &(u8, bool, usize, Option<usize>))| line.1.2 == 3 || line.1.3 == Some(3);
+            let cloned: BTreeSet<String> =
+                lines.iter().enumerate().filter(of_clone).map(|(number, _)| format!("s{number}")).collect();
             let minute_of = |summary: &String| lines[summary[1..].parse::<usize>().unwrap()].0;
             for direction in [Direction::Forward, Direction::Backward] {
-                let (mut shown, faults) = read(&files, direction);
+                let (mut shown, foreign, faults) = read(&files, direction, &clones);
                 prop_assert_eq!((shown.len(), faults), (expected.len(), 0));
                 prop_assert_eq!(&shown.iter().cloned().collect::<BTreeSet<_>>(), &expected);
                 if direction == Direction::Backward {
                     shown.reverse();
                 }
                 if sorted {
+                    prop_assert_eq!(&foreign, &cloned);
                     prop_assert!(shown.is_sorted_by_key(minute_of), "{:?}", shown);
                 }
             }

@@ -36,6 +36,12 @@ mod lock_crash;
 mod lock_race;
 mod locks;
 mod log;
+#[cfg(unix)]
+mod logs;
+#[cfg(unix)]
+mod logs_hostile;
+#[cfg(unix)]
+mod logs_read;
 mod message;
 mod mutations;
 mod older;

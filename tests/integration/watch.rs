@@ -25,7 +25,7 @@ fn foreign(summary: &str) -> String {
 }
 
 /// A `bus watch --follow --json` that runs.
-struct Watcher {
+pub(crate) struct Watcher {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
@@ -33,7 +33,7 @@ struct Watcher {
 
 impl Watcher {
     /// Starts it in the main worktree; it shows nothing of what stands in the log already.
-    fn start(repo: &Repo, more: &[&str]) -> Self {
+    pub(crate) fn start(repo: &Repo, more: &[&str]) -> Self {
         Self::of(repo.by("w", &[&["watch", "--follow", "--json", "--limit", "1"], more].concat()))
     }
 
@@ -46,7 +46,7 @@ impl Watcher {
     }
 
     /// Waits until it has shown an event.
-    fn expect(&mut self, summary: &str) {
+    pub(crate) fn expect(&mut self, summary: &str) {
         let end = Instant::now() + PATIENCE;
         while !self.seen.iter().any(|seen| seen == summary) {
             let left = end.saturating_duration_since(Instant::now());
@@ -61,7 +61,7 @@ impl Watcher {
     }
 
     /// Ends it as `Ctrl-C` does. All that it has shown, and its stderr.
-    fn end(self) -> (Vec<String>, String) {
+    pub(crate) fn end(self) -> (Vec<String>, String) {
         let (status, seen, stderr) = self.end_at_any_time();
         assert_eq!(status, Some(0), "{stderr}");
         (seen, stderr)
