@@ -37,6 +37,7 @@ mod lock_race;
 mod locks;
 mod log;
 mod message;
+mod model;
 mod mutations;
 mod older;
 mod paper;
