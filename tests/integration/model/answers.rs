@@ -2,7 +2,7 @@
 
 use super::chain::{Chain, Verb};
 use super::decide::{People, ended_by_another};
-use super::fleet::{Belief, Command, Fault, Run, State, live};
+use super::fleet::{Belief, Command, Fault, Run, State, Witness, live};
 use super::rules::Change;
 
 /// What a command ends with.
@@ -51,19 +51,18 @@ impl People {
 
     fn check_answer(&self, state: &mut State, worker: usize, run: Run, answer: Answer) {
         let site = &state.sites[self.places[worker].site];
+        // What this clone has and the remote has not counts, too.
+        let others_here = !self.holds(worker, site.local) && site.local != site.tracking.value(self.rules);
+        let is_lie = |command, witness: Witness| match command {
+            Command::Claim | Command::Here => !witness.others && !(others_here && live(site.local).is_some()),
+            Command::Release => !witness.not_mine && !others_here,
+            _ => false,
+        };
         let fault = match answer {
             Answer::Owner(_) if !run.witness.mine => Fault::FalseOwner,
-            Answer::Refused if self.is_left_untold(state, worker, run.command) => Fault::NotTold,
-            Answer::Refused if matches!(run.command, Command::Claim | Command::Here) => {
-                let unpublished = live(site.local).is_some_and(|tip| !self.owns(worker, tip.claim))
-                    && site.local != site.tracking.value(self.rules);
-                if run.witness.others || unpublished {
-                    return;
-                }
-                Fault::FalseRefusal
-            }
-            Answer::Refused if run.command == Command::Release && !run.witness.not_mine => Fault::FalseRefusal,
             Answer::Owner(chain) if takes_unjudged(chain, run.judged) => Fault::Unjudged,
+            Answer::Refused if self.is_left_untold(state, worker, run.command) => Fault::NotTold,
+            Answer::Refused if is_lie(run.command, run.witness) => Fault::FalseRefusal,
             _ => return,
         };
         state.blame(fault);
