@@ -43,6 +43,7 @@ mod logs_hostile;
 #[cfg(unix)]
 mod logs_read;
 mod message;
+mod model;
 mod mutations;
 mod older;
 mod paper;

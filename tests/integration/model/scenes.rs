@@ -1,0 +1,55 @@
+//! The configurations: who is there, what they may run, and how often. Each is small enough to be searched to its end.
+
+use super::Fleet;
+use super::fleet::Command::{self, Beat, BeatDue, Claim, ClaimOffline, Gc, Here, Reclaim, Release, ReleaseOffline, Seize, Sync};
+use super::fleet::{Budget, Place};
+
+const fn place(agent: char, site: usize, origin: usize) -> Place {
+    Place { agent, site, origin }
+}
+
+/// Two worktrees of one clone, and another clone.
+const THREE: [Place; 3] = [place('a', 0, 0), place('b', 0, 1), place('c', 1, 2)];
+
+fn scene(places: [Place; 3], commands: [&'static [Command]; 3], (commands_left, crashes, lost_answers): (u8, u8, u8)) -> Fleet {
+    Fleet { places, commands, bounds: Budget { commands: commands_left, crashes, lost_answers }, changes: &[] }
+}
+
+/// Three agents want one task, and take it from each other.
+pub(super) fn race() -> Fleet {
+    scene(THREE, [&[Claim, Release], &[Claim, Release, Seize], &[Claim, Release, Seize]], (3, 1, 1))
+}
+
+/// An owner gives signs of life while others find its claim stale.
+pub(super) fn heartbeats() -> Fleet {
+    scene(THREE, [&[Claim, Beat, BeatDue, Release], &[Reclaim], &[Reclaim, BeatDue, Release]], (4, 1, 0))
+}
+
+/// One name at two places, which `--here` moves the claim between.
+pub(super) fn same_name() -> Fleet {
+    let places = [place('a', 0, 0), place('b', 0, 1), place('a', 1, 2)];
+    scene(places, [&[Claim, Here, Release, Beat], &[Claim, Release], &[Claim, Here, Release]], (3, 1, 1))
+}
+
+/// One agent runs two commands at once.
+pub(super) fn twins() -> Fleet {
+    let places = [place('a', 0, 0), place('a', 0, 0), place('b', 1, 2)];
+    scene(places, [&[Claim, Release, BeatDue], &[Claim, Release], &[Claim, Seize, Release]], (3, 0, 1))
+}
+
+/// One clone is without its remote, the other is not.
+pub(super) fn away() -> Fleet {
+    let first: &[Command] = &[ClaimOffline, ReleaseOffline, Release, Sync];
+    scene(THREE, [first, &[Claim, ClaimOffline, Sync], &[Claim, Release, Seize]], (4, 1, 0))
+}
+
+/// Both clones are without their remote.
+pub(super) fn both_away() -> Fleet {
+    let second: &[Command] = &[ClaimOffline, ReleaseOffline, Sync, Release];
+    scene(THREE, [&[ClaimOffline, ReleaseOffline, BeatDue], &[Claim, Seize], second], (4, 1, 1))
+}
+
+/// Ended claims go to the archive.
+pub(super) fn archive() -> Fleet {
+    scene(THREE, [&[Claim, Release, Gc], &[ClaimOffline, Sync], &[Claim, Release, Gc]], (4, 0, 1))
+}
