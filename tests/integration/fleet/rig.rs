@@ -145,6 +145,7 @@ impl Fleet {
     pub(crate) fn assert_agreed(&self, task: &str) {
         let name = format!("refs/bus/claims/{task}");
         let truth = self.remote.at(&name);
+        assert!(!truth.is_empty(), "the remote knows nothing of {task}");
         for (number, clone) in self.clones.iter().enumerate() {
             clone.by("observer", &["sync"]).ok();
             let here = clone.git(&["for-each-ref", "--format=%(objectname)", &name]);
@@ -152,11 +153,6 @@ impl Fleet {
         }
         assert_eq!(self.remote.at(&name), truth, "a sync has changed the claim of {task}");
     }
-}
-
-/// Everything that a refused command may not change: refs and files.
-pub(crate) fn everything(repo: &Repo) -> String {
-    repo.state()
 }
 
 /// Writes a program, a shell script.

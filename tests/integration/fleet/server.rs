@@ -50,9 +50,7 @@ impl Server {
     pub(crate) fn new(transport: Transport, folder: &Path) -> Self {
         let served = Arc::new(Served { folder: folder.to_owned(), ..Served::default() });
         match transport {
-            Transport::File => {
-                Self { base: format!("file://{}", folder.display()), served, stop: None, thread: None }
-            }
+            Transport::File => Self { base: format!("file://{}", folder.display()), served, stop: None, thread: None },
             Transport::Daemon => Self::daemon(served),
             Transport::Http => Self::http(served),
         }
