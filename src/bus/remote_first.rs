@@ -8,6 +8,7 @@ use super::change::{Changed, Next, Outcome};
 use super::decide::Refusal;
 use super::leasing::{Leased, Written};
 use super::remote_ref::unknown;
+use super::sync::task_of;
 use super::view::{State, View};
 use super::{Bus, Error, FleetFault, Who};
 use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
@@ -163,6 +164,13 @@ impl Bus {
     /// Pushes claims, all or none, only to the remote of this clone's fleet, and new ones only where the archive is as it was
     /// last seen: a task that was put away is not begun anew.
     pub(super) fn push_claims(&self, remote: &Remote, mut swaps: Vec<Swap>) -> Result<Pushed, Error> {
+        for swap in swaps.iter().filter(|swap| swap.expected.is_none()) {
+            if let (Some(new), Some(task)) = (swap.new, task_of(&swap.name))
+                && self.forks_from_archive(&task, new)?
+            {
+                return Ok(Pushed::Refused(format!("{} (stale info): it was put away", swap.name.as_str())));
+            }
+        }
         let same = |name: RefName, id: Option<ObjectId>| Swap { name, expected: id, new: id };
         if swaps.iter().any(|swap| swap.expected.is_none()) {
             let seen = self.seen_at(remote, &RefName::archive())?;
@@ -171,6 +179,11 @@ impl Bus {
         }
         swaps.push(same(RefName::fleet(), self.repo.id_of(&RefName::fleet())?));
         Ok(self.repo.push(remote, &swaps, true)?)
+    }
+
+    /// Whether `task` was put away at a state that the chain which ends at `tip` does not have.
+    pub(super) fn forks_from_archive(&self, task: &TaskId, tip: ObjectId) -> Result<bool, Error> {
+        self.archived_id(task)?.map_or(Ok(false), |put_away| Ok(!self.repo.descends(tip, put_away)?))
     }
 
     /// What the answer means for the attempt; nothing where it must be decided anew.

@@ -99,12 +99,32 @@ impl Bus {
                 self.adopt_shared(&mut lock, remote, &name, &sight)?;
             }
         }
-        let changed: Vec<TaskId> = tasks.into_iter().filter(|task| self.is_news(remote, task, &sight).unwrap_or(true)).collect();
+        let news = tasks.into_iter().filter(|task| self.is_news(remote, task, &sight).unwrap_or(true));
+        let forked = self.begun_anew(remote, &sight)?;
+        let changed: Vec<TaskId> = news.chain(forked).collect();
         for tasks in changed.chunks(BATCH) {
             self.adopt_batch(remote, tasks, &sight, synced)?;
         }
         touch(&self.private.fleet_seen(), self.clock);
         Ok(())
+    }
+
+    /// The tasks of which the remote has no ref, and this clone a chain that knows nothing of the one that was put away: they were
+    /// claimed here, without asking, when they were finished already.
+    fn begun_anew(&self, remote: &Remote, sight: &Sight) -> Result<Vec<TaskId>, Error> {
+        let mut tasks = Vec::new();
+        for task in self.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok()) {
+            let name = RefName::claim(&task);
+            if sight.contains_key(&name) || self.seen_at(remote, &name)?.is_some() {
+                continue;
+            }
+            if let Some(tip) = self.repo.id_of(&name)?
+                && self.forks_from_archive(&task, tip)?
+            {
+                tasks.push(task);
+            }
+        }
+        Ok(tasks)
     }
 
     /// Brings these claims in line under one lock, and removes the refs that are not needed any more all at once.

@@ -23,9 +23,8 @@ pub(crate) struct Repo {
 impl Repo {
     /// A repository without a bus.
     pub(crate) fn bare_of_bus() -> Self {
-        let repo = Self { folder: tempfile::tempdir().unwrap() };
+        let repo = Self::at_home();
         fs::create_dir(repo.root()).unwrap();
-        fs::create_dir(repo.home()).unwrap();
         repo.git(&["init", "--quiet", "--initial-branch=main"]);
         repo.git(&["commit", "--quiet", "--allow-empty", "--message=first"]);
         repo
@@ -36,6 +35,20 @@ impl Repo {
         let repo = Self::bare_of_bus();
         repo.bus(&["init"]).ok();
         repo.commit_all("bus");
+        repo
+    }
+
+    /// A clone of what is at `url`.
+    pub(crate) fn clone_of(url: &str) -> Self {
+        let repo = Self::at_home();
+        repo.git_in(repo.folder.path(), &["clone", "--quiet", url, "main"]);
+        repo
+    }
+
+    /// A folder with a home, and no repository yet.
+    fn at_home() -> Self {
+        let repo = Self { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(repo.home()).unwrap();
         repo
     }
 
@@ -211,15 +224,20 @@ impl Repo {
     }
 
     fn command(&self, program: &str, folder: &Path) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear().current_dir(folder);
-        for name in ["PATH", "SYSTEMROOT", "TEMP", "TMPDIR"] {
-            std::env::var_os(name).map(|value| command.env(name, value));
-        }
-        command.env("HOME", self.home()).env("GIT_CONFIG_NOSYSTEM", "1").env("LC_ALL", "C").env("TZ", "UTC");
-        command.stdin(Stdio::null());
-        command
+        alone(program, folder, &self.home())
     }
+}
+
+/// A program that knows nothing of this machine's user, locale and configuration.
+pub(crate) fn alone(program: &str, folder: &Path, home: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().current_dir(folder);
+    for name in ["PATH", "SYSTEMROOT", "TEMP", "TMPDIR"] {
+        std::env::var_os(name).map(|value| command.env(name, value));
+    }
+    command.env("HOME", home).env("GIT_CONFIG_NOSYSTEM", "1").env("LC_ALL", "C").env("TZ", "UTC");
+    command.stdin(Stdio::null());
+    command
 }
 
 /// All lines of a worktree's log, file by file.
@@ -239,6 +257,11 @@ pub(crate) struct Bus<'a> {
 impl Bus<'_> {
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn arg(mut self, argument: &str) -> Self {
+        self.command.arg(argument);
         self
     }
 

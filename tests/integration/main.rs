@@ -19,6 +19,8 @@ mod dice;
 mod doctor;
 mod durable;
 #[cfg(unix)]
+mod fleet;
+#[cfg(unix)]
 mod formats;
 mod github;
 mod handover;

@@ -1,0 +1,10 @@
+//! A fleet: clones that share a remote, over every way in which git reaches one on this machine.
+
+mod growth;
+mod manners;
+mod offline;
+mod plain;
+mod race;
+mod refusal;
+mod rig;
+mod server;
