@@ -90,7 +90,7 @@ impl Bus {
                     let answer = leases.iter().map(|lease| Leased::new(LeaseOutcome::Unchanged, lease.clone())).collect();
                     Ok(Some(Written { leases, fresh: false, answer }))
                 }
-                Next::Write(draft) => self.write_table(lock, &view, who, draft),
+                Next::Write(draft) => self.write_table(lock, view, who, draft),
             }
         })
     }
@@ -99,11 +99,11 @@ impl Bus {
     fn write_table(
         &self,
         lock: &mut Lock,
-        view: &TableView,
+        view: TableView,
         who: &Who,
         draft: Draft,
     ) -> Result<Option<Written<Vec<Leased>>>, Error> {
-        self.settle_own_leases(lock, view, who, &draft.changed)?;
+        self.settle_own_leases(lock, &view, who, &draft.changed)?;
         let now = self.clock.now();
         let parent = match &view.tip {
             Some(tip) => Some(tip.id),
@@ -114,11 +114,11 @@ impl Bus {
             }
         };
         let subject = draft.subject(who);
+        let expected = view.tip.as_ref().map(|tip| tip.id);
         let next = view.table.next(draft.changed, &draft.dropped).ok_or_else(|| Error::worn_out(RefName::locks().as_str()))?;
         let bytes = next.to_bytes();
         self.check_before_write(&next.changed, bytes.len())?;
         let link = self.repo.write_link(parent, &who.agent, now, &subject, &bytes)?;
-        let expected = view.tip.as_ref().map(|tip| tip.id);
         if !self.advance(lock, &RefName::locks(), expected, &link)? {
             return Ok(None);
         }
