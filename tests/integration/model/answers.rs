@@ -54,7 +54,7 @@ impl People {
         // What this clone has and the remote has not counts, too.
         let others_here = !self.holds(worker, site.local) && site.local != site.tracking.value(self.rules);
         let is_lie = |command, witness: Witness| match command {
-            Command::Claim | Command::Here => !witness.others && !(others_here && live(site.local).is_some()),
+            Command::Claim | Command::Here => !(witness.others || others_here && live(site.local).is_some()),
             Command::Release => !witness.not_mine && !others_here,
             _ => false,
         };
