@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::adopt::Adopted;
 use super::view::{View, state};
-use super::{Bus, Error, FleetFault, Who};
+use super::{Bus, Error, FleetFault, TakenIn, Who};
 use crate::git::{MAX_PUSH, ObjectId, Pushed, RefName, Remote, Sight, Swap, Tip};
 use crate::record::{AgentId, Claim, Fleet, Origin, TaskId, Timestamp};
 use crate::store::{Clock, crash_point, last_touched, touch};
@@ -32,8 +32,10 @@ pub struct Synced {
     pub unpublished: Vec<(TaskId, String)>,
     /// What of the remote's cannot be read.
     pub faults: Vec<Error>,
-    /// Whether this clone's log was published.
+    /// Whether the remote got something new of this clone's log.
     pub log_published: bool,
+    /// What was new in the other clones' logs.
+    pub taken: TakenIn,
 }
 
 /// How fresh the view of the fleet is.
@@ -59,6 +61,10 @@ impl Bus {
         let mut refusal = None;
         for (turn, size) in TURNS.into_iter().enumerate() {
             self.receive(fleet, &remote, &mut synced)?;
+            if turn == 0 {
+                // What others have published already is left out.
+                self.publish_log()?;
+            }
             let due = self.unpublished(&remote)?;
             if due.is_empty() {
                 refusal = None;
@@ -105,7 +111,25 @@ impl Bus {
         for tasks in changed.chunks(BATCH) {
             self.adopt_batch(remote, tasks, &sight, synced)?;
         }
+        self.receive_logs(remote, &sight, synced)?;
         touch(&self.private.fleet_seen(), self.clock);
+        Ok(())
+    }
+
+    /// Notes what the remote has of the clones' logs, and takes in what is new of the others'.
+    fn receive_logs(&self, remote: &Remote, sight: &Sight, synced: &mut Synced) -> Result<(), Error> {
+        let own = self.known_clone_id()?.and_then(|id| RefName::log(&id));
+        {
+            let mut lock = self.lock()?;
+            for (name, id) in sight.iter().filter(|(name, _)| name.rest().starts_with("log/")) {
+                if self.seen_at(remote, name)? != Some(*id) {
+                    self.note_seen(&mut lock, remote, name, Some(*id))?;
+                    synced.log_published |= Some(name) == own.as_ref();
+                }
+            }
+        }
+        // Also where nothing is new: a command that was killed may have left something undone.
+        synced.taken.add(self.take_in_logs(remote.name())?);
         Ok(())
     }
 
@@ -214,6 +238,7 @@ impl Bus {
             }
             due.push(Swap { name, expected, new: Some(new) });
         }
+        due.extend(self.log_due(remote)?);
         for name in shared().into_iter().chain([RefName::archive()]) {
             let (ours, seen) = (self.repo.id_of(&name)?, self.seen_at(remote, &name)?);
             if ours != seen {
@@ -221,6 +246,22 @@ impl Bus {
             }
         }
         Ok(due)
+    }
+
+    /// This clone's log, where the remote lacks something of it. A clone that was set back goes on from what the remote has.
+    fn log_due(&self, remote: &Remote) -> Result<Option<Swap>, Error> {
+        let Some(name) = self.known_clone_id()?.and_then(|id| RefName::log(&id)) else { return Ok(None) };
+        let (ours, seen) = (self.repo.id_of(&name)?, self.seen_at(remote, &name)?);
+        match (ours, seen) {
+            (Some(ours), Some(seen)) if ours != seen && !self.repo.descends(ours, seen)? => {
+                if self.repo.descends(seen, ours)? {
+                    self.repo.put(&name, seen)?;
+                }
+                Ok(None)
+            }
+            (Some(_), seen) if ours != seen => Ok(Some(Swap { name, expected: seen, new: ours })),
+            _ => Ok(None),
+        }
     }
 
     /// Looks at all of the fleet's remote, unless this clone did so not long ago: one look serves all that wait in a clone.

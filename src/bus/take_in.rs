@@ -49,6 +49,16 @@ impl TakenIn {
         }
     }
 
+    /// Adds what was taken in at another time.
+    pub(super) fn add(&mut self, other: Self) {
+        self.clones = self.clones.max(other.clones);
+        self.events += other.events;
+        self.messages += other.messages;
+        self.assignments += other.assignments;
+        self.left_out += other.left_out;
+        self.faults.extend(other.faults);
+    }
+
     const fn of(&mut self, stream: Stream) -> &mut usize {
         match stream {
             Stream::Log => &mut self.events,

@@ -53,10 +53,16 @@ fn show(synced: &Synced, output: &mut Output) {
     if !published.is_empty() {
         output.line(&format!("published {} to {remote}: {}", say(published.len(), "claim"), names(published)));
     }
+    let taken = &synced.taken;
+    let parts = [(taken.events, "event"), (taken.messages, "message"), (taken.assignments, "assignment")];
+    let parts: Vec<String> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| say(count, what)).collect();
+    if !parts.is_empty() {
+        output.line(&format!("received {} from {}", parts.join(", "), say(taken.clones, "clone")));
+    }
     if synced.log_published {
         output.line(&format!("published this clone's log to {remote}"));
     }
-    if received.is_empty() && published.is_empty() && !synced.log_published {
+    if received.is_empty() && published.is_empty() && parts.is_empty() && !synced.log_published {
         output.line(&format!("nothing new with {remote}"));
     }
     for (claim, owner) in &synced.lost {
@@ -67,6 +73,12 @@ fn show(synced: &Synced, output: &mut Output) {
     }
     for fault in &synced.faults {
         output.warn(&exit::story(fault));
+    }
+    for fault in &taken.faults {
+        output.warn(&format!("{fault}; it is left out"));
+    }
+    if taken.left_out > taken.faults.len() {
+        output.warn(&format!("{} more of the other clones' lines and files are left out", taken.left_out - taken.faults.len()));
     }
 }
 
@@ -96,6 +108,11 @@ fn json(synced: &Synced) -> Value {
         ("received", Value::Array(tasks(&synced.received))),
         ("published", Value::Array(tasks(&synced.published))),
         ("log_published", Value::from(synced.log_published)),
+        ("clones", Value::from(synced.taken.clones)),
+        ("events", Value::from(synced.taken.events)),
+        ("messages", Value::from(synced.taken.messages)),
+        ("assignments", Value::from(synced.taken.assignments)),
+        ("left_out", Value::from(synced.taken.left_out)),
         ("lost", Value::Array(lost.collect())),
         ("unpublished", Value::Array(unpublished.collect())),
         ("faults", Value::Array(faults.collect())),
