@@ -10,6 +10,7 @@ mod format;
 mod handover;
 mod hashes;
 mod history;
+mod leases;
 mod logs;
 mod plans;
 mod queue;
@@ -28,7 +29,7 @@ use logs::{Author, Known, LineCheck, LineFile};
 use records::Surroundings;
 
 use crate::git::{Error as GitError, History, ObjectId, Repository};
-use crate::record::{AgentId, PlanId};
+use crate::record::{AgentId, PlanId, Timestamp};
 use crate::store::{Error as StoreError, Verb, on_all_cores};
 
 pub use error::Error;
@@ -49,6 +50,8 @@ pub struct Query {
     pub rules: Selection,
     /// Only files of plans: these, or all of them where the list is empty.
     pub plans: Option<Vec<PlanId>>,
+    /// The time, by which a lease that no table knows is over; none where none is.
+    pub now: Option<Timestamp>,
 }
 
 /// What a tree is compared with.
@@ -148,6 +151,7 @@ impl Run<'_> {
         let mut files = self.line_files(&changes);
         let others = self.other_branches()?;
         self.check_history(&mut findings, &changes, &author, &mut files, &others)?;
+        self.check_leases(&mut findings, &changes, &author, &others)?;
         let (root, secret, before) = (self.repo.root(), self.secret, OnceLock::new());
         LineCheck { root, files: &files, author: &author, secret, before }.run(&mut findings)?;
         let (findings, counts) = findings.finish();

@@ -134,7 +134,8 @@ fn judge(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<
         let what = "none of the rules that are left can be checked without a base".to_owned();
         return Err(Failure::Usage { what, hint: "name one: `--base origin/main`; see `bus validate --list-rules`".to_owned() });
     }
-    let report = validate(&repo, &Query { base, refs: args.refs.clone(), branch, rules, plans: None })?;
+    let report =
+        validate(&repo, &Query { base, refs: args.refs.clone(), branch, rules, plans: None, now: Some(context.clock.now()) })?;
     if report.refs.is_empty() && !args.refs.is_empty() {
         output.note("`--refs` names no other branch that is here: `git fetch` brings a remote's");
     }

@@ -49,7 +49,7 @@ impl Repository {
     }
 
     /// The blob at `path` in a commit.
-    fn blob_at(&self, commit: ObjectId, path: &Path) -> Option<ObjectId> {
+    pub(super) fn blob_at(&self, commit: ObjectId, path: &Path) -> Option<ObjectId> {
         let objects = self.objects().ok()?;
         let (mut commit_buffer, mut tree_buffer, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
         let tree = objects.find_commit_iter(&commit, &mut commit_buffer).ok()?.tree_id().ok()?;

@@ -27,10 +27,10 @@ impl Commit {
         Ok(Self::of(id, history.files(id, |path| ROOTS.contains(&path.split('/').next().unwrap_or_default()))?))
     }
 
-    /// The claims of a commit and nothing else: it may be anybody's, and a few trees that hold each other make a folder that
+    /// The claims and leases of a commit and nothing else: it may be anybody's, and a few trees that hold each other make a folder that
     /// has no end.
     pub(super) fn claims(history: &History, id: ObjectId) -> Result<Self, Error> {
-        Ok(Self::of(id, history.files(id, |path| ["_bus", "_bus/claims"].contains(&path))?))
+        Ok(Self::of(id, history.files(id, |path| ["_bus", "_bus/claims", "_bus/locks"].contains(&path))?))
     }
 
     fn of(id: ObjectId, all: BTreeMap<String, TreeFile>) -> Self {

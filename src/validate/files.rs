@@ -14,6 +14,7 @@ pub(super) const ROOTS: [&str; 4] = ["_bus", "_plans", "queue", "_report"];
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Claim,
+    Lease,
     Assignment,
     Plan,
     QueueItem,
@@ -91,6 +92,7 @@ pub(super) fn kind_of(path: &str) -> Option<(Kind, bool)> {
     let ends = |end: &str| name.ends_with(end) && !name.starts_with('.');
     match parts.as_slice() {
         ["_bus", "claims", .., _] if ends(".json") => Some((Kind::Claim, parts.len() == 3)),
+        ["_bus", "locks", .., _] if ends(".json") => Some((Kind::Lease, parts.len() == 3)),
         ["_bus", "assignments", .., _] if ends(".json") => Some((Kind::Assignment, parts.len() == 3)),
         ["_bus", "events", .., _] if ends(".jsonl") => Some((Kind::Log, parts.len() == 3)),
         ["_bus", "messages", .., _] if ends(".jsonl") => Some((Kind::Channel, parts.len() == 3)),
@@ -155,7 +157,7 @@ fn what(kind: FileType) -> Option<&'static str> {
 
 /// Whether a folder of the bus is expected at `path`.
 fn is_folder_of_bus(path: &str) -> bool {
-    let folders = ["_bus/claims", "_bus/assignments", "_bus/events", "_bus/messages", "_bus/meta", "_report/agent"];
+    let folders = ["_bus/claims", "_bus/locks", "_bus/assignments", "_bus/events", "_bus/messages", "_bus/meta", "_report/agent"];
     ROOTS.contains(&path) || folders.contains(&path)
 }
 

@@ -14,8 +14,8 @@ use super::plans;
 use super::rule::Rule;
 use crate::record::json::{self, MAX_RECORD, Object};
 use crate::record::{
-    Assignment, Claim, Config, Fault, MAX_REVISION, PathStep, Places, PlanRecord, Position, QueueItem, TaskId, Timestamp,
-    sound_text,
+    Assignment, Claim, Config, Fault, Lease, MAX_REVISION, PathStep, Pattern, Places, PlanRecord, Position, QueueItem, TaskId,
+    Timestamp, sound_text,
 };
 use crate::store::{Error, Sums, Verb};
 
@@ -89,6 +89,10 @@ fn check_json(findings: &mut Findings, around: &Surroundings, path: &str, kind: 
             record.check_name(findings, "task_id", &object);
             Assignment::from_object(object).map(drop)
         }
+        Kind::Lease => {
+            record.check_lease(findings, &object);
+            Lease::from_object(object).map(drop)
+        }
         Kind::Plan => {
             record.check_name(findings, "plan_id", &object);
             match PlanRecord::from_object(object) {
@@ -155,6 +159,21 @@ impl Record<'_> {
         if let Some(plan) = text(object, "plan_id").filter(|plan| !around.plans.contains(&plan.to_ascii_lowercase())) {
             let message = || format!("there is no `_plans/{plan}.plan.json`");
             self.add(findings, Rule::MissingPlan, &[PathStep::Key("plan_id")], message);
+        }
+    }
+}
+
+impl Record<'_> {
+    fn check_lease(&self, findings: &mut Findings, object: &Object) {
+        self.check_name(findings, "lock_id", object);
+        for field in ["scope", "deny"] {
+            let patterns = object.get(field).and_then(Value::as_array).into_iter().flatten();
+            for (number, pattern) in patterns.enumerate().filter_map(|(number, pattern)| Some((number, pattern.as_str()?))) {
+                if let Err(fault) = Pattern::parse(pattern) {
+                    let place = [PathStep::Key(field), PathStep::Item(number)];
+                    self.add(findings, Rule::BadPattern, &place, || fault.to_string());
+                }
+            }
         }
     }
 }

@@ -67,6 +67,8 @@ pub enum Rule {
     DoubtfulQueueItem,
     QueueCycle,
     BadConfig,
+    BadPattern,
+    LeaseOverlap,
     MissingPlan,
     UndatedPlan,
     DuplicateStep,
@@ -82,6 +84,8 @@ pub enum Rule {
     HandoverForged,
     HandoverUnproved,
     PlanRegression,
+    PathLeased,
+    PathUnleased,
     Tampering,
 }
 

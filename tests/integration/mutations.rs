@@ -52,6 +52,8 @@ pub(crate) const STATIC: &[Mutation] = &[
     ("doubtful-queue-item", Always, doubtful_queue_item),
     ("queue-cycle", Always, queue_cycle),
     ("bad-config", Always, bad_config),
+    ("bad-pattern", Always, bad_pattern),
+    ("lease-overlap", Always, lease_overlap),
     ("missing-plan", Always, missing_plan),
     ("missing-plan", WithoutBase, lost_plan),
     ("duplicate-step", Always, |scene| edit_step(scene, |_, steps| steps[1]["id"] = steps[0]["id"].clone())),
@@ -68,6 +70,36 @@ pub(crate) const STATIC: &[Mutation] = &[
 
 /// A receipt that the plans name, with its sum.
 const TESTS: &str = "_report/agent/codex-1/tests.log";
+
+/// Writes a lease of `owner` on some paths.
+pub(crate) fn lease(scene: &mut Scene<'_>, owner: &str, scope: Value) {
+    let id = format!("L-{owner}-{}", scene.dice.below(1000));
+    let lease = json!({
+        "deny": [],
+        "expires_at": "2026-03-01T12:50:00Z",
+        "heartbeat": "2026-03-01T12:00:00Z",
+        "lock_id": id,
+        "mode": "exclusive",
+        "objective": "x",
+        "owner": owner,
+        "revision": 1,
+        "scope": scope,
+        "start_time": "2026-03-01T12:00:00Z",
+    });
+    scene.write_object(&format!("_bus/locks/{id}.json"), lease.as_object().unwrap());
+}
+
+fn bad_pattern(scene: &mut Scene<'_>) {
+    let pattern = *scene.dice.pick(&["", "../x", "a[", "!x", "a/***", "{a", ".git/x"]);
+    lease(scene, "codex-1", json!(["src/**", pattern]));
+}
+
+fn lease_overlap(scene: &mut Scene<'_>) {
+    let scopes = [("src/**", "src/a"), ("*.toml", "[A-D]*"), ("**/x", "docs/"), ("{a,b}/c", "?/*")];
+    let (one, two) = *scene.dice.pick(&scopes);
+    lease(scene, "codex-1", json!([one]));
+    lease(scene, "codex-2", json!(["other/", two]));
+}
 
 fn not_a_file(scene: &mut Scene<'_>) {
     let path = scene.path("", "");

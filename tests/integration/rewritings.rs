@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::mutations::{Mutation, When::WithBase};
+use super::mutations::{Mutation, When::WithBase, lease};
 use super::scene::Scene;
 
 /// The claims of somebody else than codex-1, live ones first.
@@ -24,12 +24,26 @@ pub(crate) const REWRITINGS: &[Mutation] = &[
     ("duplicate-claim", WithBase, finished_by_another),
     ("handover-unproved", WithBase, |scene| handed_over(scene, 1)),
     ("plan-regression", WithBase, plan_regression),
+    ("path-leased", WithBase, path_leased),
+    ("path-unleased", WithBase, |scene| changed(scene, "hot/")),
     ("tampering", WithBase, foreign_line),
     ("tampering", WithBase, foreign_claim),
     ("tampering", WithBase, foreign_receipt),
     ("receipt-changed", WithBase, rewritten_receipt),
     ("missing-receipt", WithBase, dropped_receipt),
 ];
+
+fn path_leased(scene: &mut Scene<'_>) {
+    let scope = *scene.dice.pick(&["src/**", "**/*.rs", "{src,docs}/"]);
+    lease(scene, "codex-2", json!([scope]));
+    changed(scene, "src/");
+}
+
+/// A file of the repository that is new.
+fn changed(scene: &mut Scene<'_>, folder: &str) {
+    let path = format!("{folder}{}.rs", scene.dice.below(1000));
+    scene.write(&path, "x\n");
+}
 
 fn edited_line(scene: &mut Scene<'_>) {
     let path = scene.lines_path();

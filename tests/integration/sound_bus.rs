@@ -25,7 +25,8 @@ pub(crate) fn sound_bus(layout: Layout) -> Repo {
         assert!(config.contains("layout = \"single\""), "{config}");
         repo.write("_bus/config.toml", config);
     }
-    let config = repo.read("_bus/config.toml");
+    let config = repo.read("_bus/config.toml").replace("# require = \"off\"", "require = \"hotspots\"\nhotspots = [\"hot/\"]");
+    assert!(config.contains("[\"hot/\"]"), "{config}");
     repo.write("_bus/config.toml", format!("managers = [\"lead\"]\n{config}"));
     write_records(&repo);
     work(&repo);

@@ -41,7 +41,8 @@ fn befall(repo: &Repo, layout: Layout, seed: u64) -> BTreeMap<&'static str, usiz
 fn check(scene: &mut Scene<'_>, (name, _, change): &Mutation, which: &str) {
     change(scene);
     let rule: Rule = name.parse().unwrap();
-    let branch = (rule == Rule::Tampering).then_some("agent/codex-1/x");
+    let is_of_agents = matches!(rule, Rule::Tampering | Rule::PathLeased | Rule::PathUnleased);
+    let branch = is_of_agents.then_some("agent/codex-1/x");
     let report = judge(scene.repo, scene.has_base.then_some("HEAD"), branch);
     let told = report.counts.contains_key(&rule) && report.findings.iter().any(|finding| finding.rule == rule);
     assert!(told, "{name} was not told of: {which}\n{}", describe(scene, &report));

@@ -22,7 +22,7 @@ impl About {
 }
 
 /// Every rule, at the place of its number.
-pub(super) static RULES: [About; 48] = [
+pub(super) static RULES: [About; 52] = [
     rule(Rule::NotAFile, "not-a-file", Error, "something else where a file or a folder of the bus should be")
         .mend("put a regular file there, or a folder where one should be; `bus` follows no link")
         .bad("_bus/claims/QUEUE-001.json -> ../../elsewhere.json")
@@ -151,6 +151,14 @@ pub(super) static RULES: [About; 48] = [
         .mend("use only the keys and values that the comments of a new `_bus/config.toml` explain, as `bus init` writes it")
         .bad("require_asignment = true")
         .good("require_assignment = true"),
+    rule(Rule::BadPattern, "bad-pattern", Error, "a lease with a pattern of paths that means nothing")
+        .mend("take the lease with `bus lock acquire`, which tells what is wrong with a pattern")
+        .bad("\"scope\": [\"src/**x\"]")
+        .good("\"scope\": [\"src/**/x\"]"),
+    rule(Rule::LeaseOverlap, "lease-overlap", Error, "two live leases of two holders that could share a path: here, on the base, or on another branch")
+        .mend("give one of them back with `bus lock release`, or wait until it is over; what `bus lock acquire` grants is never so within a clone")
+        .bad("codex-1 holds src/**, and codex-2 holds src/parser/lex.rs")
+        .good("codex-1 holds src/**, and codex-2 holds docs/; or both leases are shared"),
     rule(Rule::MissingPlan, "missing-plan", Warning, "a claim with a plan that is not there")
         .mend("commit the plan, or take `plan_id` out of the claim")
         .bad("\"plan_id\": \"2025-09-19-parser\" without _plans/2025-09-19-parser.plan.json")
@@ -187,7 +195,7 @@ pub(super) static RULES: [About; 48] = [
         .mend("put the line back as it was, in its place; a correction is a new line at the end")
         .bad("a line that was edited, cut, moved up or deleted")
         .good("new lines at the end; a line that moved to another file of the log"),
-    rule(Rule::RecordGone, "record-gone", Error, "a claim, an assignment, a plan or a queue item that is in the base but not here")
+    rule(Rule::RecordGone, "record-gone", Error, "a claim, a lease, an assignment, a plan or a queue item that is in the base but not here")
         .mend("put the file back as the base has it (`git checkout origin/main -- FILE`); a claim ends by `bus release`")
         .bad("_bus/claims/QUEUE-001.json deleted")
         .good("_bus/claims/QUEUE-001.json with status `done`"),
@@ -211,6 +219,14 @@ pub(super) static RULES: [About; 48] = [
         .mend("leave what is done as done; add a new step for what is to be done again")
         .bad("the base: S1 is `done`; here: S1 is `in_progress`")
         .good("the base: S1 is `done`; here: S1 is `done`, and S2 is new"),
+    rule(Rule::PathLeased, "path-leased", Error, "on a branch `agent/<id>/…`: a changed path that is in another agent's live exclusive lease")
+        .mend("take the change out of this branch, or wait until the lease is given back, taken over or over; `bus check` tells so before a commit. Managers are free")
+        .bad("on agent/codex-1/x: src/app.rs is changed, and codex-2 holds src/**")
+        .good("on agent/codex-1/x: src/app.rs came in with a merge of main"),
+    rule(Rule::PathUnleased, "path-unleased", Error, "on a branch `agent/<id>/…`: a changed path for which `[locks] require` of the base's policy wants a lease, and the agent took none")
+        .mend("take a lease before the change (`bus lock acquire`), and commit its record along, as it stands or given back. Managers are free")
+        .bad("hotspots = [\"*.toml\"]; on agent/codex-1/x: Cargo.toml is changed, and no lease of codex-1's has it")
+        .good("the same with _bus/locks/L-7f3k9mq.json: codex-1 held *.toml"),
     rule(Rule::Tampering, "tampering", Error, "on a branch `agent/<id>/…`: a claim or a log line of another agent that was changed or added, or a file below its `_report/agent/<id>/` that was changed or removed")
         .mend("take the line or the file out of this branch again; its agent writes it on a branch of its own. Managers are named in the base's `_bus/config.toml`")
         .bad("on agent/codex-1/x: a line by codex-2 in _bus/events/codex-2.jsonl")
