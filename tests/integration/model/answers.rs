@@ -53,16 +53,16 @@ impl People {
         let site = &state.sites[self.places[worker].site];
         // What this clone has and the remote has not counts, too.
         let others_here = !self.holds(worker, site.local) && site.local != site.tracking.value(self.rules);
-        let is_lie = |command, witness: Witness| match command {
-            Command::Claim | Command::Here => !(witness.others || others_here && live(site.local).is_some()),
-            Command::Release => !witness.not_mine && !others_here,
-            _ => false,
+        let is_true = |command, witness: Witness| match command {
+            Command::Claim | Command::Here => witness.others || (others_here && live(site.local).is_some()),
+            Command::Release => witness.not_mine || others_here,
+            _ => true,
         };
         let fault = match answer {
             Answer::Owner(_) if !run.witness.mine => Fault::FalseOwner,
             Answer::Owner(chain) if takes_unjudged(chain, run.judged) => Fault::Unjudged,
             Answer::Refused if self.is_left_untold(state, worker, run.command) => Fault::NotTold,
-            Answer::Refused if is_lie(run.command, run.witness) => Fault::FalseRefusal,
+            Answer::Refused if !is_true(run.command, run.witness) => Fault::FalseRefusal,
             _ => return,
         };
         state.blame(fault);
