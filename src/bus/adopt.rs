@@ -52,7 +52,11 @@ impl Bus {
     pub(super) fn adopt_claim(&self, lock: &mut Lock, task: &TaskId, sight: &Sight) -> Result<Adopted, Error> {
         let name = RefName::claim(task);
         let on_remote = sight.get(&name).copied();
-        let value = if on_remote.is_some() { on_remote } else { self.archived_id(task)? };
+        let value = match on_remote {
+            // A ref that came to life after the task was put away, and knows nothing of it, is void.
+            Some(there) if !self.forks_from_archive(task, there)? => Some(there),
+            _ => self.archived_id(task)?,
+        };
         let adopted = match value {
             // A remote that has forgotten it is told again.
             None => Adopted::Kept,
@@ -144,7 +148,10 @@ impl Bus {
         let claim = self.repo.link(tip)?.ok().and_then(|link| Claim::parse(&link.body).ok());
         let named = claim.and_then(|claim| RefName::lost(task, claim.claim_id.as_ref()?));
         let by_commit = || RefName::parse(&format!("{}{tip}", RefName::lost_of(task)));
-        Ok(named.or_else(by_commit).expect("an object id is a good end of a name"))
+        // A name that is taken by another end of the claim keeps that.
+        let taken = named.as_ref().map_or(Ok(None), |name| self.repo.id_of(name))?;
+        let free = taken.map_or(Ok(true), |taken| self.repo.descends(tip, taken))?;
+        Ok(named.filter(|_| free).or_else(by_commit).expect("an object id is a good end of a name"))
     }
 
     /// Notes what the remote has of a ref; none where it has no such ref.

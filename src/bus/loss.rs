@@ -41,10 +41,12 @@ impl Bus {
     /// How `who` lost the task, unless its last claim on it still stands or was ended by itself.
     pub(super) fn loss(&self, view: &View, who: &Who) -> Result<Option<Loss>, Error> {
         let (mine, loss) = self.loss_in_chain(view, who)?;
-        let lost = self.lost_claims(&view.task)?.into_iter().filter(|lost| who.owns(&lost.claim));
-        // Both were made in one clone, so its clock tells which came later.
-        let Some(lost) = lost.max_by_key(|lost| lost.claim.claimed_at) else { return Ok(loss) };
-        let is_latest = mine.is_none_or(|mine| mine.claimed_at <= lost.claim.claimed_at && !mine.same_claim(&lost.claim));
+        // What its owner has ended itself it does not miss.
+        let lost = self.lost_claims(&view.task)?.into_iter().filter(|lost| who.owns(&lost.claim) && lost.claim.status.is_live());
+        // Both were made in one clone, so its clock tells which came later; ids of one second are in order, too (RFC 9562).
+        let age = |claim: &Claim| (claim.claimed_at, claim.claim_id.as_ref().map(ToString::to_string));
+        let Some(lost) = lost.max_by_key(|lost| age(&lost.claim)) else { return Ok(loss) };
+        let is_latest = mine.is_none_or(|mine| age(&mine) < age(&lost.claim));
         let by = view.claim().filter(|_| is_latest);
         Ok(by.map_or(loss, |claim| Some(Loss { by: Some(claim.agent_id.clone()), at: claim.claimed_at, how: None, note: None })))
     }

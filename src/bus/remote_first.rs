@@ -6,6 +6,7 @@
 
 use super::change::{Changed, Next, Outcome};
 use super::decide::Refusal;
+use super::deinit::remove;
 use super::leasing::{Leased, Written};
 use super::remote_ref::unknown;
 use super::sync::task_of;
@@ -13,7 +14,7 @@ use super::view::{State, View};
 use super::{Bus, Error, FleetFault, Who};
 use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
 use crate::record::{AgentId, Claim, Event, Fleet, TaskId};
-use crate::store::{Lock, crash_point};
+use crate::store::{Lock, crash_point, stamp};
 
 /// How often a change is decided anew because others were faster.
 const MAX_TRIES: usize = 5;
@@ -123,6 +124,11 @@ impl Bus {
         };
         let (verb, claim, outcome) = match (next, &view.tip) {
             (Next::Write { verb, claim, outcome }, _) => (verb, claim, outcome),
+            // What was sent and did not come through may still do so, unless the remote has moved on from what it expects.
+            (Next::Settle, Some(tip)) if self.may_be_under_way(&view, &who) => match self.pulse(&view, &tip.claim) {
+                Next::Write { verb, claim, .. } => (verb, claim, Outcome::Unchanged),
+                Next::Settle => return Ok(Step::Look(view.task)),
+            },
             (Next::Settle, Some(tip)) if self.is_published(remote, tip)? => {
                 self.settle(&lock, tip)?;
                 self.forget_next(&who, &view.task)?;
@@ -141,18 +147,35 @@ impl Bus {
             Err(error) if !seen && is_about_ownership(&error) => return Ok(Step::Look(view.task)),
             beside => beside?,
         };
-        let (state, event) = self.prepare_state(&lock, &view, &who, verb, &claim)?;
+        let (state, event) = match verb {
+            // What is so here already is written here first: a release that is done here meanwhile then goes on from it.
+            "confirm" => match self.write_state(&mut lock, &view, &who, verb, &claim)? {
+                Some(written) => written,
+                None => return Ok(Step::Look(view.task)),
+            },
+            _ => self.prepare_state(&lock, &view, &who, verb, &claim)?,
+        };
         // A push may only go forward from what the remote has.
-        if expected.is_some_and(|expected| !self.repo.descends(state.link.id, expected).unwrap_or(false)) {
+        if let Some(expected) = expected
+            && !self.repo.descends(state.link.id, expected)?
+            && !self.forks_from_archive(&view.task, expected)?
+        {
             return Ok(Step::Look(view.task));
         }
         Ok(Step::Push(Box::new(Attempt { task: view.task, state, event, outcome, previous, expected, beside })))
+    }
+
+    /// Whether something of this clone's may still come to the remote that would end the claim of `who`.
+    fn may_be_under_way(&self, view: &View, who: &Who) -> bool {
+        let is_own = view.claim().is_some_and(|claim| claim.status.is_live() && who.owns(claim));
+        is_own && self.private.sent(&view.task).path().exists()
     }
 
     /// Pushes what is attempted, and looks again.
     fn ask(&self, fleet: &Fleet, remote: &Remote, attempt: &Attempt) -> Result<Answer, Error> {
         let claim = Swap { name: RefName::claim(&attempt.task), expected: attempt.expected, new: Some(attempt.state.link.id) };
         let beside = attempt.beside.as_ref().map(|beside| beside.swap.clone());
+        stamp(&self.private.sent(&attempt.task));
         let pushed = self.push_claims(remote, [claim].into_iter().chain(beside).collect())?;
         crash_point("pushed");
         match self.look(fleet, remote, &attempt.task, attempt.beside.is_some()) {
@@ -202,6 +225,10 @@ impl Bus {
         let landed = now.map_or(Ok(false), |now| self.repo.descends(now, wanted))?;
         let mut lock = self.lock()?;
         self.adopt(&mut lock, remote, &attempt.task, &answer.sight)?;
+        let sent = self.private.sent(&attempt.task);
+        if (landed || now != attempt.expected || matches!(answer.pushed, Pushed::Refused(_))) && sent.inspect()?.is_some() {
+            remove(&sent.path())?;
+        }
         if landed {
             return self.take_landed(&mut lock, agent, attempt);
         }
@@ -248,9 +275,7 @@ impl Bus {
             let sight = self.repo.look_at(remote, &[RefName::fleet(), claim.clone(), RefName::archive(), locks.clone()])?;
             crash_point("looked");
             self.check_fleet(fleet, remote, &sight)?;
-            // Where there is a ref, the archive does not count, and may be long.
-            let wanted = if sight.contains_key(&claim) { &claim } else { &RefName::archive() };
-            let wanted = [&claim, wanted, &locks].map(Clone::clone);
+            let wanted = [claim.clone(), RefName::archive(), locks.clone()];
             let wanted = if leases { &wanted[..] } else { &wanted[..2] };
             if self.bring(remote, &sight, wanted)? {
                 let mut sight = sight;

@@ -9,7 +9,7 @@ use super::view::{View, state};
 use super::{Bus, Error, FleetFault, TakenIn, Who};
 use crate::git::{MAX_PUSH, ObjectId, Pushed, RefName, Remote, Sight, Swap, Tip};
 use crate::record::{AgentId, Claim, Fleet, Origin, TaskId, Timestamp};
-use crate::store::{Clock, crash_point, last_touched, touch};
+use crate::store::{Clock, Lock, crash_point, last_touched, touch};
 
 /// How often is pushed while others are faster: with each turn fewer claims in one push, so that one that lost keeps no other back.
 const TURNS: [usize; 5] = [MAX_PUSH, MAX_PUSH / 10, 1, 1, 1];
@@ -164,7 +164,7 @@ impl Bus {
                     continue;
                 }
                 Ok(Adopted::PutAway(id)) => gone.push((name.clone(), id)),
-                Ok(adopted) => self.note(synced, task, before, adopted)?,
+                Ok(adopted) => self.note(&lock, synced, task, before, adopted)?,
             }
             match (sight.contains_key(&name), name.seen_on(remote.name())) {
                 (false, Some(seen)) => gone.extend(self.repo.id_of(&seen)?.map(|id| (seen, id))),
@@ -195,14 +195,24 @@ impl Bus {
     }
 
     /// Notes what became of a task.
-    fn note(&self, synced: &mut Synced, task: &TaskId, before: Option<ObjectId>, adopted: Adopted) -> Result<(), Error> {
+    fn note(
+        &self,
+        lock: &Lock,
+        synced: &mut Synced,
+        task: &TaskId,
+        before: Option<ObjectId>,
+        adopted: Adopted,
+    ) -> Result<(), Error> {
         match adopted {
             Adopted::PutAway(_) => {}
-            Adopted::Kept => drop(synced.published.insert(task.clone())),
+            Adopted::Kept => {
+                synced.published.insert(task.clone());
+                let here = self.here_origin()?;
+                let confirmed = self.tip(task)?.filter(|tip| tip.link.verb() == "confirm" && tip.claim.origin == here);
+                confirmed.map_or(Ok(()), |tip| self.settle(lock, &tip))?;
+            }
             Adopted::Followed => {
-                let sent = self.tip(task)?.is_some_and(|tip| tip.link.verb() == "confirm" && tip.link.parent == before);
-                let place = if sent { &mut synced.published } else { &mut synced.received };
-                place.insert(task.clone());
+                synced.received.insert(task.clone());
             }
             Adopted::Lost => {
                 synced.received.insert(task.clone());
@@ -215,10 +225,10 @@ impl Bus {
         Ok(())
     }
 
-    /// What this clone has and the remote was not seen to have. A claim that was made offline is asked for by a state of its own,
-    /// which becomes this clone's only when the remote has taken it.
+    /// What this clone has and the remote was not seen to have. A claim that was made offline is asked for by a state of its own.
+    /// It is written here first, so that what is done here meanwhile, such as a release, goes on from it.
     fn unpublished(&self, remote: &Remote) -> Result<Vec<Swap>, Error> {
-        let lock = self.lock()?;
+        let mut lock = self.lock()?;
         let mut due = Vec::new();
         for task in self.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok()) {
             let name = RefName::claim(&task);
@@ -234,7 +244,8 @@ impl Bus {
                 let (view, claim) = (self.view_by(&task, None)?, Claim { confirmed: None, ..tip.claim.clone() });
                 let origin = claim.origin.clone().unwrap_or_else(|| Origin::new("-", None));
                 let who = Who { agent: claim.agent_id.clone(), origin };
-                new = self.prepare_state(&lock, &view, &who, "confirm", &claim)?.0.link.id;
+                let Some((state, _)) = self.write_state(&mut lock, &view, &who, "confirm", &claim)? else { continue };
+                new = state.link.id;
             }
             due.push(Swap { name, expected, new: Some(new) });
         }

@@ -238,6 +238,12 @@ impl PrivateLayout {
         self.place("bus/fleet-look")
     }
 
+    /// There while a change of `task` is under way to the fleet's remote, or nobody knows whether it came there.
+    #[must_use]
+    pub fn sent(&self, task: &TaskId) -> Place {
+        self.place(format!("bus/sent/{}", task.as_str().to_ascii_uppercase()))
+    }
+
     /// Touched by each command that `agent` runs.
     #[must_use]
     pub fn presence(&self, agent: &AgentId) -> Place {
