@@ -4,7 +4,7 @@
 //! not change is copied as it is, so that a thousand of them cost little and no other tool's field is lost.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
@@ -129,8 +129,9 @@ impl LeaseTable {
     /// The table after a write that made, renewed or ended `changed`, without those that are `dropped`; nothing where the revision
     /// cannot go up.
     #[must_use]
-    pub fn next(&self, changed: Vec<Lease>, dropped: &[LockId]) -> Option<Self> {
-        let mut rows: Vec<LeaseRow> = self.rows.iter().filter(|row| !dropped.contains(&row.brief.lock_id)).cloned().collect();
+    pub fn next(self, changed: Vec<Lease>, dropped: &[LockId]) -> Option<Self> {
+        let mut rows = self.rows;
+        rows.retain(|row| !dropped.contains(&row.brief.lock_id));
         for lease in &changed {
             let place = rows.iter().position(|row| row.brief.lock_id == lease.lock_id);
             match (place, lease.is_live()) {
@@ -141,26 +142,40 @@ impl LeaseTable {
             }
         }
         let revision = Some(self.revision + 1).filter(|revision| *revision <= MAX_REVISION)?;
-        Some(Self { revision, rows, changed, extra: self.extra.clone() })
+        Some(Self { revision, rows, changed, extra: self.extra })
     }
 
     /// The bytes of the table: JSON with sorted keys, a lease a line.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let list = |rows: &[Cow<'_, str>]| match rows {
-            [] => "[]".to_owned(),
-            rows => format!("[\n{}\n]", rows.join(",\n")),
-        };
-        let changed: Vec<_> = self.changed.iter().map(|lease| Cow::from(compact(&lease.to_object()))).collect();
-        let leases: Vec<_> = self.rows.iter().map(|row| Cow::from(row.text.as_str())).collect();
-        let own = [("changed", list(&changed)), ("leases", list(&leases)), ("revision", self.revision.to_string())];
-        let own = own.into_iter().map(|(key, text)| (key.to_owned(), text));
-        let mut parts: Vec<(String, String)> =
-            own.chain(self.extra.iter().map(|(key, value)| (key.clone(), value.to_string()))).collect();
-        parts.sort();
-        let lines: Vec<String> = parts.into_iter().map(|(key, text)| format!("{}: {text}", Value::from(key))).collect();
-        format!("{{\n{}\n}}\n", lines.join(",\n")).into_bytes()
+        let mut keys: Vec<&str> = self.extra.keys().map(String::as_str).chain(["changed", "leases", "revision"]).collect();
+        keys.sort_unstable();
+        let mut text = String::with_capacity(self.rows.iter().map(|row| row.text.len() + 2).sum::<usize>() + 4096);
+        for (number, key) in keys.into_iter().enumerate() {
+            text.push_str(if number == 0 { "{\n" } else { ",\n" });
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{}: ", Value::from(key));
+            match key {
+                "changed" => list(self.changed.iter().map(|lease| Cow::from(compact(&lease.to_object()))), &mut text),
+                "leases" => list(self.rows.iter().map(|row| Cow::from(row.text.as_str())), &mut text),
+                "revision" => drop(write!(text, "{}", self.revision)),
+                other => drop(write!(text, "{}", self.extra[other])),
+            }
+        }
+        text.push_str("\n}\n");
+        text.into_bytes()
     }
+}
+
+/// Appends a JSON list to `text`, an item a line.
+fn list<'a>(items: impl Iterator<Item = Cow<'a, str>>, text: &mut String) {
+    let mut empty = true;
+    for item in items {
+        text.push_str(if empty { "[\n" } else { ",\n" });
+        text.push_str(&item);
+        empty = false;
+    }
+    text.push_str(if empty { "[]" } else { "\n]" });
 }
 
 /// The parts of a table, its rows unread.

@@ -95,7 +95,7 @@ impl Bus {
             let view = self.mended_table(lock)?;
             match decide(&view)? {
                 Next::Settle(leases) => Ok(Some(Written::unchanged(leases))),
-                Next::Write(draft) => self.write_table(lock, &view, who, draft),
+                Next::Write(draft) => self.write_table(lock, view, who, draft),
             }
         })
     }
@@ -104,12 +104,12 @@ impl Bus {
     fn write_table(
         &self,
         lock: &mut Lock,
-        view: &TableView,
+        view: TableView,
         who: &Who,
         draft: Draft,
     ) -> Result<Option<Written<Vec<Leased>>>, Error> {
-        let (link, written) = self.prepare_table(lock, view, who, draft)?;
         let expected = view.tip.as_ref().map(|tip| tip.id);
+        let (link, written) = self.prepare_table(lock, view, who, draft)?;
         Ok(self.advance(lock, &RefName::locks(), expected, &link)?.then_some(written))
     }
 
@@ -117,11 +117,11 @@ impl Bus {
     pub(super) fn prepare_table(
         &self,
         lock: &Lock,
-        view: &TableView,
+        view: TableView,
         who: &Who,
         draft: Draft,
     ) -> Result<(Link, Written<Vec<Leased>>), Error> {
-        self.settle_own_leases(lock, view, who, &draft.changed)?;
+        self.settle_own_leases(lock, &view, who, &draft.changed)?;
         let now = self.clock.now();
         let parent = match &view.tip {
             Some(tip) => Some(tip.id),

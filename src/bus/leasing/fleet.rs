@@ -34,7 +34,7 @@ impl Bus {
             let view = self.mended_table(lock)?;
             match decide(&view, &who) {
                 Ok(Next::Write(draft)) => {
-                    let (link, written) = self.prepare_table(lock, &view, &who, draft)?;
+                    let (link, written) = self.prepare_table(lock, view, &who, draft)?;
                     Ok(Turn::Push(link.id, written))
                 }
                 Ok(Next::Settle(_)) | Err(Error::Lease(_)) if !seen => Ok(Turn::Look),
@@ -62,7 +62,7 @@ impl Bus {
         let name = RefName::locks();
         let view = self.mended_table(lock)?;
         let Next::Write(draft) = decide(&view, who)? else { return Ok(None) };
-        let (link, written) = self.prepare_table(lock, &view, who, draft)?;
+        let (link, written) = self.prepare_table(lock, view, who, draft)?;
         let swap = Swap { expected: self.seen_at(remote, &name)?, name, new: Some(link.id) };
         Ok(Some(Beside { swap, leases: Written { fresh: false, ..written } }))
     }
