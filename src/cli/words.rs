@@ -55,8 +55,8 @@ fn colour(event: &Event) -> Option<AnsiColor> {
 /// The colour of a sort of events or messages.
 fn colour_of(kind: &str) -> Option<AnsiColor> {
     match kind {
-        "claim" | "complete" => Some(AnsiColor::Green),
-        "release" | "pr_opened" => Some(AnsiColor::Cyan),
+        "claim" | "complete" | "lock" => Some(AnsiColor::Green),
+        "release" | "pr_opened" | "unlock" => Some(AnsiColor::Cyan),
         "reclaim" => Some(AnsiColor::Magenta),
         "request" | "review" | "consensus" | "directive" | "proposal" | "assignment" => Some(AnsiColor::Blue),
         _ => None,

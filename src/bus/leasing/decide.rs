@@ -60,10 +60,11 @@ pub(super) fn acquire(
         return Ok(Grant::Keep(row));
     }
     let (mut held, mut void) = (Vec::new(), Vec::new());
+    let places: Option<Vec<&str>> = wanted.scope.patterns().iter().map(|pattern| first_name(pattern.as_str())).collect();
     for (row, brief) in rows.iter().map(|row| &row.brief).enumerate() {
         let harmless = is_mine(brief, who) || (brief.mode == Mode::Shared && wanted.mode == Mode::Shared);
         // What is harmless and bound to a claim may still be void, and is then swept.
-        if harmless && brief.claim_id.is_none() {
+        if (harmless && brief.claim_id.is_none()) || is_elsewhere(brief, &places) {
             continue;
         }
         let scope = scope_of(&brief.scope, &brief.deny).map_err(|fault| Refusal::Unreadable(row, fault))?;
@@ -74,6 +75,21 @@ pub(super) fn acquire(
         }
     }
     if held.is_empty() { Ok(Grant::Take(void)) } else { Err(Refusal::Held(held)) }
+}
+
+/// Whether a lease is below other names of the root than those that are wanted: most are, and to see that costs a tenth of reading
+/// its patterns.
+fn is_elsewhere(brief: &LeaseBrief, places: &Option<Vec<&str>>) -> bool {
+    let Some(places) = places else { return false };
+    let is_apart = |name: &str| !places.iter().any(|place| place.eq_ignore_ascii_case(name));
+    brief.scope.iter().all(|pattern| first_name(pattern).is_some_and(is_apart))
+}
+
+/// The name of the root that all paths of a pattern begin with, where it is spelled out in letters whose case is plain.
+fn first_name(pattern: &str) -> Option<&str> {
+    let name = pattern.split('/').next().filter(|name| !name.is_empty())?;
+    let is_plain = |byte: u8| byte.is_ascii() && !br"*?[]{},!\".contains(&byte);
+    name.bytes().all(is_plain).then_some(name)
 }
 
 /// Whether a lease is the caller's, taken here.
@@ -208,6 +224,20 @@ mod tests {
         assert_eq!(wish(task, claim), Ok(Grant::Keep(0)));
         for (task, claim) in [(None, claim), (task, None), (task, Some(&ClaimId::unique()))] {
             assert_eq!(wish(task, claim), Ok(Grant::Take(Vec::new())));
+        }
+    }
+
+    #[test]
+    fn what_begins_with_another_name_is_told_apart_without_a_closer_look() {
+        let apart = |asked: &[&str], stands: &str| {
+            let places: Option<Vec<&str>> = asked.iter().map(|text| first_name(text)).collect();
+            is_elsewhere(&row("L-1", "you", None, stands, Mode::Exclusive).brief, &places)
+        };
+        assert!(apart(&["src/**", "Cargo.toml"], "docs/x") && apart(&["a"], "b") && apart(&["a/**/b"], "b/a/**"));
+        for (asked, stands) in
+            [("src/a", "SRC/b"), ("src/a", "s*"), ("**", "a"), ("{a/b,c}", "a/b"), ("a", "\\\\a"), ("é/a", "É/a"), ("a", "[!b]")]
+        {
+            assert!(!apart(&[asked], stands), "{asked} {stands}");
         }
     }
 
