@@ -1,47 +1,41 @@
 //! Which of many scopes a path is in, for many paths.
 
-use std::collections::HashMap;
-
 use super::glob::{Glob, Op};
 use super::{Fold, Scope};
 
 /// Many scopes, in which paths are looked up.
 ///
-/// All globs are walked along a path at once, and the way that a path shares with the one before is not walked again: paths in
-/// order cost little. What begins with a wildcard and ends in letters is found by these.
+/// Globs that begin alike are one as far as they do, all are walked along a path at once, and the way that a path shares with
+/// the one before is not walked again: paths in order cost little.
 pub struct ScopeIndex<'a> {
     scopes: Vec<&'a Scope>,
     fold: Fold,
-    walked: Vec<(&'a Glob, usize)>,
-    tails: HashMap<String, Vec<(&'a Glob, usize)>>,
-    tail_lengths: Vec<usize>,
+    steps: Vec<Step>,
+    first: Vec<usize>,
     path: Vec<char>,
     levels: Vec<Level>,
+    /// In which round each step was reached last.
+    reached: Vec<usize>,
+    round: usize,
+}
+
+/// A step of all globs that are the same up to it.
+struct Step {
+    op: Op,
+    /// The step before.
+    back: usize,
+    next: Vec<usize>,
+    /// The scopes whose globs end here.
+    scopes: Vec<usize>,
 }
 
 /// How far the globs have come after some characters of a path.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Level {
-    /// The globs, by their places in the index, and the steps that they are at.
-    open: Vec<(usize, usize)>,
+    /// The steps that they are at.
+    open: Vec<usize>,
     /// The scopes that all below is in.
     done: Vec<usize>,
-}
-
-impl Level {
-    /// Adds a step of a glob and all that can be gone on to from it.
-    fn reach(&mut self, (glob, scope): (&Glob, usize), number: usize, at: usize) {
-        let mut next = Some(at);
-        while let Some(at) = next {
-            match glob.ops[at] {
-                Op::Rest => return self.done.push(scope),
-                // Steps of one glob stand together.
-                _ if self.open.iter().rev().take_while(|(other, _)| *other == number).any(|(_, known)| *known == at) => return,
-                _ => self.open.push((number, at)),
-            }
-            next = glob.skip(at);
-        }
-    }
 }
 
 impl<'a> ScopeIndex<'a> {
@@ -49,23 +43,36 @@ impl<'a> ScopeIndex<'a> {
     #[must_use]
     pub fn new(scopes: impl IntoIterator<Item = &'a Scope>, fold: Fold) -> Self {
         let scopes: Vec<&Scope> = scopes.into_iter().collect();
-        let (mut walked, mut tails): (Vec<_>, HashMap<String, Vec<_>>) = (Vec::new(), HashMap::new());
-        for (place, scope) in scopes.iter().enumerate() {
-            for glob in scope.patterns.iter().flat_map(|pattern| pattern.globs()) {
-                match tail(glob, fold) {
-                    Some(tail) => tails.entry(tail).or_default().push((glob, place)),
-                    None => walked.push((glob, place)),
-                }
-            }
+        let (steps, first, levels) = (Vec::new(), Vec::new(), Vec::new());
+        let mut index = Self { scopes, fold, steps, first, path: Vec::new(), levels, reached: Vec::new(), round: 1 };
+        for place in 0..index.scopes.len() {
+            index.scopes[place].patterns.iter().flat_map(|pattern| pattern.globs()).for_each(|glob| index.add(glob, place));
         }
-        let mut tail_lengths: Vec<usize> = tails.keys().map(String::len).collect();
-        tail_lengths.sort_unstable();
-        tail_lengths.dedup();
+        index.reached = vec![0; index.steps.len()];
         let mut root = Level::default();
-        for (number, entry) in walked.iter().enumerate() {
-            root.reach(*entry, number, 0);
+        for at in 0..index.first.len() {
+            index.reach(&mut root, index.first[at]);
         }
-        Self { scopes, fold, walked, tails, tail_lengths, path: Vec::new(), levels: vec![root] }
+        index.levels.push(root);
+        index
+    }
+
+    fn add(&mut self, glob: &Glob, scope: usize) {
+        let mut here: Option<usize> = None;
+        for op in &glob.ops {
+            let op = if let Op::Char(c) = op { Op::Char(self.fold.apply(*c)) } else { op.clone() };
+            let siblings = here.map_or(&self.first, |at| &self.steps[at].next);
+            let at = siblings.iter().copied().find(|at| self.steps[*at].op == op).unwrap_or_else(|| {
+                self.steps.push(Step { op, back: here.unwrap_or_default(), next: Vec::new(), scopes: Vec::new() });
+                let at = self.steps.len() - 1;
+                here.map_or(&mut self.first, |here| &mut self.steps[here].next).push(at);
+                at
+            });
+            if matches!(self.steps[at].op, Op::Below | Op::Rest | Op::End) {
+                self.steps[at].scopes.push(scope);
+            }
+            here = Some(at);
+        }
     }
 
     /// The places of the scopes that the path is in, in order.
@@ -73,15 +80,8 @@ impl<'a> ScopeIndex<'a> {
     pub fn containing(&mut self, path: &str) -> Vec<usize> {
         self.walk(path);
         let last = &self.levels[self.levels.len() - 1];
-        let ended = last.open.iter().filter(|(number, at)| self.walked[*number].0.may_end(*at));
-        let mut found: Vec<usize> = last.done.iter().copied().chain(ended.map(|(number, _)| self.walked[*number].1)).collect();
-        let folded: String = self.path.iter().collect();
-        for length in &self.tail_lengths {
-            let start = folded.len().checked_sub(*length).filter(|start| folded.is_char_boundary(*start));
-            let ending = start.and_then(|start| self.tails.get(&folded[start..]));
-            let whole = ending.into_iter().flatten().filter(|(glob, _)| glob.matches(&folded, self.fold));
-            found.extend(whole.map(|(_, place)| place));
-        }
+        let ended = last.open.iter().flat_map(|at| &self.steps[*at].scopes);
+        let mut found: Vec<usize> = last.done.iter().chain(ended).copied().collect();
         found.sort_unstable();
         found.dedup();
         found.retain(|place| !self.scopes[*place].denies(path, self.fold));
@@ -94,27 +94,60 @@ impl<'a> ScopeIndex<'a> {
         let shared = self.path.iter().zip(&path).take_while(|(one, other)| one == other).count();
         self.levels.truncate(shared + 1);
         for c in &path[shared..] {
-            let here = &self.levels[self.levels.len() - 1];
-            let mut next = Level { open: Vec::new(), done: here.done.clone() };
-            for (number, at) in &here.open {
-                let entry = self.walked[*number];
-                if let Some(at) = entry.0.take(*at, *c, self.fold) {
-                    next.reach(entry, *number, at);
-                }
+            self.round += 1;
+            let here = self.levels.len() - 1;
+            let mut next = Level { open: Vec::new(), done: self.levels[here].done.clone() };
+            for number in 0..self.levels[here].open.len() {
+                self.take(&mut next, self.levels[here].open[number], *c);
             }
             self.levels.push(next);
         }
         self.path = path;
     }
-}
 
-/// The letters that a path must end in, where the glob does not begin with letters.
-fn tail(glob: &Glob, fold: Fold) -> Option<String> {
-    let (Some((Op::End, rest)), false) = (glob.ops.split_last(), matches!(glob.ops[0], Op::Char(_))) else { return None };
-    let letter = |op: &Op| if let Op::Char(c) = op { Some(fold.apply(*c)) } else { None };
-    let mut letters: Vec<char> = rest.iter().rev().map_while(letter).collect();
-    letters.reverse();
-    Some(letters.into_iter().collect()).filter(|tail: &String| !tail.is_empty())
+    /// Adds what follows when the step `at` takes `c`; as [`Glob::take`].
+    fn take(&mut self, level: &mut Level, at: usize, c: char) {
+        let is_slash = c == '/';
+        let step = &self.steps[at];
+        let goes_on = match &step.op {
+            Op::Char(wanted) => *wanted == c,
+            Op::One | Op::Dirs => !is_slash,
+            Op::Set(set) => set.contains(c, self.fold),
+            Op::Below => is_slash,
+            Op::Star if is_slash => false,
+            Op::InDir if is_slash => return self.reach(level, step.back),
+            Op::Star | Op::InDir => return self.reach(level, at),
+            Op::Rest | Op::End => false,
+        };
+        if goes_on {
+            self.reach_next(level, at);
+        }
+    }
+
+    fn reach_next(&mut self, level: &mut Level, at: usize) {
+        for number in 0..self.steps[at].next.len() {
+            self.reach(level, self.steps[at].next[number]);
+        }
+    }
+
+    /// Adds a step and all that can be gone on to from it without a character.
+    fn reach(&mut self, level: &mut Level, at: usize) {
+        if self.reached[at] == self.round {
+            return;
+        }
+        self.reached[at] = self.round;
+        match self.steps[at].op {
+            Op::Rest => return level.done.extend(&self.steps[at].scopes),
+            Op::Star => self.reach_next(level, at),
+            Op::Dirs => {
+                for number in 0..self.steps[at].next.len() {
+                    self.reach_next(level, self.steps[at].next[number]);
+                }
+            }
+            _ => {}
+        }
+        level.open.push(at);
+    }
 }
 
 #[cfg(test)]
