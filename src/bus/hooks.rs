@@ -52,7 +52,8 @@ impl HookFault {
     pub fn hint(&self) -> String {
         match self {
             Self::Elsewhere { .. } => {
-                "call `bus validate --base HEAD` from the pre-commit hook there; CI gives the same verdict".to_owned()
+                "call `bus check` and `bus validate --base HEAD` from the pre-commit hook there; CI gives the same verdict"
+                    .to_owned()
             }
             Self::InTheWay { hook, earlier } => {
                 format!("`bus` runs one hook before its own: make one of the two, call it `{hook}`, and move `{earlier}` away")

@@ -141,7 +141,7 @@ fn judge(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<
     }
     match (&report.base, &report.branch) {
         (None, _) => output.note("history was not compared: name what this grew from with `--base`"),
-        (Some(_), None) => output.note("no branch is checked out, so `tampering` was not looked for: name it with `--branch`"),
+        (Some(_), None) => output.note("no branch is checked out, so `tampering`, `path-leased` and `path-unleased` were not looked for: name it with `--branch`"),
         _ => {}
     }
     Ok(report)

@@ -173,6 +173,7 @@ mod tests {
             ("_bus/claims/.Q-1.json.tmp", None),
             ("_bus/claims/.gitkeep", None),
             ("_bus/claims/README.md", None),
+            ("_bus/locks/L-1.json", Some((Kind::Lease, true))),
             ("_bus/events/a.jsonl", Some((Kind::Log, true))),
             ("_bus/messages/agent-a.jsonl", Some((Kind::Channel, true))),
             ("_plans/2025-09-19-x.plan.json", Some((Kind::Plan, true))),

@@ -204,6 +204,48 @@ fn a_merge_that_only_carries_files_in_is_allowed() {
     git(&repo, "a", &repo.root(), &["commit", "--quiet", "--all", "--message=merged"]).exits(1);
 }
 
+/// What `bus validate` finds of leases on this branch, compared with `main`: rules and paths.
+fn found(repo: &Repo) -> Vec<(String, String)> {
+    let report = repo.bus(&["validate", "--base", "main", "--json"]).run().json();
+    let text = |finding: &Value, field: &str| finding[field].as_str().unwrap().to_owned();
+    let all = report["findings"].as_array().unwrap().iter().map(|finding| (text(finding, "rule"), text(finding, "path")));
+    all.filter(|(rule, _)| rule.starts_with("path-") || rule.starts_with("lease-")).collect()
+}
+
+#[test]
+fn what_was_committed_past_the_hook_is_found_by_the_validator() {
+    let repo = with_hooks();
+    let told = |path: &str| vec![("path-leased".to_owned(), path.to_owned())];
+    repo.git(&["checkout", "--quiet", "-b", "agent/a/x"]);
+    repo.write("docs/a", "changed\n");
+    repo.write("src/a", "changed\n");
+    git(&repo, "a", &repo.root(), &["commit", "--quiet", "--all", "--no-verify", "--message=x"]).ok();
+    assert_eq!(found(&repo), told("docs/a"));
+    repo.by("b", &["lock", "release"]).ok();
+    assert_eq!(found(&repo), [], "what the base has as live is over: the table of this clone knows");
+    repo.by("a", &["lock", "release"]).ok();
+    fs::remove_file(repo.path(&format!("_bus/locks/{}.json", acquire(&repo, "b", &["src/a"])))).unwrap();
+    assert_eq!(found(&repo), told("src/a"), "the table alone knows of it");
+}
+
+#[test]
+fn a_branch_that_merges_main_has_not_changed_what_came_with_it() {
+    let repo = with_hooks();
+    repo.git(&["checkout", "--quiet", "-b", "agent/a/x"]);
+    repo.write("src/a", "of a\n");
+    repo.commit_all("mine");
+    repo.git(&["checkout", "--quiet", "main"]);
+    repo.write("docs/a", "of b\n");
+    git(&repo, "b", &repo.root(), &["commit", "--quiet", "--all", "--message=theirs"]).ok();
+    repo.git(&["checkout", "--quiet", "agent/a/x"]);
+    repo.git(&["merge", "--quiet", "--no-commit", "--no-ff", "main"]);
+    assert_eq!(found(&repo), [], "while the merge waits");
+    repo.commit_all("merged");
+    assert_eq!(found(&repo), []);
+    repo.git(&["mv", "docs/a", "src/b"]);
+    assert_eq!(found(&repo), [("path-leased".to_owned(), "docs/a".to_owned())], "moved out of it");
+}
+
 #[test]
 fn a_linked_worktree_is_another_place_with_its_own_index() {
     let repo = with_hooks();
