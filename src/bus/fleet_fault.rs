@@ -78,6 +78,10 @@ impl FleetFault {
                 "look at `git remote -v`: `{remote}` must be the repository that `bus init --remote` was run against; a fork is another one"
             ),
             Self::None => "found one, or join it: `bus init --remote origin`".to_owned(),
+            Self::Refused { what, .. } if what.contains("File exists") => {
+                "run the same command again; where it stays so, a git was killed there: remove the `.lock` file that is named from the remote"
+                    .to_owned()
+            }
             Self::Refused { .. } => {
                 "a rule or hook there forbids it; hosts that take only branches need `bus init --remote NAME --prefix refs/heads/bus/`"
                     .to_owned()

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::liveness::LastEvents;
-use super::{Bus, ClaimState, ClaimStatus, Error, FleetFault, StatusQuery, Synced};
-use crate::git::{MAX_PUSH, ObjectId, Pushed, RefName, Swap};
+use super::remote_ref::MAX_TRIES;
+use super::{Bus, ClaimState, ClaimStatus, Error, StatusQuery, Synced};
+use crate::git::{MAX_PUSH, ObjectId, Pushed, RefName, Remote, Swap};
 use crate::record::{AgentId, Fleet, TaskId};
 use crate::store::crash_point;
 
@@ -28,7 +29,7 @@ impl Bus {
     ///
     /// # Errors
     ///
-    /// [`FleetFault::Refused`] where the fleet's remote does not let its refs be removed; [`Error::Git`] where it cannot be
+    /// [`FleetFault::Refused`](super::FleetFault::Refused) where the fleet's remote does not let its refs be removed; [`Error::Git`] where it cannot be
     /// reached, or the history cannot be read; else as the system refuses. What was put away by then stays so.
     pub fn gc(&self, agent: &AgentId, apply: bool) -> Result<PutAway, Error> {
         let fleet = self.fleet()?;
@@ -103,40 +104,50 @@ impl Bus {
         Ok(self.repo.remove(&refs)?)
     }
 
-    /// In a fleet: all of it in one push, or nothing. Then this clone follows, as all others do.
+    /// In a fleet: all of it in one push, or nothing; where others push, too, again. Then this clone follows, as all others do.
     fn put_away_in_fleet(&self, fleet: &Fleet, agent: &AgentId, states: &[(TaskId, ObjectId)]) -> Result<(), Error> {
         let remote = self.remote_of(fleet)?;
+        let mut states = states.to_vec();
+        for tries in 1..=MAX_TRIES {
+            let pushed = self.push_away(&remote, agent, &states)?;
+            crash_point("archived");
+            self.receive(fleet, &remote, &mut Synced::default())?;
+            self.forget_archived(&remote, &states)?;
+            // What was begun anew meanwhile stays.
+            states.retain(|(task, id)| self.repo.id_of(&RefName::claim(task)).is_ok_and(|now| now == Some(*id)));
+            if states.is_empty() {
+                break;
+            }
+            if let Some(fault) = self.final_fault(fleet, pushed, false, tries == MAX_TRIES) {
+                return Err(fault.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn push_away(&self, remote: &Remote, agent: &AgentId, states: &[(TaskId, ObjectId)]) -> Result<Pushed, Error> {
         let archive = RefName::archive();
-        let before = self.seen_at(&remote, &archive)?;
+        let before = self.seen_at(remote, &archive)?;
         let next = self.archive_of(before, agent, states)?;
         let mut swaps = vec![Swap { name: archive, expected: before, new: Some(next) }];
         let on_remote = states.iter().filter_map(|(task, id)| {
             let name = RefName::claim(task);
-            let there = self.seen_at(&remote, &name).ok().flatten() == Some(*id);
+            let there = self.seen_at(remote, &name).ok().flatten() == Some(*id);
             there.then_some(Swap { name, expected: Some(*id), new: None })
         });
         swaps.extend(on_remote);
-        let pushed = if swaps.len() > 1 { self.push_claims(&remote, swaps)? } else { Pushed::Done };
-        crash_point("archived");
-        self.receive(fleet, &remote, &mut Synced::default())?;
-        // What another clone has put away before.
+        if swaps.len() > 1 { self.push_claims(remote, swaps) } else { Ok(Pushed::Done) }
+    }
+
+    /// Removes this clone's refs of what another clone has put away before.
+    fn forget_archived(&self, remote: &Remote, states: &[(TaskId, ObjectId)]) -> Result<(), Error> {
         let mut gone = Vec::new();
         for (task, id) in states {
-            let seen = self.seen_at(&remote, &RefName::claim(task))?;
+            let seen = self.seen_at(remote, &RefName::claim(task))?;
             gone.extend((seen.is_none() && self.archived_id(task)? == Some(*id)).then(|| (RefName::claim(task), *id)));
         }
-        let lock = self.lock()?;
-        self.repo.remove(&gone)?;
-        drop(lock);
-        let left = states.iter().any(|(task, _)| self.repo.id_of(&RefName::claim(task)).is_ok_and(|id| id.is_some()));
-        match pushed {
-            Pushed::Refused(what) if left => Err(FleetFault::Refused { remote: fleet.remote.clone(), what }.into()),
-            Pushed::Unclear(what) if left => Err(FleetFault::Unknown { remote: fleet.remote.clone(), what }.into()),
-            Pushed::TimedOut => {
-                Err(FleetFault::Unknown { remote: fleet.remote.clone(), what: "it took too long".to_owned() }.into())
-            }
-            _ => Ok(()),
-        }
+        let _lock = self.lock()?;
+        Ok(self.repo.remove(&gone)?)
     }
 
     /// The archive after `before`, with these states in it.

@@ -8,7 +8,7 @@ use crate::record::Fleet;
 use crate::store::{Lock, crash_point};
 
 /// How often a change is decided anew because others were faster.
-const MAX_TRIES: usize = 5;
+pub(super) const MAX_TRIES: usize = 5;
 
 /// What a decision about a shared ref comes to.
 pub(super) enum Turn<T> {
@@ -132,5 +132,6 @@ pub(super) fn unknown(fleet: &Fleet, pushed: &Pushed, error: Error) -> Error {
 
 /// Whether a refusal is a race for the remote's own lock of the ref, so that another try may do.
 fn is_contention(what: &str) -> bool {
-    ["lock", "failed to update ref", "stale info", "fetch first", "non-fast-forward"].iter().any(|word| what.contains(word))
+    let words = ["lock ref", "failed to lock", "failed to update ref", "atomic transaction failed", "stale info", "fetch first"];
+    words.iter().chain(&["non-fast-forward"]).any(|word| what.contains(word))
 }

@@ -132,6 +132,12 @@ impl Talk {
         let ended = || self.status.map_or_else(|| "git took too long".to_owned(), |status| format!("git ended with {status}"));
         first_complaint(&self.complaint).unwrap_or_else(ended)
     }
+
+    /// What the remote, or a hook there, complained about first.
+    pub(super) fn remote_complaint(&self) -> Option<&str> {
+        let said = self.complaint.lines().filter_map(|line| line.strip_prefix("remote: ")).map(str::trim);
+        said.map(|line| line.strip_prefix("error: ").unwrap_or(line)).find(|line| !line.is_empty())
+    }
 }
 
 /// How a `git` talks to a remote.

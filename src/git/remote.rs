@@ -106,8 +106,9 @@ impl Repository {
         let mut arguments: Vec<String> = ["fetch"].iter().chain(&apart).chain(&rest).map(|word| (*word).to_owned()).collect();
         // Without this git would tell the remote of every branch that it has.
         let known = names.iter().flat_map(|name| [name.seen_on(&remote.name), Some(name.clone())]).flatten();
-        let known: Vec<RefName> = known.filter(|name| matches!(self.id_of(name), Ok(Some(_)))).take(MAX_PUSH).collect();
-        arguments.extend(known.iter().map(|name| format!("--negotiation-tip={}", name.as_str())));
+        // By their objects: another process may remove a ref meanwhile.
+        let known: Vec<ObjectId> = known.filter_map(|name| self.id_of(&name).ok().flatten()).take(MAX_PUSH).collect();
+        arguments.extend(known.iter().map(|id| format!("--negotiation-tip={id}")));
         if known.is_empty() {
             arguments.splice(0..0, ["-c".to_owned(), "fetch.negotiationAlgorithm=noop".to_owned()]);
         }
@@ -139,12 +140,17 @@ impl Repository {
             return Ok(Pushed::TimedOut);
         }
         // A line for each ref that was refused; `remote failure` says that no answer came.
-        let mut refusals = talk.out.lines().filter_map(|line| line.strip_prefix("!\t"));
-        let refused = refusals.find(|line| !line.contains("[remote failure]"));
-        Ok(match refused {
+        let refusals = talk.out.lines().filter_map(|line| line.strip_prefix("!\t"));
+        let refusals = refusals.filter(|line| !line.contains("[remote failure]")).collect::<Vec<_>>();
+        // One that only goes with another says nothing.
+        let cause = refusals.iter().find(|line| !line.contains("(atomic push fail")).or(refusals.first());
+        Ok(match cause {
             None if talk.is_done() => Pushed::Done,
             None => Pushed::Unclear(talk.fault()),
-            Some(line) => Pushed::Refused(line.replace('\t', " ")),
+            Some(line) => {
+                let said = talk.remote_complaint().map_or_else(String::new, |said| format!(": {said}"));
+                Pushed::Refused(line.replace('\t', " ") + &said)
+            }
         })
     }
 }

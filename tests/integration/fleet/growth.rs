@@ -1,7 +1,8 @@
 //! Ended tasks leave the remote's list of refs, and nobody can bring them back to life.
 
-use super::rig::Fleet;
+use super::rig::{Fleet, until};
 use super::server::Transport;
+use crate::harness::Ran;
 
 /// A fleet of two in which `a` has finished T-1, and only the first clone has heard of it.
 fn finished() -> Fleet {
@@ -60,4 +61,20 @@ fn a_gc_that_dies_is_finished_by_the_next_and_loses_nothing() {
     fleet.by(1, "b", &["claim", "T-1"]).fails(3, "task-finished");
     fleet.by(0, "boss", &["gc", "--apply"]).ok();
     fleet.by(1, "b", &["claim", "T-1"]).fails(3, "task-finished");
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_gc_that_meets_another_push_tries_again() {
+    let fleet = finished();
+    let flag = fleet.clones[0].beside("flag");
+    fleet.remote.locks("refs/bus/archive");
+    let pause = [("BUS_PAUSE_AT", "archived"), ("BUS_PAUSE_FILE", flag.to_str().unwrap())];
+    let gc = pause.iter().fold(fleet.by(0, "boss", &["gc", "--apply"]), |bus, (name, value)| bus.env(name, value)).start();
+    until(|| flag.exists());
+    fleet.remote.unlocks("refs/bus/archive");
+    std::fs::remove_file(&flag).unwrap();
+    let ran = Ran::of(gc);
+    assert_eq!(ran.status, Some(0), "{}", ran.transcript);
+    assert!(!fleet.remote.refs().contains("refs/bus/claims/T-1"), "{}", fleet.remote.refs());
 }

@@ -76,6 +76,43 @@ fn an_update_hook_refuses_as_well() {
 }
 
 #[test]
+fn a_lock_that_a_killed_git_left_at_the_remote_is_named_and_keeps_nobody_elses_task() {
+    let fleet = stage(Transport::File);
+    fleet.remote.locks("refs/bus/claims/NEW-1");
+    let before = fleet.clones[0].state();
+    let error = fleet.by(0, "b", &["claim", "NEW-1"]).fails(7, "remote-refused");
+    assert!(error["message"].as_str().unwrap().contains("claims/NEW-1.lock': File exists"), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains(".lock"), "{error}");
+    assert_eq!(fleet.clones[0].state(), before);
+    for task in ["NEW-1", "NEW-2"] {
+        fleet.by(0, "b", &["claim", task, "--offline"]).ok();
+    }
+    fleet.by(0, "b", &["sync"]).exits(1).says("NEW-1 is still for this clone alone");
+    fleet.by(1, "c", &["claim", "NEW-2"]).fails(3, "claim-held");
+    fleet.remote.unlocks("refs/bus/claims/NEW-1");
+    fleet.by(0, "b", &["sync"]).ok();
+    fleet.assert_agreed("NEW-1");
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_lock_that_another_push_holds_for_a_moment_is_waited_for() {
+    for (command, task) in [(["claim", "NEW-1"], "NEW-1"), (["release", "HELD-1"], "HELD-1")] {
+        let fleet = stage(Transport::File);
+        let (flag, name) = (fleet.clones[0].beside("flag"), format!("refs/bus/claims/{task}"));
+        fleet.remote.locks(&name);
+        let pause = [("BUS_PAUSE_AT", "pushed"), ("BUS_PAUSE_FILE", flag.to_str().unwrap())];
+        let child = pause.iter().fold(fleet.by(0, "a", &command), |bus, (name, value)| bus.env(name, value)).start();
+        until(|| flag.exists());
+        fleet.remote.unlocks(&name);
+        fs::remove_file(&flag).unwrap();
+        let ran = Ran::of(child);
+        assert_eq!(ran.status, Some(0), "{}", ran.transcript);
+        fleet.assert_agreed(task);
+    }
+}
+
+#[test]
 fn a_remote_that_is_away_changes_nothing() {
     for transport in Transport::ALL {
         let fleet = stage(transport);

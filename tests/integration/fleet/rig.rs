@@ -97,6 +97,17 @@ impl Remote {
         self.hook(name, "cat > /dev/null\nkill -9 $PPID\n");
     }
 
+    /// As if a push changed this ref, or had been killed while it did.
+    pub(crate) fn locks(&self, name: &str) {
+        let lock = self.path(&format!("{name}.lock"));
+        fs::create_dir_all(lock.parent().unwrap()).unwrap();
+        fs::write(lock, "").unwrap();
+    }
+
+    pub(crate) fn unlocks(&self, name: &str) {
+        fs::remove_file(self.path(&format!("{name}.lock"))).unwrap();
+    }
+
     /// It is not there for a while.
     pub(crate) fn goes_away(&self) {
         fs::rename(self.path(""), self.folder.path().join("away")).unwrap();
