@@ -78,7 +78,7 @@ pub use leasing::{CheckOf, Denial, DeniedPath, PathCheck};
 pub use leasing::{InTheWay, LeaseFault, LeaseOutcome, LeaseRequest, LeaseStatus, Leased, WhichLeases};
 pub use liveness::{Liveness, Signs};
 pub use logging::EventRequest;
-pub use looking::{INTERVAL, Looking};
+pub use looking::Looking;
 pub use loss::Loss;
 pub use manifest::ManifestState;
 pub use messaging::{Audience, MessageFilter, MessageRequest};

@@ -44,6 +44,7 @@ pub(super) enum Cure {
     Restore(TaskId),
     SetRefAside(TaskId),
     Rebuild(TaskId),
+    GiveUp(TaskId),
     DropRef(RefName),
     SettleLease(LockId),
     RestoreLease(LockId),
@@ -62,6 +63,7 @@ impl Cure {
             Self::Settle(_) | Self::SettleLease(_) => "write the file and the event that the ref asks for",
             Self::Restore(_) | Self::RestoreLease(_) => "keep the file aside and write the ref's record in its place",
             Self::SetRefAside(_) => "keep the ref aside and let the claim files decide",
+            Self::GiveUp(_) => "keep the file aside and put that of the last commit in its place, or none",
             Self::Rebuild(_) => "make the ref anew, of what the fleet's remote was seen to have, or of the file",
             Self::DropRef(_) => "keep what it says aside and remove it: it is fetched again",
             Self::SetLocksAside => "keep the ref aside and let the files of leases decide",
@@ -119,6 +121,7 @@ impl Bus {
             },
             Cure::Restore(task) => self.restore(lock, &task),
             Cure::SetRefAside(task) => self.mended_view(lock, &task).map(drop),
+            Cure::GiveUp(task) => self.give_up(&task),
             Cure::Rebuild(task) => self.rebuild(lock, &task),
             Cure::DropRef(name) => {
                 lock.about_to_write(name.as_str())?;
@@ -172,12 +175,14 @@ impl Bus {
     fn examine_file(&self, view: &View) -> Result<Option<Finding>, Error> {
         let Some(tip) = &view.tip else { return Ok(None) };
         let (task, place) = (view.task.clone(), self.show(&self.layout.claim(&view.task)));
+        if let Some(file) = &view.file
+            && self.lost_claim(&file.claim)?.is_some()
+        {
+            let what = format!("its claim was not the first in the fleet: {} has the task", tip.claim.agent_id);
+            return Ok(Some(finding("claim-lost", place, what, Some(Cure::GiveUp(task)))));
+        }
         if let Some(file) = view.file.as_ref().filter(|file| file.claim.revision > tip.claim.revision) {
             let (theirs, ours) = (file.claim.revision, tip.claim.revision);
-            if self.lost_claim(&file.claim)?.is_some() {
-                let what = format!("its claim was not the first in the fleet: {} has the task", tip.claim.agent_id);
-                return Ok(Some(finding("claim-lost", place, what, Some(Cure::Restore(task)))));
-            }
             if self.is_known(tip, &file.claim)? {
                 let what = format!("it was edited: it says revision {theirs}, and the ref revision {ours}");
                 return Ok(Some(finding("claim-edited", place, what, Some(Cure::Restore(task)))));

@@ -1,11 +1,12 @@
 //! What `bus doctor` finds of a fleet, and of refs that something else destroyed.
 
+use super::deinit::remove;
 use super::doctor::{Cure, Finding, finding};
 use super::view::View;
 use super::{Bus, Error};
 use crate::git::RefName;
 use crate::record::{Claim, Origin, TaskId};
-use crate::store::Lock;
+use crate::store::{Lock, replace};
 
 impl Bus {
     /// The note of the fleet, what git's settings would do to refs of the bus, and refs whose objects are gone.
@@ -42,6 +43,22 @@ impl Bus {
             let what = "a claim of this clone has lost its ref".to_owned();
             finding("missing-ref", view.name.as_str().to_owned(), what, Some(Cure::Rebuild(view.task.clone())))
         }))
+    }
+
+    /// Takes the file of a claim that was not the first out of this worktree: what the last commit has of the task takes its place,
+    /// unless that is the same claim.
+    pub(super) fn give_up(&self, task: &TaskId) -> Result<(), Error> {
+        let place = self.layout.claim(task);
+        self.keep_aside(task.as_str(), &place)?;
+        let committed = self.repo.committed_file(place.relative());
+        let before = committed.filter(|bytes| {
+            let claim = Claim::parse(bytes).ok();
+            claim.is_some_and(|claim| self.lost_claim(&claim).is_ok_and(|lost| lost.is_none()))
+        });
+        match before {
+            Some(bytes) => Ok(replace(&place, &bytes)?),
+            None => remove(&place.path()),
+        }
     }
 
     /// Makes the ref of a task anew: what the fleet's remote was seen to have, and on it the file where that knows more.

@@ -411,7 +411,7 @@ impl Error {
             }
             Self::Guarded { .. } => "say it as a `note`, which is open to all".to_owned(),
             Self::ClaimLost { task, .. } => format!(
-                "stop work on it and keep what you have on a branch; see `git log refs/bus/claims/{}`",
+                "stop work on it and keep what you have on a branch; `bus doctor --fix` clears its file away; see `git log refs/bus/claims/{}`",
                 task.as_str().to_ascii_uppercase()
             ),
             Self::NotHeld { task, ended: Some(Status::Done) } => format!("to do it again: `bus claim {task} --reopen`"),

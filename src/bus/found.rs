@@ -15,12 +15,14 @@ pub struct Founded {
     pub fleet: Fleet,
     /// Whether the remote served it before.
     pub joined: bool,
+    /// Whether this clone belongs to it only now.
+    pub is_new: bool,
     /// Whether `config.toml` says so only now.
     pub written: bool,
 }
 
 impl Bus {
-    /// Makes this clone part of the fleet that `remote` serves; where it serves none, founds one. `prefix` says where the refs of
+    /// Makes this clone part of the fleet that `remote` serves; where it serves none, founds one. No file of the worktree is written. `prefix` says where the refs of
     /// the bus shall stand there: `refs/bus/` where nothing is said and nothing stands there.
     ///
     /// # Errors
@@ -41,9 +43,16 @@ impl Bus {
                 return self.enter(standing.as_ref(), fleet, true);
             }
         }
-        // A fleet whose remote has forgotten it is told again.
-        let again = standing.clone().map(|fleet| Fleet { remote: remote.to_owned(), prefix: prefixes[0].to_owned(), ..fleet });
-        let fleet = again.map_or_else(|| Fleet::found(remote, prefixes[0]), Ok).map_err(usage)?;
+        let fleet = match standing.clone() {
+            // A fleet whose remote has forgotten it is told again; another remote is not its.
+            Some(fleet) if fleet.remote == remote => Fleet { prefix: prefixes[0].to_owned(), ..fleet },
+            Some(fleet) => {
+                let there = self.repo.remote(remote, &fleet.prefix, self.remote_patience)?;
+                let (id, url) = (fleet.id, there.url().to_owned());
+                return Err(FleetFault::Other { id, remote: remote.to_owned(), url, serves: false }.into());
+            }
+            None => Fleet::found(remote, prefixes[0]).map_err(usage)?,
+        };
         let there = self.repo.remote(remote, &fleet.prefix, self.remote_patience)?;
         let pushed = self.push_roots(&there, &fleet)?;
         crash_point("fleet-pushed");
@@ -86,13 +95,23 @@ impl Bus {
         if let Some(noted) = other.cloned() {
             return Err(FleetFault::Contradiction { noted, said: fleet, path: self.layout.config().path() }.into());
         }
+        let is_new = standing != Some(&fleet);
         let fleet = self.join(fleet)?;
-        let written = self.write_section(&fleet)?;
-        Ok(Founded { fleet, joined, written })
+        Ok(Founded { fleet, joined, is_new, written: false })
+    }
+
+    /// Whether the remote's default branch has a bus that this worktree has not: then its files come by `git pull`.
+    #[must_use]
+    pub fn waits_for_pull(&self) -> bool {
+        !self.layout.has_bus() && self.repo.file_on_remote_trunk("_bus/config.toml").is_some()
     }
 
     /// Adds the section to `config.toml`, at its end, so that its comments and its order stay; says whether it was missing.
-    fn write_section(&self, fleet: &Fleet) -> Result<bool, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MalformedConfig`] where the policy cannot be read; else as the system refuses.
+    pub fn write_fleet_section(&self, fleet: &Fleet) -> Result<bool, Error> {
         let place = self.layout.config();
         let _lock = self.lock()?;
         if self.read_config()?.fleet.is_some() {

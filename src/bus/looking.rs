@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Bus, Error, FleetFault};
 
 /// How often a watcher looks; all watchers of a clone share one look.
-pub const INTERVAL: Duration = Duration::from_secs(30);
+const INTERVAL: Duration = Duration::from_secs(30);
 
 /// How often those look that wait for something.
 const WAITING: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ impl Looking {
 }
 
 impl Bus {
-    /// Looks at the fleet's remote every [`INTERVAL`] or so from now on, for as long as the process lives; less often while it does
+    /// Looks at the fleet's remote every half a minute or so from now on, for as long as the process lives; less often while it does
     /// not answer. What is new shows in the files that readers follow.
     ///
     /// # Errors
@@ -49,6 +49,12 @@ impl Bus {
         if self.looking.get().is_none() && self.fleet().is_ok_and(|fleet| fleet.is_some()) {
             let _ = self.looking.set(self.look_every(WAITING));
         }
+    }
+
+    /// Why the fleet's remote did not answer what a waiting command asked it last; none where it did.
+    #[must_use]
+    pub fn remote_fault(&self) -> Option<String> {
+        self.looking.get().and_then(Looking::fault)
     }
 
     fn look_every(&self, interval: Duration) -> Looking {

@@ -25,7 +25,8 @@ Examples:
   bus status                            who does what
 
 Exit status: 0 done, 1 the answer is no, 2 usage, 3 conflict, 4 not found, 5 malformed, 6 timed out, 7 the remote, 8 lost, 9 system.
-Environment: BUS_AGENT (who you are), BUS_SESSION (your session, as `bus session start` names it), BUS_NOW (a fixed clock, for \
+Environment: BUS_AGENT (who you are), BUS_SESSION (your session, as `bus session start` names it), \
+BUS_OVERRIDE (why `bus check` lets what you commit pass), BUS_NOW (a fixed clock, for \
 reproducible runs), NO_COLOR.";
 
 /// The command line of `bus`.

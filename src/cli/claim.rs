@@ -64,7 +64,7 @@ pub(super) struct ClaimArgs {
     #[arg(long)]
     here: bool,
     /// In a fleet: do not ask the remote. The claim is unconfirmed until `bus sync`, and what the remote has by then beats it
-    #[arg(long, conflicts_with_all = ["next", "wait"])]
+    #[arg(long, conflicts_with_all = ["next", "wait", "lock"])]
     offline: bool,
     /// Take a lease on these paths with it: both, or none; it ends with the claim (see `bus lock`)
     #[arg(long, value_name = "PATTERN", num_args = 1.., conflicts_with_all = ["next", "wait"])]
@@ -127,6 +127,7 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
             bus.claim_next_when_ready(&agent, &request, Patience::new(args.timeout), on_wait)?
         }
         Some(task) if !args.lock.is_empty() => {
+            lock::check_roots(context, &bus, args.lock.iter(), output)?;
             let (changed, taken) = bus.claim_with_paths(&agent, task, &request, &paths(args, task))?;
             leased = Some(taken);
             changed

@@ -53,18 +53,33 @@ pub(super) fn run(context: &Context, args: &InitArgs, output: &mut Output) -> Re
         return Ok(0);
     }
     let bus = context.open_repository("init", output)?;
-    let laid = bus.init(args.hooks)?;
-    let founded = match &args.remote {
+    // The remote first: where it refuses, nothing is laid out.
+    let mut founded = match &args.remote {
         Some(remote) => Some(output.patiently("asking the remote", || bus.init_fleet(remote, args.prefix.as_deref()))?),
         None => None,
     };
+    if let Some(founded) = founded.as_ref().filter(|_| bus.waits_for_pull()) {
+        show(&bus, &[], Some(founded), output);
+        output.note(&format!("`git pull` brings the files of its bus: {} has them", founded.fleet.remote));
+        return Ok(0);
+    }
+    let laid = bus.init(args.hooks)?;
+    if let Some(founded) = &mut founded {
+        founded.written = bus.write_fleet_section(&founded.fleet)?;
+    }
     show(&bus, &laid, founded.as_ref(), output);
     Ok(0)
 }
 
 fn show_fleet(founded: &Founded, output: &mut Output) {
-    let Founded { fleet, joined, written } = founded;
-    let what = if *joined { "joined" } else { "founded" };
+    let Founded { fleet, joined, is_new, written } = founded;
+    let what = if !*is_new {
+        "already in"
+    } else if *joined {
+        "joined"
+    } else {
+        "founded"
+    };
     output.line(&format!("{what} the fleet {} on {} ({})", fleet.id, fleet.remote, fleet.prefix));
     if *written {
         let lines = fleet.section();

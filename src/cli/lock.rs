@@ -18,8 +18,8 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{LeaseStatus, Leased, WhichLeases};
-use crate::record::{Lease, LockId, Span, Timestamp};
+use crate::bus::{Bus, LeaseStatus, Leased, WhichLeases};
+use crate::record::{Lease, LockId, Pattern, Span, Timestamp};
 pub(super) use acquire::sentence;
 
 /// The columns of the table.
@@ -76,6 +76,26 @@ impl WhichArgs {
             None => WhichLeases::Only,
         }
     }
+}
+
+/// Patterns begin at the root of the repository: refuses those that name a file of this system in full, and says so where the
+/// command is run in a folder further down.
+pub(super) fn check_roots<'a>(
+    context: &Context,
+    bus: &Bus,
+    patterns: impl Iterator<Item = &'a Pattern>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let root = format!("{}/", bus.root().display());
+    let (mut whole, root) = (patterns.map(|pattern| pattern.as_str()), root.trim_start_matches('/'));
+    if let Some(below) = whole.find_map(|pattern| pattern.strip_prefix(root)) {
+        let what = "patterns begin at the root of the repository, not at that of the system".to_owned();
+        return Err(Failure::Usage { what, hint: format!("write `{below}`") });
+    }
+    if context.standing()? != bus.root() {
+        output.note("patterns begin at the root of the repository, wherever the command is run");
+    }
+    Ok(())
 }
 
 pub(super) fn run(context: &Context, args: &LockArgs, output: &mut Output) -> Result<u8, Failure> {

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
 use super::words;
-use crate::bus::{Awaited, Filter, Patience, Standing, Until};
+use crate::bus::{Awaited, Bus, Filter, Patience, Standing, Until};
 use crate::record::{AgentId, EventKind, Span, TaskId};
 use crate::store::{Entry, Letter};
 
@@ -69,19 +69,29 @@ pub(super) fn run(context: &Context, args: &WaitArgs, output: &mut Output) -> Re
     let task = args.task.as_ref().or(args.task_option.as_ref());
     check(args, task)?;
     let bus = context.open("wait", output)?;
+    let waited = wait(context, args, task, &bus, output);
+    if waited.is_err()
+        && let Some(fault) = bus.remote_fault()
+    {
+        output.warn(&format!("{fault}: what other clones did meanwhile is not known"));
+    }
+    waited
+}
+
+fn wait(context: &Context, args: &WaitArgs, task: Option<&TaskId>, bus: &Bus, output: &mut Output) -> Result<u8, Failure> {
     let patience = Patience::new(args.timeout);
     if args.message {
-        let Letter { message, clone, .. } = bus.wait_for_message(&context.addressee(&bus)?, &args.from, patience)?;
+        let Letter { message, clone, .. } = bus.wait_for_message(&context.addressee(bus)?, &args.from, patience)?;
         let now = context.clock.now();
         output.document(&words::object([("message", words::message_json(&message, clone.as_ref(), now))]));
         words::show_message(&message, clone.as_ref(), now, output);
         return Ok(0);
     }
-    context.note_reader(&bus);
+    context.note_reader(bus);
     match (task, args.until) {
         (Some(task), Some(until)) => {
             let agents = context.global.agent.clone();
-            let awaited = Awaited { task: task.clone(), until, agents, waiter: context.reader(&bus) };
+            let awaited = Awaited { task: task.clone(), until, agents, waiter: context.reader(bus) };
             let on_change = |standing: &Standing| output.note(&format!("waiting: {} is {}", standing.task, standing.describe()));
             let standing = bus.wait_for_task(&awaited, patience, on_change)?;
             Context::note_spelling(task, &standing.task, output);

@@ -9,12 +9,15 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
 use super::{signals, words};
-use crate::bus::{INTERVAL, Looking, Watch, WatchQuery};
+use crate::bus::{Looking, Watch, WatchQuery};
 use crate::record::{CursorName, Timestamp};
 use crate::store::{BadLine, Hints, Stream};
 
 /// The window, where neither it nor `--since` nor a cursor says otherwise, in hours.
 const WINDOW: u32 = 24;
+
+/// How often is asked whether the fleet's remote answers.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How many lines that are no events are named.
 const MAX_NAMED: usize = 10;
@@ -89,7 +92,7 @@ pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> R
     watch.begin()?;
     let looking = if args.remote { Some(bus.keep_looking()?) } else { None };
     let mut screen = Screen { context, output, named: 0, polls: false, remote_fault: None };
-    let patience = if looking.is_some() { INTERVAL } else { Duration::MAX };
+    let patience = if looking.is_some() { LOOK } else { Duration::MAX };
     loop {
         let more = screen.show_next(&mut watch)?;
         looking.iter().for_each(|looking| screen.warn_of_remote(looking));

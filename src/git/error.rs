@@ -151,12 +151,12 @@ impl Error {
             }
             Self::NoRemote { remote, .. } => format!("look at `git remote -v`; to name one: `git remote add {remote} URL`"),
             Self::Unreachable { remote, .. } => format!(
-                "try `git ls-remote {remote}`; run the same command again when that works, or add `--offline` to claim or release \
-                 until `bus sync` can tell the others"
+                "try `git ls-remote {remote}`, and run the same command again when that works; until then `bus claim TASK --offline` and \
+                 `bus release TASK --offline` do without"
             ),
             Self::RemoteTimeout { .. } => {
-                "run the same command again, or give it more time with `--remote-timeout 2m`; `--offline` claims or releases until \
-                 `bus sync` can tell the others"
+                "run the same command again, or give it more time with `--remote-timeout 2m`; until then `bus claim TASK --offline` and \
+                 `bus release TASK --offline` do without"
                     .to_owned()
             }
             Self::NoGit { .. } => "install git, or put it on the PATH".to_owned(),

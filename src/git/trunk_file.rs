@@ -1,6 +1,8 @@
-//! One file of the remote's default branch, as this clone last fetched it, without opening the history.
+//! Single files of commits, without opening the history: of HEAD, and of the remote's default branch as this clone last fetched it.
 
-use gix::objs::{CommitRef, Find, FindExt, TreeRefIter};
+use std::path::Path;
+
+use gix::objs::FindExt;
 use gix::refs::Target;
 
 use super::{ObjectId, Repository};
@@ -11,17 +13,19 @@ impl Repository {
     #[must_use]
     pub fn file_on_remote_trunk(&self, path: &str) -> Option<Vec<u8>> {
         let commit = self.remote_trunk()?;
-        let objects = self.objects().ok()?;
+        self.read_blob(self.blob_at(commit, Path::new(path))?)
+    }
+
+    /// The bytes of the file at `path` in the commit that HEAD is at; none where it has no such file.
+    #[must_use]
+    pub fn committed_file(&self, path: &Path) -> Option<Vec<u8>> {
+        self.read_blob(self.blob_at(self.head()?, path)?)
+    }
+
+    fn read_blob(&self, id: ObjectId) -> Option<Vec<u8>> {
         let mut buffer = Vec::new();
-        let commit = objects.try_find(&commit, &mut buffer).ok()??;
-        let mut found = CommitRef::from_bytes(commit.data, gix::hash::Kind::Sha1).ok()?.tree();
-        for name in path.split('/') {
-            let mut buffer = Vec::new();
-            let tree: TreeRefIter<'_> = objects.find_tree_iter(&found, &mut buffer).ok()?;
-            found = tree.filter_map(Result::ok).find(|entry| entry.filename == name)?.oid.to_owned();
-        }
-        let blob = objects.find_blob(&found, &mut buffer).ok()?;
-        Some(blob.data.to_vec())
+        self.objects().ok()?.find_blob(&id, &mut buffer).ok()?;
+        Some(buffer)
     }
 
     fn remote_trunk(&self) -> Option<ObjectId> {

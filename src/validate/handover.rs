@@ -127,6 +127,8 @@ impl<'a> Judge<'a> {
                 format!("{}, and no claim ref here can prove it", went(before, now))
             }),
             (true, Proof::Refuted) => add_forged(findings, before, now),
+            // What was claimed offline and never confirmed yields to what the claim's ref has.
+            (false, Proof::Proved) if old.is_unconfirmed() && !new.is_unconfirmed() => {}
             (false, _) => {
                 add_duplicate(findings, now, before, "the base");
                 return Ok(false);

@@ -23,7 +23,8 @@ Patterns begin at the root of the repository: `src/**` is all below src, `src/*`
 files of the root, `**/*.toml` those of any folder; `{a,b}`, `[a-z]`, `?`. Quote them, or the shell takes them for its own. \
 Two leases are in each other's way where a path could be in both, whether or not there is such a file. Your own from the same \
 worktree are not, nor are shared ones. The same again finds your lease, and renews it where that is due.
-Exit status: 0 it is yours; 2 a pattern means nothing; 3 somebody holds a path of it: who, which, and what to do is said.";
+Exit status: 0 it is yours; 2 a pattern means nothing; 3 somebody holds a path of it: who, which, and what to do is said; \
+7 the fleet's remote did not answer or refused.";
 
 #[derive(Debug, Args)]
 pub(super) struct AcquireArgs {
@@ -51,6 +52,7 @@ pub(super) fn run(context: &Context, args: &AcquireArgs, output: &mut Output) ->
     words::check_length("--objective", Some(&args.objective))?;
     let bus = context.open("lock acquire", output)?;
     let agent = context.writer(&bus, output)?;
+    super::check_roots(context, &bus, args.patterns.iter().chain(&args.deny), output)?;
     let request = LeaseRequest {
         scope: args.patterns.clone(),
         deny: args.deny.clone(),

@@ -15,7 +15,7 @@ Examples:
   bus lock renew --all
 
 It lives as long again as it was taken for.
-Exit status: 0 it goes on; 3 it is somebody else's; 4 you hold none; 8 you had lost it.";
+Exit status: 0 it goes on; 3 it is somebody else's; 4 you hold none; 7 the fleet's remote did not answer; 8 you had lost it.";
 
 #[derive(Debug, Args)]
 pub(super) struct RenewArgs {
