@@ -173,7 +173,12 @@ impl Bus {
     /// Brings this clone's archive in line with the remote's. What only this one has, from before it joined, goes on top.
     pub(super) fn adopt_archive(&self, lock: &mut Lock, remote: &Remote, sight: &Sight) -> Result<(), Error> {
         let name = RefName::archive();
-        let Some(theirs) = sight.get(&name).copied() else { return Ok(()) };
+        let Some(theirs) = sight.get(&name).copied() else { return self.note_seen(lock, remote, &name, None) };
+        // All archives begin alike: what does not is none.
+        if !self.repo.descends(theirs, self.repo.archive_root()?)? || self.repo.archive(theirs).is_err() {
+            let what = "it is no archive".to_owned();
+            return Err(Error::UnreadableRef { name: format!("{} on the remote", name.as_str()), what });
+        }
         let ours = self.repo.id_of(&name)?;
         let next = match ours {
             Some(ours) if ours == theirs || self.repo.descends(ours, theirs)? => ours,

@@ -85,10 +85,10 @@ impl Bus {
     /// Refuses a remote that does not serve this clone's fleet, as `sight` shows it: a fork, or another repository.
     pub(super) fn check_fleet(&self, fleet: &Fleet, remote: &Remote, sight: &Sight) -> Result<(), Error> {
         let found = sight.get(&RefName::fleet());
-        if found.is_some() && found == self.repo.id_of(&RefName::fleet())?.as_ref() {
+        if found == Some(&self.fleet_root(&fleet.id)?) {
             return Ok(());
         }
-        let (remote, url) = (fleet.remote.clone(), remote.url().to_owned());
+        let (remote, url) = (fleet.remote.clone(), remote.shown_url());
         Err(FleetFault::Other { id: fleet.id.clone(), remote, url, serves: found.is_some() }.into())
     }
 }

@@ -48,7 +48,7 @@ impl Bus {
             Some(fleet) if fleet.remote == remote => Fleet { prefix: prefixes[0].to_owned(), ..fleet },
             Some(fleet) => {
                 let there = self.repo.remote(remote, &fleet.prefix, self.remote_patience)?;
-                let (id, url) = (fleet.id, there.url().to_owned());
+                let (id, url) = (fleet.id, there.shown_url());
                 return Err(FleetFault::Other { id, remote: remote.to_owned(), url, serves: false }.into());
             }
             None => Fleet::found(remote, prefixes[0]).map_err(usage)?,

@@ -75,7 +75,7 @@ impl Bus {
 }
 
 /// Three to five quarters of a pause, at random, so that many clones do not look at once.
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     use std::hash::{BuildHasher, RandomState};
     let part = u32::try_from(RandomState::new().hash_one(0) % 512).unwrap_or(0);
     pause * 3 / 4 + pause / 2 * part / 512

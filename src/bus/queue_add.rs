@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::advance::retry;
 use super::deinit::remove;
 use super::queue_files::{ItemFile, QueueFiles};
-use super::remote_ref::Turn;
+use super::remote_ref::{Known, Turn};
 use super::{Bus, Error};
 use crate::git::{Link, ObjectId, RefName, Tip};
 use crate::record::json::{self, MAX_RECORD, Object};
@@ -83,7 +83,7 @@ impl Bus {
         let text = QueueItem::text(title, &fields(request)?);
         let name = RefName::queue();
         if let Some(fleet) = self.fleet()? {
-            let turn = |lock: &mut Lock, seen: bool| {
+            let turn = |lock: &mut Lock, Known { seen, .. }: Known| {
                 let (item, reserved) = match self.new_item(lock, agent, request, &text) {
                     Err(Error::TaskExists { .. }) if !seen => return Ok(Turn::Look),
                     made => made?,

@@ -8,7 +8,7 @@ use super::change::{Changed, Next, Outcome};
 use super::decide::Refusal;
 use super::deinit::remove;
 use super::leasing::{Leased, Written};
-use super::remote_ref::unknown;
+use super::remote_ref::{pause_before, unknown};
 use super::sync::task_of;
 use super::view::{State, View};
 use super::{Bus, Error, FleetFault, Who};
@@ -94,7 +94,11 @@ impl Bus {
                     let answer = self.ask(fleet, &remote, &attempt)?;
                     seen = true;
                     tries += 1;
-                    if let Some(changed) = self.take_answer(fleet, &remote, agent, &attempt, answer, tries)? {
+                    let taken = self.take_answer(fleet, &remote, agent, &attempt, answer, tries)?;
+                    if taken.is_none() {
+                        pause_before(tries);
+                    }
+                    if let Some(changed) = taken {
                         let leases = attempt.beside.map_or_else(Vec::new, |beside| beside.leases.answer);
                         return Ok((changed, leases));
                     }
@@ -147,6 +151,11 @@ impl Bus {
             Err(error) if !seen && is_about_ownership(&error) => return Ok(Step::Look(view.task)),
             beside => beside?,
         };
+        if let Some(Swap { expected: Some(expected), new: Some(new), .. }) = beside.as_ref().map(|beside| &beside.swap)
+            && !self.repo.descends(*new, *expected)?
+        {
+            return Ok(Step::Look(view.task));
+        }
         let (state, event) = match verb {
             // What is so here already is written here first: a release that is done here meanwhile then goes on from it.
             "confirm" => match self.write_state(&mut lock, &view, &who, verb, &claim)? {
@@ -168,14 +177,14 @@ impl Bus {
     /// Whether something of this clone's may still come to the remote that would end the claim of `who`.
     fn may_be_under_way(&self, view: &View, who: &Who) -> bool {
         let is_own = view.claim().is_some_and(|claim| claim.status.is_live() && who.owns(claim));
-        is_own && self.private.sent(&view.task).path().exists()
+        is_own && self.private.sent(view.name.rest()).path().exists()
     }
 
     /// Pushes what is attempted, and looks again.
     fn ask(&self, fleet: &Fleet, remote: &Remote, attempt: &Attempt) -> Result<Answer, Error> {
         let claim = Swap { name: RefName::claim(&attempt.task), expected: attempt.expected, new: Some(attempt.state.link.id) };
         let beside = attempt.beside.as_ref().map(|beside| beside.swap.clone());
-        stamp(&self.private.sent(&attempt.task));
+        stamp(&self.private.sent(RefName::claim(&attempt.task).rest()));
         let pushed = self.push_claims(remote, [claim].into_iter().chain(beside).collect())?;
         crash_point("pushed");
         match self.look(fleet, remote, &attempt.task, attempt.beside.is_some()) {
@@ -194,13 +203,18 @@ impl Bus {
                 return Ok(Pushed::Refused(format!("{} (stale info): it was put away", swap.name.as_str())));
             }
         }
-        let same = |name: RefName, id: Option<ObjectId>| Swap { name, expected: id, new: id };
-        if swaps.iter().any(|swap| swap.expected.is_none()) {
-            let seen = self.seen_at(remote, &RefName::archive())?;
-            let seen = if seen.is_some() { seen } else { Some(self.repo.archive_root()?) };
-            swaps.push(same(RefName::archive(), seen));
+        let archive = RefName::archive();
+        if swaps.iter().any(|swap| swap.expected.is_none()) && !swaps.iter().any(|swap| swap.name == archive) {
+            let seen = self.seen_at(remote, &archive)?;
+            // A remote that has lost it gets it back.
+            let ours = || self.repo.id_of(&archive)?.map_or_else(|| self.repo.archive_root(), Ok);
+            let new = seen.map_or_else(ours, Ok)?;
+            swaps.push(Swap { name: archive, expected: seen, new: Some(new) });
         }
-        swaps.push(same(RefName::fleet(), self.repo.id_of(&RefName::fleet())?));
+        if let Some(fleet) = self.fleet()? {
+            let root = Some(self.fleet_root(&fleet.id)?);
+            swaps.push(Swap { name: RefName::fleet(), expected: root, new: root });
+        }
         Ok(self.repo.push(remote, &swaps, true)?)
     }
 
@@ -225,7 +239,7 @@ impl Bus {
         let landed = now.map_or(Ok(false), |now| self.repo.descends(now, wanted))?;
         let mut lock = self.lock()?;
         self.adopt(&mut lock, remote, &attempt.task, &answer.sight)?;
-        let sent = self.private.sent(&attempt.task);
+        let sent = self.private.sent(RefName::claim(&attempt.task).rest());
         if (landed || now != attempt.expected || matches!(answer.pushed, Pushed::Refused(_))) && sent.inspect()?.is_some() {
             remove(&sent.path())?;
         }

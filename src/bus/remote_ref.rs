@@ -1,14 +1,31 @@
 //! Refs of the bus of which a fleet has one for all: the table of leases, the numbers of the queue. They change as a claim's does
 //! (design, section 3, *Fleet*): decided here, pushed with the remote's value as lease, looked at again.
 
+use std::time::Duration;
+
+use super::deinit::remove;
+use super::looking::jittered;
 use super::sync::task_of;
 use super::{Bus, Error, FleetFault};
 use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
-use crate::record::Fleet;
-use crate::store::{Lock, crash_point};
+use crate::record::json;
+use crate::record::{Fleet, LeaseTable};
+use crate::store::{Lock, crash_point, stamp};
 
 /// How often a change is decided anew because others were faster.
 pub(super) const MAX_TRIES: usize = 5;
+
+/// The pause before the second try; each later one is longer by as much.
+const PAUSE: Duration = Duration::from_millis(30);
+
+/// What is known when a decision is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// What stands here is fresh from the remote.
+    pub(super) seen: bool,
+    /// Something that was sent may still come to the remote, unless that moves on.
+    pub(super) under_way: bool,
+}
 
 /// What a decision about a shared ref comes to.
 pub(super) enum Turn<T> {
@@ -22,20 +39,22 @@ pub(super) enum Turn<T> {
 
 impl Bus {
     /// Changes the ref called `name` as `decide` says, where the remote of `fleet` agrees; `decide` is called under the lock, and
-    /// told whether what stands here is fresh from the remote. Once the remote has the commit, `finish` is called, under the lock
+    /// told what is known. Once the remote has the commit, `finish` is called, under the lock
     /// again, with what `decide` gave for it.
     pub(super) fn change_shared<T>(
         &self,
         fleet: &Fleet,
         name: &RefName,
-        decide: impl Fn(&mut Lock, bool) -> Result<Turn<T>, Error>,
+        decide: impl Fn(&mut Lock, Known) -> Result<Turn<T>, Error>,
         finish: impl Fn(&mut Lock, T) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let remote = self.remote_of(fleet)?;
+        let sent = self.private.sent(name.rest());
         let (mut seen, mut tries) = (false, 0);
         for _ in 0..2 * MAX_TRIES {
             let expected = self.seen_at(&remote, name)?;
-            let turn = match decide(&mut self.lock()?, seen)? {
+            let known = Known { seen, under_way: sent.path().exists() };
+            let turn = match decide(&mut self.lock()?, known)? {
                 Turn::Push(new, _) if expected.is_some_and(|seen| !self.repo.descends(new, seen).unwrap_or(false)) => Turn::Look,
                 turn => turn,
             };
@@ -50,6 +69,7 @@ impl Bus {
                 Turn::Push(new, done) => (new, done),
             };
             tries += 1;
+            stamp(&sent);
             let pushed = self.push_claims(&remote, vec![Swap { name: name.clone(), expected, new: Some(new) }])?;
             crash_point("pushed");
             let sight = self.look_at_shared(fleet, &remote, name).map_err(|error| unknown(fleet, &pushed, error))?;
@@ -57,12 +77,17 @@ impl Bus {
             let landed = now.map_or(Ok(false), |now| self.repo.descends(now, new))?;
             let mut lock = self.lock()?;
             self.adopt_shared(&mut lock, &remote, name, &sight)?;
+            if (landed || now != expected || matches!(pushed, Pushed::Refused(_))) && sent.inspect()?.is_some() {
+                remove(&sent.path())?;
+            }
             if landed {
                 return finish(&mut lock, done);
             }
             if let Some(fault) = self.final_fault(fleet, pushed, now != expected, tries >= MAX_TRIES) {
                 return Err(fault.into());
             }
+            drop(lock);
+            pause_before(tries);
         }
         Err(Error::RefContended { reference: name.as_str().to_owned(), tries: MAX_TRIES })
     }
@@ -88,8 +113,10 @@ impl Bus {
                 let mut lock = self.lock()?;
                 // What a lease lives with is as fresh as the lease.
                 for task in sight.keys().filter_map(task_of) {
-                    self.adopt_claim(&mut lock, &task, &sight)?;
-                    self.note_claim_seen(&mut lock, remote, &task, &sight)?;
+                    // One that cannot be read keeps no other lease from anybody: its own counts as alive.
+                    if self.adopt_claim(&mut lock, &task, &sight).is_ok() {
+                        self.note_claim_seen(&mut lock, remote, &task, &sight)?;
+                    }
                 }
                 return Ok(sight);
             }
@@ -98,9 +125,21 @@ impl Bus {
     }
 
     /// Brings a shared ref of this clone in line with what was seen. What only this clone has, from before it joined, gives way, and is kept
-    /// under `refs/bus/lost/`.
-    pub(super) fn adopt_shared(&self, lock: &mut Lock, remote: &Remote, name: &RefName, sight: &Sight) -> Result<(), Error> {
+    /// under `refs/bus/lost/`; then that place is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnreadableRef`] where what the remote has is none of ours: what stands here stays.
+    pub(super) fn adopt_shared(
+        &self,
+        lock: &mut Lock,
+        remote: &Remote,
+        name: &RefName,
+        sight: &Sight,
+    ) -> Result<Option<RefName>, Error> {
+        let mut gave_way = None;
         if let Some(theirs) = sight.get(name).copied() {
+            self.check_shared(name, theirs)?;
             let ours = self.repo.id_of(name)?;
             let stands = ours.map_or(Ok(false), |ours| self.repo.descends(ours, theirs))?;
             if let Some(ours) = ours.filter(|_| !stands)
@@ -109,6 +148,7 @@ impl Bus {
                 let kept = RefName::own(&format!("lost/{}/{ours}", name.rest())).expect("an object id is a good end of a name");
                 lock.about_to_write(kept.as_str())?;
                 self.repo.put(&kept, ours)?;
+                gave_way = Some(kept);
             }
             if !stands {
                 lock.about_to_write(name.as_str())?;
@@ -116,8 +156,25 @@ impl Bus {
             }
             crash_point("adopted");
         }
-        self.note_seen(lock, remote, name, sight.get(name).copied())
+        self.note_seen(lock, remote, name, sight.get(name).copied())?;
+        Ok(gave_way)
     }
+
+    /// Refuses a state of a shared ref that means nothing.
+    fn check_shared(&self, name: &RefName, id: ObjectId) -> Result<(), Error> {
+        let unreadable = |what: String| Error::UnreadableRef { name: format!("{} on the remote", name.as_str()), what };
+        let link = self.repo.link(id)?.map_err(unreadable)?;
+        let fault = match *name == RefName::locks() {
+            true => LeaseTable::parse(&link.body).err(),
+            false => json::parse_record(&link.body).err(),
+        };
+        fault.map_or(Ok(()), |fault| Err(unreadable(fault.to_string())))
+    }
+}
+
+/// Waits a little before the next try, so that many that lost a race do not come all at once.
+pub(super) fn pause_before(tries: usize) {
+    std::thread::sleep(jittered(PAUSE * u32::try_from(tries).unwrap_or(1)));
 }
 
 /// What it means that the look after a push has failed.

@@ -1,7 +1,6 @@
 //! The beginning and the end of an agent's session.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::{Bus, Error, EventRequest, ManifestState, OpenSession, OwnClaim};
 use crate::git::Fetch;
@@ -16,9 +15,6 @@ const HANDSHAKE: &str = "handshake";
 
 /// The field that says which of both it is.
 const PHASE: &str = "session";
-
-/// How long a remote may take to answer (design, section 3).
-const REMOTE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What an agent is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +155,7 @@ impl Bus {
     ///
     /// [`Error::Git`] where git cannot be started.
     pub fn fetch(&self) -> Result<Fetch, Error> {
-        Ok(self.repo.fetch(REMOTE_PATIENCE)?)
+        Ok(self.repo.fetch(self.remote_patience)?)
     }
 
     /// An id that no other session has: the time, and a part that is random.

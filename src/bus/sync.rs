@@ -28,6 +28,8 @@ pub struct Synced {
     pub published: BTreeSet<TaskId>,
     /// The claims of this clone that gave way, and who has the task.
     pub lost: Vec<(Claim, AgentId)>,
+    /// What of this clone's leases and numbers gave way to the remote's, and where it is kept.
+    pub gave_way: Vec<RefName>,
     /// What is still for this clone alone, and why.
     pub unpublished: Vec<(TaskId, String)>,
     /// What of the remote's cannot be read.
@@ -100,9 +102,14 @@ impl Bus {
         tasks.extend(self.repo.names_below(&seen)?.into_iter().filter_map(|name| TaskId::new(name).ok()));
         {
             let mut lock = self.lock()?;
-            self.adopt_archive(&mut lock, remote, &sight)?;
+            if let Err(error) = self.adopt_archive(&mut lock, remote, &sight) {
+                synced.faults.push(error);
+            }
             for name in shared() {
-                self.adopt_shared(&mut lock, remote, &name, &sight)?;
+                match self.adopt_shared(&mut lock, remote, &name, &sight) {
+                    Ok(kept) => synced.gave_way.extend(kept),
+                    Err(error) => synced.faults.push(error),
+                }
             }
         }
         let news = tasks.into_iter().filter(|task| self.is_news(remote, task, &sight).unwrap_or(true));
@@ -191,7 +198,10 @@ impl Bus {
     fn is_news(&self, remote: &Remote, task: &TaskId, sight: &Sight) -> Result<bool, Error> {
         let name = RefName::claim(task);
         let now = sight.get(&name).copied();
-        Ok(now != self.seen_at(remote, &name)? || (now.is_some() && self.repo.id_of(&name)?.is_none()))
+        let Some(there) = now else { return Ok(self.seen_at(remote, &name)?.is_some()) };
+        // A chain that was made anew here, of a file, knows nothing of the remote's.
+        let stands = self.repo.id_of(&name)?.map_or(Ok(false), |here| self.repo.descends(here, there))?;
+        Ok(!stands || self.seen_at(remote, &name)? != now)
     }
 
     /// Notes what became of a task.
@@ -237,6 +247,13 @@ impl Bus {
             if expected.is_none() && self.archived_id(&task)? == Some(link.id) {
                 continue;
             }
+            // A push goes forward only; what does not follow the remote's is brought in line first.
+            if let Some(seen) = expected
+                && !self.repo.descends(link.id, seen)?
+                && !self.forks_from_archive(&task, seen)?
+            {
+                continue;
+            }
             // A chain that cannot be read is no claim to ask for; `bus doctor` tells of it.
             let Ok(tip) = state(link, &name, &task) else { continue };
             let mut new = tip.link.id;
@@ -265,9 +282,8 @@ impl Bus {
         let (ours, seen) = (self.repo.id_of(&name)?, self.seen_at(remote, &name)?);
         match (ours, seen) {
             (Some(ours), Some(seen)) if ours != seen && !self.repo.descends(ours, seen)? => {
-                if self.repo.descends(seen, ours)? {
-                    self.repo.put(&name, seen)?;
-                }
+                // What the remote's lacks is added to it by the next turn.
+                self.repo.put(&name, seen)?;
                 Ok(None)
             }
             (Some(_), seen) if ours != seen => Ok(Some(Swap { name, expected: seen, new: ours })),

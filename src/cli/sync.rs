@@ -68,6 +68,9 @@ fn show(synced: &Synced, output: &mut Output) {
     for (claim, owner) in &synced.lost {
         output.warn(&lost_words(claim, owner));
     }
+    for kept in &synced.gave_way {
+        output.warn(&format!("what only this clone had gave way to the fleet's; it is kept as `{}`", kept.as_str()));
+    }
     for (task, why) in &synced.unpublished {
         output.warn(&format!("{task} is still for this clone alone: {why}"));
     }
@@ -114,6 +117,7 @@ fn json(synced: &Synced) -> Value {
         ("assignments", Value::from(synced.taken.assignments)),
         ("left_out", Value::from(synced.taken.left_out)),
         ("lost", Value::Array(lost.collect())),
+        ("gave_way", synced.gave_way.iter().map(|name| Value::from(name.as_str())).collect()),
         ("unpublished", Value::Array(unpublished.collect())),
         ("faults", Value::Array(faults.collect())),
     ])

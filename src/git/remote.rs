@@ -126,7 +126,7 @@ impl Repository {
     /// [`Error::NoGit`] where git cannot be started. What came of the push, only a look tells.
     pub fn push(&self, remote: &Remote, swaps: &[Swap], atomic: bool) -> Result<Pushed, Error> {
         let mut arguments: Vec<String> =
-            ["push", "--porcelain", "--quiet", "--no-verify", "--no-follow-tags"].map(str::to_owned).into();
+            ["push", "--porcelain", "--quiet", "--no-verify", "--no-follow-tags", "--no-signed"].map(str::to_owned).into();
         arguments.push("--recurse-submodules=no".to_owned());
         arguments.extend(atomic.then(|| "--atomic".to_owned()));
         let hex = |id: Option<ObjectId>| id.map_or_else(String::new, |id| id.to_string());
@@ -162,10 +162,12 @@ impl Remote {
         &self.name
     }
 
-    /// Where it is.
+    /// Where it is, without the name and the password that its address may have.
     #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
+    pub fn shown_url(&self) -> String {
+        let Some((scheme, rest)) = self.url.split_once("://") else { return self.url.clone() };
+        let host = rest.find('/').unwrap_or(rest.len());
+        rest[..host].rfind('@').map_or_else(|| self.url.clone(), |at| format!("{scheme}://{}", &rest[at + 1..]))
     }
 
     /// What the remote calls a ref.

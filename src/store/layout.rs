@@ -238,10 +238,11 @@ impl PrivateLayout {
         self.place("bus/fleet-look")
     }
 
-    /// There while a change of `task` is under way to the fleet's remote, or nobody knows whether it came there.
+    /// There while a change of a ref, called `rest` below `refs/bus/`, is under way to the fleet's remote, or nobody knows whether it
+    /// came there.
     #[must_use]
-    pub fn sent(&self, task: &TaskId) -> Place {
-        self.place(format!("bus/sent/{}", task.as_str().to_ascii_uppercase()))
+    pub fn sent(&self, rest: &str) -> Place {
+        self.place(format!("bus/sent/{rest}"))
     }
 
     /// Touched by each command that `agent` runs.

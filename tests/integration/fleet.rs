@@ -1,6 +1,8 @@
 //! A fleet: clones that share a remote, over every way in which git reaches one on this machine.
 
+mod damage;
 mod growth;
+mod leases;
 mod manners;
 mod offline;
 mod plain;

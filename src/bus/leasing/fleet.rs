@@ -1,14 +1,14 @@
 //! Leases in a fleet: the table is one ref on the remote, too, and changes there first (`_bus/README.md`).
 
-use super::Leased;
-use super::change::{Next, Written};
+use super::change::{Draft, Next, Written};
 use super::table::TableView;
+use super::{LeaseOutcome, Leased};
 use crate::bus::remote_first::Beside;
-use crate::bus::remote_ref::Turn;
-use crate::bus::view::{State, View};
+use crate::bus::remote_ref::{Known, Turn};
+use crate::bus::view::{State, View, state};
 use crate::bus::{Bus, Error, Who};
 use crate::git::{RefName, Remote, Swap};
-use crate::record::{AgentId, ClaimId};
+use crate::record::{AgentId, ClaimId, Lease, TaskId};
 use crate::store::Lock;
 
 /// How many claims are looked at together with the leases that live with them.
@@ -29,7 +29,7 @@ impl Bus {
             self.settle_leases(&lock, &written)?;
             return Ok(written.answer);
         };
-        let turn = |lock: &mut Lock, seen: bool| {
+        let turn = |lock: &mut Lock, Known { seen, under_way }: Known| {
             let who = self.who(agent.clone())?;
             let view = self.mended_table(lock)?;
             match decide(&view, &who) {
@@ -38,6 +38,14 @@ impl Bus {
                     Ok(Turn::Push(link.id, written))
                 }
                 Ok(Next::Settle(_)) | Err(Error::Lease(_)) if !seen => Ok(Turn::Look),
+                // A release that was sent and did not come through may still do so, unless the table moves on.
+                Ok(Next::Settle(leases)) if under_way && leases.iter().any(Lease::is_live) => {
+                    let live = leases.into_iter().filter(Lease::is_live);
+                    let renewed = live.map(|lease| self.renewed(&lease, None)).collect::<Result<_, _>>()?;
+                    let draft = Draft::new("renew", renewed, LeaseOutcome::Unchanged);
+                    let (link, written) = self.prepare_table(lock, view, &who, draft)?;
+                    Ok(Turn::Push(link.id, written))
+                }
                 Ok(Next::Settle(leases)) => Ok(Turn::Done(Written::unchanged(leases))),
                 Err(error) => Err(error),
             }
@@ -77,10 +85,21 @@ impl Bus {
     /// Whether the claim called `id` may live although this clone knows nothing of it: in a fleet a lease comes to the remote together
     /// with its claim.
     pub(super) fn may_live_elsewhere(&self, view: &View, id: &ClaimId) -> bool {
-        let known = |tip: &State| {
-            let is_past = tip.claim.lineage.iter().any(|past| past.claim_id.as_ref() == Some(id));
-            is_past || self.has_state(tip, |claim| claim.claim_id.as_ref() == Some(id)).unwrap_or(false)
-        };
+        let known = |tip: &State| self.knows_claim(tip, id);
         matches!(self.fleet(), Ok(Some(_))) && !view.tip.as_ref().is_some_and(known)
+    }
+
+    /// Whether the chain that ends at `tip` has had the claim called `id`.
+    pub(super) fn knows_claim(&self, tip: &State, id: &ClaimId) -> bool {
+        let is_past = tip.claim.lineage.iter().any(|past| past.claim_id.as_ref() == Some(id));
+        is_past || self.has_state(tip, |claim| claim.claim_id.as_ref() == Some(id)).unwrap_or(false)
+    }
+
+    /// What the fleet's remote was seen to have of a task.
+    pub(super) fn seen_claim(&self, task: &TaskId) -> Option<State> {
+        let fleet = self.fleet().ok()??;
+        let name = RefName::claim(task);
+        let link = self.repo.link(self.repo.id_of(&name.seen_on(&fleet.remote)?).ok()??).ok()?.ok()?;
+        state(link, &name, task).ok()
     }
 }

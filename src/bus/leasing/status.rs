@@ -130,6 +130,14 @@ impl Bus {
     /// Whether a lease lives as far as the claim says with which it was taken. Where that cannot be read, it does.
     pub(super) fn stands(&self, brief: &LeaseBrief) -> bool {
         let (Some(task), Some(id)) = (&brief.task_id, &brief.claim_id) else { return true };
+        if let Some(seen) = self.seen_claim(task) {
+            // What is done here and not published frees nobody's paths.
+            return if seen.claim.claim_id.as_ref() == Some(id) {
+                seen.claim.status.is_live()
+            } else {
+                !self.knows_claim(&seen, id)
+            };
+        }
         let Ok(view) = self.deciding_view(task, None) else { return true };
         match view.certain_claim() {
             Ok(Some(claim)) if claim.claim_id.as_ref() == Some(id) => claim.status.is_live(),
