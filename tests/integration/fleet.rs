@@ -3,6 +3,7 @@
 mod damage;
 mod growth;
 mod leases;
+mod looking;
 mod manners;
 mod offline;
 mod plain;
