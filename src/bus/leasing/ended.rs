@@ -113,14 +113,19 @@ impl Bus {
         }
     }
 
-    /// The ends of the caller's own leases, ended by itself, which this worktree's files do not tell.
+    /// The ends of the caller's own leases, ended by itself, which this worktree's files do not tell. Files of those that others have
+    /// ended are brought in line on the way, so that nobody looks for their end again: that takes a walk through the history.
     pub(super) fn unsettled_ends(&self, view: &TableView, who: &Who) -> Result<Vec<Lease>, Error> {
         let mut ends = Vec::new();
         for id in ids::<Lock>(self.layout.locks(), |_| true) {
             let Some(file) = self.file_lease(&self.layout, &id)? else { continue };
             let lease = file.lease;
             if lease.is_live() && who.is(&lease.owner, lease.origin.as_ref()) && view.table.row(&id).is_none() {
-                ends.extend(self.end_in_history(view, &id)?.filter(|end| end.released_by.is_none()));
+                match self.end_in_history(view, &id)? {
+                    Some(end) if end.released_by.is_none() => ends.push(end),
+                    Some(end) => self.settle_lease_file(&end)?,
+                    None => {}
+                }
             }
         }
         Ok(ends)

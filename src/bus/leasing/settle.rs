@@ -39,7 +39,7 @@ impl Bus {
     }
 
     /// Brings this worktree's file of `lease` in line with it.
-    fn settle_lease_file(&self, lease: &Lease) -> Result<(), Error> {
+    pub(super) fn settle_lease_file(&self, lease: &Lease) -> Result<(), Error> {
         crash_point("event-settled");
         let file = self.file_lease(&self.layout, &lease.lock_id)?.map(|file| file.lease);
         // A file that is ahead is not ours to judge here, and must not be lost.
