@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use super::advance::MAX_TRIES;
 use super::liveness::LastEvents;
-use super::remote_ref::MAX_TRIES;
 use super::{Bus, ClaimState, ClaimStatus, Error, StatusQuery, Synced};
 use crate::git::{MAX_PUSH, ObjectId, Pushed, RefName, Remote, Swap};
 use crate::record::{AgentId, Fleet, TaskId};

@@ -4,9 +4,9 @@
 //! bring the local ref to what was seen and settle. What the push prints proves nothing. No refusal, and no "already yours",
 //! comes from local knowledge alone. The lock is never held across the network.
 
+use super::advance::MAX_TRIES;
 use super::change::{Changed, Next, Outcome};
 use super::decide::Refusal;
-use super::deinit::remove;
 use super::leasing::{Leased, Written};
 use super::remote_ref::{pause_before, unknown};
 use super::sync::task_of;
@@ -15,9 +15,6 @@ use super::{Bus, Error, FleetFault, Who};
 use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
 use crate::record::{AgentId, Claim, Event, Fleet, TaskId};
 use crate::store::{Lock, crash_point, stamp};
-
-/// How often a change is decided anew because others were faster.
-const MAX_TRIES: usize = 5;
 
 /// A change of the table of leases that goes to the remote together with a claim.
 pub(super) struct Beside {
@@ -182,9 +179,10 @@ impl Bus {
 
     /// Pushes what is attempted, and looks again.
     fn ask(&self, fleet: &Fleet, remote: &Remote, attempt: &Attempt) -> Result<Answer, Error> {
-        let claim = Swap { name: RefName::claim(&attempt.task), expected: attempt.expected, new: Some(attempt.state.link.id) };
+        let name = RefName::claim(&attempt.task);
+        stamp(&self.private.sent(name.rest()));
+        let claim = Swap { name, expected: attempt.expected, new: Some(attempt.state.link.id) };
         let beside = attempt.beside.as_ref().map(|beside| beside.swap.clone());
-        stamp(&self.private.sent(RefName::claim(&attempt.task).rest()));
         let pushed = self.push_claims(remote, [claim].into_iter().chain(beside).collect())?;
         crash_point("pushed");
         match self.look(fleet, remote, &attempt.task, attempt.beside.is_some()) {
@@ -239,14 +237,11 @@ impl Bus {
         let landed = now.map_or(Ok(false), |now| self.repo.descends(now, wanted))?;
         let mut lock = self.lock()?;
         self.adopt(&mut lock, remote, &attempt.task, &answer.sight)?;
-        let sent = self.private.sent(RefName::claim(&attempt.task).rest());
-        if (landed || now != attempt.expected || matches!(answer.pushed, Pushed::Refused(_))) && sent.inspect()?.is_some() {
-            remove(&sent.path())?;
-        }
+        let (moved, is_last) = (now != attempt.expected, tries >= MAX_TRIES);
+        self.note_outcome(&name, landed || moved, &answer.pushed)?;
         if landed {
             return self.take_landed(&mut lock, agent, attempt);
         }
-        let (moved, is_last) = (now != attempt.expected, tries >= MAX_TRIES);
         match self.final_fault(fleet, answer.pushed, moved, is_last) {
             Some(fault) => Err(fault.into()),
             None if is_last => Err(Error::RefContended { reference: name.as_str().to_owned(), tries }),
@@ -284,20 +279,8 @@ impl Bus {
     /// What the remote has of a task, and where `leases` says so of the leases, if it serves this clone's fleet. The objects are
     /// brought here.
     pub(super) fn look(&self, fleet: &Fleet, remote: &Remote, task: &TaskId, leases: bool) -> Result<Sight, Error> {
-        let (claim, locks) = (RefName::claim(task), RefName::locks());
-        for _ in 0..MAX_TRIES {
-            let sight = self.repo.look_at(remote, &[RefName::fleet(), claim.clone(), RefName::archive(), locks.clone()])?;
-            crash_point("looked");
-            self.check_fleet(fleet, remote, &sight)?;
-            let wanted = [claim.clone(), RefName::archive(), locks.clone()];
-            let wanted = if leases { &wanted[..] } else { &wanted[..2] };
-            if self.bring(remote, &sight, wanted)? {
-                let mut sight = sight;
-                sight.retain(|name, _| wanted.contains(name));
-                return Ok(sight);
-            }
-        }
-        Err(Error::RefContended { reference: claim.as_str().to_owned(), tries: MAX_TRIES })
+        let names = [RefName::claim(task), RefName::archive(), RefName::locks()];
+        self.look_for(fleet, remote, if leases { &names } else { &names[..2] })
     }
 
     /// Brings the objects of these refs here; `false` where one has moved since it was seen, and its object is not to be had.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::advance::MAX_TRIES;
 use super::deinit::remove;
 use super::looking::jittered;
 use super::sync::task_of;
@@ -11,9 +12,6 @@ use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
 use crate::record::json;
 use crate::record::{Fleet, LeaseTable};
 use crate::store::{Lock, crash_point, stamp};
-
-/// How often a change is decided anew because others were faster.
-pub(super) const MAX_TRIES: usize = 5;
 
 /// The pause before the second try; each later one is longer by as much.
 const PAUSE: Duration = Duration::from_millis(30);
@@ -77,9 +75,7 @@ impl Bus {
             let landed = now.map_or(Ok(false), |now| self.repo.descends(now, new))?;
             let mut lock = self.lock()?;
             self.adopt_shared(&mut lock, &remote, name, &sight)?;
-            if (landed || now != expected || matches!(pushed, Pushed::Refused(_))) && sent.inspect()?.is_some() {
-                remove(&sent.path())?;
-            }
+            self.note_outcome(name, landed || now != expected, &pushed)?;
             if landed {
                 return finish(&mut lock, done);
             }
@@ -106,22 +102,41 @@ impl Bus {
     fn look_at_shared(&self, fleet: &Fleet, remote: &Remote, name: &RefName) -> Result<Sight, Error> {
         let claims = if *name == RefName::locks() { self.claims_of_leases()? } else { Vec::new() };
         let names: Vec<RefName> = [name.clone()].into_iter().chain(claims).collect();
+        let sight = self.look_for(fleet, remote, &names)?;
+        let mut lock = self.lock()?;
+        // What a lease lives with is as fresh as the lease.
+        for task in sight.keys().filter_map(task_of) {
+            // One that cannot be read keeps no other lease from anybody: its own counts as alive.
+            if self.adopt_claim(&mut lock, &task, &sight).is_ok() {
+                self.note_claim_seen(&mut lock, remote, &task, &sight)?;
+            }
+        }
+        Ok(sight)
+    }
+
+    /// What the remote has of these refs, if it serves this clone's fleet. The objects are brought here.
+    pub(super) fn look_for(&self, fleet: &Fleet, remote: &Remote, names: &[RefName]) -> Result<Sight, Error> {
         for _ in 0..MAX_TRIES {
-            let sight = self.repo.look_at(remote, &[&[RefName::fleet()], &names[..]].concat())?;
+            let mut sight = self.repo.look_at(remote, &[&[RefName::fleet()], names].concat())?;
+            crash_point("looked");
             self.check_fleet(fleet, remote, &sight)?;
-            if self.bring(remote, &sight, &names)? {
-                let mut lock = self.lock()?;
-                // What a lease lives with is as fresh as the lease.
-                for task in sight.keys().filter_map(task_of) {
-                    // One that cannot be read keeps no other lease from anybody: its own counts as alive.
-                    if self.adopt_claim(&mut lock, &task, &sight).is_ok() {
-                        self.note_claim_seen(&mut lock, remote, &task, &sight)?;
-                    }
-                }
+            if self.bring(remote, &sight, names)? {
+                sight.remove(&RefName::fleet());
                 return Ok(sight);
             }
         }
-        Err(Error::RefContended { reference: name.as_str().to_owned(), tries: MAX_TRIES })
+        let reference = names.first().map_or_else(String::new, |name| name.as_str().to_owned());
+        Err(Error::RefContended { reference, tries: MAX_TRIES })
+    }
+
+    /// Notes that what was sent of a ref is not under way any more: it has come, or cannot come, because the ref has moved or the
+    /// remote has refused it.
+    pub(super) fn note_outcome(&self, name: &RefName, moved: bool, pushed: &Pushed) -> Result<(), Error> {
+        let sent = self.private.sent(name.rest());
+        if (moved || matches!(pushed, Pushed::Refused(_))) && sent.inspect()?.is_some() {
+            remove(&sent.path())?;
+        }
+        Ok(())
     }
 
     /// Brings a shared ref of this clone in line with what was seen. What only this clone has, from before it joined, gives way, and is kept
