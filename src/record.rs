@@ -34,7 +34,7 @@ pub use assignment::{Assignment, NOBODY};
 pub use checkpoint::{Checkpoint, CheckpointStatus, PlanLink};
 pub use claim::{Claim, ClaimId, Ended, LINEAGE_LIMIT, MAX_REVISION, Origin, PastClaim, Status};
 pub use clone_id::{CLONE, CloneId};
-pub use config::{Config, ConfigFault, EventLayout};
+pub use config::{Config, ConfigFault, EventLayout, Records};
 pub use cycles::{cycles, name_circle};
 pub use event::{CORE_FIELDS, Event, Severity};
 pub use fault::{Fault, Position};

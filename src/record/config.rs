@@ -20,6 +20,26 @@ pub enum EventLayout {
     PerAgent,
 }
 
+/// Where the records of a bus are kept (design, section 1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// Beside the branches, in the clone's own log of record alone.
+    Untracked,
+    /// In files of the branches, too.
+    Tracked,
+}
+
+impl Records {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Untracked => "untracked",
+            Self::Tracked => "tracked",
+        }
+    }
+}
+
 /// The policy; what is not said has its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -33,6 +53,8 @@ pub struct Config {
     pub layout: EventLayout,
     /// Who may change other agents' records on a branch of their own; everybody else is refused (design, section 5).
     pub managers: Vec<AgentId>,
+    /// Where the records are kept; `None` in a bus of version 0.1 or of an older tool, which says nothing about it.
+    pub records: Option<Records>,
     /// Which paths may be changed only under a lease.
     pub locks: LockPolicy,
     /// The fleet that every clone with this policy belongs to.
@@ -47,6 +69,7 @@ impl Default for Config {
             stale_after: STALE_AFTER,
             layout: EventLayout::default(),
             managers: Vec::new(),
+            records: None,
             locks: LockPolicy::default(),
             fleet: None,
         }
@@ -75,6 +98,7 @@ struct Document {
     claims: Claims,
     #[serde(default)]
     events: Events,
+    records: Option<RecordsSection>,
     #[serde(default)]
     locks: Locks,
     fleet: Option<Fleet>,
@@ -92,6 +116,12 @@ struct Claims {
 struct Events {
     #[serde(default)]
     layout: EventLayout,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordsSection {
+    tracked: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -160,6 +190,7 @@ impl Config {
             stale_after: document.claims.stale_after.map_or(STALE_AFTER, |length| length.0),
             layout: document.events.layout,
             managers: document.managers.into_iter().map(|manager| manager.0).collect(),
+            records: document.records.map(|records| if records.tracked { Records::Tracked } else { Records::Untracked }),
             locks: LockPolicy {
                 require: document.locks.require,
                 hotspots: document.locks.hotspots.into_iter().map(|hotspot| hotspot.0).collect(),
@@ -181,6 +212,9 @@ mod tests {
         assert_eq!((config.require_assignment, config.layout), (true, EventLayout::PerAgent));
         assert_eq!(config.ttl, Some("4h".parse().unwrap()));
         assert_eq!(config.stale_after, STALE_AFTER);
+        let records = |text: &str| Config::parse(text).unwrap().records;
+        assert_eq!(records("[records]\ntracked = false\n"), Some(Records::Untracked));
+        assert_eq!((records("[records]\ntracked = true\n"), records("")), (Some(Records::Tracked), None));
         let config = Config::parse("[locks]\nrequire = \"hotspots\"\nhotspots = [\"*.toml\"]\n").unwrap();
         assert_eq!((config.locks.require, config.locks.hotspots[0].as_str()), (Require::Hotspots, "*.toml"));
     }
@@ -195,6 +229,8 @@ mod tests {
             ("managers = [\"lead\", \"../x\"]", 1, "agent id"),
             ("[locks]\nrequire = \"some\"", 2, "some"),
             ("[locks]\nhotspots = [\"src/**\", \"!x\"]", 2, "begins with `!`"),
+            ("[records]", 1, "tracked"),
+            ("[records]\ntracked = \"yes\"", 2, "boolean"),
             ("\n\n[claims", 3, ""),
             ("[fleet]\nremote = \"origin\"", 1, "id"),
             ("[fleet]\nremote = \"-o\"\nid = \"0123456789ab\"", 1, "remote"),
