@@ -14,6 +14,7 @@ mod doctor;
 mod escape;
 mod event;
 mod exit;
+mod export;
 mod gc;
 mod heartbeat;
 mod inbox;
@@ -43,6 +44,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches};
 
+use crate::bus::Note;
 use args::{Cli, Global};
 use context::Context;
 use exit::Failure;
@@ -95,6 +97,24 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
 }
 
 fn dispatch(cli: Cli, output: &mut Output) -> Result<u8, Failure> {
-    let context = Context::new(cli.global)?;
-    cli.command.run(&context, output)
+    let verbose = cli.global.verbose;
+    let context = Context::new(cli.global, output.notes())?;
+    let done = cli.command.run(&context, output);
+    mention(output, verbose);
+    done
+}
+
+/// Says what was gathered to be mentioned while the command ran.
+fn mention(output: &mut Output, verbose: bool) {
+    for note in output.notes().take() {
+        match note {
+            Note::Unreadable(error) => {
+                output.warn(&format!("the answer may lack something: {}", exit::story(&error)));
+                output.hint(&error.hint());
+            }
+            Note::Warning(text) => output.warn(&text),
+            Note::Detail(text) if verbose => output.note(&text),
+            Note::Detail(_) => {}
+        }
+    }
 }

@@ -38,7 +38,6 @@ pub enum Code {
     /// The lease shows signs of life, so it cannot be taken over.
     LockAlive,
     /// Two files say different things of a lease, and no ref decides.
-    LockDiverged,
     /// The event speaks for a task that is not the caller's.
     GuardRefused,
     /// A task of that number is there already.
@@ -115,7 +114,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 51] = [
         Self::PromiseBroken,
         Self::CannotHold,
         Self::PathDenied,
@@ -131,7 +130,6 @@ impl Code {
         Self::ClaimAlive,
         Self::LockHeld,
         Self::LockAlive,
-        Self::LockDiverged,
         Self::GuardRefused,
         Self::TaskExists,
         Self::BusInUse,
@@ -189,7 +187,6 @@ impl Code {
             Self::ClaimAlive => "claim-alive",
             Self::LockHeld => "lock-held",
             Self::LockAlive => "lock-alive",
-            Self::LockDiverged => "lock-diverged",
             Self::GuardRefused => "guard-refused",
             Self::TaskExists => "task-exists",
             Self::BusInUse => "bus-in-use",

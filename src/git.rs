@@ -4,7 +4,6 @@ mod archive;
 mod chain;
 mod changes;
 mod child;
-mod committed;
 mod error;
 mod fetch;
 mod history;
@@ -15,6 +14,7 @@ mod ref_name;
 mod refs;
 mod remote;
 mod repository;
+mod sharing;
 mod trunk;
 mod trunk_file;
 
@@ -30,6 +30,7 @@ pub use ref_name::RefName;
 pub use remote::{MAX_PUSH, Pushed, Remote, Sight, Swap};
 pub use repository::{Repository, Worktree};
 pub use trunk::{Ahead, Branches, MAX_AHEAD, Trunk};
+pub use trunk_file::FileIn;
 
 /// The name of a git object.
 pub type ObjectId = gix::ObjectId;

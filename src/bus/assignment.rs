@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::decide::{self, Refusal};
-use super::lines::check_length;
+use super::record::check_length;
 use super::view::View;
 use super::{Bus, Error, Who};
 use crate::git::{Repository, blob_id};
 use crate::record::json::{MAX_LINE, MAX_RECORD, Object};
 use crate::record::{AgentId, Assignment, Claim, EventKind, Fault, Message, PlanId, TaskId};
-use crate::store::{Layout, Lock, Place, Stream, crash_point, recently_has, replace};
+use crate::store::{Layout, Lock, Place, crash_point, recently_has, replace, replace_record};
 
 /// What sort of message tells of an assignment.
 const KIND: &str = "assignment";
@@ -63,7 +63,7 @@ impl Bus {
         let claim = view.as_ref().and_then(View::claim).filter(|claim| claim.status.is_live());
         let task = view.as_ref().map_or(task, |view| &view.task);
         let previous = self.latest_assignment(task)?;
-        let here = self.assignment_in(&self.layout, task)?;
+        let here = self.assignment_in(&self.record, task)?;
         let before = previous.as_ref().map(|latest| with_fields_of(latest, here.as_ref()));
         let standing = before.as_ref().filter(|before| Some(successor(before, request)) == previous).cloned();
         let unchanged = standing.is_some();
@@ -73,7 +73,7 @@ impl Bus {
         Ok(Assigned { assignment, message, previous, unchanged, held })
     }
 
-    /// Brings this worktree's file and channel of `task` in line with `assignment`.
+    /// Brings the record and the channel of `task` in line with `assignment`; in a bus with files of branches, this worktree's file, too.
     ///
     /// The file comes first: it is what refuses a claim. Its message is wholly derived from it, so that whoever finds the file
     /// can tell whether the channel lacks the message; a message that came first would speak of an assignment that no claim obeys.
@@ -85,13 +85,15 @@ impl Bus {
         }
         let message = announcement(assignment)?;
         check_length("assignment's message", &message.to_line())?;
-        self.sweep_if_due(lock, Stream::Channels);
-        let channel = self.as_it_stands(self.layout.channel(task));
+        let channel = self.as_spelled(self.record.channel(task))?;
         channel.inspect()?;
-        let before = self.assignment_in(&self.layout, task)?;
+        let before = self.assignment_in(&self.record, task)?;
         if before.as_ref() != Some(assignment) {
             // A crash may have left untold what is about to be replaced.
             before.map_or(Ok(()), |before| self.tell(lock, &channel, &announcement(&before)?))?;
+            replace_record(&self.record.assignment(task), &bytes)?;
+        }
+        if self.mode()?.reads_worktrees() && self.assignment_in(&self.layout, task)?.as_ref() != Some(assignment) {
             replace(&self.layout.assignment(task), &bytes)?;
         }
         crash_point("assignment-written");
@@ -102,7 +104,7 @@ impl Bus {
     fn tell(&self, lock: &Lock, channel: &Place, message: &Message) -> Result<(), Error> {
         let line = message.to_line();
         let told = line.len() > MAX_LINE || recently_has(channel, &line)?;
-        if told { Ok(()) } else { self.append_line(lock, channel, &line) }
+        if told { Ok(()) } else { self.append_to_channel(lock, channel, &line) }
     }
 
     /// A new assignment. It is later than the one before, whatever the clocks say: the latest of all worktrees counts.
@@ -139,16 +141,17 @@ impl Bus {
         Ok((assignment, verdict))
     }
 
-    /// The folders of assignments of all worktrees and clones.
+    /// The folders of assignments of this clone and of other ones.
     pub(super) fn assignment_folders(&self) -> Vec<PathBuf> {
         let clones = self.private.clones().layouts();
-        self.layouts().chain(clones.iter().map(|(_, layout)| layout)).map(Layout::assignments).collect()
+        let own = self.record_layouts();
+        own.iter().chain(clones.iter().map(|(_, layout)| layout)).map(Layout::assignments).collect()
     }
 
     /// The latest assignment of `task` in any worktree or clone.
     pub(super) fn latest_assignment(&self, task: &TaskId) -> Result<Option<Assignment>, Error> {
         let mut latest: Option<Assignment> = None;
-        for layout in self.layouts() {
+        for layout in self.record_layouts() {
             let Some(found) = self.assignment_in(layout, task)? else { continue };
             if latest.as_ref().is_none_or(|latest| found.is_later_than(latest)) {
                 latest = Some(found);

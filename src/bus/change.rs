@@ -3,8 +3,9 @@
 use super::advance::MAX_TRIES;
 use super::fleet::Reach;
 use super::settle::is_in_line;
-use super::view::{State, View, state};
+use super::view::{FileClaim, State, View, state};
 use super::{Bus, Error, FleetFault, Who};
+use crate::git::ObjectId;
 use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, Event, TaskId};
 use crate::store::Lock;
@@ -126,9 +127,7 @@ impl Bus {
                 (Next::Settle, None) => return Err(Error::NotHeld { task: view.task, ended: None }),
                 (Next::Write { verb, claim, outcome }, previous) => {
                     if let Some((state, event)) = self.write_state(lock, &view, who, verb, &claim)? {
-                        if verb != "heartbeat" {
-                            self.settle_new(lock, &state, event.as_ref())?;
-                        }
+                        self.settle_new(lock, &state, event.as_ref())?;
                         self.forget_next(who, &view.task)?;
                         return Ok(Changed { outcome, claim: state.claim, previous });
                     }
@@ -166,10 +165,7 @@ impl Bus {
         let now = self.clock.now();
         let parent = match (&view.tip, &view.stand_in) {
             (Some(tip), _) => Some(tip.link.id),
-            (None, Some(file)) => {
-                let subject = format!("import {} by {}", view.task, who.agent);
-                Some(self.repo.write_link(None, &who.agent, now, &subject, &file.bytes)?.id)
-            }
+            (None, Some(file)) => Some(self.import_claim(view, file, &who.agent)?),
             (None, None) => None,
         };
         let next = Claim { revision: view.next_revision()?, ..claim.clone() };
@@ -178,6 +174,14 @@ impl Bus {
         let state = State { link, claim: next };
         let event = self.check_before_swap(&state)?;
         Ok((state, event))
+    }
+
+    /// The root of a chain that begins with what a file says. On a fleet's remote that was seen to have an older state it follows
+    /// that.
+    pub(super) fn import_claim(&self, view: &View, file: &FileClaim, by: &AgentId) -> Result<ObjectId, Error> {
+        let seen = self.seen_claim(&view.task).map(|seen| seen.link.id);
+        let subject = format!("import {} by {by}", view.task);
+        Ok(self.repo.write_link(seen, by, self.clock.now(), &subject, &file.bytes)?.id)
     }
 
     /// What would stop the event or the file later must stop the claim now. Returns the event.
@@ -190,7 +194,7 @@ impl Bus {
         let event = self.event_of(state)?;
         if let Some(event) = &event {
             self.check_event(event)?;
-            self.log_place(&event.agent_id)?.inspect()?;
+            self.record_log(&event.agent_id)?.inspect()?;
         }
         Ok(event)
     }
@@ -199,7 +203,7 @@ impl Bus {
     /// of its own, so before it the file is settled, too.
     fn settle_own_past(&self, lock: &Lock, view: &View, who: &Who, verb: &str) -> Result<(), Error> {
         let own = |tip: &&State| tip.link.author.eq_ignore_ascii_case(who.agent.as_str()) && who.owns(&tip.claim);
-        match view.tip.as_ref().filter(own).filter(|tip| !is_in_line(view.file.as_ref(), tip)) {
+        match view.tip.as_ref().filter(own).filter(|tip| !is_in_line(view.record.as_ref(), tip)) {
             Some(tip) if verb == "heartbeat" => self.settle(lock, tip),
             Some(tip) => self.settle_event(lock, tip),
             None => Ok(()),

@@ -126,6 +126,7 @@ impl Bus {
             }
         })?;
         self.free_paths(agent, &changed.claim, request.force.as_deref())?;
+        self.export(agent)?;
         Ok(changed)
     }
 

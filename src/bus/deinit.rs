@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use super::init::without_lines;
+use super::init::{without_lines, without_records};
+use super::sync::task_of;
 use super::{Bus, Error};
+use crate::git::{Pushed, RefName, Swap};
 use crate::record::{Fleet, Lease};
-use crate::store::{Error as StoreError, Verb, replace};
+use crate::store::{Error as StoreError, Verb, names, replace};
 
 /// The longest file that is compared with what `bus init` writes, in bytes.
 const MAX_OWN: usize = 16 * 1024 * 1024;
@@ -20,6 +22,15 @@ pub struct Taken {
     pub restored: Vec<String>,
     /// What stays because it was made or changed since.
     pub kept: Vec<String>,
+}
+
+/// What `bus deinit --purge` or `--purge-remote` lists, or has removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Refs, with their owners if they are claims, and folders.
+    pub items: Vec<String>,
+    /// Whether they are gone.
+    pub is_done: bool,
 }
 
 impl Bus {
@@ -45,16 +56,27 @@ impl Bus {
         }
         let mut taken = Taken::default();
         fleet.map_or(Ok(()), |fleet| self.leave_fleet(fleet, &mut taken))?;
-        for own in self.own_files() {
+        let place = self.layout.config();
+        let mode = self.reading_mode();
+        for own in self.own_files(mode) {
             let bytes = own.place.read(MAX_OWN)?;
             if bytes.as_deref() == Some(own.text.as_bytes()) {
+                if own.place.relative().ends_with("_bus/.gitignore") {
+                    self.remove_copies()?;
+                }
                 remove(&own.place.path())?;
                 taken.removed.push(own.place.relative().display().to_string());
             }
         }
-        for (place, lines) in self.lined_files() {
+        if let Some(text) = place.read(MAX_OWN)?
+            && let Some(left) = without_records(&text)
+        {
+            replace(&place, &left)?;
+            taken.removed.push(format!("[records] in {}", place.relative().display()));
+        }
+        for (place, lines) in self.all_lines() {
             let Some(text) = place.read(MAX_OWN)? else { continue };
-            match without_lines(&text, lines) {
+            match without_lines(&text, &lines) {
                 None => continue,
                 Some(None) => remove(&place.path())?,
                 Some(Some(left)) => replace(&place, &left)?,
@@ -65,9 +87,105 @@ impl Bus {
         for folder in ["_bus", "_plans", "queue", "_report"] {
             self.leave(folder, &mut taken);
         }
+        if self.private.records().inspect()?.is_some() {
+            remove(&self.private.records().path())?;
+        }
         let refs = self.repo.names_below("refs/bus/")?;
         taken.kept.extend(refs.into_iter().map(|name| format!("refs/bus/{name}")));
+        if self.record.root().exists() {
+            taken.kept.push(self.show(&self.record.place("")));
+        }
         Ok(taken)
+    }
+
+    /// Removes the copies of records in this worktree: those that git ignores and does not know.
+    fn remove_copies(&self) -> Result<(), Error> {
+        for (folder, end) in [(self.layout.claims(), ".json"), (self.layout.events(), ".jsonl")] {
+            for name in names(&folder, end)? {
+                let path = folder.join(&name);
+                let relative = path.strip_prefix(self.layout.root()).unwrap_or(&path);
+                if path.is_file() && !path.is_symlink() && !self.repo.may_be_indexed(relative) {
+                    remove(&path)?;
+                }
+            }
+            // It refuses, and rightly, if something is left inside.
+            let _ = fs::remove_dir(&folder);
+        }
+        Ok(())
+    }
+
+    /// Everything that is this clone's alone: its record, marks and notes, and the refs of the bus here. With `apply` it is removed.
+    /// What the fleet's remote has stays.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] while a claim or a lease of this clone is live; else as the system refuses.
+    pub fn purge(&self, apply: bool) -> Result<Purged, Error> {
+        let _lock = self.lock_alone()?;
+        let own = self.known_clone_id()?;
+        let tasks = self.held_tasks(own.as_deref())?;
+        if !tasks.is_empty() {
+            return Err(Error::InUse { tasks });
+        }
+        let mut refs = Vec::new();
+        for prefix in ["refs/bus/", RefName::ALL_SEEN] {
+            for name in self.repo.names_below(prefix)? {
+                let Some(name) = RefName::parse(&format!("{prefix}{name}")) else { continue };
+                refs.extend(self.repo.id_of(&name)?.map(|id| (name, id)));
+            }
+        }
+        let mut items: Vec<String> = refs.iter().map(|(name, _)| name.as_str().to_owned()).collect();
+        let folder = self.private.folder();
+        items.push(folder.display().to_string());
+        if apply {
+            self.repo.remove(&refs)?;
+            fs::remove_dir_all(&folder).map_err(StoreError::io(Verb::Remove, &folder))?;
+        }
+        Ok(Purged { items, is_done: apply })
+    }
+
+    /// Everything that the fleet's remote has of the bus. With `apply` it is removed, each ref only if it is still what was seen.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetFault::None`](super::FleetFault::None) without a fleet; [`Error::InUse`] while a claim of any clone is live, or the
+    /// remote has the log of a clone that this one has not taken in; [`Error::Git`] if the remote cannot be reached or refuses.
+    pub fn purge_remote(&self, apply: bool) -> Result<Purged, Error> {
+        let fleet = self.fleet()?.ok_or(super::FleetFault::None)?;
+        let remote = self.remote_of(fleet)?;
+        let mut synced = super::Synced::default();
+        self.receive(fleet, &remote, &mut synced)?;
+        let live = self.held_tasks(None)?;
+        if !live.is_empty() {
+            return Err(Error::InUse { tasks: live });
+        }
+        let sight = self.repo.look_at(&remote, &[])?;
+        let own = self.known_clone_id()?;
+        let mut foreign = Vec::new();
+        for clone in sight.keys().filter_map(|name| name.rest().strip_prefix("log/")) {
+            let is_here = self.private.clones().layouts().iter().any(|(known, _)| known.as_str() == clone);
+            if own.as_deref() != Some(clone) && !is_here {
+                foreign.push(format!("the log of clone {clone}, which is not here"));
+            }
+        }
+        if !foreign.is_empty() || synced.taken.left_out > 0 {
+            foreign.extend(synced.taken.faults);
+            return Err(Error::InUse { tasks: foreign });
+        }
+        let owner = |name: &RefName| match task_of(name).and_then(|task| self.tip(&task).ok().flatten()) {
+            Some(state) => format!("{} ({}, {})", name.as_str(), state.claim.agent_id, state.claim.status),
+            None => name.as_str().to_owned(),
+        };
+        let items = sight.keys().map(owner).collect();
+        if apply {
+            for (name, id) in &sight {
+                let swap = Swap { name: name.clone(), expected: Some(*id), new: None };
+                if let Pushed::Refused(what) | Pushed::Unclear(what) = self.repo.push(&remote, &[swap], true)? {
+                    return Err(super::FleetFault::Refused { remote: fleet.remote.clone(), what }.into());
+                }
+            }
+        }
+        Ok(Purged { items, is_done: apply })
     }
 
     /// Ends this clone's part in its fleet. What the remote has stays: it is the others'.

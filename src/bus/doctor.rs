@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::settle::is_in_line;
-use super::view::{ClaimFiles, View};
-use super::{Bus, Error, IdentitySource};
+use super::view::{ClaimFiles, FileClaim, View};
+use super::{Bus, Error, IdentitySource, Mode};
 use crate::git::RefName;
-use crate::record::{LockId, TaskId};
-use crate::store::{Error as StoreError, Lock, Place, Stream, Verb, close_line, is_cut_off, put_back, replace};
+use crate::record::TaskId;
+use crate::store::{Error as StoreError, Layout, Lock, Place, Stream, Verb, close_line, is_cut_off, replace};
 
 /// How old a lock of a ref must be before it counts as left behind. git holds one for milliseconds.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60);
@@ -46,10 +46,9 @@ pub(super) enum Cure {
     Rebuild(TaskId),
     GiveUp(TaskId),
     DropRef(RefName),
-    SettleLease(LockId),
-    RestoreLease(LockId),
+    SettleLeases,
     SetLocksAside,
-    PutBack(Place),
+    Import,
     CloseLine(Place),
     Remove(PathBuf),
     Mint,
@@ -60,14 +59,15 @@ pub(super) enum Cure {
 impl Cure {
     const fn describe(&self) -> &'static str {
         match self {
-            Self::Settle(_) | Self::SettleLease(_) => "write the file and the event that the ref asks for",
-            Self::Restore(_) | Self::RestoreLease(_) => "keep the file aside and write the ref's record in its place",
-            Self::SetRefAside(_) => "keep the ref aside and let the claim files decide",
+            Self::Settle(_) => "write the file and the event that the ref asks for",
+            Self::SettleLeases => "write the events and the copy of the table that the ref asks for",
+            Self::Restore(_) => "keep the file aside and write the ref's record in its place",
+            Self::SetRefAside(_) => "keep the ref aside and let the record decide",
             Self::GiveUp(_) => "keep the file aside and put that of the last commit in its place, or none",
             Self::Rebuild(_) => "make the ref anew, of what the fleet's remote was seen to have, or of the file",
             Self::DropRef(_) => "keep what it says aside and remove it: it is fetched again",
-            Self::SetLocksAside => "keep the ref aside and let the files of leases decide",
-            Self::PutBack(_) => "append the lines that the log lacks",
+            Self::SetLocksAside => "keep the ref aside and let the record decide",
+            Self::Import => "import it",
             Self::CloseLine(_) => "end the line, so that it spoils nothing else",
             Self::Remove(_) => "remove it",
             Self::Mint => "give this clone an id of its own",
@@ -127,10 +127,9 @@ impl Bus {
                 lock.about_to_write(name.as_str())?;
                 Ok(self.repo.set_aside(&name, &self.broken("REF")?.path(), None)?)
             }
-            Cure::SettleLease(id) => self.settle_known_lease(lock, &id),
-            Cure::RestoreLease(id) => self.restore_lease(lock, &id),
+            Cure::SettleLeases => self.settle_last_leases(lock),
             Cure::SetLocksAside => self.mended_table(lock).map(drop),
-            Cure::PutBack(log) => self.with_journal(Some(&log), |journal| Ok(put_back(lock, &log, journal)?)),
+            Cure::Import => self.import_again(lock),
             Cure::CloseLine(place) => Ok(close_line(lock, &place)?),
             Cure::Remove(path) => match fs::remove_file(&path) {
                 // Another cure needed the place, or another process was faster.
@@ -138,16 +137,20 @@ impl Bus {
                 _ => Ok(()),
             },
             Cure::Mint => self.clone_id().map(drop),
-            Cure::Lines(name) => self.lay_lines(&[name]).map(drop),
+            Cure::Lines(name) => self.lay_lines(&[name], self.mode()?).map(drop),
         }
     }
 
-    /// Puts the ref's record in the place of this worktree's file, of which a copy is kept.
+    /// Puts what the ref says in the place of the files that stand there, of which copies are kept.
     fn restore(&self, lock: &Lock, task: &TaskId) -> Result<(), Error> {
         let Some(tip) = self.tip(task)? else { return Ok(()) };
-        let place = self.layout.claim(&tip.claim.task_id);
-        self.keep_aside(task.as_str(), &place)?;
-        replace(&place, &tip.link.body)?;
+        for layout in [&self.record, &self.layout] {
+            let place = layout.claim(&tip.claim.task_id);
+            if place.inspect()?.is_some() {
+                self.keep_aside(task.as_str(), &place)?;
+                replace(&place, &tip.link.body)?;
+            }
+        }
         self.settle(lock, &tip)
     }
 
@@ -171,17 +174,28 @@ impl Bus {
         Ok(())
     }
 
-    /// This worktree's claim file against the ref.
+    /// The claim's files against the ref: the record's, and this worktree's if it is a record.
     fn examine_file(&self, view: &View) -> Result<Option<Finding>, Error> {
+        if let Some(found) = self.examine_file_of(view, &self.record, view.record.as_ref())? {
+            return Ok(Some(found));
+        }
+        match self.reading_mode() {
+            Mode::Untracked => Ok(None),
+            Mode::Tracked | Mode::Older => self.examine_file_of(view, &self.layout, view.file.as_ref()),
+        }
+    }
+
+    fn examine_file_of(&self, view: &View, layout: &Layout, file: Option<&FileClaim>) -> Result<Option<Finding>, Error> {
         let Some(tip) = &view.tip else { return Ok(None) };
-        let (task, place) = (view.task.clone(), self.show(&self.layout.claim(&view.task)));
-        if let Some(file) = &view.file
+        let (task, place) = (view.task.clone(), self.show(&layout.claim(&view.task)));
+        if let Some(file) = file
             && self.lost_claim(&file.claim)?.is_some()
+            && !is_in_line(Some(file), tip)
         {
             let what = format!("its claim was not the first in the fleet: {} has the task", tip.claim.agent_id);
             return Ok(Some(finding("claim-lost", place, what, Some(Cure::GiveUp(task)))));
         }
-        if let Some(file) = view.file.as_ref().filter(|file| file.claim.revision > tip.claim.revision) {
+        if let Some(file) = file.filter(|file| file.claim.revision > tip.claim.revision) {
             let (theirs, ours) = (file.claim.revision, tip.claim.revision);
             if self.is_known(tip, &file.claim)? {
                 let what = format!("it was edited: it says revision {theirs}, and the ref revision {ours}");
@@ -198,13 +212,14 @@ impl Bus {
         }
         let here = self.here_origin()?;
         let own = here.is_some() && tip.claim.origin == here;
-        if !own || is_in_line(view.file.as_ref(), tip) {
+        if !own || view.has_no_ref || is_in_line(file, tip) {
             return Ok(None);
         }
-        Ok(match &view.file {
+        let is_record = layout.root() == self.record.root();
+        Ok(match file {
             // Another branch may be checked out, which knows nothing of it.
-            _ if !self.layout.has_bus() => None,
-            None if !tip.claim.status.is_live() => None,
+            _ if !is_record && !layout.has_bus() => None,
+            None if !tip.claim.status.is_live() || is_record => None,
             None => Some(finding(
                 "missing-file",
                 place,
@@ -224,17 +239,22 @@ impl Bus {
 
     /// Files of one task in two spellings: a checkout on a case-insensitive disk loses one.
     fn examine_spellings(&self, files: &ClaimFiles, findings: &mut Vec<Finding>) {
-        for (first, second) in files.doubles() {
-            let what = format!("`{first}` and `{second}` are one task");
-            let found = finding("two-spellings", self.show(&self.layout.claim(second)), what, None);
-            findings.push(found.advise("keep the file that is right, and remove the other"));
+        for (index, layout) in self.record_layouts().iter().enumerate() {
+            for (first, second) in files.doubles(index) {
+                let what = format!("`{first}` and `{second}` are one task");
+                let found = finding("two-spellings", self.show(&layout.claim(second)), what, None);
+                findings.push(found.advise("keep the file that is right, and remove the other"));
+            }
         }
     }
 
     /// Claim files of other worktrees that cannot be read: they are mended there.
     fn examine_other_worktrees(&self, files: &ClaimFiles, findings: &mut Vec<Finding>) -> Result<(), Error> {
-        for (index, layout) in self.layouts().enumerate().skip(1) {
-            for task in files.in_worktree(index) {
+        let layouts = self.record_layouts().iter().enumerate();
+        for (index, layout) in
+            layouts.filter(|(_, layout)| layout.root() != self.layout.root() && layout.root() != self.record.root())
+        {
+            for task in files.in_layout(index) {
                 if let Err(error) = self.file_claim(layout, task) {
                     let advice = format!("run `bus doctor` there: `bus -C {} doctor`", layout.root().display());
                     findings.push(self.of_error("malformed-claim", error)?.advise(advice));
@@ -249,7 +269,7 @@ impl Bus {
         if let Err(error) = self.config() {
             findings.push(self.of_error("malformed-config", error)?);
         }
-        for task in super::view::ids(self.layout.assignments(), |_| true) {
+        for task in self.assigned_tasks() {
             if let Err(error) = self.latest_assignment(&task) {
                 findings.push(self.of_error("malformed-assignment", error)?);
             }
@@ -260,7 +280,7 @@ impl Bus {
         Ok(())
     }
 
-    /// The files that lines are appended to: cut-off lines, and lines that wait in a journal.
+    /// The files that lines are appended to: cut-off lines, and what an older bus left that is not in the record.
     fn examine_log(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
         for place in Stream::ALL.into_iter().flat_map(|stream| self.files_here(stream)) {
             match is_cut_off(&place) {
@@ -272,32 +292,18 @@ impl Bus {
                 Err(error) => findings.push(self.of_error("torn-line", error.into())?),
             }
         }
-        for log in self.journaled() {
-            let index_lock = self.repo.index_lock();
-            let waiting = match self.with_journal(Some(&log), |journal| Ok(journal.lost_from(&log)?)) {
-                Ok(lost) => lost.len(),
-                Err(error) => {
-                    findings.push(self.of_error("journal", error)?);
-                    continue;
-                }
-            };
-            if waiting > 0 {
-                let held = index_lock.exists();
-                let lines = if waiting == 1 { "line waits" } else { "lines wait" };
-                let what = format!("{waiting} {lines} to be put back{}", if held { "; git holds the tree" } else { "" });
-                let place = self.show(&log);
-                let advice = format!("where no git command runs any more, remove `{}`", index_lock.display());
-                findings.push(finding("journal", place, what, Some(Cure::PutBack(log)).filter(|_| !held)).advise(advice));
-            }
+        for left in self.import_note()?.unwrap_or_default().left {
+            let what = "it could not be read when this clone moved over, so what it says is not in the record".to_owned();
+            findings.push(finding("not-imported", left, what, Some(Cure::Import)));
         }
         Ok(())
     }
 
-    /// The files of `stream` in this worktree.
+    /// The files of `stream` that are written here: the record's, and this worktree's in a bus whose files are tracked.
     fn files_here(&self, stream: Stream) -> Vec<Place> {
-        let entries = fs::read_dir(self.layout.folder(stream)).into_iter().flatten().flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        names.filter(|name| name.ends_with(".jsonl")).map(|name| self.layout.file(stream, &name)).collect()
+        let layouts = [&self.record].into_iter().chain(self.reading_mode().reads_worktrees().then_some(&self.layout));
+        let files = layouts.flat_map(|layout| self.line_files(layout, stream).into_iter().map(move |path| (layout, path)));
+        files.filter_map(|(layout, path)| Some(layout.file(stream, path.file_name()?.to_str()?))).collect()
     }
 
     /// Temporary files and locks of refs that a killed process left.
@@ -329,7 +335,7 @@ impl Bus {
             findings.push(finding("copied-clone-id", place, what, Some(Cure::Mint)));
         }
         for (file, name, what) in [
-            (".gitattributes", "missing-gitattributes", "it lacks the line by which git merges logs"),
+            (".gitattributes", "missing-gitattributes", "it lacks a line, so that git may change line ends of records"),
             (".gitignore", "missing-gitignore", "it lacks a line, so that what a killed process leaves may be committed"),
         ] {
             match self.missing_lines(file) {

@@ -4,7 +4,6 @@ use super::deinit::remove;
 use super::doctor::{Cure, Finding, finding};
 use super::view::View;
 use super::{Bus, Error};
-use crate::git::RefName;
 use crate::record::{Claim, Origin, TaskId};
 use crate::store::{Lock, replace};
 
@@ -33,7 +32,7 @@ impl Bus {
 
     /// A claim that was made in this clone, and whose ref is gone: a mirror or a careless prune has removed it.
     pub(super) fn examine_missing_ref(&self, view: &View) -> Result<Option<Finding>, Error> {
-        if view.tip.is_some() || view.unreadable.is_some() {
+        if !view.has_no_ref || view.unreadable.is_some() || self.archived_id(&view.task)?.is_some() {
             return Ok(None);
         }
         let own = self.known_clone_id()?;
@@ -61,21 +60,13 @@ impl Bus {
         }
     }
 
-    /// Makes the ref of a task anew: what the fleet's remote was seen to have, and on it the file where that knows more.
+    /// Makes the ref of a task anew: what the fleet's remote was seen to have, or what the record knows beyond that.
     pub(super) fn rebuild(&self, lock: &mut Lock, task: &TaskId) -> Result<(), Error> {
         let view = self.view(task)?;
-        let (None, Some(file)) = (&view.tip, &view.stand_in) else { return Ok(()) };
-        let seen = self.fleet()?.and_then(|fleet| view.name.seen_on(&fleet.remote));
-        let seen = seen.map_or(Ok(None), |seen: RefName| self.repo.id_of(&seen))?;
-        let link = seen.map(|seen| self.repo.link(seen)).transpose()?.and_then(Result::ok);
-        let newer = link.as_ref().and_then(|link| Claim::parse(&link.body).ok());
-        let tip = match (&link, newer) {
-            (Some(link), Some(newer)) if newer.revision >= file.claim.revision => link.id,
-            _ => {
-                let agent = &file.claim.agent_id;
-                let subject = format!("import {} by {agent}", view.task);
-                self.repo.write_link(link.map(|link| link.id), agent, self.clock.now(), &subject, &file.bytes)?.id
-            }
+        let tip = match (&view.tip, &view.stand_in) {
+            (Some(tip), _) if view.has_no_ref => tip.link.id,
+            (None, Some(file)) => self.import_claim(&view, file, &file.claim.agent_id)?,
+            _ => return Ok(()),
         };
         lock.about_to_write(view.name.as_str())?;
         self.repo.swap(&view.name, None, tip)?;

@@ -1,7 +1,7 @@
 //! Reading the log of all worktrees as one.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Bus, Error};
 use crate::record::{AgentId, Event, EventKind, TaskId, Timestamp};
@@ -65,43 +65,28 @@ impl Bus {
         Ok(feed)
     }
 
-    /// All files of the log, of all worktrees, journals and other clones. Links are no log files.
+    /// All files of the log: of the record, of branches as far as they count, and of other clones. Links are no log files.
     pub(super) fn log_files(&self) -> Vec<PathBuf> {
         self.readable_files(Stream::Log)
     }
 
-    /// All files of `stream`: of all worktrees and journals, then of other clones.
+    /// All files of `stream`, those of other clones last.
     pub(super) fn readable_files(&self, stream: Stream) -> Vec<PathBuf> {
-        let mut files = self.files_of(stream, self.layouts());
+        let mut files: Vec<PathBuf> = self.files_of(stream, self.record_layouts());
         files.extend(self.clone_files(stream));
         files
     }
 
+    /// All files of `stream` in these layouts.
+    pub(super) fn files_of(&self, stream: Stream, layouts: &[Layout]) -> Vec<PathBuf> {
+        layouts.iter().flat_map(|layout| self.line_files(layout, stream)).collect()
+    }
+
     /// The copies of other clones' files of `stream`.
-    pub(super) fn clone_files(&self, stream: Stream) -> impl Iterator<Item = PathBuf> {
-        let clones = self.private.clones().layouts().into_iter().map(|(_, layout)| layout);
-        let real = clones.filter(move |layout| layout.file(stream, "-").inspect().is_ok());
-        real.flat_map(move |layout| lines_below(&layout.folder(stream), 1).collect::<Vec<_>>())
+    pub(super) fn clone_files(&self, stream: Stream) -> Vec<PathBuf> {
+        let clones = self.private.clones().layouts();
+        clones.into_iter().flat_map(|(_, layout)| self.line_files(&layout, stream)).collect()
     }
-
-    /// All files of `stream` in these worktrees, and all their journals.
-    pub(super) fn files_of<'a>(&self, stream: Stream, layouts: impl IntoIterator<Item = &'a Layout>) -> Vec<PathBuf> {
-        // A folder that is a link is nobody's log.
-        let real = |layout: &&Layout| layout.file(stream, "-").inspect().is_ok();
-        let logs = layouts.into_iter().filter(real).map(|layout| (layout.folder(stream), 1));
-        let journals = (self.private.journals(), 5);
-        let folders = logs.chain(Some(journals).filter(|(folder, _)| !folder.is_symlink()));
-        let files = folders.flat_map(|(folder, depth)| lines_below(&folder, depth));
-        // Journals have both streams, each in a folder of its name.
-        files.filter(|path| path.parent().is_some_and(|folder| folder.ends_with(stream.folder()))).collect()
-    }
-}
-
-/// The files of lines in `folder`, at most so deep, sorted by name.
-fn lines_below(folder: &Path, depth: usize) -> impl Iterator<Item = PathBuf> + use<> {
-    let entries = walkdir::WalkDir::new(folder).min_depth(1).max_depth(depth).sort_by_file_name().into_iter().flatten();
-    let files = entries.filter(|entry| entry.file_type().is_file() && entry.path().extension().is_some_and(|end| end == "jsonl"));
-    files.map(walkdir::DirEntry::into_path)
 }
 
 impl Feed {

@@ -70,7 +70,7 @@ impl Bus {
         Err(error)
     }
 
-    /// One line in the agent's `errors.jsonl` (design, section 6).
+    /// One line in the record of what the agent was refused.
     fn record_refusal(&self, lock: &Lock, view: &View, who: &Who, kind: &EventKind, error: &Error) -> Result<(), Error> {
         let mut fields = vec![
             ("ts", self.clock.now().to_string()),
@@ -84,8 +84,7 @@ impl Bus {
             fields.push(("claim_status", claim.status.to_string()));
         }
         let object: Object = fields.into_iter().map(|(field, text)| (field.to_owned(), Value::from(text))).collect();
-        let errors = self.layout.errors(&who.agent);
-        self.with_journal(None, |journal| Ok(append(lock, &errors, &json::compact(&object), journal)?))
+        Ok(append(lock, &self.as_spelled(self.record.refusals(&who.agent))?, &json::compact(&object))?)
     }
 
     /// Gives a heartbeat of the agent's own claim where one is due, and tells the fleet. What stands in the way is returned: it

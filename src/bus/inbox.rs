@@ -1,6 +1,6 @@
 //! What was said to an agent and what of it was read, the same from every worktree.
 
-use super::messaging::Channel;
+use super::messaging::{Channel, is_batch};
 use super::{Bus, Error};
 use crate::record::{AgentId, Message};
 use crate::store::{Faults, Letter, Mail, ReadMarks, Stream};
@@ -40,8 +40,10 @@ impl Bus {
         let marks = ReadMarks::at(&self.private.read_marks(agent))?;
         let mut mail = Mail::new(self.private.clones());
         for path in self.readable_files(Stream::Channels) {
-            if matches!(Channel::at(&path), Some(Channel::Inbox(owner)) if owner == *agent) {
-                mail.read(&path, |_| true)?;
+            match Channel::at(&path) {
+                Some(Channel::Inbox(owner)) if owner == *agent => mail.read(&path, |_| true)?,
+                None if is_batch(&path) => mail.read(&path, |message| message.to.as_ref() == Some(agent))?,
+                _ => {}
             }
         }
         let (mut letters, faults) = mail.in_order();

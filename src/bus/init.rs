@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
-use super::{Bus, Error};
-use crate::store::{Place, create, replace};
+use super::deinit::remove;
+use super::import::RECORD_FOLDERS;
+use super::record::IGNORE_RECORDS;
+use super::{Bus, Error, Mode};
+use crate::record::{Config, Records};
+use crate::store::{Lock, Place, create, replace};
 
 /// The longest `.gitignore` or `.gitattributes` that is read, in bytes.
 const MAX_TEXT: usize = 16 * 1024 * 1024;
@@ -20,30 +24,23 @@ const KEEP: &str = "# Keeps this folder in git.\n";
 /// The folders, beside `_bus`, that a bus is made of.
 const FOLDERS: [&str; 3] = ["_plans", "queue", "_report"];
 
-/// The lines that git's own files get.
-const LINES: [(&str, &[&str]); 2] = [
+/// The lines that git's own files get: the file, the lines in every bus, and those for records that are files of branches.
+const LINES: [(&str, &[&str], &[&str]); 2] = [
     (
         ".gitattributes",
-        &[
-            "_bus/**/*.jsonl text eol=lf merge=union",
-            "_bus/**/*.json text eol=lf",
-            "_plans/*.json text eol=lf",
-            "_report/agent/*/errors.jsonl text eol=lf merge=union",
-            "_report/agent/*/*/* -text",
-        ],
+        &["_plans/*.json text eol=lf", "_report/agent/*/*/* -text"],
+        &["_bus/**/*.jsonl text eol=lf", "_bus/**/*.json text eol=lf"],
     ),
     (
         ".gitignore",
-        &[
-            "/AGENT_MANIFEST.json",
-            "/AGENT_MANIFEST.*.json",
-            "_bus/**/.*.tmp",
-            "_plans/.*.tmp",
-            "queue/.*.tmp",
-            "_report/**/.*.tmp",
-        ],
+        &["/AGENT_MANIFEST.json", "/AGENT_MANIFEST.*.json", "_plans/.*.tmp", "queue/.*.tmp", "_report/**/.*.tmp"],
+        &["_bus/**/.*.tmp"],
     ),
 ];
+
+/// The lines that version 0.1 wrote and this one does not: forges merge by no such attributes.
+const OLDER_LINES: [&str; 2] =
+    ["_bus/**/*.jsonl text eol=lf merge=union", "_report/agent/*/errors.jsonl text eol=lf merge=union"];
 
 const BEGIN: &str = "# bus: begin (`bus deinit` takes this out)\n";
 const BEGIN_NEW: &str = "# bus: begin (`bus init` made this file, `bus deinit` takes it away)\n";
@@ -69,6 +66,21 @@ impl Laid {
     }
 }
 
+/// What `bus init` did.
+#[derive(Clone, Debug)]
+pub struct LaidOut {
+    /// The files that were written.
+    pub files: Vec<Laid>,
+    /// Where this clone keeps records now.
+    pub mode: Mode,
+    /// Why.
+    pub why: &'static str,
+    /// Whether that was something else before.
+    pub is_moved: bool,
+    /// Whether commits have record files that are only read from now on.
+    pub has_frozen: bool,
+}
+
 /// A file that is a bus's own, and what it says when nobody has changed it.
 pub(super) struct Own {
     pub(super) place: Place,
@@ -76,20 +88,22 @@ pub(super) struct Own {
 }
 
 impl Bus {
-    /// Lays the bus out in this worktree: makes what is missing, and changes no file that stands, but for
-    /// the lines that `.gitattributes` and `.gitignore` need. With `hooks`, git runs `bus validate` before each commit and
-    /// push from now on, and before that the hooks that stood there.
+    /// Lays the bus out in this worktree: makes what is missing, and changes no file that stands, but for the lines that
+    /// `.gitattributes` and `.gitignore` need, and for `[records]` in the policy. With `hooks`, git runs `bus validate` before each
+    /// commit and push from now on, and before that the hooks that stood there. `wanted` says where records shall be kept; without
+    /// it a new bus keeps them untracked, and one that stands stays as it is.
     ///
     /// # Errors
     ///
-    /// [`Error::Hooks`] where the hooks cannot be put in, and [`Error::Store`] where a
-    /// link or a folder is in the way: nothing is changed then; or where the disk refuses.
-    pub fn init(&self, hooks: bool) -> Result<Vec<Laid>, Error> {
-        let _lock = self.lock()?;
+    /// [`Error::Hooks`] if the hooks cannot be put in, [`Error::MalformedConfig`] if the policy cannot be read, and [`Error::Store`] if
+    /// a link or a folder is in the way: nothing is changed then; or if the disk refuses.
+    pub fn init(&self, hooks: bool, wanted: Option<Records>) -> Result<LaidOut, Error> {
+        let lock = self.lock_alone()?;
+        let (mode, why, is_moved) = self.mode_to_be(wanted)?;
         let hooks = if hooks { self.missing_hooks()? } else { Vec::new() };
-        let own = self.own_files();
+        let own = self.own_files(mode);
         own.iter().try_for_each(|own| own.place.inspect().map(drop))?;
-        self.lined_files().iter().try_for_each(|(place, _)| place.inspect().map(drop))?;
+        self.lined_files(mode).iter().try_for_each(|(place, _)| place.inspect().map(drop))?;
         let mut laid = Vec::new();
         for own in own {
             let folder = own.place.path().parent().is_some_and(Path::exists);
@@ -98,22 +112,76 @@ impl Bus {
             }
             laid.push(Laid::committed(&own.place, Vec::new()));
         }
-        laid.extend(self.lay_lines(&LINES.map(|(name, _)| name))?);
+        laid.extend(self.lay_lines(&LINES.map(|(name, ..)| name), mode)?);
         for hook in hooks {
             laid.push(self.lay_hook(&hook)?);
         }
+        laid.extend(self.lay_records(&lock, mode)?);
+        let is_first = self.import_note()?.is_none();
+        // From here on the clone is of that mode, whatever was known before.
+        let moved = Self::of_repository(self.options())?;
+        moved.move_over(&lock)?;
+        if is_moved && !is_first {
+            moved.import_again(&lock)?;
+        }
+        let has_frozen =
+            mode == Mode::Untracked && RECORD_FOLDERS.iter().any(|folder| self.repo.head_has(&format!("_bus/{folder}")));
+        Ok(LaidOut { files: laid, mode, why, is_moved, has_frozen })
+    }
+
+    /// Where records are to be kept, why, and whether that is something else than before.
+    fn mode_to_be(&self, wanted: Option<Records>) -> Result<(Mode, &'static str, bool), Error> {
+        let noted = self.private.records().inspect()?.is_some();
+        let has_policy = self.layout.config().inspect()?.is_some();
+        let has_records = RECORD_FOLDERS.iter().any(|folder| self.layout.root().join("_bus").join(folder).is_dir());
+        let is_new = !noted && !has_policy && !has_records && !self.repo.target_has("_bus");
+        let before = if is_new { None } else { Some(self.mode()?) };
+        let to_be = match (wanted, before) {
+            (Some(Records::Tracked), _) => Mode::Tracked,
+            (Some(Records::Untracked), _) | (None, None) => Mode::Untracked,
+            (None, Some(before)) => before,
+        };
+        let why = match (wanted, before) {
+            (Some(_), _) => "as you asked",
+            (None, None) => "a new bus keeps its records out of the branches, so no pull request conflicts in them",
+            (None, Some(Mode::Older)) => "it was laid out by an older version; `bus init --untracked` moves it over",
+            (None, Some(_)) => "as this clone has it",
+        };
+        Ok((to_be, why, before.is_some_and(|before| before != to_be)))
+    }
+
+    /// Notes the mode in this clone, and writes it into the policy; in an older bus neither.
+    fn lay_records(&self, lock: &Lock, mode: Mode) -> Result<Vec<Laid>, Error> {
+        let records = match mode {
+            Mode::Untracked => Records::Untracked,
+            Mode::Tracked => Records::Tracked,
+            Mode::Older => return Ok(Vec::new()),
+        };
+        let mut laid = Vec::new();
+        let place = self.layout.config();
+        let text = place.read(MAX_TEXT)?.unwrap_or_default();
+        if let Some((text, line)) = with_records(&text, records) {
+            replace(&place, &text)?;
+            laid.push(Laid::committed(&place, vec![line]));
+        }
+        let ignore = self.layout.place("_bus/.gitignore");
+        if records == Records::Tracked && ignore.read(MAX_TEXT)?.as_deref() == Some(IGNORE_RECORDS.as_bytes()) {
+            // It would hide the batches and claims that are to be committed.
+            remove(&ignore.path())?;
+        }
+        self.set_records(lock, records)?;
         Ok(laid)
     }
 
     /// Adds the lines that those of git's own files lack which are called `names`.
-    pub(super) fn lay_lines(&self, names: &[&str]) -> Result<Vec<Laid>, Error> {
+    pub(super) fn lay_lines(&self, names: &[&str], mode: Mode) -> Result<Vec<Laid>, Error> {
         let mut laid = Vec::new();
-        for (place, lines) in self.lined_files() {
+        for (place, lines) in self.lined_files(mode) {
             if !names.iter().any(|name| place.relative() == Path::new(name)) {
                 continue;
             }
             let before = place.read(MAX_TEXT)?;
-            if let Some((text, lines)) = with_lines(before.as_deref(), lines) {
+            if let Some((text, lines)) = with_lines(before.as_deref(), &lines) {
                 replace(&place, &text)?;
                 laid.push(Laid::committed(&place, lines));
             }
@@ -124,30 +192,97 @@ impl Bus {
     /// The lines that git's own file called `name` lacks.
     pub(super) fn missing_lines(&self, name: &str) -> Result<Vec<String>, Error> {
         let mut missing = Vec::new();
-        for (place, lines) in self.lined_files().into_iter().filter(|(place, _)| place.relative() == Path::new(name)) {
-            missing.extend(with_lines(place.read(MAX_TEXT)?.as_deref(), lines).map_or_else(Vec::new, |(_, lines)| lines));
+        for (place, lines) in self.lined_files(self.mode()?).into_iter().filter(|(place, _)| place.relative() == Path::new(name))
+        {
+            missing.extend(with_lines(place.read(MAX_TEXT)?.as_deref(), &lines).map_or_else(Vec::new, |(_, lines)| lines));
         }
         Ok(missing)
     }
 
-    /// All files that [`Bus::init`] makes.
-    pub(super) fn own_files(&self) -> Vec<Own> {
-        // An older bus keeps the one log that it has.
-        let single = self.layout.events().join("events.jsonl").exists();
-        let config = if single { CONFIG.replace("layout = \"per-agent\"", "layout = \"single\"") } else { CONFIG.to_owned() };
+    /// All files that [`Bus::init`] makes in a bus of this mode.
+    pub(super) fn own_files(&self, mode: Mode) -> Vec<Own> {
+        let section = records_section(Records::Untracked);
+        let config = match mode {
+            Mode::Untracked => CONFIG.to_owned(),
+            Mode::Tracked => CONFIG.replace(&section, &records_section(Records::Tracked)),
+            // Readers of an older tool know no such section.
+            Mode::Older => CONFIG.replace(&format!("{section}\n"), ""),
+        };
         let mut files = vec![
             Own { place: self.layout.config(), text: config },
             Own { place: self.layout.place("_bus/README.md"), text: README.to_owned() },
         ];
+        if mode == Mode::Untracked {
+            files.push(Own { place: self.layout.place("_bus/.gitignore"), text: IGNORE_RECORDS.to_owned() });
+        }
         let keep = |folder: &str| Own { place: self.layout.place(format!("{folder}/.gitkeep")), text: KEEP.to_owned() };
         files.extend(FOLDERS.map(keep));
         files
     }
 
-    /// The files of git's own that got lines, and the lines.
-    pub(super) fn lined_files(&self) -> [(Place, &'static [&'static str]); 2] {
-        LINES.map(|(name, lines)| (self.layout.place(name), lines))
+    /// The files of git's own that get lines, and the lines.
+    pub(super) fn lined_files(&self, mode: Mode) -> [(Place, Vec<&'static str>); 2] {
+        LINES.map(|(name, always, for_records)| {
+            let for_records = if mode == Mode::Untracked { &[] } else { for_records };
+            (self.layout.place(name), always.iter().chain(for_records).copied().collect())
+        })
     }
+
+    /// The files of git's own, and all lines that any version of `bus init` has put there.
+    pub(super) fn all_lines(&self) -> [(Place, Vec<&'static str>); 2] {
+        LINES.map(|(name, always, for_records)| {
+            (self.layout.place(name), always.iter().chain(for_records).chain(&OLDER_LINES).copied().collect())
+        })
+    }
+}
+
+/// What the policy says of records.
+fn records_section(records: Records) -> String {
+    let tracked = records == Records::Tracked;
+    format!(
+        "[records]\n\
+         # Where claims, assignments, events and messages are kept: false, in each clone beside the branches; true, in files of the\n\
+         # branches, too. Only `bus init --tracked` and `bus init --untracked` change it.\n\
+         tracked = {tracked}\n"
+    )
+}
+
+/// A policy that says where records are kept, and the line that says it; `None` if it does already. All else stays as it is.
+fn with_records(text: &[u8], records: Records) -> Option<(Vec<u8>, String)> {
+    let line = format!("tracked = {}", records == Records::Tracked);
+    let text = String::from_utf8_lossy(text);
+    if Config::parse(&text).is_ok_and(|config| config.records == Some(records)) {
+        return None;
+    }
+    let mut in_section = false;
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    for known in &mut lines {
+        let word = known.trim();
+        if word.starts_with('[') {
+            in_section = word == "[records]";
+        } else if in_section && word.split('=').next().is_some_and(|key| key.trim() == "tracked") {
+            *known = format!("{line}\n");
+            return Some((lines.concat().into_bytes(), line));
+        }
+    }
+    let gap = match text.as_ref() {
+        "" => "",
+        text if text.ends_with('\n') => "\n",
+        _ => "\n\n",
+    };
+    Some((format!("{text}{gap}{}", records_section(records)).into_bytes(), line))
+}
+
+/// A policy without the section that [`with_records`] has added; `None` if it has none.
+pub(super) fn without_records(text: &[u8]) -> Option<Vec<u8>> {
+    [Records::Untracked, Records::Tracked].into_iter().find_map(|records| {
+        let section = records_section(records);
+        let start = memchr::memmem::find(text, section.as_bytes())?;
+        let end = start + section.len();
+        // The empty line before it came with it.
+        let start = start - usize::from(text[..start].ends_with(b"\n\n"));
+        Some([&text[..start], &text[end..]].concat())
+    })
 }
 
 /// Where our block begins in a text, with which line, and where its last line begins.
@@ -246,5 +381,22 @@ mod tests {
         let uncommented = CONFIG.lines().map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line));
         let spelled = Config::parse(&uncommented.collect::<Vec<_>>().join("\n")).unwrap();
         assert_eq!(Config { ttl: None, ..spelled }, laid);
+        assert!(CONFIG.contains(&records_section(Records::Untracked)));
+    }
+
+    #[test]
+    fn where_records_are_kept_is_written_once_and_taken_out_again() {
+        for before in ["", "managers = []\n", "[claims]\nttl = \"4h\"", "# x\n\n[fleet]\nremote = \"o\"\nid = \"0123456789ab\"\n"]
+        {
+            let (added, line) = with_records(before.as_bytes(), Records::Untracked).unwrap();
+            assert_eq!(line, "tracked = false");
+            assert!(added.starts_with(before.as_bytes()));
+            assert_eq!(with_records(&added, Records::Untracked), None);
+            let (turned, _) = with_records(&added, Records::Tracked).unwrap();
+            assert_eq!(Config::parse(std::str::from_utf8(&turned).unwrap()).unwrap().records, Some(Records::Tracked));
+            assert_eq!(turned.len() + 1, added.len());
+            let left = without_records(&turned).unwrap();
+            assert_eq!(String::from_utf8(left).unwrap().trim_end(), before.trim_end());
+        }
     }
 }

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::guard::Word;
-use super::lines::check_length;
+use super::record::check_length;
 use super::{Bus, Error};
 use crate::record::json::Object;
 use crate::record::{AgentId, CLONE, CORE_FIELDS, Event, EventKind, PlanId, Severity, TaskId};
-use crate::store::{Lock, Place, Stream};
+use crate::store::Lock;
 
 /// The sorts of events that speak for a task: only its claim's owner may log them (design, section 7).
 const GUARDED: [&str; 5] = ["status", "complete", "proposal", "pr_opened", "release"];
@@ -78,23 +78,15 @@ impl Bus {
         }
     }
 
-    /// Appends `event` to the file of the log that its agent writes, once what git dropped is put back.
+    /// Appends `event` to the record.
     pub(super) fn append_event(&self, lock: &Lock, event: &Event) -> Result<(), Error> {
-        let line = self.check_event(event)?;
-        self.sweep_if_due(lock, Stream::Log);
-        self.append_line(lock, &self.log_place(&event.agent_id)?, &line)
+        self.append_to_log(lock, &event.agent_id, &self.check_event(event)?)
     }
 
     /// The line of an event, which must not be too long for the log.
     pub(super) fn check_event(&self, event: &Event) -> Result<String, Error> {
         let line = event.to_line();
         check_length("event", &line).map(|()| line)
-    }
-
-    /// The file of the log that `agent` writes; an agent has one, whatever the letter case of its id.
-    pub(super) fn log_place(&self, agent: &AgentId) -> Result<Place, Error> {
-        let layout = self.config()?.layout;
-        Ok(self.as_it_stands(self.layout.log(layout, agent)))
     }
 }
 

@@ -31,7 +31,7 @@ impl Bus {
     /// [`Error::NoManifest`] where there is none of that name; [`Error::Malformed`] where it is none: nothing is changed then.
     pub fn swap_manifest(&self, name: &ManifestName) -> Result<(), Error> {
         let _lock = self.lock()?;
-        let spare = self.as_it_stands(self.layout.spare_manifest(name));
+        let spare = self.as_spelled(self.layout.spare_manifest(name))?;
         let Some(bytes) = spare.read(MAX_RECORD)? else {
             return Err(Error::NoManifest { name: name.clone(), known: self.spare_manifests() });
         };

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::guard::Word;
-use super::lines::check_length;
+use super::record::check_length;
 use super::view::View;
 use super::{Bus, Error};
 use crate::record::json::Object;
@@ -117,6 +117,11 @@ impl Channel {
     }
 }
 
+/// Whether the file at `path` is a batch, which has messages of one sender to anybody (design, section 1.2).
+pub(super) fn is_batch(path: &Path) -> bool {
+    path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().contains(&b'@'))
+}
+
 impl Bus {
     /// Appends a message of `agent` to the channel of a task or to an inbox, and returns it once it is on disk.
     ///
@@ -135,31 +140,30 @@ impl Bus {
             Some(task) => self.admit(&mut lock, agent, Word { task, kind: &request.kind, guarded: &GUARDED })?,
             None => None,
         };
-        self.sweep_if_due(&lock, Stream::Channels);
-        let (place, task) = self.addressed(&request.audience, admitted.as_ref().map(|(view, _)| view));
+        let (place, task) = self.addressed(&request.audience, admitted.as_ref().map(|(view, _)| view))?;
         let message = self.message(agent, task, request, meta);
         let line = message.to_line();
         check_length("message", &line)?;
-        self.append_line(&lock, &place, &line)?;
+        self.append_to_channel(&lock, &place, &line)?;
         let pulse = admitted.and_then(|(view, who)| self.pulse_if_due(lock, &view, &who));
         Ok((message, pulse))
     }
 
     /// Where a message stands, and which task it is about, as its claim spells it, else its channel.
-    fn addressed(&self, audience: &Audience, view: Option<&View>) -> (Place, Option<TaskId>) {
+    fn addressed(&self, audience: &Audience, view: Option<&View>) -> Result<(Place, Option<TaskId>), Error> {
         let task = view.map(|view| &view.task).or(audience.task());
-        match audience {
-            Audience::Agent(to, _) => (self.as_it_stands(self.layout.inbox(to)), task.cloned()),
+        Ok(match audience {
+            Audience::Agent(to, _) => (self.as_spelled(self.record.inbox(to))?, task.cloned()),
             Audience::Task(asked) => {
                 let task = task.unwrap_or(asked);
-                let place = self.as_it_stands(self.layout.channel(task));
+                let place = self.as_spelled(self.record.channel(task))?;
                 let claimed = view.is_some_and(|view| view.claim().is_some());
                 match Channel::at(place.relative()) {
                     Some(Channel::Task(stands)) if !claimed => (place, Some(stands)),
                     _ => (place, Some(task.clone())),
                 }
             }
-        }
+        })
     }
 
     fn message(&self, agent: &AgentId, task: Option<TaskId>, request: &MessageRequest, meta: Object) -> Message {

@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Error, Looking};
+use super::{Error, Looking, Mode, Notes};
 use crate::git::Archive;
 use crate::git::{Repository, Worktree};
 use crate::record::{AgentId, Config, ConfigFault, Fleet, SessionId};
@@ -28,6 +28,8 @@ pub struct Options {
     pub command: &'static str,
     /// The session, which claims and events name.
     pub session: Option<SessionId>,
+    /// Where what is to be mentioned beside the answer is gathered.
+    pub notes: Notes,
 }
 
 /// The bus of a repository, as one worktree sees it.
@@ -35,6 +37,17 @@ pub struct Bus {
     pub(super) repo: Repository,
     pub(super) layout: Layout,
     pub(super) private: PrivateLayout,
+    /// The log of record of this clone.
+    pub(super) record: Layout,
+    pub(super) notes: Notes,
+    /// Where records are kept, once that was looked for.
+    pub(super) mode: OnceCell<Mode>,
+    /// What came with branches and counts as a record, once that was looked for.
+    pub(super) branch_records: OnceCell<Vec<Layout>>,
+    /// All that counts as a record of this clone, once that was looked for.
+    pub(super) record_layouts: OnceCell<Vec<Layout>>,
+    /// The record files of the target's commit, for a clone that has written nothing yet.
+    pub(super) unpacked: OnceCell<tempfile::TempDir>,
     pub(super) clock: Clock,
     pub(super) command: &'static str,
     pub(super) session: Option<SessionId>,
@@ -60,9 +73,16 @@ impl Bus {
     /// [`Error::Git`] where there is no repository that can be used.
     pub fn of_repository(options: Options) -> Result<Self, Error> {
         let repo = Repository::discover(&options.start)?;
+        let private = PrivateLayout::new(repo.common_dir().to_owned());
         Ok(Self {
             layout: Layout::new(repo.root().to_owned()),
-            private: PrivateLayout::new(repo.common_dir().to_owned()),
+            record: private.record(),
+            private,
+            notes: options.notes,
+            mode: OnceCell::new(),
+            branch_records: OnceCell::new(),
+            record_layouts: OnceCell::new(),
+            unpacked: OnceCell::new(),
             clock: options.clock,
             command: options.command,
             session: options.session,
@@ -102,6 +122,7 @@ impl Bus {
             remote_patience: self.remote_patience,
             command: self.command,
             session: self.session.clone(),
+            notes: self.notes.clone(),
         }
     }
 
@@ -193,8 +214,16 @@ impl Bus {
         self.worktrees().iter().map(|(_, layout)| layout)
     }
 
-    /// Takes the clone's lock, and clears away what a process that was killed under it left.
+    /// Takes the clone's lock, clears away what a process that was killed under it left, and takes in what an older bus left: so
+    /// that is done before anything is written.
     pub(super) fn lock(&self) -> Result<Lock, Error> {
+        let lock = self.lock_alone()?;
+        self.move_over(&lock)?;
+        Ok(lock)
+    }
+
+    /// Takes the clone's lock, and takes nothing in.
+    pub(super) fn lock_alone(&self) -> Result<Lock, Error> {
         let clean = |reference: &str| self.repo.remove_ref_lock(reference);
         Ok(Lock::acquire(&self.private.lock(), self.command, self.patience, clean)?)
     }

@@ -10,7 +10,7 @@ use crate::git::{self, LogTree, ObjectId, RefName};
 use crate::record::{AgentId, Assignment, CloneId, Event, Glance, Message};
 use crate::store::{Exchange, Lock, Rolls, Stream, crash_point};
 
-/// How much of the worktrees' files is read while the lock is held, in bytes: others wait for it.
+/// How much of the record is read while the lock is held, in bytes: others wait for it.
 const ROUND: u64 = 32 * 1024 * 1024;
 
 /// How much of it is in memory at a time, in bytes.
@@ -32,7 +32,7 @@ struct Added {
 }
 
 impl Bus {
-    /// Publishes what this clone's worktrees logged, said and assigned, and no fetched log of another clone has, in
+    /// Publishes what this clone logged, said and assigned, and no fetched log of another clone has, in
     /// `refs/bus/log/<clone id>`. Returns the ref and what it is at; none where there is nothing.
     ///
     /// Only whole lines that are events or messages are published, and a line may have 64 KiB. The lock is given back in between.
@@ -95,10 +95,10 @@ impl Bus {
         refused("use", &self.private.clone_id().path().display().to_string(), "it holds no id of a clone: 1 to 64 of `0-9 a-z`")
     }
 
-    /// Adds the new lines of all worktrees and journals, as many as may be read under one lock.
+    /// Adds the new lines of the record, as many as may be read under one lock.
     fn add_lines(&self, lock: &Lock, exchange: &mut Exchange, tree: &mut LogTree<'_>) -> Result<Added, Error> {
         let mut added = Added::default();
-        let files = Stream::ALL.map(|stream| (stream, self.files_of(stream, self.layouts())));
+        let files = Stream::ALL.map(|stream| (stream, self.line_files(&self.record, stream)));
         exchange.tails.keep_only(files.iter().flat_map(|(_, files)| files));
         let mut budget = ROUND;
         for (stream, files) in files {
@@ -137,14 +137,10 @@ impl Bus {
     /// Adds the assignments that are later than those that were published; returns how many.
     fn add_assignments(&self, tree: &mut LogTree<'_>) -> Result<usize, Error> {
         let mut latest: BTreeMap<_, Assignment> = BTreeMap::new();
-        for layout in self.layouts() {
-            for task in super::view::ids(layout.assignments(), |_| true) {
-                // Who asks for one that cannot be read is told; it keeps no other one back.
-                let Ok(Some(found)) = self.assignment_in(layout, &task) else { continue };
-                if latest.get(&task).is_none_or(|latest| found.is_later_than(latest)) {
-                    latest.insert(task, found);
-                }
-            }
+        for task in self.ids_in(&self.record.assignments()) {
+            // One that cannot be read is an error for whoever asks for it; it keeps no other one back.
+            let Ok(Some(found)) = self.assignment_in(&self.record, &task) else { continue };
+            latest.insert(task, found);
         }
         let mut added = 0;
         for (task, assignment) in latest {

@@ -106,7 +106,7 @@ impl Bus {
             return Err(Error::Usage { what, hint: "leave `--task` and `--plan` out: it is stored below `misc`".to_owned() });
         }
         let who = self.who(agent.clone())?;
-        let folder = self.as_it_stands(self.layout.place(format!("_report/agent/{agent}/{about}")));
+        let folder = self.as_spelled(self.layout.place(format!("_report/agent/{agent}/{about}")))?;
         let (receipt, unchanged) = self.store_receipt(&folder, request)?;
         let pulse = view.and_then(|view| self.pulse_if_due(lock, &view, &who));
         Ok(AddedReceipt { receipt, unchanged, pulse })

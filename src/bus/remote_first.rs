@@ -255,9 +255,7 @@ impl Bus {
         let Some(tip) = self.tip(&attempt.task)? else { return Ok(None) };
         let (claim, previous) = (attempt.state.claim.clone(), attempt.previous.clone());
         if tip.link.id == attempt.state.link.id {
-            if attempt.state.link.verb() != "heartbeat" {
-                self.settle_landed(lock, &tip, attempt.event.as_ref())?;
-            }
+            self.settle_landed(lock, &tip, attempt.event.as_ref())?;
         } else {
             self.settle_event(lock, &attempt.state)?;
             let is_ours = who.owns(&tip.claim) && tip.claim.same_claim(&claim);

@@ -143,6 +143,7 @@ impl Bus {
             Some(event)
         };
         crash_point("wrap-up-written");
+        self.export_under(&lock, agent)?;
         ended.iter().for_each(|open| self.forget_session(&lock, agent, &open.mark.session_id));
         drop(lock);
         let held = self.live_claims(std::slice::from_ref(agent), &mut LastEvents::default())?.claims;

@@ -1,17 +1,18 @@
-//! The one step that brings this worktree's file and log in line with a claim's ref (design, section 3).
+//! The one step that brings the record, and this worktree's file as far as there is one, in line with a claim's ref (design,
+//! section 3).
 
 use serde_json::Value;
 
 use super::view::{FileClaim, State};
-use super::{Bus, Error};
+use super::{Bus, Error, Mode};
 use crate::record::{Claim, Event, EventKind, Status, Timestamp};
-use crate::store::{Error as StoreError, Lock, Place, Verb, crash_point, recently_has, replace};
+use crate::store::{Error as StoreError, Layout, Lock, Place, Verb, crash_point, recently_has, replace, replace_copy};
 
 /// How many characters of a note an event repeats.
 const MAX_QUOTE: usize = 1000;
 
 impl Bus {
-    /// Does what is missing of `state` in this worktree: its event, then its file. Done twice, it changes nothing.
+    /// Does what is missing of `state`: its event, then its files. Done twice, it changes nothing.
     ///
     /// # Errors
     ///
@@ -34,22 +35,52 @@ impl Bus {
         self.settle_file(state)
     }
 
-    /// Brings this worktree's claim file in line with `state`.
-    fn settle_file(&self, state: &State) -> Result<(), Error> {
+    /// Brings the claim's files in line with `state`: the record's, and this worktree's as far as the mode has one.
+    pub(super) fn settle_file(&self, state: &State) -> Result<(), Error> {
         crash_point("event-settled");
         let task = &state.claim.task_id;
-        let file = self.file_claim(&self.layout, task)?;
-        // A file that is ahead is not ours to judge here, and must not be lost.
-        let ahead = file.as_ref().is_some_and(|file| file.claim.revision > state.claim.revision);
-        if !ahead && !is_in_line(file.as_ref(), state) {
-            // What somebody edited is not lost without a copy.
-            if file.is_some_and(|file| !self.is_past_state(state, &file.claim).unwrap_or(false)) {
-                self.keep_aside(task.as_str(), &self.layout.claim(task))?;
+        // It follows the event, whose sync commits the ref's name, so it need not wait for the disk itself.
+        if self.is_behind(&self.record, state)? {
+            replace_copy(&self.record.claim(task), &state.link.body)?;
+        }
+        match self.mode()? {
+            Mode::Untracked => self.copy_claim(&state.claim, &state.link.body),
+            Mode::Tracked if !self.has_file_here(state)? => {}
+            Mode::Tracked | Mode::Older if self.is_behind(&self.layout, state)? => {
+                replace(&self.layout.claim(task), &state.link.body)?;
             }
-            replace(&self.layout.claim(task), &state.link.body)?;
+            Mode::Tracked | Mode::Older => {}
         }
         crash_point("file-settled");
         Ok(())
+    }
+
+    /// Whether the claim's file in `layout` must be written. A copy is kept of one that somebody edited.
+    fn is_behind(&self, layout: &Layout, state: &State) -> Result<bool, Error> {
+        let task = &state.claim.task_id;
+        let file = match self.file_claim(layout, task) {
+            // A file of the record that did not come to the disk is written anew.
+            Err(Error::Malformed { .. }) if layout.root() == self.record.root() => return Ok(true),
+            file => file?,
+        };
+        let Some(file) = file else { return Ok(true) };
+        // A file that is ahead is not ours to judge here, and must not be lost, unless it is of a claim that was lost.
+        let ahead = file.claim.revision > state.claim.revision && self.lost_claim(&file.claim)?.is_none();
+        if ahead || is_in_line(Some(&file), state) {
+            return Ok(false);
+        }
+        if !self.is_past_state(state, &file.claim).unwrap_or(false) {
+            self.keep_aside(task.as_str(), &file.place)?;
+        }
+        Ok(true)
+    }
+
+    /// In a tracked bus: whether this worktree has the claim's file. It is written only where the claim was made, or if HEAD has it
+    /// (design, section 1.2): so no two branches write one file.
+    fn has_file_here(&self, state: &State) -> Result<bool, Error> {
+        let here = self.here_origin()?;
+        let is_ours = here.is_some() && state.claim.origin == here;
+        Ok(is_ours || self.repo.committed_file(self.layout.claim(&state.claim.task_id).relative()).is_some())
     }
 
     /// Keeps a copy of the file of `what`, a task or a lease, that is about to be replaced.
@@ -89,7 +120,7 @@ impl Bus {
 
     fn append_missing(&self, lock: &Lock, event: &Event) -> Result<(), Error> {
         let line = event.to_line();
-        if recently_has(&self.log_place(&event.agent_id)?, &line)? {
+        if recently_has(&self.record_log(&event.agent_id)?, &line)? {
             return Ok(());
         }
         self.append_event(lock, event)

@@ -1,6 +1,7 @@
 //! Who does what: all claims, the same from every worktree, and the latest events.
 
 use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::claiming::written;
@@ -273,7 +274,7 @@ impl Bus {
 
     /// The tasks that have an assignment in any worktree or clone.
     pub(super) fn assigned_tasks(&self) -> BTreeSet<TaskId> {
-        self.assignment_folders().into_iter().flat_map(|folder| super::view::ids(folder, |_| true)).collect()
+        self.assignment_folders().iter().flat_map(|folder| self.ids_in(folder)).collect()
     }
 
     fn claim_status(
@@ -350,7 +351,8 @@ impl Bus {
     /// All agents that have a log file or an inbox, or were at work in this clone.
     #[must_use]
     pub fn known_agents(&self) -> BTreeSet<AgentId> {
-        let stems = self.log_files().into_iter().filter_map(|path| AgentId::new(path.file_stem()?.to_str()?).ok());
+        let agent_of = |path: PathBuf| AgentId::new(path.file_stem()?.to_str()?.split('@').next()?).ok();
+        let stems = self.log_files().into_iter().filter_map(agent_of);
         let logs = stems.filter(|agent| agent.as_str() != "events");
         let mut agents: BTreeSet<AgentId> = logs.collect();
         agents.extend(self.channels().filter_map(Channel::into_agent));
@@ -367,8 +369,8 @@ impl Bus {
 
     /// The agents that were at work in this clone, in lower case.
     pub(super) fn present_agents(&self) -> impl Iterator<Item = AgentId> {
-        let present = std::fs::read_dir(self.private.folder().join("presence")).into_iter().flatten().flatten();
-        present.filter_map(|entry| AgentId::new(entry.file_name().to_str()?).ok())
+        let present = self.listed(&self.private.folder().join("presence")).into_iter();
+        present.filter_map(|entry| AgentId::new(entry.name.to_str()?).ok())
     }
 
     /// The tasks that somebody holds, in the clone `of` or anywhere.

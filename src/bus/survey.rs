@@ -122,12 +122,14 @@ impl Bus {
         Ok(refused)
     }
 
-    /// The files of refused actions, of all worktrees. Links are none.
+    /// The files of refused actions: of the record, and those that version 0.1 wrote in worktrees. Links are none.
     fn error_files(&self) -> Vec<PathBuf> {
-        let mut files = Vec::new();
+        let folder = self.record.root().join("refusals");
+        let refusals = self.listed(&folder).into_iter().filter(|entry| entry.is_file);
+        let mut files: Vec<PathBuf> = refusals.map(|entry| folder.join(entry.name)).collect();
         for layout in self.layouts() {
-            let agents = std::fs::read_dir(layout.root().join("_report/agent")).into_iter().flatten().flatten();
-            let agents = agents.filter_map(|entry| AgentId::new(entry.file_name().to_str()?).ok());
+            let agents = self.listed(&layout.root().join("_report/agent")).into_iter();
+            let agents = agents.filter_map(|entry| AgentId::new(entry.name.to_str()?).ok());
             let places = agents.map(|agent| layout.errors(&agent)).filter(|place| matches!(place.inspect(), Ok(Some(_))));
             files.extend(places.map(|place| place.path()));
         }

@@ -1,13 +1,13 @@
 //! What stands about one task: the ref, this worktree's file, and which of them decides (design, section 3).
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::{Bus, Error, Who};
 use crate::git::{Archive, Link, ObjectId, RefName, Tip};
 use crate::record::json::MAX_RECORD;
 use crate::record::{Claim, Fault, Id, IdKind, MAX_REVISION, TaskId};
-use crate::store::{Layout, Place};
+use crate::store::{Layout, Place, names};
 
 /// The state of a claim, and the commit that holds it.
 #[derive(Clone, Debug)]
@@ -30,15 +30,18 @@ pub(super) struct View {
     /// The task, in the spelling that stands.
     pub(super) task: TaskId,
     pub(super) name: RefName,
-    /// The ref's state, where there is a ref; else the archive's, where it has one.
+    /// The ref's state, if there is a ref; else the archive's; else what the fleet's remote was seen to have, if the record knows
+    /// nothing newer.
     pub(super) tip: Option<State>,
-    /// Whether there is no ref, and the state is the archive's.
-    pub(super) is_archived: bool,
+    /// Whether there is no ref, and the state is from elsewhere.
+    pub(super) has_no_ref: bool,
     /// Why the ref cannot be read, where it cannot.
     pub(super) unreadable: Option<String>,
-    /// The file that decides in the place of a ref: the one of the highest revision in any worktree.
+    /// The file that decides in the place of a ref: the one of the highest revision in the record and in all that counts as it.
     pub(super) stand_in: Option<FileClaim>,
-    /// This worktree's file.
+    /// The record's file.
+    pub(super) record: Option<FileClaim>,
+    /// This worktree's file, if files of branches are records.
     pub(super) file: Option<FileClaim>,
     /// Why this worktree's file cannot be read, where the ref still says what is true.
     pub(super) bad_file: Option<Error>,
@@ -65,13 +68,18 @@ impl View {
 
     /// The object id that a write must find in the ref.
     pub(super) fn tip_id(&self) -> Option<ObjectId> {
-        self.tip.as_ref().filter(|_| !self.is_archived).map(|state| state.link.id)
+        self.tip.as_ref().filter(|_| !self.has_no_ref).map(|state| state.link.id)
     }
 
-    /// One more than the highest revision of ref and file.
+    /// The files that could hold the claim back.
+    fn files(&self) -> impl Iterator<Item = &FileClaim> {
+        self.record.iter().chain(&self.file)
+    }
+
+    /// One more than the highest revision of ref and files.
     pub(super) fn next_revision(&self) -> Result<u64, Error> {
         let decides = self.claim().map_or(0, |claim| claim.revision);
-        let highest = self.file.as_ref().map_or(decides, |file| file.claim.revision.max(decides));
+        let highest = self.files().map(|file| file.claim.revision).max().unwrap_or(0).max(decides);
         if highest >= MAX_REVISION { Err(Error::worn_out(self.name.as_str())) } else { Ok(highest + 1) }
     }
 }
@@ -92,6 +100,14 @@ impl Bus {
     /// tasks.
     pub(super) fn view_by(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
         let mut view = self.deciding_view(asked, files)?;
+        view.record = match self.file_claim(&self.record, &view.task) {
+            // It is written after the ref, and may not have come to the disk.
+            Err(Error::Malformed { .. }) if view.tip.is_some() => None,
+            record => record?,
+        };
+        if !self.reading_mode().reads_worktrees() {
+            return Ok(view);
+        }
         let (file, bad_file) = match self.file_claim(&self.layout, &view.task) {
             Ok(file) => (file, None),
             Err(error @ Error::Malformed { .. }) if view.tip.is_some() => (None, Some(error.with_truth(&view.task))),
@@ -110,18 +126,27 @@ impl Bus {
             Tip::Unreadable { what } => (None, Some(what)),
         };
         let archived = if tip.is_none() && unreadable.is_none() { self.archived_state(&name, asked)? } else { None };
-        let is_archived = archived.is_some();
-        let tip = tip.or(archived);
-        let (task, stand_in) = match &tip {
+        let has_no_ref = tip.is_none();
+        let mut tip = tip.or(archived);
+        let (mut task, mut stand_in) = match &tip {
             Some(state) => (Some(state.claim.task_id.clone()), None),
             None => self.stand_in(asked, files)?,
         };
+        if tip.is_none()
+            && unreadable.is_none()
+            && let Some(seen) = self.seen_claim(asked)
+            && stand_in.as_ref().is_none_or(|file| file.claim.revision <= seen.claim.revision)
+        {
+            // The ref has vanished here, and the fleet's remote was seen to have it.
+            task = Some(seen.claim.task_id.clone());
+            (tip, stand_in) = (Some(seen), None);
+        }
         let is_unheard_of = task.is_none() && unreadable.is_none();
         if let Some(task) = is_unheard_of.then(|| self.queue_spelling(asked)).flatten() {
             return self.deciding_view(&task, files);
         }
         let task = task.unwrap_or_else(|| asked.clone());
-        Ok(View { task, name, tip, is_archived, unreadable, stand_in, file: None, bad_file: None })
+        Ok(View { task, name, tip, has_no_ref, unreadable, stand_in, record: None, file: None, bad_file: None })
     }
 
     /// The last state of a task that was put away; none where this clone has no archive.
@@ -145,18 +170,23 @@ impl Bus {
         Ok(self.archive.get())
     }
 
-    /// This worktree's file, where it contradicts the ref: it is ahead, the chain does not know it, and it names a
-    /// live owner who is not `who`.
+    /// The file, of the record or of this worktree, that contradicts the ref: it is ahead, the chain does not know it, and it names
+    /// a live owner who is not `who`.
     pub(super) fn contradiction<'a>(&self, view: &'a View, who: &Who) -> Result<Option<&'a FileClaim>, Error> {
         Ok(self.rival(view)?.filter(|file| !who.owns(&file.claim)))
     }
 
     /// The same, whoever the live owner is.
     pub(super) fn rival<'a>(&self, view: &'a View) -> Result<Option<&'a FileClaim>, Error> {
-        let (Some(file), Some(tip)) = (&view.file, &view.tip) else { return Ok(None) };
-        let claim = &file.claim;
-        let ahead = claim.revision > tip.claim.revision && !claim.is_unconfirmed();
-        Ok(if ahead && claim.status.is_live() && !self.is_known(tip, claim)? { Some(file) } else { None })
+        let Some(tip) = &view.tip else { return Ok(None) };
+        for file in view.files() {
+            let claim = &file.claim;
+            let ahead = claim.revision > tip.claim.revision && !claim.is_unconfirmed();
+            if ahead && claim.status.is_live() && !self.is_known(tip, claim)? {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether the chain that ends at `tip`, or the lineage there, has this very claim.
@@ -200,13 +230,14 @@ impl Bus {
         Ok(self.repo.link(parent)?.ok())
     }
 
-    /// Without a ref: the spelling that stands, where one does, and the file of the highest revision among all worktrees.
+    /// Without a ref: the spelling that stands, if one does, and the file of the highest revision in the record and in all that
+    /// counts as it.
     fn stand_in(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<(Option<TaskId>, Option<FileClaim>), Error> {
         let mut best: Option<FileClaim> = None;
-        for (index, layout) in self.layouts().enumerate() {
+        for (index, layout) in self.record_layouts().iter().enumerate() {
             let tasks = match files {
                 Some(files) => files.spellings(index, asked),
-                None => spellings(layout.claims(), asked),
+                None => spellings(&layout.claims(), asked)?,
             };
             for task in tasks {
                 let Some(file) = self.file_claim(layout, &task)? else { continue };
@@ -216,26 +247,40 @@ impl Bus {
                 });
             }
         }
-        let assigned = || match files {
-            Some(files) => files.assigned.get(asked).cloned(),
-            None => self.assignment_folders().into_iter().find_map(|folder| spellings(folder, asked).pop()),
-        };
-        let task = best.as_ref().map(|file| file.claim.task_id.clone()).or_else(assigned);
-        Ok((task, best))
+        if let Some(file) = &best {
+            return Ok((Some(file.claim.task_id.clone()), best));
+        }
+        if let Some(files) = files {
+            return Ok((files.assigned.get(asked).cloned(), None));
+        }
+        for folder in self.assignment_folders() {
+            if let Some(task) = spellings(&folder, asked)?.pop() {
+                return Ok((Some(task), None));
+            }
+        }
+        Ok((None, None))
     }
 
-    /// The names of all claim files in all worktrees, and of all assignments in all worktrees and clones.
+    /// The names of all claim files and assignments that count as records. A folder that cannot be read is mentioned.
     pub(super) fn claim_files(&self) -> ClaimFiles {
         let mut files = ClaimFiles::default();
-        for (index, layout) in self.layouts().enumerate() {
-            for task in ids(layout.claims(), |_| true) {
+        for (index, layout) in self.record_layouts().iter().enumerate() {
+            for task in self.ids_in(&layout.claims()) {
                 files.claims.entry(task.clone()).or_default().push((index, task));
             }
         }
-        for task in self.assignment_folders().into_iter().flat_map(|folder| ids(folder, |_| true)) {
+        for task in self.assignment_folders().iter().flat_map(|folder| self.ids_in(folder)) {
             files.assigned.entry(task.clone()).or_insert(task);
         }
         files
+    }
+
+    /// The ids that have a record in `folder`. A folder that cannot be read is mentioned, and counts as empty for this look only.
+    pub(super) fn ids_in<K: IdKind>(&self, folder: &Path) -> Vec<Id<K>> {
+        ids(folder).unwrap_or_else(|error| {
+            self.notes.add(super::Note::Unreadable(error));
+            Vec::new()
+        })
     }
 
     /// The claim file of `task` in a worktree.
@@ -261,7 +306,7 @@ fn parse(bytes: &[u8], task: &TaskId) -> Result<Claim, Fault> {
 /// Which tasks have files.
 #[derive(Default)]
 pub(super) struct ClaimFiles {
-    /// Claim files: in which worktree, under which spelling.
+    /// Claim files: in which layout, under which spelling.
     claims: HashMap<TaskId, Vec<(usize, TaskId)>>,
     /// Assignments: under which spelling.
     assigned: HashMap<TaskId, TaskId>,
@@ -273,15 +318,15 @@ impl ClaimFiles {
         self.claims.keys()
     }
 
-    /// The tasks that have a file in a worktree.
-    pub(super) fn in_worktree(&self, worktree: usize) -> impl Iterator<Item = &TaskId> {
+    /// The tasks that have a file in a layout.
+    pub(super) fn in_layout(&self, worktree: usize) -> impl Iterator<Item = &TaskId> {
         self.claims.values().flatten().filter(move |(index, _)| *index == worktree).map(|(_, task)| task)
     }
 
-    /// The tasks that have two files in this worktree, which spell it differently.
-    pub(super) fn doubles(&self) -> impl Iterator<Item = (&TaskId, &TaskId)> {
-        self.claims.values().filter_map(|files| {
-            let mut here = files.iter().filter(|(index, _)| *index == 0).map(|(_, task)| task);
+    /// The tasks that have two files in a layout, which spell it differently.
+    pub(super) fn doubles(&self, layout: usize) -> impl Iterator<Item = (&TaskId, &TaskId)> {
+        self.claims.values().filter_map(move |files| {
+            let mut here = files.iter().filter(|(index, _)| *index == layout).map(|(_, task)| task);
             Some((here.next()?, here.next()?))
         })
     }
@@ -298,19 +343,18 @@ impl ClaimFiles {
 }
 
 /// The ids, equal to `asked` but for case, that have a record in `folder`.
-fn spellings(folder: PathBuf, asked: &TaskId) -> Vec<TaskId> {
-    let same = |name: &str| name.eq_ignore_ascii_case(asked.as_str());
-    ids(folder, same).collect()
+fn spellings(folder: &Path, asked: &TaskId) -> Result<Vec<TaskId>, Error> {
+    Ok(ids(folder)?.into_iter().filter(|id| id == asked).collect())
 }
 
-/// The ids, of those that are wanted, that have a record in `folder`.
-pub(super) fn ids<K: IdKind>(folder: PathBuf, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = Id<K>> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(move |entry| {
-        let name = entry.file_name();
-        let id = name.to_str()?.strip_suffix(".json").filter(|id| wanted(id))?;
-        Id::new(id).ok()
-    })
+/// The ids that have a record in `folder`.
+///
+/// # Errors
+///
+/// [`Error::Store`] if the folder cannot be read.
+pub(super) fn ids<K: IdKind>(folder: &Path) -> Result<Vec<Id<K>>, Error> {
+    let records = names(folder, ".json")?.into_iter();
+    Ok(records.filter_map(|name| Id::new(name.strip_suffix(".json")?).ok()).collect())
 }
 
 /// The file of the higher revision; where they are equal, they must agree.

@@ -271,8 +271,9 @@ impl Bus {
             // First this: what comes after the look gives a hint.
             let clones = self.private.clones();
             let layouts = clones.layouts();
-            let folders = self.layouts().chain(layouts.iter().map(|(_, layout)| layout));
-            let folders = folders.flat_map(|layout| [layout.root().join("_bus"), layout.folder(Stream::Channels)]);
+            let folders = self.record_layouts().iter().chain(layouts.iter().map(|(_, layout)| layout));
+            let folders = folders
+                .flat_map(|layout| [layout.root().to_owned(), layout.root().join("_bus"), layout.folder(Stream::Channels)]);
             hints.watch(folders.chain(clones.folder().map(Path::to_owned)));
             self.note_presence(agent);
             let inbox = self.inbox(agent, None)?;
@@ -302,7 +303,7 @@ impl Bus {
     pub(super) fn claim_folders(&self) -> Vec<PathBuf> {
         let common = self.private.common();
         let refs = ["", "refs", "refs/bus", "refs/bus/claims"].map(|folder| common.join(folder));
-        let files = self.layouts().map(Layout::claims);
+        let files = self.record_layouts().iter().map(Layout::claims);
         refs.into_iter().chain(files).collect()
     }
 }

@@ -95,9 +95,9 @@ impl Bus {
         Ok((watch, backlog))
     }
 
-    /// The worktrees that there are now.
+    /// All that counts as a record, with the worktrees that there are now.
     fn layouts_now(&self) -> Vec<Layout> {
-        self.repo.worktrees().into_iter().map(|worktree| Layout::new(worktree.root)).collect()
+        self.record_layouts_with(self.repo.worktrees().into_iter().map(|worktree| Layout::new(worktree.root)))
     }
 
     /// The folders that hold the log in `layouts`, or may come to hold it.
@@ -108,11 +108,12 @@ impl Bus {
         folders.extend(clones.layouts().iter().flat_map(|(_, layout)| of_layout(layout)));
         folders.extend(clones.folder().map(Path::to_owned));
         let common = self.private.common();
-        folders.extend([common.to_owned(), self.private.folder(), self.private.journals()]);
-        for (folder, depth) in [(common.join("worktrees"), 1), (self.private.journals(), 4)] {
-            let entries = walkdir::WalkDir::new(&folder).max_depth(depth).into_iter().flatten();
-            folders.extend(entries.filter(|entry| entry.file_type().is_dir()).map(walkdir::DirEntry::into_path));
-            folders.insert(folder);
+        folders.extend([common.to_owned(), self.private.folder()]);
+        if self.reading_mode().reads_worktrees() {
+            let linked = common.join("worktrees");
+            let names = self.listed(&linked).into_iter().filter(|entry| entry.is_folder);
+            folders.extend(names.map(|entry| linked.join(entry.name)));
+            folders.insert(linked);
         }
         folders
     }
@@ -269,7 +270,6 @@ impl Watch<'_> {
         self.folders.contains_key(path)
             || path.parent() == Some(&worktrees)
             || (path.starts_with(worktrees) && path.ends_with("gitdir"))
-            || below(self.bus.private.journals())
             || self.bus.private.clones().folder().is_some_and(|clones| below(clones.to_owned()))
     }
 }

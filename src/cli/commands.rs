@@ -7,9 +7,9 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
 use super::{
-    assign, check, claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, gc, heartbeat, inbox, init,
-    lock, man, message, output::Output, plan, queue, receipt, reclaim, release, report, session, status, sync, validate, wait,
-    watch,
+    assign, check, claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, export, gc, heartbeat,
+    inbox, init, lock, man, message, output::Output, plan, queue, receipt, reclaim, release, report, session, status, sync,
+    validate, wait, watch,
 };
 
 /// The command that was typed.
@@ -33,6 +33,7 @@ pub(super) enum Command {
     Inbox(inbox::InboxArgs),
     Status(status::StatusArgs),
     Sync(sync::SyncArgs),
+    Export(export::ExportArgs),
     Gc(gc::GcArgs),
     Report(report::ReportArgs),
     Watch(watch::WatchArgs),
@@ -48,7 +49,7 @@ pub(super) enum Command {
 type Describe = fn(clap::Command) -> clap::Command;
 
 /// Each command's name, what it does in a line, and its arguments.
-const COMMANDS: [(&str, &str, Describe); 27] = [
+const COMMANDS: [(&str, &str, Describe); 28] = [
     ("init", "Lay out a bus in this repository", init::InitArgs::augment_args),
     ("deinit", "Take out what `bus init` laid out", deinit::DeinitArgs::augment_args),
     ("session", "Begin or end a session: who you are, what you hold, what is next", session::SessionArgs::augment_args),
@@ -67,6 +68,7 @@ const COMMANDS: [(&str, &str, Describe); 27] = [
     ("inbox", "Show what was said to you and is unread", inbox::InboxArgs::augment_args),
     ("status", "Show who does what, and the latest events", status::StatusArgs::augment_args),
     ("sync", "Exchange claims and logs with the fleet's remote", sync::SyncArgs::augment_args),
+    ("export", "Write your part of the log into files of this branch, in a tracked bus", export::ExportArgs::augment_args),
     ("gc", "Put ended claims away", gc::GcArgs::augment_args),
     ("report", "Write the manager's report: who does what, what is stuck, what is finished", report::ReportArgs::augment_args),
     ("watch", "Show the feed, live with --follow", watch::WatchArgs::augment_args),
@@ -114,6 +116,7 @@ impl Command {
             Self::Inbox(args) => inbox::run(context, args, output),
             Self::Status(args) => status::run(context, args, output),
             Self::Sync(args) => sync::run(context, args, output),
+            Self::Export(args) => export::run(context, args, output),
             Self::Gc(args) => gc::run(context, args, output),
             Self::Report(args) => report::run(context, args, output),
             Self::Watch(args) => watch::run(context, args, output),
@@ -165,6 +168,7 @@ impl FromArgMatches for Command {
             Some(("inbox", args)) => Ok(Self::Inbox(FromArgMatches::from_arg_matches(args)?)),
             Some(("status", args)) => Ok(Self::Status(FromArgMatches::from_arg_matches(args)?)),
             Some(("sync", args)) => Ok(Self::Sync(FromArgMatches::from_arg_matches(args)?)),
+            Some(("export", args)) => Ok(Self::Export(FromArgMatches::from_arg_matches(args)?)),
             Some(("gc", args)) => Ok(Self::Gc(FromArgMatches::from_arg_matches(args)?)),
             Some(("report", args)) => Ok(Self::Report(FromArgMatches::from_arg_matches(args)?)),
             Some(("watch", args)) => Ok(Self::Watch(FromArgMatches::from_arg_matches(args)?)),

@@ -13,7 +13,7 @@ use super::args::Cli;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{Bus, Options};
+use crate::bus::{Bus, Notes, Options};
 use crate::store::Clock;
 use crate::validate::Rule;
 
@@ -117,8 +117,8 @@ fn typed_folder() -> Option<PathBuf> {
 
 fn candidates(typed: &OsStr, list: impl Fn(&Bus) -> Vec<String>) -> Vec<CompletionCandidate> {
     let start = typed_folder().unwrap_or_else(|| PathBuf::from("."));
-    let (clock, patience) = (Clock::new(None), Duration::ZERO);
-    let options = Options { start, clock, patience, remote_patience: patience, command: "completions", session: None };
+    let (clock, patience, notes) = (Clock::new(None), Duration::ZERO, Notes::default());
+    let options = Options { start, clock, patience, remote_patience: patience, command: "completions", session: None, notes };
     let words = Bus::open(options).map(|bus| list(&bus)).unwrap_or_default();
     let typed = typed.to_string_lossy().to_ascii_lowercase();
     words.into_iter().filter(|word| word.to_ascii_lowercase().starts_with(&typed)).map(CompletionCandidate::new).collect()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::args::Global;
 use super::exit::Failure;
 use super::output::Output;
-use crate::bus::{Bus, Error as BusError, IdentitySource, Options};
+use crate::bus::{Bus, Error as BusError, IdentitySource, Notes, Options};
 use crate::git::Repository;
 use crate::record::{AgentId, SessionId, TaskId, Timestamp};
 use crate::store::{Clock, Error as StoreError, Verb};
@@ -14,12 +14,14 @@ use crate::store::{Clock, Error as StoreError, Verb};
 pub(super) struct Context {
     pub(super) global: Global,
     pub(super) clock: Clock,
+    notes: Notes,
     environment: Option<AgentId>,
     session: Option<SessionId>,
 }
 
 impl Context {
-    pub(super) fn new(global: Global) -> Result<Self, Failure> {
+    /// `notes` gathers what is mentioned beside the answer.
+    pub(super) fn new(global: Global, notes: Notes) -> Result<Self, Failure> {
         let usage = |what: String| Failure::Usage { what, hint: "see `bus --help`, under Environment".to_owned() };
         let environment = variable("BUS_AGENT").map(AgentId::new).transpose();
         let environment = environment.map_err(|fault| usage(format!("BUS_AGENT: {fault}")))?;
@@ -27,7 +29,7 @@ impl Context {
         let session = session.map_err(|fault| usage(format!("BUS_SESSION: {fault}")))?;
         let fixed = variable("BUS_NOW").map(|text| text.parse::<Timestamp>()).transpose();
         let clock = Clock::new(fixed.map_err(|fault| usage(format!("BUS_NOW: {fault}")))?);
-        Ok(Self { global, clock, environment, session })
+        Ok(Self { global, clock, notes, environment, session })
     }
 
     /// A variable of the environment that says something.
@@ -80,6 +82,7 @@ impl Context {
             remote_patience: self.global.remote_timeout.get(),
             command,
             session: self.session.clone(),
+            notes: self.notes.clone(),
         }
     }
 

@@ -57,7 +57,6 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::ClaimAlive
         | Code::LockHeld
         | Code::LockAlive
-        | Code::LockDiverged
         | Code::GuardRefused
         | Code::TaskExists
         | Code::BusInUse

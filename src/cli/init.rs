@@ -7,14 +7,16 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{AGENTS_MD, Bus, Founded, Laid};
-use crate::record::{BRANCH_PREFIX, OWN_PREFIX};
+use crate::bus::{AGENTS_MD, Bus, Founded, Laid, LaidOut};
+use crate::record::{BRANCH_PREFIX, OWN_PREFIX, Records};
 
 const EXAMPLES: &str = "\
 Examples:
   bus init                            lay out a bus; commit what it prints
   bus init --agents-md >> AGENTS.md   tell your agents how to use it
   bus init --hooks                    `bus validate` before commits and pushes
+  bus init --tracked                  keep records in files of the branches, too
+  bus init --untracked                move a bus over whose records are in the branches
   bus init --remote origin            one owner a task in all clones that share this remote
 
 Hooks that stand are run first, under the name <hook>.before-bus. Whoever clones the repository has no hooks until they run \
@@ -38,6 +40,12 @@ pub(super) struct InitArgs {
     /// Also put in the hooks pre-commit and pre-push, for all worktrees
     #[arg(long, conflicts_with = "agents_md")]
     hooks: bool,
+    /// Keep records beside the branches, in each clone (what a new bus does)
+    #[arg(long, conflicts_with_all = ["tracked", "agents_md"])]
+    untracked: bool,
+    /// Keep records in files of the branches, too
+    #[arg(long, conflicts_with = "agents_md")]
+    tracked: bool,
     /// Make all clones that share this remote one fleet
     #[arg(long, value_name = "NAME", conflicts_with = "agents_md")]
     remote: Option<String>,
@@ -59,16 +67,39 @@ pub(super) fn run(context: &Context, args: &InitArgs, output: &mut Output) -> Re
         None => None,
     };
     if let Some(founded) = founded.as_ref().filter(|_| bus.waits_for_pull()) {
-        show(&bus, &[], Some(founded), output);
+        show(&bus, None, Some(founded), output);
         output.note(&format!("`git pull` brings the files of its bus: {} has them", founded.fleet.remote));
         return Ok(0);
     }
-    let laid = bus.init(args.hooks)?;
+    let wanted = match (args.tracked, args.untracked) {
+        (true, _) => Some(Records::Tracked),
+        (_, true) => Some(Records::Untracked),
+        _ => None,
+    };
+    let laid = bus.init(args.hooks, wanted)?;
     if let Some(founded) = &mut founded {
         founded.written = bus.write_fleet_section(&founded.fleet)?;
     }
-    show(&bus, &laid, founded.as_ref(), output);
+    show(&bus, Some(&laid), founded.as_ref(), output);
     Ok(0)
+}
+
+fn records_json(laid_out: &LaidOut) -> Value {
+    words::object([
+        ("mode", Value::from(laid_out.mode.as_str())),
+        ("why", Value::from(laid_out.why)),
+        ("moved", Value::from(laid_out.is_moved)),
+    ])
+}
+
+fn show_records(laid_out: &LaidOut, output: &mut Output) {
+    output.line(&format!("records: {} ({})", laid_out.mode.as_str(), laid_out.why));
+    if laid_out.is_moved {
+        output.note("update `bus` in CI before you push this: version 0.1 refuses a policy with [records]");
+    }
+    if laid_out.has_frozen {
+        output.note("records that are committed stay and are still read; from now on they do not change. `bus doctor` says when they can go");
+    }
 }
 
 fn show_fleet(founded: &Founded, output: &mut Output) {
@@ -91,7 +122,8 @@ fn show_fleet(founded: &Founded, output: &mut Output) {
     }
 }
 
-fn show(bus: &Bus, laid: &[Laid], founded: Option<&Founded>, output: &mut Output) {
+fn show(bus: &Bus, laid_out: Option<&LaidOut>, founded: Option<&Founded>, output: &mut Output) {
+    let laid: &[Laid] = laid_out.map_or(&[], |laid_out| &laid_out.files);
     let written = laid.iter().map(|laid| {
         let lines = laid.lines.iter().map(|line| Value::from(line.as_str())).collect();
         let mut file = words::object([("path", Value::from(laid.path.as_str())), ("lines", Value::Array(lines))]);
@@ -112,6 +144,7 @@ fn show(bus: &Bus, laid: &[Laid], founded: Option<&Founded>, output: &mut Output
     output.document(&words::object([
         ("root", Value::from(bus.root().display().to_string())),
         ("written", Value::Array(written.collect())),
+        ("records", laid_out.map_or(Value::Null, records_json)),
         ("fleet", fleet),
     ]));
     for laid in laid {
@@ -121,6 +154,7 @@ fn show(bus: &Bus, laid: &[Laid], founded: Option<&Founded>, output: &mut Output
         laid.earlier.iter().for_each(|earlier| output.line(&format!("moved what stood there to {earlier}: it runs first")));
         laid.lines.iter().for_each(|line| output.line(&format!("added to {}: {line}", laid.path)));
     }
+    laid_out.iter().for_each(|laid_out| show_records(laid_out, output));
     founded.iter().for_each(|founded| show_fleet(founded, output));
     if laid.is_empty() && founded.is_some() {
         return;

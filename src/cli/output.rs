@@ -11,7 +11,8 @@ use clap::ColorChoice;
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{escape, exit};
+use super::{escape, exit, words};
+use crate::bus::Notes;
 
 /// For how long nothing is said of what is going on.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -28,6 +29,7 @@ pub(super) struct Output {
     closed: bool,
     /// Each JSON document is a line.
     streaming: bool,
+    notes: Notes,
 }
 
 /// How long a line may be.
@@ -50,7 +52,22 @@ impl Output {
             ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
         let (colour, colour_err) = (wanted(io::stdout().is_terminal()), wanted(io::stderr().is_terminal()));
-        Self { stdout: Vec::new(), json, quiet, colour, colour_err, failed: None, closed: false, streaming: false }
+        Self {
+            stdout: Vec::new(),
+            json,
+            quiet,
+            colour,
+            colour_err,
+            failed: None,
+            closed: false,
+            streaming: false,
+            notes: Notes::default(),
+        }
+    }
+
+    /// Where what is to be mentioned beside the answer is gathered.
+    pub(super) fn notes(&self) -> Notes {
+        self.notes.clone()
     }
 
     /// Whether stdout is JSON.
@@ -130,9 +147,23 @@ impl Output {
     /// A JSON document on stdout; nothing where stdout is text.
     pub(super) fn document(&mut self, value: &Value) {
         if self.json {
+            let value = &self.with_unreadable(value);
             let text = if self.streaming { format!("{value}\n") } else { format!("{value:#}\n") };
             self.write(escape::json(&text).into_owned().as_bytes());
         }
+    }
+
+    /// A document that also says what could not be read, if anything: the answer may lack something.
+    fn with_unreadable<'v>(&self, value: &'v Value) -> Cow<'v, Value> {
+        let unreadable = self.notes.unreadable();
+        let (Value::Object(fields), false) = (value, unreadable.is_empty()) else { return Cow::Borrowed(value) };
+        let mut fields = fields.clone();
+        let said = unreadable.into_iter().map(|what| words::object([("what", Value::from(what))]));
+        match fields.entry("unreadable").or_insert_with(|| Value::Array(Vec::new())) {
+            Value::Array(known) => known.extend(said),
+            _ => {}
+        }
+        Cow::Owned(Value::Object(fields))
     }
 
     /// A line of NDJSON on stdout; nothing where stdout is text.

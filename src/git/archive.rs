@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use gix::objs::tree::{Entry, EntryKind};
-use gix::objs::{CommitRef, Find, Tree, TreeRef, Write as _};
+use gix::objs::{CommitRef, Find, Kind, Tree, TreeRef, WriteTo as _};
 
 use super::error::store;
 use super::{Error, ObjectId, Repository};
@@ -121,7 +121,9 @@ impl Repository {
     fn write_tree(&self, entries: &BTreeMap<String, ObjectId>, kind: EntryKind) -> Result<ObjectId, Error> {
         let entry = |(name, id): (&String, &ObjectId)| Entry { mode: kind.into(), filename: name.as_str().into(), oid: *id };
         let tree = Tree { entries: entries.iter().map(entry).collect() };
-        self.objects()?.write(&tree).map_err(|error| store("write", "the archive", &error))
+        let mut bytes = Vec::new();
+        tree.write_to(&mut bytes).map_err(|error| store("write", "the archive", &error))?;
+        self.write_object(Kind::Tree, &bytes, "the archive")
     }
 }
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 use gix::actor::Signature;
 use gix::lock::File as LockFile;
 use gix::lock::acquire::Fail;
-use gix::objs::{Commit, CommitRef, Find, Kind, Write as _};
+use gix::objs::{Commit, CommitRef, Find, Kind, WriteTo as _};
 use gix::refs::transaction::{Change, PreviousValue, RefEdit, RefLog};
 
 use super::error::store;
-use super::loose::LooseReader;
+use super::loose::{self, LooseReader};
 use super::{Error, ObjectId, RefName, Repository};
 use crate::record::{AgentId, Timestamp};
 
@@ -169,8 +169,20 @@ impl Repository {
             message: message.into(),
             extra_headers: Vec::new(),
         };
-        let written = self.objects()?.write(&commit);
-        written.map_err(|error| store("write an object by", author, &error))
+        let mut bytes = Vec::new();
+        commit.write_to(&mut bytes).map_err(|error| store("write an object by", author, &error))?;
+        self.write_object(Kind::Commit, &bytes, author)
+    }
+
+    /// Writes an object that is on disk, whole, before any ref names it; `of` says what it is for.
+    pub(super) fn write_object(&self, kind: Kind, bytes: &[u8], of: &str) -> Result<ObjectId, Error> {
+        let id = gix::objs::compute_hash(gix::hash::Kind::Sha1, kind, bytes);
+        let id = id.map_err(|error| store("name an object of", of, &error))?;
+        let path = self.loose_object(id);
+        if !path.exists() {
+            loose::write(&path, kind, bytes).map_err(|error| store("write an object of", of, &error))?;
+        }
+        Ok(id)
     }
 
     /// Moves `name` from `expected` to `new`, and says whether it did: `false` means that the ref was not at `expected`.
@@ -288,8 +300,8 @@ fn split_once<'a>(bytes: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u
     Some((&bytes[..place], &bytes[place + separator.len()..]))
 }
 
-/// Makes the lock, with `id` in it, the ref.
+/// Makes the lock, with `id` in it, the ref: synced before it is renamed.
 pub(super) fn commit(mut lock: LockFile, id: ObjectId) -> io::Result<()> {
-    lock.with_mut(|file| writeln!(file, "{id}"))?;
+    lock.with_mut(|file| file.write_all(format!("{id}\n").as_bytes()).and_then(|()| file.sync_all()))?;
     lock.commit().map(drop).map_err(|error| error.error)
 }

@@ -285,6 +285,15 @@ impl History {
         Indexed { index: self.repo.try_index().ok().flatten() }
     }
 
+    /// Whether the worktree's index has the file at `path`; so it counts if the index cannot be read.
+    pub(super) fn has_indexed(&self, path: &gix::bstr::BStr) -> bool {
+        match self.repo.try_index() {
+            Ok(Some(index)) => index.entry_by_path(path).is_some(),
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+
     /// Whether the clone has only the newest part of the history.
     #[must_use]
     pub fn is_shallow(&self) -> bool {

@@ -18,7 +18,7 @@ use gix::sec::Trust;
 use super::child::{git_attributes, git_hooks_folder, git_trusts};
 use super::error::{store, story};
 use super::loose::LooseReader;
-use super::{Error, ObjectId};
+use super::{Error, ObjectId, sharing};
 
 /// The extensions of the repository format that do not change how refs and objects are read, in lower case
 /// (git-config(1), `extensions.*`). git itself refuses a repository with one that it does not know.
@@ -76,6 +76,7 @@ impl Repository {
         let config = Config::from_path_no_includes(common_dir.join("config"), Source::Local);
         let config = config.map_err(|error| unsupported(story(&error)))?;
         check_format(&config).map_or(Ok(()), |what| Err(unsupported(what)))?;
+        sharing::obey(config.string("core.sharedRepository").map(|value| value.to_string()).as_deref());
         let bare = || Error::Bare { path: git_dir.clone() };
         let root = match (root, linked.is_some()) {
             (Some(root), true) => root,
@@ -134,17 +135,6 @@ impl Repository {
     /// [`Error::NoGit`] where git cannot be started.
     pub fn with_attributes<'a>(&self, attributes: &[&str], paths: &[&'a str]) -> Result<Vec<&'a str>, Error> {
         git_attributes(&self.root, attributes, paths)
-    }
-
-    /// The lock that git holds while it changes this worktree's files.
-    #[must_use]
-    pub fn index_lock(&self) -> PathBuf {
-        self.git_dir.join("index.lock")
-    }
-
-    /// The reflog of one of this worktree's own refs.
-    pub(super) fn root_log(&self, name: &str) -> PathBuf {
-        self.git_dir.join("logs").join(name)
     }
 
     /// The name of this worktree among the linked ones; none for the main one.

@@ -5,7 +5,10 @@ use std::path::Path;
 use gix::objs::FindExt;
 use gix::refs::Target;
 
-use super::{ObjectId, Repository};
+use super::{Error, ItemKind, ObjectId, Repository};
+
+/// The name of a file of a commit, and its bytes or why they cannot be had.
+pub type FileIn = (String, Result<Vec<u8>, String>);
 
 impl Repository {
     /// The bytes of the file at `path` on the branch that the remote `origin` calls its default; none where it has no such
@@ -16,10 +19,72 @@ impl Repository {
         self.read_blob(self.blob_at(commit, Path::new(path))?)
     }
 
+    /// The commit of the branch that work is merged into: the remote's default branch as this clone last fetched it, else
+    /// `main` or `master`, else HEAD.
+    #[must_use]
+    pub fn target_commit(&self) -> Option<ObjectId> {
+        let local = || ["main", "master"].into_iter().find_map(|name| self.branch_tip(name));
+        self.remote_trunk().or_else(local).or_else(|| self.head())
+    }
+
+    /// The bytes of the file at `path` on that branch; `None` if it has no such file.
+    #[must_use]
+    pub fn target_file(&self, path: &str) -> Option<Vec<u8>> {
+        self.read_blob(self.blob_at(self.target_commit()?, Path::new(path))?)
+    }
+
+    /// Whether there is anything at `path` on that branch.
+    #[must_use]
+    pub fn target_has(&self, path: &str) -> bool {
+        self.target_commit().is_some_and(|target| self.blob_at(target, Path::new(path)).is_some())
+    }
+
+    /// Whether the commit that HEAD is at has anything at `path`.
+    #[must_use]
+    pub fn head_has(&self, path: &str) -> bool {
+        self.head().is_some_and(|head| self.blob_at(head, Path::new(path)).is_some())
+    }
+
+    /// The files of the folder at `path` in a commit, by name, with their bytes, or why they cannot be had: one is missing, or has
+    /// more than `limit` bytes. Folders in it are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] if the folder cannot be read; [`Error::Store`] if the system refuses.
+    pub fn files_in(&self, commit: ObjectId, path: &str, limit: usize) -> Result<Vec<FileIn>, Error> {
+        let Some(folder) = self.blob_at(commit, Path::new(path)) else { return Ok(Vec::new()) };
+        let damaged = |what| Error::Damaged { name: format!("{}:{path}", commit.to_hex_with_len(10)), what };
+        let items = self.list_tree(folder)?.map_err(damaged)?;
+        let files = items.into_iter().filter(|item| item.kind == ItemKind::File);
+        files.map(|item| Ok((item.name, self.blob(item.id, limit)?))).collect()
+    }
+
+    /// Whether this worktree's index may have the file at `path`, in whatever letter case of it the index has. Another path that
+    /// holds this one's bytes counts, too: that errs on the side of leaving the file alone.
+    #[must_use]
+    pub fn may_be_indexed(&self, path: &Path) -> bool {
+        let Ok(bytes) = std::fs::read(self.git_dir().join("index")) else { return false };
+        let Ok(path) = gix::path::into_bstr(path) else { return true };
+        match bytes.get(4..8) {
+            // Version 4 shortens names by what they share with the one before (gitformat-index(5)).
+            Some([0, 0, 0, 4]) => self.history().map_or(true, |history| history.has_indexed(path.as_ref())),
+            _ => memchr::memmem::find(&bytes, path.as_ref() as &[u8]).is_some(),
+        }
+    }
+
     /// The bytes of the file at `path` in the commit that HEAD is at; none where it has no such file.
     #[must_use]
     pub fn committed_file(&self, path: &Path) -> Option<Vec<u8>> {
         self.read_blob(self.blob_at(self.head()?, path)?)
+    }
+
+    /// The blob at `path` in a commit.
+    pub(super) fn blob_at(&self, commit: ObjectId, path: &Path) -> Option<ObjectId> {
+        let objects = self.objects().ok()?;
+        let (mut commit_buffer, mut tree_buffer, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
+        let tree = objects.find_commit_iter(&commit, &mut commit_buffer).ok()?.tree_id().ok()?;
+        let entries = objects.find_tree_iter(&tree, &mut tree_buffer).ok()?;
+        entries.lookup_entry_by_path(objects, &mut buffer, path).ok()?.map(|entry| entry.oid)
     }
 
     fn read_blob(&self, id: ObjectId) -> Option<Vec<u8>> {

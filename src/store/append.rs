@@ -1,82 +1,67 @@
-//! Appends lines to JSONL files that git may replace at any moment (design, section 4).
+//! Appends lines to JSONL files: to the record, where a line is on disk before the command says so, and to copies of it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::journal::read_tail;
-use super::place::{Identity, look};
-use super::replace::sync_folder;
-use super::{Error, Journal, Lock, Place, RECENT, Verb, crash_point};
+use super::replace::sync_folders;
+use super::{Error, Lock, Place, RECENT, Verb, crash_point};
 
-/// How often a file may be swapped under one append before git is taken to be gone mad.
-const MAX_SWAPS: usize = 100;
-
-/// Appends `line` to the file at `place` and returns once it is on disk.
+/// Appends `line` to the file of the record at `place`, and returns once it is on disk.
 ///
-/// The line goes out in one write, newline last, after those that git took along and `journal` still has. If an earlier
-/// writer died in the middle of a line, its fragment is closed off first, so that it spoils only itself.
+/// The line goes out in one write, newline last. If an earlier writer died in the middle of a line, its fragment is closed off
+/// first, so that it spoils only itself.
 ///
 /// # Errors
 ///
-/// [`Error::WrongKind`] where a link or a folder is in the way; [`Error::Io`] when the disk refuses: the line is then not
-/// in the log, or there as a fragment that readers skip.
-pub fn append(held: &Lock, place: &Place, line: &str, journal: &Journal<'_>) -> Result<(), Error> {
-    add(held, place, Some(line), journal)
+/// [`Error::WrongKind`] if a link or a folder is in the way; [`Error::Io`] if the disk refuses: the line is then not in the
+/// file, or there as a fragment that readers skip.
+pub fn append(_held: &Lock, place: &Place, line: &str) -> Result<(), Error> {
+    append_all(place, &[line], Durable::Yes)
 }
 
-/// Appends to the log file at `place` what git took along and `journal` still has, unless git holds the worktree.
+/// Appends `lines` to a file that is no record, and does not wait for the disk.
 ///
 /// # Errors
 ///
-/// As [`append`]; the journal is then as it was.
-pub fn put_back(held: &Lock, place: &Place, journal: &Journal<'_>) -> Result<(), Error> {
-    if journal.git_holds() || journal.lost_from(place)?.is_empty() { Ok(()) } else { add(held, place, None, journal) }
+/// As [`append`].
+pub fn append_copy(_held: &Lock, place: &Place, lines: &[&str]) -> Result<(), Error> {
+    append_all(place, lines, Durable::No)
 }
 
-fn add(_held: &Lock, place: &Place, line: Option<&str>, journal: &Journal<'_>) -> Result<(), Error> {
+/// Appends `lines` in one write, and returns once they are on disk.
+///
+/// # Errors
+///
+/// As [`append`].
+pub fn append_lines(_held: &Lock, place: &Place, lines: &[&str]) -> Result<(), Error> {
+    append_all(place, lines, Durable::Yes)
+}
+
+fn append_all(place: &Place, lines: &[&str], durable: Durable) -> Result<(), Error> {
     let path = place.path();
-    for _ in 0..MAX_SWAPS {
-        let opened = match place.inspect()? {
-            // Not made anew where git removes it just now: it would stand in the way of git's own.
-            Some(_) => open_to_append(&path, false),
-            None if journal.git_holds() => return keep(&line.map(str::to_owned).into_iter().collect::<Vec<_>>(), true, journal),
-            None => {
-                place.make_folders()?;
-                open_to_append(&path, true)
-            }
-        };
-        let mut file = match opened {
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => continue,
-            opened => opened.map_err(Error::io(Verb::Write, &path))?,
-        };
-        // A file that git is still filling would be written over: this look comes after the file was opened.
-        let held_before = journal.git_holds();
-        let mut lines = if held_before { Vec::new() } else { journal.lost(place, Some(&file), line.is_some())? };
-        lines.extend(line.filter(|line| !lines.iter().any(|lost| lost == line)).map(str::to_owned));
-        if lines.is_empty() {
-            return Ok(());
-        }
-        write_lines(&mut file, &path, &lines, Durable::Yes)?;
-        crash_point("line-appended");
-        // First this, then the file's identity: if git is done by now, the swap has happened and shows below.
-        keep(&lines, held_before || journal.git_holds(), journal)?;
-        if same_file(&file, &path)? {
-            return Ok(());
-        }
+    if place.inspect()?.is_none() {
+        place.make_folders()?;
     }
-    let busy = io::Error::new(io::ErrorKind::ResourceBusy, "the file is replaced again and again");
-    Err(Error::io(Verb::Write, &path)(busy))
-}
-
-/// Keeps lines a second time; where git holds the worktree, until they are back in the log.
-fn keep(lines: &[String], git_holds: bool, journal: &Journal<'_>) -> Result<(), Error> {
-    if git_holds {
-        journal.hold(lines)?;
+    let mut file = open_to_append(&path).map_err(Error::io(Verb::Write, &path))?;
+    let length = file.metadata().map_err(Error::io(Verb::Read, &path))?.len();
+    let mut buffer = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum::<usize>() + 1);
+    if length == 0 && durable == Durable::Yes {
+        // Before the first byte: a file that has bytes has a name that lasts.
+        sync_folders(place)?;
+    } else if length > 0 && last_byte(&mut file).map_err(Error::io(Verb::Read, &path))? != b'\n' {
+        buffer.push('\n');
     }
-    // The lines are on disk. That they could not be kept twice is no reason to call them lost.
-    let _ = journal.keep_recent(lines);
-    Ok(())
+    for line in lines {
+        buffer.push_str(line);
+        buffer.push('\n');
+    }
+    file.write_all(buffer.as_bytes()).map_err(Error::io(Verb::Write, &path))?;
+    crash_point("line-appended");
+    match durable {
+        Durable::Yes => file.sync_data().map_err(Error::io(Verb::Sync, &path)),
+        Durable::No => Ok(()),
+    }
 }
 
 /// Whether the last MiB of the file at `place` has `line`, whole: a fragment that a writer left behind does not count.
@@ -119,40 +104,21 @@ pub fn close_line(_held: &Lock, place: &Place) -> Result<(), Error> {
         return Ok(());
     }
     let path = place.path();
-    let mut file = open_to_append(&path, false).map_err(Error::io(Verb::Write, &path))?;
+    let mut file = open_to_append(&path).map_err(Error::io(Verb::Write, &path))?;
     file.write_all(b"\n").and_then(|()| file.sync_data()).map_err(Error::io(Verb::Write, &path))
 }
 
 /// Whether a write waits for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Durable {
+enum Durable {
     Yes,
     No,
 }
 
-/// One write of `lines` to the open file.
-pub(super) fn write_lines(file: &mut File, path: &Path, lines: &[String], durable: Durable) -> Result<(), Error> {
-    let length = file.metadata().map_err(Error::io(Verb::Read, path))?.len();
-    let mut buffer = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum::<usize>() + 1);
-    if length > 0 && last_byte(file).map_err(Error::io(Verb::Read, path))? != b'\n' {
-        buffer.push('\n');
-    }
-    for line in lines {
-        buffer.push_str(line);
-        buffer.push('\n');
-    }
-    file.write_all(buffer.as_bytes()).map_err(Error::io(Verb::Write, path))?;
-    if durable == Durable::No {
-        return Ok(());
-    }
-    file.sync_data().map_err(Error::io(Verb::Sync, path))?;
-    if length == 0 { sync_folder(path) } else { Ok(()) }
-}
-
-/// Opens a file at its end; `new` where it must not be there yet.
-pub(super) fn open_to_append(path: &Path, new: bool) -> io::Result<File> {
+/// Opens a file at its end, and makes it if it is missing.
+fn open_to_append(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).append(true).create_new(new);
+    options.read(true).append(true).create(true);
     no_follow(&mut options);
     options.open(path)
 }
@@ -174,11 +140,13 @@ fn last_byte(file: &mut File) -> io::Result<u8> {
     Ok(byte[0])
 }
 
-/// Whether `file` is what stands at `path` now.
-fn same_file(file: &File, path: &Path) -> Result<bool, Error> {
-    let open = file.metadata().map_err(Error::io(Verb::Read, path))?;
-    let there = look(path)?;
-    Ok(there.is_some_and(|there| Identity::of(&there) == Identity::of(&open)))
+/// The last bytes of an open file.
+fn read_tail(mut file: &File, size: u64) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(size)))?;
+    let mut bytes = Vec::with_capacity(usize::try_from(length.min(size)).unwrap_or(0) + 1);
+    file.take(size).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -186,10 +154,6 @@ mod tests {
     use super::*;
     use std::fs;
     use std::time::Duration;
-
-    fn no_journal() -> Journal<'static> {
-        Journal { index_lock: Path::new("/no/index.lock"), files: None, forget_committed: &|_, _| {} }
-    }
 
     struct Fixture {
         folder: tempfile::TempDir,
@@ -223,7 +187,7 @@ mod tests {
         let whole = "{\"a\":1}\n{\"b\":2}\n";
         for cut in 0..=whole.len() {
             put(&place.path(), &whole[..cut]);
-            append(&fixture.lock, &place, "{\"c\":3}", &no_journal()).unwrap();
+            append(&fixture.lock, &place, "{\"c\":3}").unwrap();
             let after = text(&place);
             assert!(after.starts_with(&whole[..cut]), "nothing is cut: {after:?}");
             assert_eq!(after.lines().last(), Some("{\"c\":3}"));
@@ -241,7 +205,7 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), fixture.place("log").path()).unwrap();
         std::os::unix::fs::symlink(fixture.folder.path(), fixture.place("sub").path()).unwrap();
         for relative in ["log", "sub/log"] {
-            let refused = append(&fixture.lock, &fixture.place(relative), "x", &no_journal());
+            let refused = append(&fixture.lock, &fixture.place(relative), "x");
             assert!(matches!(refused, Err(Error::WrongKind { found: "a symlink", .. })), "{refused:?}");
         }
         assert_eq!(text(&outside), "");

@@ -44,3 +44,23 @@ impl<R: Read> ForwardLines<R> {
         }
     }
 }
+
+/// Calls `each` with every line of an open file, first first; a line that is too long for a line is left out. `path` is its name in
+/// errors.
+///
+/// # Errors
+///
+/// [`Error::Io`](super::Error::Io) if the file cannot be read; else what `each` returns.
+pub fn each_line<E: From<super::Error>>(
+    file: std::fs::File,
+    path: &std::path::Path,
+    mut each: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut lines = ForwardLines::new(file);
+    while let Some(line) = lines.next().map_err(super::Error::io(super::Verb::Read, path))? {
+        if !line.too_long && !line.bytes.is_empty() {
+            each(&line.bytes)?;
+        }
+    }
+    Ok(())
+}

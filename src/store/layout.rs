@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Clones, JournalFiles, Place};
+use super::{Clones, Place};
 use crate::record::{AgentId, CloneId, CursorName, EventLayout, LockId, ManifestName, PlanId, SessionId, TaskId};
 
 /// The sorts of files to which lines are appended, each in a folder of its own.
@@ -18,7 +18,7 @@ impl Stream {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Log, Self::Channels];
 
-    /// The folder, below `_bus` and in journals.
+    /// The folder, below `_bus`.
     #[must_use]
     pub const fn folder(self) -> &'static str {
         match self {
@@ -28,17 +28,26 @@ impl Stream {
     }
 }
 
-/// The paths of a bus in one worktree.
+/// The paths of a bus in one worktree, or in a folder that is laid out like one.
 #[derive(Clone, Debug)]
 pub struct Layout {
+    /// What is trusted: no link below it is followed.
+    trusted: PathBuf,
+    /// Where the layout begins, below that.
+    below: PathBuf,
     root: PathBuf,
 }
 
 impl Layout {
     /// The paths below the worktree `root`.
     #[must_use]
-    pub const fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub fn new(root: PathBuf) -> Self {
+        Self { trusted: root.clone(), below: PathBuf::new(), root }
+    }
+
+    /// The paths below `relative` in the git common dir `common`.
+    fn private(common: &Path, relative: &str) -> Self {
+        Self { trusted: common.to_owned(), below: relative.into(), root: common.join(relative) }
     }
 
     /// The worktree's root.
@@ -55,8 +64,8 @@ impl Layout {
 
     /// The file called `relative` in the worktree.
     #[must_use]
-    pub fn place(&self, relative: impl Into<PathBuf>) -> Place {
-        Place::new(&self.root, relative)
+    pub fn place(&self, relative: impl AsRef<Path>) -> Place {
+        Place::new(&self.trusted, self.below.join(relative))
     }
 
     /// The policy.
@@ -87,18 +96,6 @@ impl Layout {
     #[must_use]
     pub fn claim(&self, task: &TaskId) -> Place {
         self.place(format!("_bus/claims/{task}.json"))
-    }
-
-    /// The folder of the files of path leases.
-    #[must_use]
-    pub fn locks(&self) -> PathBuf {
-        self.root.join("_bus/locks")
-    }
-
-    /// The file of the lease called `id`.
-    #[must_use]
-    pub fn lock(&self, id: &LockId) -> Place {
-        self.place(format!("_bus/locks/{id}.json"))
     }
 
     /// The folder of assignment files.
@@ -176,10 +173,22 @@ impl Layout {
         self.file(Stream::Channels, &format!("agent-{agent}.jsonl"))
     }
 
-    /// Where refused actions of `agent` are recorded.
+    /// Where version 0.1 recorded refused actions of `agent`.
     #[must_use]
     pub fn errors(&self, agent: &AgentId) -> Place {
         self.place(format!("_report/agent/{agent}/errors.jsonl"))
+    }
+
+    /// In the record: where refused actions of `agent` are recorded.
+    #[must_use]
+    pub fn refusals(&self, agent: &AgentId) -> Place {
+        self.place(format!("refusals/{agent}.jsonl"))
+    }
+
+    /// In the record: the last table of leases.
+    #[must_use]
+    pub fn lease_table(&self) -> Place {
+        self.place("locks.json")
     }
 }
 
@@ -281,35 +290,40 @@ impl PrivateLayout {
         self.place(format!("bus/seen-locks/{}", id.as_str().to_ascii_uppercase()))
     }
 
-    /// The folder of all worktrees' journals.
+    /// The log of record: what this clone logged, said, assigned and claimed (design, section 1.1).
+    #[must_use]
+    pub fn record(&self) -> Layout {
+        Layout::private(&self.common, "bus/log")
+    }
+
+    /// What came with the branch of the worktree `from`, when this clone moved over from an older bus.
+    #[must_use]
+    pub fn imported(&self, from: &str) -> Layout {
+        Layout::private(&self.common, &format!("bus/log/imported/{from}"))
+    }
+
+    /// What was imported, and from where.
+    #[must_use]
+    pub fn import_note(&self) -> Place {
+        self.place("bus/log/imported.json")
+    }
+
+    /// Where this clone keeps records: the first policy that it saw has said so.
+    #[must_use]
+    pub fn records(&self) -> Place {
+        self.place("bus/records")
+    }
+
+    /// How much of the record of `agent` is in batches.
+    #[must_use]
+    pub fn batches(&self, agent: &AgentId) -> Place {
+        self.place(format!("bus/batches/{}", agent.as_str().to_ascii_lowercase()))
+    }
+
+    /// The folder of all worktrees' journals, which version 0.1 kept.
     #[must_use]
     pub fn journals(&self) -> PathBuf {
         self.common.join("bus/journal")
-    }
-
-    /// The folder of the journals of the linked worktree `name`, or of the main one.
-    #[must_use]
-    pub fn worktree_journals(&self, name: Option<&str>) -> PathBuf {
-        name.map_or_else(|| self.journals().join("main"), |name| self.journals().join("worktrees").join(name))
-    }
-
-    /// Written when the logs and channels of the linked worktree `name`, or of the main one, were last compared with their
-    /// journals.
-    #[must_use]
-    pub fn swept(&self, name: Option<&str>) -> Place {
-        let path = self.worktree_journals(name).join("swept");
-        self.place(path.strip_prefix(&self.common).unwrap_or(&path))
-    }
-
-    /// The journal of the log file `log` in the linked worktree `name`, or in the main one.
-    #[must_use]
-    pub fn journal(&self, name: Option<&str>, log: &Place) -> JournalFiles {
-        let below = log.relative().strip_prefix("_bus").unwrap_or(log.relative());
-        let place = |folder: &str| {
-            let path = self.worktree_journals(name).join(folder).join(below);
-            self.place(path.strip_prefix(&self.common).unwrap_or(&path))
-        };
-        JournalFiles { held: place("held"), recent: place("recent"), earlier: place("earlier") }
     }
 
     /// Which messages `agent` has read.

@@ -3,7 +3,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
 
 use super::clock::from_system;
 use super::{Clock, Place, replace};
@@ -55,15 +54,6 @@ pub fn stamp(place: &Place) {
         // Where it cannot be written, the work that it saves is done again.
         let _ = open().and_then(|mut file| file.write_all(b"\n"));
     }
-}
-
-/// Whether something was made, removed or replaced in `folder` since the mark at `place` was written, or at the same moment, or
-/// the folder is gone.
-#[must_use]
-pub fn is_younger(folder: &Path, place: &Place) -> bool {
-    let time = |path: &Path| fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok();
-    let (folder, mark) = (time(folder), time(&place.path()));
-    folder.is_none() || mark.is_none() || folder >= mark
 }
 
 /// Since when `state` is what is seen at `place`: now, where something else was seen before.

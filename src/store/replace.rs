@@ -16,7 +16,34 @@ use super::{Error, Place, Verb, crash_point};
 /// [`Error::WrongKind`] where a link or a folder is in the way; [`Error::Io`] where the disk refuses: the old file
 /// is then still there, whole.
 pub fn replace(place: &Place, bytes: &[u8]) -> Result<(), Error> {
-    put(place, bytes, false)
+    put(place, bytes, How { program: false, durable: true })
+}
+
+/// Does the same, and does not wait for the disk: after a power loss the file may be empty, or the old one.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub fn replace_copy(place: &Place, bytes: &[u8]) -> Result<(), Error> {
+    put(place, bytes, How { program: false, durable: false })
+}
+
+/// Does the same as [`replace`] for a file of the record: a folder that is new is on disk, too, up to the one that is trusted.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub fn replace_record(place: &Place, bytes: &[u8]) -> Result<(), Error> {
+    let is_new = place.inspect()?.is_none();
+    replace(place, bytes)?;
+    if is_new { sync_folders(place) } else { Ok(()) }
+}
+
+/// How a file is put in its place.
+#[derive(Clone, Copy)]
+struct How {
+    program: bool,
+    durable: bool,
 }
 
 /// Does the same for a program: whoever may read the file may run it.
@@ -25,7 +52,7 @@ pub fn replace(place: &Place, bytes: &[u8]) -> Result<(), Error> {
 ///
 /// As [`replace`].
 pub fn replace_program(place: &Place, bytes: &[u8]) -> Result<(), Error> {
-    put(place, bytes, true)
+    put(place, bytes, How { program: true, durable: true })
 }
 
 /// Whether the system would run the file as a program.
@@ -55,25 +82,25 @@ pub fn create(place: &Place, bytes: &[u8]) -> Result<bool, Error> {
     replace(place, bytes).map(|()| true)
 }
 
-fn put(place: &Place, bytes: &[u8], program: bool) -> Result<(), Error> {
+fn put(place: &Place, bytes: &[u8], how: How) -> Result<(), Error> {
     place.make_folders()?;
     let before = place.inspect()?;
     let path = place.path();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = place.sibling(&format!(".{name}.tmp")).path();
     let mode = before.map(|metadata| metadata.permissions());
-    write_aside(&temporary, &path, bytes, mode, program).inspect_err(|_| {
+    write_aside(&temporary, &path, bytes, mode, how).inspect_err(|_| {
         // Nobody reads it, and the next write removes it: failing to remove it now loses nothing.
         let _ = fs::remove_file(&temporary);
     })?;
     crash_point("file-written-aside");
     fs::rename(&temporary, &path).map_err(Error::io(Verb::Write, &path))?;
-    sync_folder(&path)
+    if how.durable { sync_folder(&path) } else { Ok(()) }
 }
 
 /// Writes the file `aside`. What goes wrong is told of the file that is `meant`: nobody has heard of the other, unless it is what
 /// stands in the way.
-fn write_aside(aside: &Path, meant: &Path, bytes: &[u8], mut mode: Option<Permissions>, program: bool) -> Result<(), Error> {
+fn write_aside(aside: &Path, meant: &Path, bytes: &[u8], mut mode: Option<Permissions>, how: How) -> Result<(), Error> {
     let refused = |verb| Error::io(verb, meant);
     let open = || OpenOptions::new().write(true).create_new(true).open(aside);
     let mut file = match open() {
@@ -84,13 +111,13 @@ fn write_aside(aside: &Path, meant: &Path, bytes: &[u8], mut mode: Option<Permis
         opened => opened,
     }
     .map_err(refused(Verb::Write))?;
-    if program {
+    if how.program {
         let fresh = file.metadata().map_err(refused(Verb::Write))?.permissions();
         mode = Some(runnable(mode.unwrap_or(fresh)));
     }
     mode.map_or(Ok(()), |mode| file.set_permissions(mode)).map_err(refused(Verb::Write))?;
     file.write_all(bytes).map_err(refused(Verb::Write))?;
-    file.sync_all().map_err(refused(Verb::Sync))
+    if how.durable { file.sync_all().map_err(refused(Verb::Sync)) } else { Ok(()) }
 }
 
 /// Lets everybody run the file who may read it.
@@ -104,6 +131,13 @@ fn runnable(mode: Permissions) -> Permissions {
 #[cfg(not(unix))]
 fn runnable(mode: Permissions) -> Permissions {
     mode
+}
+
+/// Makes the name of the file at `place`, and those of all folders above it up to the trusted one, as durable as its bytes.
+pub(super) fn sync_folders(place: &Place) -> Result<(), Error> {
+    let path = place.path();
+    let names = path.ancestors().take_while(|name| *name != place.root());
+    names.into_iter().try_for_each(sync_folder)
 }
 
 /// Makes the name of `path` as durable as its bytes.

@@ -1,6 +1,5 @@
 //! How the table of leases comes to a new state: read, decide, write a commit, move the ref; all under the lock.
 
-use super::settle::is_in_line;
 use super::table::TableView;
 use super::{LeaseOutcome, Leased};
 use crate::bus::advance::retry;
@@ -121,7 +120,7 @@ impl Bus {
         who: &Who,
         draft: Draft,
     ) -> Result<(Link, Written<Vec<Leased>>), Error> {
-        self.settle_own_leases(lock, &view, who, &draft.changed)?;
+        self.settle_last_leases(lock)?;
         let now = self.clock.now();
         let parent = match &view.tip {
             Some(tip) => Some(tip.id),
@@ -151,25 +150,12 @@ impl Bus {
             }
             if let Some(event) = self.lease_event(lease)? {
                 self.check_event(&event)?;
-                self.log_place(&event.agent_id)?.inspect()?;
+                self.record_log(&event.agent_id)?.inspect()?;
             }
         }
         if size > MAX_TABLE {
             let what = format!("the table of leases would have {size} bytes, and may have {MAX_TABLE}");
             return Err(Error::Usage { what, hint: "release what is not needed: `bus lock list` shows all".to_owned() });
-        }
-        Ok(())
-    }
-
-    /// Before the caller's own leases change: does what a crash left undone of them.
-    fn settle_own_leases(&self, lock: &Lock, view: &TableView, who: &Who, changed: &[Lease]) -> Result<(), Error> {
-        for lease in changed.iter().filter(|lease| who.is(&lease.owner, lease.origin.as_ref())) {
-            let Some(row) = view.table.row(&lease.lock_id) else { continue };
-            let stands = super::whole(row)?;
-            let file = self.file_lease(&self.layout, &lease.lock_id)?;
-            if !is_in_line(file.as_ref().map(|file| &file.lease), &stands) {
-                self.settle_lease(lock, &stands)?;
-            }
         }
         Ok(())
     }

@@ -3,10 +3,12 @@
 use super::change::Next;
 use super::fault::LeaseFault;
 use super::table::TableView;
-use crate::bus::view::ids;
 use crate::bus::{Bus, Error, Who};
 use crate::git::Link;
-use crate::record::{Lease, LeaseBrief, LeaseTable, Lock, LockId};
+use crate::record::{Lease, LeaseBrief, LeaseTable, LockId};
+
+/// How many states of the table are read for a list of what ended.
+const MAX_STATES: usize = 1000;
 
 /// A write that ended a lease.
 struct End {
@@ -33,17 +35,9 @@ impl Bus {
         Ok(None)
     }
 
-    /// The end of a lease, as the ref's history has it.
-    pub(super) fn end_in_history(&self, view: &TableView, id: &LockId) -> Result<Option<Lease>, Error> {
-        Ok(self.end_of(view.tip.as_ref(), id)?.map(|end| end.lease))
-    }
-
-    /// The end of a lease that is not in the table: by the history, else by this worktree's file.
+    /// The end of a lease that is not in the table, as the ref's history has it.
     fn known_end(&self, view: &TableView, id: &LockId) -> Result<Option<Lease>, Error> {
-        if let Some(end) = self.end_in_history(view, id)? {
-            return Ok(Some(end));
-        }
-        Ok(self.file_lease(&self.layout, id)?.map(|file| file.lease).filter(|lease| !lease.is_live()))
+        Ok(self.end_of(view.tip.as_ref(), id)?.map(|end| end.lease))
     }
 
     /// The end of the caller's own lease, which it has ended itself.
@@ -113,21 +107,28 @@ impl Bus {
         }
     }
 
-    /// The ends of the caller's own leases, ended by itself, which this worktree's files do not tell. Files of those that others have
-    /// ended are brought in line on the way, so that nobody looks for their end again: that takes a walk through the history.
+    /// The ends of the caller's own leases that the last change of the table made: a crash may have left their events out.
     pub(super) fn unsettled_ends(&self, view: &TableView, who: &Who) -> Result<Vec<Lease>, Error> {
-        let mut ends = Vec::new();
-        for id in ids::<Lock>(self.layout.locks(), |_| true) {
-            let Some(file) = self.file_lease(&self.layout, &id)? else { continue };
-            let lease = file.lease;
-            if lease.is_live() && who.is(&lease.owner, lease.origin.as_ref()) && view.table.row(&id).is_none() {
-                match self.end_in_history(view, &id)? {
-                    Some(end) if end.released_by.is_none() => ends.push(end),
-                    Some(end) => self.settle_lease_file(&end)?,
-                    None => {}
-                }
-            }
+        let Some(tip) = &view.tip else { return Ok(Vec::new()) };
+        if self.has_noted_table(tip)? {
+            return Ok(Vec::new());
         }
-        Ok(ends)
+        let own = view.table.changed.iter().filter(|lease| !lease.is_live() && lease.released_by.is_none());
+        Ok(own.filter(|lease| who.is(&lease.owner, lease.origin.as_ref())).cloned().collect())
+    }
+
+    /// The leases that ended lately, the latest first, as far as the newest states of the table tell.
+    pub(super) fn ends_in_history(&self, view: &TableView) -> Result<Vec<Lease>, Error> {
+        let mut ended = Vec::new();
+        let mut next = view.tip.clone();
+        for _ in 0..MAX_STATES {
+            let Some(link) = next else { break };
+            // A state that cannot be read hides what it did; what is older still counts.
+            let table = LeaseTable::parse(&link.body).unwrap_or_default();
+            ended.extend(table.changed.into_iter().filter(|lease| !lease.is_live()));
+            next = self.before(&link)?;
+        }
+        ended.sort_by_key(|lease| std::cmp::Reverse(lease.released_at));
+        Ok(ended)
     }
 }

@@ -106,16 +106,6 @@ pub enum LeaseFault {
         /// The leases.
         locks: Vec<LockId>,
     },
-    /// Without a ref the files decide, and two of them disagree.
-    #[error("`{lock}`: `{place}` and `{against}` disagree, and there is no ref that decides")]
-    Diverged {
-        /// The lease.
-        lock: LockId,
-        /// One file.
-        place: String,
-        /// The other.
-        against: String,
-    },
 }
 
 fn held_text(first: &InTheWay, others: usize, now: Timestamp) -> String {
@@ -147,7 +137,6 @@ impl LeaseFault {
         match self {
             Self::Held { .. } | Self::NotYours { .. } => Code::LockHeld,
             Self::Alive { .. } => Code::LockAlive,
-            Self::Diverged { .. } => Code::LockDiverged,
             Self::Lost { .. } => Code::LockLost,
             Self::NoLock { .. } | Self::NoneHeld { .. } => Code::NoLock,
             Self::Several { .. } => Code::Usage,
@@ -184,9 +173,6 @@ impl LeaseFault {
                 "`bus lock list` shows what there is; take one with `bus lock acquire`".to_owned()
             }
             Self::Several { .. } => "name one, or say `--all`".to_owned(),
-            Self::Diverged { place, against, .. } => {
-                format!("compare `{place}` with `{against}`, and remove the one that is wrong")
-            }
         }
     }
 
@@ -223,7 +209,6 @@ impl LeaseFault {
             Self::Several { locks, .. } => {
                 vec![("locks", Some(locks.iter().map(|lock| Value::from(lock.as_str())).collect()))]
             }
-            Self::Diverged { lock, place, .. } => vec![("lock_id", text(lock)), ("file", text(place))],
         }
     }
 }

@@ -96,7 +96,7 @@ impl Bus {
     }
 
     /// What the fleet's remote was seen to have of a task.
-    pub(super) fn seen_claim(&self, task: &TaskId) -> Option<State> {
+    pub(in crate::bus) fn seen_claim(&self, task: &TaskId) -> Option<State> {
         let fleet = self.fleet().ok()??;
         let name = RefName::claim(task);
         let link = self.repo.link(self.repo.id_of(&name.seen_on(&fleet.remote)?).ok()??).ok()?.ok()?;

@@ -1,4 +1,4 @@
-//! The one step that brings this worktree's files and log in line with the table of leases.
+//! The one step that brings the log and the record's copy in line with the table of leases.
 
 use serde_json::Value;
 
@@ -8,14 +8,15 @@ use crate::bus::{Bus, Error};
 use crate::git::blob_id;
 use crate::record::json::Object;
 use crate::record::{Event, EventKind, Lease, Mode};
-use crate::store::{Lock, crash_point, recently_has, replace};
+use crate::store::{Lock, crash_point, recently_has};
 
 /// The sorts of events that tell of a lease.
 const TAKEN: &str = "lock";
 const ENDED: &str = "unlock";
 
 impl Bus {
-    /// Does what the leases ask for in this worktree that were written just now, or that a crash may have left behind.
+    /// Does what the leases ask for that were written just now, or that a crash may have left behind: their events, then the copy of
+    /// the table.
     pub(in crate::bus) fn settle_leases<T>(&self, lock: &Lock, written: &Written<T>) -> Result<(), Error> {
         for lease in &written.leases {
             if !written.fresh {
@@ -23,36 +24,39 @@ impl Bus {
             } else if let Some(event) = self.lease_event(lease)? {
                 // The log cannot have it yet.
                 self.append_event(lock, &event)?;
-                self.settle_lease_file(lease)?;
             }
         }
+        crash_point("event-settled");
+        self.note_table()?;
+        crash_point("file-settled");
         Ok(())
     }
 
-    /// Does what is missing of `lease` in this worktree: its event, then its file. Done twice, it changes nothing.
+    /// Appends the event of `lease`, unless the log has it. Done twice, it changes nothing.
     pub(in crate::bus) fn settle_lease(&self, lock: &Lock, lease: &Lease) -> Result<(), Error> {
         let event = event_of(lease)?;
-        if !recently_has(&self.log_place(&event.agent_id)?, &event.to_line())? {
-            self.append_event(lock, &event)?;
+        match recently_has(&self.record_log(&event.agent_id)?, &event.to_line())? {
+            true => Ok(()),
+            false => self.append_event(lock, &event),
         }
-        self.settle_lease_file(lease)
     }
 
-    /// Brings this worktree's file of `lease` in line with it.
-    pub(super) fn settle_lease_file(&self, lease: &Lease) -> Result<(), Error> {
-        crash_point("event-settled");
-        let file = self.file_lease(&self.layout, &lease.lock_id)?.map(|file| file.lease);
-        // A file that is ahead is not ours to judge here, and must not be lost.
-        let ahead = file.as_ref().is_some_and(|file| file.revision > lease.revision);
-        if !ahead && !is_in_line(file.as_ref(), lease) {
-            let place = self.layout.lock(&lease.lock_id);
-            // What somebody edited is not lost without a copy.
-            if file.is_some_and(|file| as_taken(&file) != as_taken(lease)) {
-                self.keep_aside(lease.lock_id.as_str(), &place)?;
+    /// Does what a crash left undone of the last change of the table: the record has no copy of it then. Events of leases that
+    /// were taken in another clone are that clone's.
+    pub(in crate::bus) fn settle_last_leases(&self, lock: &Lock) -> Result<(), Error> {
+        let view = self.lease_table()?;
+        if let Some(tip) = view.tip.as_ref()
+            && !self.has_noted_table(tip)?
+        {
+            let here = self.known_clone_id()?;
+            let is_ours = |lease: &&Lease| lease.origin.as_ref().is_none_or(|origin| Some(origin.clone_id()) == here.as_deref());
+            for lease in view.table.changed.iter().filter(is_ours) {
+                if self.lease_event(lease)?.is_some() {
+                    self.settle_lease(lock, lease)?;
+                }
             }
-            replace(&place, &lease.to_bytes())?;
+            self.note_table()?;
         }
-        crash_point("file-settled");
         Ok(())
     }
 
@@ -61,16 +65,6 @@ impl Bus {
         let told = lease.revision <= 1 || !lease.is_live();
         if told { event_of(lease).map(Some) } else { Ok(None) }
     }
-}
-
-/// Whether a lease's file says what `lease` says. A renewal moves the ref alone.
-pub(in crate::bus) fn is_in_line(file: Option<&Lease>, lease: &Lease) -> bool {
-    file.is_some_and(|file| file == lease || (lease.is_live() && file.without_pulse() == lease.without_pulse()))
-}
-
-/// A lease as it was when it was taken: what no write changes.
-pub(in crate::bus) fn as_taken(lease: &Lease) -> Lease {
-    Lease { released_at: None, released_by: None, release_note: None, ..lease.without_pulse() }
 }
 
 /// The event that tells how a lease began, or how it ended: wholly derived from what no later write changes, so that it has the

@@ -85,21 +85,18 @@ impl Bus {
     ) -> Result<(Vec<LeaseStatus>, Option<Error>), Error> {
         match self.leases_with(stale_after, events) {
             Ok(leases) => Ok((leases, None)),
-            Err(error) if matches!(error.code(), Code::MalformedRecord | Code::LockDiverged) => Ok((Vec::new(), Some(error))),
+            Err(error) if matches!(error.code(), Code::MalformedRecord) => Ok((Vec::new(), Some(error))),
             Err(error) => Err(error),
         }
     }
 
-    /// The leases that have ended and of which a worktree has a file, the latest first.
+    /// The leases that ended lately, the latest first.
     ///
     /// # Errors
     ///
-    /// As [`Bus::leases`], where a file is no lease.
+    /// As [`Bus::leases`].
     pub fn ended_leases(&self) -> Result<Vec<Lease>, Error> {
-        let files = self.leases_of_files()?.into_values().map(|file| file.lease);
-        let mut ended: Vec<Lease> = files.filter(|lease| !lease.is_live()).collect();
-        ended.sort_by_key(|lease| std::cmp::Reverse(lease.released_at));
-        Ok(ended)
+        self.ends_in_history(&self.lease_table()?)
     }
 
     /// The ids of all live leases, for who types one.

@@ -1,15 +1,10 @@
-//! What stands about leases: the ref, and where there is none the files of all worktrees.
-
-use std::collections::BTreeMap;
+//! The table of leases: the ref's, and if there is none the last one that the record has.
 
 use super::decide;
-use super::fault::LeaseFault;
-use crate::bus::view::ids;
 use crate::bus::{Bus, Error};
 use crate::git::{Link, RefName, Tip};
-use crate::record::json::MAX_RECORD;
-use crate::record::{Fault, Lease, LeaseRow, LeaseTable, LockId, PatternFault, Scope};
-use crate::store::{Layout, Lock, Place};
+use crate::record::{Fault, LeaseRow, LeaseTable, MAX_TABLE, PatternFault, Scope};
+use crate::store::{Lock, replace_copy};
 
 /// The table of leases, and the commit that holds it.
 #[derive(Debug)]
@@ -18,15 +13,8 @@ pub(in crate::bus) struct TableView {
     pub(in crate::bus) tip: Option<Link>,
     /// Why the ref cannot be read, where it cannot.
     pub(in crate::bus) unreadable: Option<String>,
-    /// The table that decides: the ref's, else what the files say.
+    /// The table that decides: the ref's, else the last one that the record has.
     pub(in crate::bus) table: LeaseTable,
-}
-
-/// The file of a lease, read.
-#[derive(Clone, Debug)]
-pub(in crate::bus) struct FileLease {
-    pub(in crate::bus) place: Place,
-    pub(in crate::bus) lease: Lease,
 }
 
 impl Bus {
@@ -34,7 +22,7 @@ impl Bus {
     ///
     /// # Errors
     ///
-    /// [`Error::Malformed`] where the ref's state is no table, or there is no ref and a file is no lease.
+    /// [`Error::Malformed`] if the ref's state is no table, or there is no ref and what the record has is none.
     pub(in crate::bus) fn lease_table(&self) -> Result<TableView, Error> {
         let unreadable = match self.repo.tip(&RefName::locks())? {
             Tip::At(link) => {
@@ -44,11 +32,10 @@ impl Bus {
             Tip::Missing => None,
             Tip::Unreadable { what } => Some(what),
         };
-        let live = self.leases_of_files()?.into_values().map(|file| file.lease).filter(Lease::is_live);
-        Ok(TableView { tip: None, unreadable, table: LeaseTable::of(&in_order(live)) })
+        Ok(TableView { tip: None, unreadable, table: self.last_table()? })
     }
 
-    /// The same; a ref that cannot be read is first set aside, and what the files know takes its place.
+    /// The same; a ref that cannot be read is first set aside, and what the record has takes its place.
     pub(in crate::bus) fn mended_table(&self, lock: &mut Lock) -> Result<TableView, Error> {
         let view = self.lease_table()?;
         if view.unreadable.is_none() {
@@ -56,15 +43,11 @@ impl Bus {
         }
         let name = RefName::locks();
         lock.about_to_write(name.as_str())?;
-        // An older state may hide in `packed-refs`. It must not come to light as it is: the files know what has ended since.
+        // An older state may hide in `packed-refs`. It must not come to light if the record knows better.
         let hidden = self.repo.packed_tip(&name)?;
-        let older = hidden.as_ref().and_then(|link| LeaseTable::parse(&link.body).ok()).unwrap_or_default();
-        let files = self.leases_of_files()?;
-        let forgotten = older.rows.iter().filter(|row| !files.contains_key(&row.brief.lock_id));
-        let forgotten = forgotten.filter_map(|row| row.lease().ok());
-        let live = files.values().map(|file| file.lease.clone()).filter(Lease::is_live).chain(forgotten);
-        let mut table = LeaseTable::of(&in_order(live));
-        table.revision = older.revision;
+        let older = hidden.as_ref().and_then(|link| LeaseTable::parse(&link.body).ok());
+        let last = self.last_table()?;
+        let table = older.filter(|older| older.revision > last.revision).unwrap_or(last);
         let author = crate::record::AgentId::new("bus")?;
         let parent = hidden.map(|link| link.id);
         let link = self.repo.write_link(parent, &author, self.clock.now(), "import", &table.to_bytes())?;
@@ -72,49 +55,35 @@ impl Bus {
         self.lease_table()
     }
 
-    /// The lease of each file in any worktree; of several of one lease the one of the highest revision.
-    pub(in crate::bus) fn leases_of_files(&self) -> Result<BTreeMap<LockId, FileLease>, Error> {
-        let mut leases: BTreeMap<LockId, FileLease> = BTreeMap::new();
-        for layout in self.layouts() {
-            for id in ids::<crate::record::Lock>(layout.locks(), |_| true) {
-                let Some(file) = self.file_lease(layout, &id)? else { continue };
-                match leases.get(&id).map(|known| known.lease.revision.cmp(&file.lease.revision)) {
-                    Some(std::cmp::Ordering::Greater) => {}
-                    Some(std::cmp::Ordering::Equal) if leases[&id].lease == file.lease => {}
-                    Some(std::cmp::Ordering::Equal) => {
-                        let (place, against) = (self.show(&file.place), self.show(&leases[&id].place));
-                        return Err(LeaseFault::Diverged { lock: id, place, against }.into());
-                    }
-                    _ => drop(leases.insert(id, file)),
-                }
-            }
+    /// The table that the record has last, which decides if there is no ref; before that the live leases of the target's commit,
+    /// as version 0.1 wrote them.
+    fn last_table(&self) -> Result<LeaseTable, Error> {
+        let place = self.record.lease_table();
+        if let Some(bytes) = place.read(MAX_TABLE)? {
+            return LeaseTable::parse(&bytes).map_err(Error::malformed(self.show(&place), &bytes));
         }
-        Ok(leases)
+        self.frozen_leases()
     }
 
-    /// The file of the lease called `id` in a worktree.
-    pub(in crate::bus) fn file_lease(&self, layout: &Layout, id: &LockId) -> Result<Option<FileLease>, Error> {
-        let place = layout.lock(id);
-        let Some(bytes) = place.read(MAX_RECORD)? else { return Ok(None) };
-        let right = |lease: Lease| match lease.lock_id == *id {
-            true => Ok(lease),
-            false => Err(Fault::WrongLock { found: lease.lock_id.to_string() }),
-        };
-        let lease = Lease::parse(&bytes).and_then(right).map_err(Error::malformed(self.show(&place), &bytes))?;
-        Ok(Some(FileLease { place, lease }))
+    /// Whether the record has the table that the ref has: then the events of its last change are in the log.
+    pub(super) fn has_noted_table(&self, tip: &Link) -> Result<bool, Error> {
+        Ok(self.record.lease_table().read(MAX_TABLE)?.as_deref() == Some(tip.body.as_slice()))
+    }
+
+    /// Notes the ref's table in the record. It does not wait for the disk: the event before it has committed the ref.
+    pub(in crate::bus) fn note_table(&self) -> Result<(), Error> {
+        if let Tip::At(tip) = self.repo.tip(&RefName::locks())?
+            && !self.has_noted_table(&tip)?
+        {
+            replace_copy(&self.record.lease_table(), &tip.body)?;
+        }
+        Ok(())
     }
 
     /// The paths of a row.
     pub(super) fn row_scope(&self, row: &LeaseRow) -> Result<Scope, Error> {
         decide::scope_of(&row.brief.scope, &row.brief.deny).map_err(|fault| unreadable_row(row, fault))
     }
-}
-
-/// Leases in the order in which they were taken.
-fn in_order(leases: impl Iterator<Item = Lease>) -> Vec<Lease> {
-    let mut leases: Vec<Lease> = leases.collect();
-    leases.sort_by(|a, b| (a.start_time, &a.lock_id).cmp(&(b.start_time, &b.lock_id)));
-    leases
 }
 
 /// A row of the table that is no lease.

@@ -97,9 +97,9 @@ impl Bus {
         }
     }
 
-    /// An id that no live lease has, and none of which this worktree has a file.
+    /// An id that no live lease has.
     pub(super) fn unused_id(&self, view: &TableView) -> LockId {
-        let is_free = |id: &LockId| view.table.row(id).is_none() && !self.layout.lock(id).path().exists();
+        let is_free = |id: &LockId| view.table.row(id).is_none();
         std::iter::repeat_with(LockId::random).find(is_free).expect("ids by chance do not run out")
     }
 

@@ -1,0 +1,176 @@
+//! Batches: in a tracked bus, the lines of the record as files of a branch (design, section 1.2).
+//!
+//! A batch is a file of its own, `_bus/events/<agent>@<batch>.jsonl` or `_bus/messages/<agent>@<batch>.jsonl`. It takes lines until HEAD
+//! moves or the file is gone; then a new one begins. So a batch that is in a commit never changes, no two branches append to one
+//! file, and no merge has anything to reconcile.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+
+use serde::{Deserialize, Serialize};
+
+use super::mode::Mode;
+use super::{Bus, Error};
+use crate::record::{AgentId, Event, Message};
+use crate::store::{Error as StoreError, Lock, Place, Stream, Verb, append_lines, crash_point, each_line, replace};
+
+/// The longest note that is read, in bytes.
+const MAX_NOTE: usize = 4 * 1024 * 1024;
+
+/// How many characters the name of a batch has.
+const NAME: usize = 12;
+
+/// How much of the record of an agent is in batches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct BatchNote {
+    /// How far each file of the record was read, in bytes, by stream and name.
+    read: BTreeMap<String, u64>,
+    /// The batch of each worktree that still takes lines.
+    open: BTreeMap<String, OpenBatch>,
+}
+
+/// A batch that still takes lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct OpenBatch {
+    batch: String,
+    /// The commit that HEAD was at; empty on a branch without commits.
+    head: String,
+    /// How far the record was read before it began.
+    from: BTreeMap<String, u64>,
+    /// Which files it has.
+    files: Vec<String>,
+}
+
+/// What an export wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// How many events.
+    pub events: usize,
+    /// How many messages.
+    pub messages: usize,
+    /// The files, below the worktree's root.
+    pub files: Vec<String>,
+}
+
+impl Bus {
+    /// Writes what `agent` logged and said since the last time into batches of this worktree. In a bus whose records are not tracked
+    /// there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the record cannot be read or a batch not be written: running it again finishes the work.
+    pub fn export(&self, agent: &AgentId) -> Result<Exported, Error> {
+        if self.mode()? != Mode::Tracked {
+            return Ok(Exported::default());
+        }
+        let lock = self.lock()?;
+        self.export_under(&lock, agent)
+    }
+
+    /// The same under the lock that the caller holds.
+    pub(super) fn export_under(&self, lock: &Lock, agent: &AgentId) -> Result<Exported, Error> {
+        if self.mode()? != Mode::Tracked || !self.layout.has_bus() {
+            return Ok(Exported::default());
+        }
+        let place = self.private.batches(agent);
+        let mut note: BatchNote = place.read(MAX_NOTE)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let worktree = self.repo.worktree_name().map_or_else(|| "main".to_owned(), |name| format!("worktrees/{name}"));
+        let head = self.repo.head().map(|head| head.to_string()).unwrap_or_default();
+        let mut open = note.open.remove(&worktree).filter(|open| open.head == head);
+        if let Some(lost) = open.take_if(|open| open.files.iter().any(|file| !self.layout.root().join(file).exists())) {
+            // HEAD has not moved, so no commit has what stood in it.
+            note.read.extend(lost.from);
+        }
+        let mut open =
+            open.unwrap_or_else(|| OpenBatch { batch: batch_name(), head, from: note.read.clone(), files: Vec::new() });
+        let mut exported = Exported::default();
+        for stream in Stream::ALL {
+            let lines = self.unexported(stream, agent, &mut note.read)?;
+            if lines.is_empty() {
+                continue;
+            }
+            let file = self.layout.file(stream, &format!("{agent}@{}.jsonl", open.batch));
+            let count = add_missing(lock, &file, &lines)?;
+            let shown = file.relative().display().to_string();
+            *if stream == Stream::Log { &mut exported.events } else { &mut exported.messages } += count;
+            exported.files.push(shown.clone());
+            if !open.files.contains(&shown) {
+                open.files.push(shown);
+            }
+        }
+        crash_point("batch-written");
+        if !exported.files.is_empty() {
+            note.open.insert(worktree, open);
+            let bytes = serde_json::to_vec(&note).map_err(|error| StoreError::io(Verb::Write, &place.path())(error.into()))?;
+            replace(&place, &bytes)?;
+        }
+        Ok(exported)
+    }
+
+    /// The lines of `agent` in the record that were not read yet.
+    fn unexported(&self, stream: Stream, agent: &AgentId, read: &mut BTreeMap<String, u64>) -> Result<Vec<String>, Error> {
+        let own_log = self.record_log(agent)?.path();
+        let mut lines = Vec::new();
+        for path in self.line_files(&self.record, stream).into_iter().filter(|path| stream != Stream::Log || *path == own_log) {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let key = format!("{}/{name}", stream.folder());
+            let refused = |error| StoreError::io(Verb::Read, &path)(error);
+            let mut file = File::open(&path).map_err(refused)?;
+            let length = file.metadata().map_err(refused)?.len();
+            let begin = read.get(&key).copied().unwrap_or(0).min(length);
+            file.seek(SeekFrom::Start(begin)).map_err(refused)?;
+            each_line::<Error>(file, &path, |line| {
+                let is_own = match stream {
+                    Stream::Log => Event::parse(line).is_ok_and(|event| event.agent_id == *agent),
+                    Stream::Channels => Message::parse(line).is_ok_and(|message| message.from == *agent),
+                };
+                if is_own {
+                    lines.push(String::from_utf8_lossy(line).into_owned());
+                }
+                Ok(())
+            })?;
+            read.insert(key, length);
+        }
+        Ok(lines)
+    }
+}
+
+/// Appends those of `lines` that the batch at `place` lacks, as it does unless a crash came before the note; returns how many.
+fn add_missing(lock: &Lock, place: &Place, lines: &[String]) -> Result<usize, Error> {
+    let known = place.read(usize::MAX - 1)?.unwrap_or_default();
+    let known: HashSet<&[u8]> = known.split(|byte| *byte == b'\n').collect();
+    let missing: Vec<&str> = lines.iter().map(String::as_str).filter(|line| !known.contains(line.as_bytes())).collect();
+    if !missing.is_empty() {
+        append_lines(lock, place, &missing)?;
+    }
+    Ok(missing.len())
+}
+
+/// A name that no other batch has.
+fn batch_name() -> String {
+    const LETTERS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut number = uuid::Uuid::now_v7().as_u128();
+    let mut random = || {
+        let letter = LETTERS[usize::try_from(number % 36).unwrap_or(0)];
+        number /= 36;
+        char::from(letter)
+    };
+    (0..NAME).map(|_| random()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::batch_name;
+
+    #[test]
+    fn names_of_batches_are_short_and_differ() {
+        let names: std::collections::HashSet<String> = (0..1000).map(|_| batch_name()).collect();
+        assert_eq!(names.len(), 1000);
+        assert!(
+            names
+                .iter()
+                .all(|name| name.len() == 12 && name.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase()))
+        );
+    }
+}

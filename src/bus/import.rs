@@ -1,0 +1,434 @@
+//! Moving over from an older bus (design, section 1.3).
+//!
+//! The first writing command in a clone takes in what stands in the files of branches, so that nothing depends on a worktree any more.
+//! Lines that came with branches are kept in `<git common dir>/bus/log/imported/`, laid out per worktree, read as another clone's log is,
+//! and never published. What version 0.1's journals hold is this clone's own, and joins the record.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use super::mode::Mode;
+use super::notes::Note;
+use super::{Bus, Error};
+use crate::git::RefName;
+use crate::record::json::{MAX_LINE, MAX_RECORD, parse_line};
+use crate::record::{AgentId, Claim, Lease, LeaseTable, TaskId};
+use crate::store::{
+    Error as StoreError, Layout, Lock, Place, Stream, Verb, append_lines, crash_point, list, names, replace_record,
+};
+
+/// The longest note that is read, in bytes.
+const MAX_NOTE: usize = 1024 * 1024;
+
+/// How much of a log file is written at once, in bytes.
+const BATCH: usize = 4 * 1024 * 1024;
+
+/// The longest file of a commit that is taken in, in bytes.
+const MAX_FROZEN: usize = 1024 * 1024 * 1024;
+
+/// Where what came with the target's commit is kept.
+const TARGET: &str = "target";
+
+/// The folders of record files below `_bus`.
+pub(super) const RECORD_FOLDERS: [&str; 4] = ["claims", "assignments", "events", "messages"];
+
+/// What was imported.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ImportNote {
+    /// What version 0.1's journals looked like.
+    journals: String,
+    /// What could not be read, and is not taken in.
+    #[serde(default)]
+    pub(super) left: Vec<String>,
+}
+
+/// Lines by their hashes: each is taken in once.
+struct KnownLines {
+    hashes: HashSet<(u64, u64)>,
+    by: (RandomState, RandomState),
+}
+
+impl KnownLines {
+    fn new() -> Self {
+        Self { hashes: HashSet::new(), by: (RandomState::new(), RandomState::new()) }
+    }
+
+    /// Whether `line` was not known before.
+    fn add(&mut self, line: &[u8]) -> bool {
+        self.hashes.insert((self.by.0.hash_one(line), self.by.1.hash_one(line)))
+    }
+}
+
+impl Bus {
+    /// Takes in what an older bus left in this clone, once, and again when a writer of version 0.1 has been at work since. The caller
+    /// holds the lock. What cannot be read is mentioned, and left for `bus doctor`.
+    pub(super) fn move_over(&self, lock: &Lock) -> Result<(), Error> {
+        self.note_records(lock)?;
+        let noted = self.import_note()?;
+        let journals = fingerprint(&self.private.journals());
+        if noted.as_ref().is_some_and(|noted| noted.journals == journals) {
+            return Ok(());
+        }
+        if noted.is_none() && !self.has_anything_to_import() {
+            return Ok(());
+        }
+        self.import(lock, journals, noted.is_none())
+    }
+
+    /// What was imported; `None` if nothing was yet.
+    pub(super) fn import_note(&self) -> Result<Option<ImportNote>, Error> {
+        let bytes = self.private.import_note().read(MAX_NOTE)?;
+        // A note that cannot be read is as none: what is known is not taken in twice.
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    fn has_anything_to_import(&self) -> bool {
+        self.layouts().any(Layout::has_bus) || self.repo.target_has("_bus")
+    }
+
+    /// Whether version 0.1, or an older version of this record, was at work in this clone.
+    pub(super) fn was_used_before(&self) -> bool {
+        self.private.clone_id().path().exists() || self.private.journals().exists()
+    }
+
+    /// Tries once more to take in what could not be read.
+    pub(super) fn import_again(&self, lock: &Lock) -> Result<(), Error> {
+        self.import(lock, fingerprint(&self.private.journals()), true)
+    }
+
+    fn import(&self, lock: &Lock, journals: String, is_first: bool) -> Result<(), Error> {
+        let mut note = ImportNote { journals, left: Vec::new() };
+        let is_fresh = is_first && !self.was_used_before();
+        for stream in Stream::ALL {
+            let mut known = KnownLines::new();
+            let own = self.line_files(&self.record, stream);
+            let taken = self.imported_layouts().into_iter().flat_map(|layout| self.line_files(&layout, stream));
+            for file in own.into_iter().chain(taken.collect::<Vec<_>>()) {
+                read_lines(&file, |line| {
+                    known.add(line);
+                    Ok(())
+                })?;
+            }
+            self.import_journals(lock, stream, &mut known, &mut note)?;
+            if is_fresh && self.mode()? == Mode::Untracked {
+                continue;
+            }
+            for (place, layout) in self.places() {
+                self.import_lines(lock, stream, layout, &place, &mut known, &mut note)?;
+            }
+        }
+        if !(is_fresh && self.mode()? == Mode::Untracked) {
+            for (place, layout) in self.places() {
+                self.import_records(layout, &place, &mut note)?;
+            }
+        }
+        if is_first {
+            self.import_target(lock, &mut note)?;
+            self.import_leases(&mut note)?;
+        }
+        crash_point("imported");
+        let bytes = serde_json::to_vec(&note)
+            .map_err(|error| StoreError::io(Verb::Write, &self.private.import_note().path())(error.into()))?;
+        replace_record(&self.private.import_note(), &bytes)?;
+        for left in note.left {
+            self.notes.add(Note::Warning(format!("not imported: {left}; `bus doctor` says what to do")));
+        }
+        Ok(())
+    }
+
+    /// The worktrees that have files of a bus, each with where its lines are kept.
+    fn places(&self) -> impl Iterator<Item = (Layout, &Layout)> {
+        let worktrees = self.worktrees().iter().filter(|(_, layout)| layout.has_bus());
+        worktrees.map(|(worktree, layout)| {
+            let name = worktree.name.as_ref().map_or_else(|| "main".to_owned(), |name| format!("worktrees/{name}"));
+            (self.private.imported(&name), layout)
+        })
+    }
+
+    /// Where lines and records of branches are kept.
+    pub(super) fn imported_layouts(&self) -> Vec<Layout> {
+        let mut layouts = vec![self.private.imported("main"), self.private.imported(TARGET)];
+        let worktrees = self.listed(&self.private.imported("worktrees").root().to_owned());
+        let names = worktrees.into_iter().filter_map(|entry| entry.name.into_string().ok());
+        layouts.extend(names.map(|name| self.private.imported(&format!("worktrees/{name}"))));
+        layouts.retain(|layout| layout.root().is_dir());
+        layouts
+    }
+
+    /// What came with branches and counts as a record although the files there now do not: what was imported; before that, in a
+    /// clone that has written nothing yet, what the target's commit has, or what the worktrees of an older clone have.
+    pub(super) fn branch_records(&self) -> &[Layout] {
+        self.branch_records.get_or_init(|| {
+            if self.reading_mode().reads_worktrees() || self.import_note().ok().flatten().is_some() {
+                return self.imported_layouts();
+            }
+            if self.was_used_before() {
+                return self.layouts().cloned().collect();
+            }
+            match self.unpack_target() {
+                Ok(layout) => layout.into_iter().collect(),
+                Err(error) => {
+                    self.notes.add(Note::Unreadable(error));
+                    Vec::new()
+                }
+            }
+        })
+    }
+
+    /// The record files of the target's commit, in a folder that goes with this process; `None` if it has none.
+    fn unpack_target(&self) -> Result<Option<Layout>, Error> {
+        let Some(target) = self.repo.target_commit() else { return Ok(None) };
+        let mut unpacked: Option<(tempfile::TempDir, Layout)> = None;
+        for folder in RECORD_FOLDERS {
+            for (name, bytes) in self.repo.files_in(target, &format!("_bus/{folder}"), MAX_FROZEN)? {
+                let place = format!("_bus/{folder}/{name}");
+                let bytes = match bytes {
+                    Ok(bytes) => bytes,
+                    Err(what) => {
+                        self.notes.add(Note::Unreadable(frozen_fault(&place, what)));
+                        continue;
+                    }
+                };
+                if unpacked.is_none() {
+                    let temporary = tempfile::tempdir().map_err(StoreError::io(Verb::Create, &std::env::temp_dir()))?;
+                    let layout = Layout::new(temporary.path().to_owned());
+                    unpacked = Some((temporary, layout));
+                }
+                if let Some((_, layout)) = &unpacked {
+                    crate::store::replace_copy(&layout.place(&place), &bytes)?;
+                }
+            }
+        }
+        Ok(unpacked.map(|(temporary, layout)| {
+            let _ = self.unpacked.set(temporary);
+            layout
+        }))
+    }
+
+    /// Adds what a worktree's files of lines have and nothing here does.
+    fn import_lines(
+        &self,
+        lock: &Lock,
+        stream: Stream,
+        from: &Layout,
+        to: &Layout,
+        known: &mut KnownLines,
+        note: &mut ImportNote,
+    ) -> Result<(), Error> {
+        let folder = from.folder(stream);
+        let files = match names(&folder, ".jsonl") {
+            Ok(files) => files,
+            Err(error) => return Ok(note.left.push(error.to_string())),
+        };
+        for name in files {
+            let place = from.file(stream, &name);
+            match place.inspect() {
+                Ok(Some(_)) => {}
+                Ok(None) => continue,
+                Err(error) => {
+                    note.left.push(error.to_string());
+                    continue;
+                }
+            }
+            let target = to.file(stream, &name);
+            let copied = take_new(lock, &place.path(), &target, known);
+            if let Err(error) = copied {
+                note.left.push(error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the lines of version 0.1's journals: this clone wrote them.
+    fn import_journals(&self, lock: &Lock, stream: Stream, known: &mut KnownLines, note: &mut ImportNote) -> Result<(), Error> {
+        let journals = self.private.journals();
+        for entry in walkdir::WalkDir::new(&journals).min_depth(1).max_depth(5).sort_by_file_name() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) if error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound) => continue,
+                Err(error) => {
+                    note.left.push(error.to_string());
+                    continue;
+                }
+            };
+            let is_of = entry.path().parent().is_some_and(|folder| folder.ends_with(stream.folder()));
+            let name = entry.file_name().to_str().filter(|name| name.ends_with(".jsonl"));
+            let (true, Some(name)) = (entry.file_type().is_file() && is_of, name) else { continue };
+            let copied = take_new(lock, entry.path(), &self.own_place(stream, name), known);
+            if let Err(error) = copied {
+                note.left.push(error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the record keeps lines of a file that is called `name`.
+    fn own_place(&self, stream: Stream, name: &str) -> Place {
+        let stem = name.strip_suffix(".jsonl").unwrap_or(name);
+        let name = if AgentId::new(stem).is_ok() { name } else { "events.jsonl" };
+        self.record.file(stream, name)
+    }
+
+    /// Keeps a worktree's claims that have no ref, and its assignments.
+    fn import_records(&self, from: &Layout, to: &Layout, note: &mut ImportNote) -> Result<(), Error> {
+        for (folder, is_claim) in [(from.claims(), true), (from.assignments(), false)] {
+            let files = match names(&folder, ".json") {
+                Ok(files) => files,
+                Err(error) => {
+                    note.left.push(error.to_string());
+                    continue;
+                }
+            };
+            for name in files {
+                let Ok(task) = TaskId::new(&name[..name.len() - ".json".len()]) else { continue };
+                let (place, kept) = match is_claim {
+                    true => (from.claim(&task), to.claim(&task)),
+                    false => (from.assignment(&task), to.assignment(&task)),
+                };
+                let taken = place.read(MAX_RECORD).map_err(Error::from).and_then(|bytes| match bytes {
+                    Some(bytes) => self.keep_record(&task, is_claim, &kept, &bytes),
+                    None => Ok(()),
+                });
+                if let Err(error) = taken {
+                    note.left.push(error.to_string());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a claim that has no ref, or an assignment.
+    fn keep_record(&self, task: &TaskId, is_claim: bool, kept: &Place, bytes: &[u8]) -> Result<(), Error> {
+        let has_ref = is_claim && (self.repo.id_of(&RefName::claim(task))?.is_some() || self.archived_id(task)?.is_some());
+        if has_ref || kept.read(MAX_RECORD)?.as_deref() == Some(bytes) {
+            return Ok(());
+        }
+        if is_claim && Claim::parse(bytes).is_err() && kept.inspect()?.is_some() {
+            // What is kept can be read, so it is better.
+            return Ok(());
+        }
+        Ok(replace_record(kept, bytes)?)
+    }
+
+    /// Takes in the record files of the target's commit: in a bus that has moved over they are frozen.
+    fn import_target(&self, lock: &Lock, note: &mut ImportNote) -> Result<(), Error> {
+        if self.mode()?.reads_worktrees() {
+            return Ok(());
+        }
+        let layout = match self.unpack_target() {
+            Ok(Some(layout)) => layout,
+            Ok(None) => return Ok(()),
+            Err(error) => return Ok(note.left.push(error.to_string())),
+        };
+        let to = self.private.imported(TARGET);
+        for stream in Stream::ALL {
+            let mut known = KnownLines::new();
+            for file in self.line_files(&to, stream) {
+                read_lines(&file, |line| {
+                    known.add(line);
+                    Ok(())
+                })?;
+            }
+            self.import_lines(lock, stream, &layout, &to, &mut known, note)?;
+        }
+        self.import_records(&layout, &to, note)
+    }
+
+    /// Keeps the live leases of the target's commit, if this clone knows of no table of leases: version 0.1 had files of them. After
+    /// that nobody reads those files.
+    fn import_leases(&self, note: &mut ImportNote) -> Result<(), Error> {
+        let kept = self.record.lease_table();
+        if self.repo.id_of(&RefName::locks())?.is_some() || kept.inspect()?.is_some() {
+            return Ok(());
+        }
+        match self.frozen_leases() {
+            Ok(table) => Ok(replace_record(&kept, &table.to_bytes())?),
+            Err(error) => Ok(note.left.push(error.to_string())),
+        }
+    }
+
+    /// The live leases of the target's commit, as version 0.1 wrote them; none in a clone that has imported.
+    pub(super) fn frozen_leases(&self) -> Result<LeaseTable, Error> {
+        let mut leases = Vec::new();
+        let target = self.repo.target_commit().filter(|_| !self.private.import_note().path().exists());
+        let files = target.map(|target| self.repo.files_in(target, "_bus/locks", MAX_RECORD)).transpose()?;
+        for (name, bytes) in files.into_iter().flatten().filter(|(name, _)| name.ends_with(".json")) {
+            let lease = bytes.and_then(|bytes| Lease::parse(&bytes).map_err(|fault| fault.to_string()));
+            let lease = lease.map_err(|what| frozen_fault(&format!("_bus/locks/{name}"), what))?;
+            leases.extend(Some(lease).filter(Lease::is_live));
+        }
+        leases.sort_by(|a, b| (a.start_time, &a.lock_id).cmp(&(b.start_time, &b.lock_id)));
+        Ok(LeaseTable::of(&leases))
+    }
+}
+
+/// The error of a file of the target's commit.
+fn frozen_fault(place: &str, what: String) -> Error {
+    crate::git::Error::Damaged { name: format!("{place} of the target's commit"), what }.into()
+}
+
+/// Adds those lines of the file at `from` to the one at `to` that are not `known`.
+fn take_new(lock: &Lock, from: &Path, to: &Place, known: &mut KnownLines) -> Result<(), Error> {
+    let (mut batch, mut size) = (Vec::new(), 0);
+    let put = |batch: &mut Vec<String>| {
+        let lines: Vec<&str> = batch.iter().map(String::as_str).collect();
+        if !lines.is_empty() {
+            append_lines(lock, to, &lines)?;
+        }
+        batch.clear();
+        Ok::<_, Error>(())
+    };
+    read_lines(from, |line| {
+        let Ok(text) = std::str::from_utf8(line) else { return Ok(()) };
+        // A fragment is what a killed writer left: its line was never acknowledged. Any object is kept: who reads it judges it.
+        if parse_line(line).is_ok() && known.add(line) {
+            size += line.len();
+            batch.push(text.to_owned());
+        }
+        if size >= BATCH {
+            size = 0;
+            put(&mut batch)?;
+        }
+        Ok(())
+    })?;
+    put(&mut batch)
+}
+
+/// Calls `each` with every line of a file that is not too long.
+fn read_lines(file: &Path, mut each: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    let opened = match File::open(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(StoreError::io(Verb::Read, file))?,
+    };
+    crate::store::each_line(opened, file, |line| if line.len() <= MAX_LINE { each(line) } else { Ok(()) })
+}
+
+/// What version 0.1's journals look like: their names, lengths and times. Empty if there are none.
+fn fingerprint(journals: &PathBuf) -> String {
+    if !list(journals).is_ok_and(|entries| !entries.is_empty()) {
+        return String::new();
+    }
+    let mut text = String::new();
+    for entry in walkdir::WalkDir::new(journals)
+        .max_depth(5)
+        .sort_by_file_name()
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.file_type().is_file())
+    {
+        let Ok(metadata) = entry.metadata() else { continue };
+        let time = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        text.push_str(&format!(
+            "{} {} {}\n",
+            entry.path().strip_prefix(journals).unwrap_or(entry.path()).display(),
+            metadata.len(),
+            time.as_nanos()
+        ));
+    }
+    crate::store::sha256_of(text.as_bytes()).to_string()
+}

@@ -1,0 +1,49 @@
+//! What a command should mention beside its answer: what could not be read, and copies that could not be written.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Error;
+
+/// Something to mention.
+#[derive(Debug)]
+pub enum Note {
+    /// A folder or file of the record cannot be read, so the answer may lack something.
+    Unreadable(Error),
+    /// Something that whoever runs the command should know.
+    Warning(String),
+    /// A copy for people could not be written: of interest to whoever asks for details.
+    Detail(String),
+}
+
+/// What is to be mentioned, gathered while a command runs; all clones of it are one list.
+#[derive(Clone, Debug, Default)]
+pub struct Notes(Arc<Mutex<Vec<Note>>>);
+
+impl Notes {
+    /// Adds something.
+    pub(super) fn add(&self, note: Note) {
+        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known =
+            |known: &Note| matches!((known, &note), (Note::Unreadable(a), Note::Unreadable(b)) if a.to_string() == b.to_string());
+        if !notes.iter().any(is_known) {
+            notes.push(note);
+        }
+    }
+
+    /// What could not be read so far, in words.
+    #[must_use]
+    pub fn unreadable(&self) -> Vec<String> {
+        let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = |note: &Note| match note {
+            Note::Unreadable(error) => Some(error.to_string()),
+            Note::Warning(_) | Note::Detail(_) => None,
+        };
+        notes.iter().filter_map(text).collect()
+    }
+
+    /// Takes everything that was gathered.
+    #[must_use]
+    pub fn take(&self) -> Vec<Note> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
