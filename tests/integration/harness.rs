@@ -297,8 +297,8 @@ impl Bus<'_> {
     /// Runs it to its end.
     pub(crate) fn run(mut self) -> Ran {
         let done = self.command.output().unwrap();
-        let tree = self.repo.try_git_in(&self.repo.root(), &["status", "--short"]);
-        Ran::new(&done, format!("{:?}", self.command.get_args().collect::<Vec<_>>()), &String::from_utf8_lossy(&tree.stdout))
+
+        Ran::new(&done, &format!("{:?}", self.command.get_args().collect::<Vec<_>>()))
     }
 
     /// Runs it; it must succeed.
@@ -308,8 +308,11 @@ impl Bus<'_> {
 
     /// Runs it; it must exit with `status`.
     pub(crate) fn exits(self, status: i32) -> Ran {
+        let repo = self.repo;
         let ran = self.run();
-        assert_eq!(ran.status, Some(status), "{}", ran.transcript);
+        // git is asked only if somebody will read it: every test runs many commands.
+        let tree = || String::from_utf8(repo.try_git_in(&repo.root(), &["status", "--short"]).stdout).unwrap();
+        assert_eq!(ran.status, Some(status), "{}\ntree:\n{}", ran.transcript, tree());
         ran
     }
 
@@ -333,16 +336,16 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn new(done: &Output, command: String, tree: &str) -> Self {
+    fn new(done: &Output, command: &str) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (stdout, stderr) = (text(&done.stdout), text(&done.stderr));
-        let transcript = format!("bus {command}\nstatus: {:?}\nstdout:\n{stdout}\nstderr:\n{stderr}\ntree:\n{tree}", done.status);
+        let transcript = format!("bus {command}\nstatus: {:?}\nstdout:\n{stdout}\nstderr:\n{stderr}", done.status);
         Self { status: done.status.code(), stdout, stderr, transcript }
     }
 
     /// The end of a child that was started.
     pub(crate) fn of(child: Child) -> Self {
-        Self::new(&child.wait_with_output().unwrap(), "…".to_owned(), "")
+        Self::new(&child.wait_with_output().unwrap(), "…")
     }
 
     /// Stdout, which must be exactly one JSON document.
