@@ -11,6 +11,7 @@ mod decide;
 mod deinit;
 mod doctor;
 mod doctor_fleet;
+mod doctor_record;
 mod error;
 mod exchange;
 mod facts;

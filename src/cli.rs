@@ -112,6 +112,7 @@ fn mention(output: &mut Output, verbose: bool) {
                 output.warn(&format!("the answer may lack something: {}", exit::story(&error)));
                 output.hint(&error.hint());
             }
+            Note::Advice(text) => output.note(&text),
             Note::Warning(text) => output.warn(&text),
             Note::Detail(text) if verbose => output.note(&text),
             Note::Detail(_) => {}

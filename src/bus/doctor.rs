@@ -6,12 +6,13 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::record::IGNORE_RECORDS;
 use super::settle::is_in_line;
 use super::view::{ClaimFiles, FileClaim, View};
 use super::{Bus, Error, IdentitySource, Mode};
 use crate::git::RefName;
 use crate::record::TaskId;
-use crate::store::{Error as StoreError, Layout, Lock, Place, Stream, Verb, close_line, is_cut_off, replace};
+use crate::store::{Error as StoreError, Layout, Lock, Place, Stream, Verb, close_line, create, is_cut_off, replace};
 
 /// How old a lock of a ref must be before it counts as left behind. git holds one for milliseconds.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60);
@@ -49,6 +50,7 @@ pub(super) enum Cure {
     SettleLeases,
     SetLocksAside,
     Import,
+    IgnoreRecords,
     CloseLine(Place),
     Remove(PathBuf),
     Mint,
@@ -68,6 +70,7 @@ impl Cure {
             Self::DropRef(_) => "keep what it says aside and remove it: it is fetched again",
             Self::SetLocksAside => "keep the ref aside and let the record decide",
             Self::Import => "import it",
+            Self::IgnoreRecords => "write it",
             Self::CloseLine(_) => "end the line, so that it spoils nothing else",
             Self::Remove(_) => "remove it",
             Self::Mint => "give this clone an id of its own",
@@ -92,6 +95,7 @@ impl Bus {
         self.examine_other_worktrees(&files, &mut findings)?;
         self.examine_leases(&mut findings)?;
         self.examine_settings(&mut findings)?;
+        self.examine_records(&mut findings)?;
         self.examine_log(&mut findings)?;
         self.examine_leftovers(&mut findings);
         self.examine_clone(&mut findings)?;
@@ -130,6 +134,7 @@ impl Bus {
             Cure::SettleLeases => self.settle_last_leases(lock),
             Cure::SetLocksAside => self.mended_table(lock).map(drop),
             Cure::Import => self.import_again(lock),
+            Cure::IgnoreRecords => Ok(create(&self.layout.place("_bus/.gitignore"), IGNORE_RECORDS.as_bytes()).map(drop)?),
             Cure::CloseLine(place) => Ok(close_line(lock, &place)?),
             Cure::Remove(path) => match fs::remove_file(&path) {
                 // Another cure needed the place, or another process was faster.

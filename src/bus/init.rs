@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::deinit::remove;
 use super::import::RECORD_FOLDERS;
+use super::notes::Note;
 use super::record::IGNORE_RECORDS;
 use super::{Bus, Error, Mode};
 use crate::record::{Config, Records};
@@ -123,6 +124,12 @@ impl Bus {
         moved.move_over(&lock)?;
         if is_moved && !is_first {
             moved.import_again(&lock)?;
+        }
+        if mode != Mode::Untracked
+            && let Some(place) = self.ignored_records()?
+        {
+            let text = format!("git ignores `{place}`, so these records cannot be committed; `bus doctor` says what to do");
+            self.notes.add(Note::Warning(text));
         }
         let has_frozen =
             mode == Mode::Untracked && RECORD_FOLDERS.iter().any(|folder| self.repo.head_has(&format!("_bus/{folder}")));

@@ -9,6 +9,8 @@ use super::Error;
 pub enum Note {
     /// A folder or file of the record cannot be read, so the answer may lack something.
     Unreadable(Error),
+    /// What can be done, if somebody likes.
+    Advice(String),
     /// Something that whoever runs the command should know.
     Warning(String),
     /// A copy for people could not be written: of interest to whoever asks for details.
@@ -36,7 +38,7 @@ impl Notes {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = |note: &Note| match note {
             Note::Unreadable(error) => Some(error.to_string()),
-            Note::Warning(_) | Note::Detail(_) => None,
+            Note::Advice(_) | Note::Warning(_) | Note::Detail(_) => None,
         };
         notes.iter().filter_map(text).collect()
     }

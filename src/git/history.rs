@@ -285,6 +285,39 @@ impl History {
         Indexed { index: self.repo.try_index().ok().flatten() }
     }
 
+    /// The branches, of this clone and of its remotes as last fetched, that have other files in one of `folders` than the commit
+    /// they left HEAD at, and that HEAD does not have; as git shows them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the refs or the history cannot be read.
+    pub fn branches_that_change(&self, folders: &[String]) -> Result<Vec<String>, Error> {
+        let Some(head) = self.head() else { return Ok(Vec::new()) };
+        let mut changing = Vec::new();
+        for prefix in ["refs/heads/", "refs/remotes/"] {
+            for (name, tip) in self.refs_below(prefix)? {
+                let bases = self.merge_bases(tip, &[head]).unwrap_or_default();
+                if bases.contains(&tip) {
+                    continue;
+                }
+                let differs = |folder: &String| {
+                    let there = self.entry_at(tip, folder);
+                    bases.iter().all(|base| self.entry_at(*base, folder) != there)
+                };
+                if folders.iter().any(differs) {
+                    changing.push(super::short_name(&name).to_owned());
+                }
+            }
+        }
+        Ok(changing)
+    }
+
+    /// The object at `path` in a commit.
+    fn entry_at(&self, commit: ObjectId, path: &str) -> Option<ObjectId> {
+        let tree = self.repo.find_commit(commit).ok()?.tree().ok()?;
+        tree.lookup_entry_by_path(path).ok()?.map(|entry| entry.object_id())
+    }
+
     /// Whether the worktree's index has the file at `path`; so it counts if the index cannot be read.
     pub(super) fn has_indexed(&self, path: &gix::bstr::BStr) -> bool {
         match self.repo.try_index() {

@@ -18,7 +18,15 @@ use super::harness::{NOON, Repo};
 pub(crate) fn library(start: &Path) -> Bus {
     let (start, clock) = (start.to_owned(), Clock::new(Some(NOON.parse().unwrap())));
     let patience = Duration::from_secs(10);
-    let options = Options { start, clock, patience, remote_patience: patience, command: "test", session: None, notes: agent_bus::bus::Notes::default() };
+    let options = Options {
+        start,
+        clock,
+        patience,
+        remote_patience: patience,
+        command: "test",
+        session: None,
+        notes: agent_bus::bus::Notes::default(),
+    };
     Bus::of_repository(options).unwrap()
 }
 

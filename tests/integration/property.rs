@@ -77,7 +77,16 @@ impl World<'_> {
         let clock = Clock::new(Some(NOON.parse().unwrap()));
         let start = self.places[worktree].clone();
         let patience = Duration::from_secs(10);
-        Bus::open(Options { start, clock, patience, remote_patience: patience, command: "test", session: None, notes: agent_bus::bus::Notes::default() }).unwrap()
+        Bus::open(Options {
+            start,
+            clock,
+            patience,
+            remote_patience: patience,
+            command: "test",
+            session: None,
+            notes: agent_bus::bus::Notes::default(),
+        })
+        .unwrap()
     }
 
     fn agent(actor: Actor) -> AgentId {
