@@ -144,7 +144,7 @@ impl Bus {
     }
 
     /// The ref that keeps a chain which gives way: it is called after the claim at its end.
-    fn lost_name(&self, task: &TaskId, tip: ObjectId) -> Result<RefName, Error> {
+    pub(super) fn lost_name(&self, task: &TaskId, tip: ObjectId) -> Result<RefName, Error> {
         let claim = self.repo.link(tip)?.ok().and_then(|link| Claim::parse(&link.body).ok());
         let named = claim.and_then(|claim| RefName::lost(task, claim.claim_id.as_ref()?));
         let by_commit = || RefName::parse(&format!("{}{tip}", RefName::lost_of(task)));

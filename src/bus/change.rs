@@ -3,12 +3,12 @@
 use super::advance::MAX_TRIES;
 use super::fleet::Reach;
 use super::settle::is_in_line;
-use super::view::{FileClaim, State, View, state};
+use super::view::{FileClaim, State, View, counts_before, state};
 use super::{Bus, Error, FleetFault, Who};
-use crate::git::ObjectId;
+use crate::git::{ObjectId, RefName};
 use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, Event, TaskId};
-use crate::store::Lock;
+use crate::store::{Lock, crash_point};
 
 /// What a command did to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +168,7 @@ impl Bus {
             (None, Some(file)) => Some(self.import_claim(view, file, &who.agent)?),
             (None, None) => None,
         };
-        let next = Claim { revision: view.next_revision()?, ..claim.clone() };
+        let next = Claim { task_id: view.task.clone(), revision: view.next_revision()?, ..claim.clone() };
         let subject = format!("{verb} {} by {}", view.task, who.agent);
         let link = self.repo.write_link(parent, &who.agent, now, &subject, &next.to_bytes())?;
         let state = State { link, claim: next };
@@ -210,8 +210,41 @@ impl Bus {
         }
     }
 
+    /// Makes one ref of those that version 0.1 made for several spellings of a task's number. The chain that counts stands under the
+    /// usual spelling; the others are kept below `refs/bus/lost/`, so that their owners learn of it.
+    pub(super) fn merge_spellings(&self, lock: &mut Lock, asked: &TaskId) -> Result<(), Error> {
+        let others = self.other_tips(asked, None)?;
+        if others.is_empty() {
+            return Ok(());
+        }
+        let name = RefName::claim(asked);
+        let mut all = others.clone();
+        all.extend(self.tip(asked)?.map(|tip| (name.clone(), tip)));
+        let mut best = 0;
+        for index in 1..all.len() {
+            if counts_before(&all[index].1.claim, &all[best].1.claim) {
+                best = index;
+            }
+        }
+        let winner = all[best].1.link.id;
+        for (_, state) in all.iter().filter(|(_, state)| state.link.id != winner) {
+            if !self.repo.descends(winner, state.link.id)? {
+                let kept = self.lost_name(asked, state.link.id)?;
+                lock.about_to_write(kept.as_str())?;
+                self.repo.put(&kept, state.link.id)?;
+            }
+        }
+        crash_point("spellings-kept");
+        lock.about_to_write(name.as_str())?;
+        self.repo.put(&name, winner)?;
+        crash_point("spellings-merged");
+        let gone: Vec<_> = others.into_iter().map(|(name, state)| (name, state.link.id)).collect();
+        Ok(self.repo.remove(&gone)?)
+    }
+
     /// The view of a task; a ref that cannot be read is first set aside, and what the files know takes its place.
     pub(super) fn mended_view(&self, lock: &mut Lock, asked: &TaskId) -> Result<View, Error> {
+        self.merge_spellings(lock, asked)?;
         let view = self.view(asked)?;
         if view.unreadable.is_none() {
             return Ok(view);

@@ -51,6 +51,7 @@ pub(super) enum Cure {
     SetLocksAside,
     Import,
     IgnoreRecords,
+    MergeSpellings(TaskId),
     CloseLine(Place),
     Remove(PathBuf),
     Mint,
@@ -71,6 +72,7 @@ impl Cure {
             Self::SetLocksAside => "keep the ref aside and let the record decide",
             Self::Import => "import it",
             Self::IgnoreRecords => "write it",
+            Self::MergeSpellings(_) => "make one ref of both: the older live claim counts, the other is kept aside",
             Self::CloseLine(_) => "end the line, so that it spoils nothing else",
             Self::Remove(_) => "remove it",
             Self::Mint => "give this clone an id of its own",
@@ -134,6 +136,7 @@ impl Bus {
             Cure::SettleLeases => self.settle_last_leases(lock),
             Cure::SetLocksAside => self.mended_table(lock).map(drop),
             Cure::Import => self.import_again(lock),
+            Cure::MergeSpellings(task) => self.merge_spellings(lock, &task),
             Cure::IgnoreRecords => Ok(create(&self.layout.place("_bus/.gitignore"), IGNORE_RECORDS.as_bytes()).map(drop)?),
             Cure::CloseLine(place) => Ok(close_line(lock, &place)?),
             Cure::Remove(path) => match fs::remove_file(&path) {
@@ -244,6 +247,12 @@ impl Bus {
 
     /// Files of one task in two spellings: a checkout on a case-insensitive disk loses one.
     fn examine_spellings(&self, files: &ClaimFiles, findings: &mut Vec<Finding>) {
+        for name in files.other_refs() {
+            let what = "version 0.1 took this spelling of the number for another task".to_owned();
+            if let Some(task) = super::sync::task_of(name) {
+                findings.push(finding("two-spellings", name.as_str().to_owned(), what, Some(Cure::MergeSpellings(task))));
+            }
+        }
         for (index, layout) in self.record_layouts().iter().enumerate() {
             for (first, second) in files.doubles(index) {
                 let what = format!("`{first}` and `{second}` are one task");

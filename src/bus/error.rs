@@ -378,7 +378,7 @@ impl Error {
             }
             Self::ClaimHeld { task, .. } => format!(
                 "take another task with `bus queue ready`; `bus status` shows who has what, and `git log refs/bus/claims/{}` how it came to this",
-                task.as_str().to_ascii_uppercase()
+                task.key()
             ),
             Self::HeldElsewhere { task, .. } => {
                 format!(
@@ -390,7 +390,7 @@ impl Error {
             }
             Self::Diverged { task, place, .. } => format!(
                 "`bus doctor` shows both; compare `{place}` with `git log refs/bus/claims/{}`, and restore what is right",
-                task.as_str().to_ascii_uppercase()
+                task.key()
             ),
             Self::AssignedElsewhere { task, manager, .. } => format!(
                 "take another task with `bus queue ready`, or ask for it: `bus message send --to {manager} --task {task} --type request --summary WHY`"
@@ -412,7 +412,7 @@ impl Error {
             Self::Guarded { .. } => "say it as a `note`, which is open to all".to_owned(),
             Self::ClaimLost { task, .. } => format!(
                 "stop work on it and keep what you have on a branch; `bus doctor --fix` clears its file away; see `git log refs/bus/claims/{}`",
-                task.as_str().to_ascii_uppercase()
+                task.key()
             ),
             Self::NotHeld { task, ended: Some(Status::Done) } => format!("to do it again: `bus claim {task} --reopen`"),
             Self::NotHeld { task, .. } => format!("claim it with `bus claim {task}`"),

@@ -67,19 +67,6 @@ impl Bus {
         files
     }
 
-    /// The task that the queue spells otherwise than it was asked for: `QUEUE-012` for `QUEUE-12`. A task that is asked for as new
-    /// files are called is not looked for.
-    pub(super) fn queue_spelling(&self, asked: &TaskId) -> Option<TaskId> {
-        let canonical = QueueItem::canonical(asked);
-        if canonical.as_str().eq_ignore_ascii_case(asked.as_str()) {
-            return None;
-        }
-        let names = self.layouts().flat_map(|layout| self.queue_names(layout).unwrap_or_default());
-        let spelled =
-            names.filter_map(|name| QueueItem::task(&name)).filter(|task| QueueItem::canonical(task) == canonical).min()?;
-        (spelled != *asked).then_some(spelled)
-    }
-
     /// The names of a worktree's files that should be queue items.
     fn queue_names(&self, layout: &Layout) -> Result<Vec<String>, Error> {
         let folder = layout.queue();

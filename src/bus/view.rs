@@ -120,13 +120,18 @@ impl Bus {
     /// What decides about a task, and no more: where that is the ref, no file is looked at.
     pub(super) fn deciding_view(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
         let name = RefName::claim(asked);
-        let (tip, unreadable) = match self.repo.tip(&name)? {
+        let (mut tip, unreadable) = match self.repo.tip(&name)? {
             Tip::At(link) => (Some(state(link, &name, asked)?), None),
             Tip::Missing => (None, None),
             Tip::Unreadable { what } => (None, Some(what)),
         };
+        let mut has_no_ref = tip.is_none();
+        for (_, other) in self.other_tips(asked, files)? {
+            if tip.as_ref().is_none_or(|tip| counts_before(&other.claim, &tip.claim)) {
+                (tip, has_no_ref) = (Some(other), true);
+            }
+        }
         let archived = if tip.is_none() && unreadable.is_none() { self.archived_state(&name, asked)? } else { None };
-        let has_no_ref = tip.is_none();
         let mut tip = tip.or(archived);
         let (mut task, mut stand_in) = match &tip {
             Some(state) => (Some(state.claim.task_id.clone()), None),
@@ -141,12 +146,26 @@ impl Bus {
             task = Some(seen.claim.task_id.clone());
             (tip, stand_in) = (Some(seen), None);
         }
-        let is_unheard_of = task.is_none() && unreadable.is_none();
-        if let Some(task) = is_unheard_of.then(|| self.queue_spelling(asked)).flatten() {
-            return self.deciding_view(&task, files);
-        }
-        let task = task.unwrap_or_else(|| asked.clone());
+        let task = task.unwrap_or_else(|| asked.clone()).usual();
         Ok(View { task, name, tip, has_no_ref, unreadable, stand_in, record: None, file: None, bad_file: None })
+    }
+
+    /// The states of refs that version 0.1 made for other spellings of the task's number.
+    pub(super) fn other_tips(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<Vec<(RefName, State)>, Error> {
+        let names = match files {
+            Some(files) => files.other_refs.get(asked).cloned().unwrap_or_default(),
+            None => RefName::other_claims(asked),
+        };
+        let mut tips = Vec::new();
+        for name in names {
+            // One that cannot be read is for `bus doctor`: what can be read counts.
+            if let Tip::At(link) = self.repo.tip(&name)?
+                && let Ok(state) = state(link, &name, asked)
+            {
+                tips.push((name, state));
+            }
+        }
+        Ok(tips)
     }
 
     /// The last state of a task that was put away; none where this clone has no archive.
@@ -269,6 +288,11 @@ impl Bus {
                 files.claims.entry(task.clone()).or_default().push((index, task));
             }
         }
+        for name in self.repo.claimed_tasks().unwrap_or_default() {
+            if let Some(task) = TaskId::new(&*name).ok().filter(|task| !task.has_usual_number()) {
+                files.other_refs.entry(task).or_default().extend(RefName::own(&format!("claims/{name}")));
+            }
+        }
         for task in self.assignment_folders().iter().flat_map(|folder| self.ids_in(folder)) {
             files.assigned.entry(task.clone()).or_insert(task);
         }
@@ -310,6 +334,8 @@ pub(super) struct ClaimFiles {
     claims: HashMap<TaskId, Vec<(usize, TaskId)>>,
     /// Assignments: under which spelling.
     assigned: HashMap<TaskId, TaskId>,
+    /// Refs of claims under unusual spellings.
+    other_refs: HashMap<TaskId, Vec<RefName>>,
 }
 
 impl ClaimFiles {
@@ -321,6 +347,11 @@ impl ClaimFiles {
     /// The tasks that have a file in a layout.
     pub(super) fn in_layout(&self, worktree: usize) -> impl Iterator<Item = &TaskId> {
         self.claims.values().flatten().filter(move |(index, _)| *index == worktree).map(|(_, task)| task)
+    }
+
+    /// The refs of claims under unusual spellings.
+    pub(super) fn other_refs(&self) -> impl Iterator<Item = &RefName> {
+        self.other_refs.values().flatten()
     }
 
     /// The tasks that have two files in a layout, which spell it differently.
@@ -355,6 +386,17 @@ fn spellings(folder: &Path, asked: &TaskId) -> Result<Vec<TaskId>, Error> {
 pub(super) fn ids<K: IdKind>(folder: &Path) -> Result<Vec<Id<K>>, Error> {
     let records = names(folder, ".json")?.into_iter();
     Ok(records.filter_map(|name| Id::new(name.strip_suffix(".json")?).ok()).collect())
+}
+
+/// Whether of two claims of one task, under two spellings of its number, the first one counts: a live one, of two live ones the
+/// older, and of two ended ones the later.
+pub(super) fn counts_before(one: &Claim, other: &Claim) -> bool {
+    let age = |claim: &Claim| (claim.claimed_at, claim.claim_id.as_ref().map(ToString::to_string));
+    match (one.status.is_live(), other.status.is_live()) {
+        (true, true) => age(one) < age(other),
+        (false, false) => age(one) > age(other),
+        (live, _) => live,
+    }
 }
 
 /// The file of the higher revision; where they are equal, they must agree.

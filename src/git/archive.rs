@@ -49,9 +49,16 @@ impl Repository {
     ///
     /// [`Error::Store`] where a folder of it cannot be read.
     pub fn archived(&self, archive: &Archive, task: &TaskId) -> Result<Option<ObjectId>, Error> {
-        let name = task.as_str().to_ascii_uppercase();
-        let Some(folder) = self.entries(archive.tree)?.remove(&folder_of(&name)?) else { return Ok(None) };
-        Ok(self.entries(folder)?.remove(&name))
+        let folders = self.entries(archive.tree)?;
+        // Version 0.1 kept other spellings of a number apart.
+        for name in [task.key()].into_iter().chain(task.other_keys()) {
+            if let Some(folder) = folders.get(&folder_of(&name)?)
+                && let Some(state) = self.entries(*folder)?.remove(&name)
+            {
+                return Ok(Some(state));
+            }
+        }
+        Ok(None)
     }
 
     /// All tasks of the archive, in upper case, with their last states.
@@ -84,7 +91,7 @@ impl Repository {
         let mut folders = self.entries(before.tree)?;
         let mut changed: BTreeMap<String, BTreeMap<String, ObjectId>> = BTreeMap::new();
         for (task, state) in tasks {
-            let name = task.as_str().to_ascii_uppercase();
+            let name = task.key();
             changed.entry(folder_of(&name)?).or_default().insert(name, *state);
         }
         for (folder, entries) in changed {

@@ -27,7 +27,14 @@ impl RefName {
     /// The ref that says who owns `task`.
     #[must_use]
     pub fn claim(task: &TaskId) -> Self {
-        Self::own(&format!("claims/{}", task.as_str().to_ascii_uppercase())).expect(STRICTER)
+        Self::own(&format!("claims/{}", task.key())).expect(STRICTER)
+    }
+
+    /// The refs of claims that version 0.1 may have made of `task` under other spellings of its number: `claims/QUEUE-7` of
+    /// `QUEUE-007`.
+    #[must_use]
+    pub fn other_claims(task: &TaskId) -> Vec<Self> {
+        task.other_keys().into_iter().filter_map(|key| Self::own(&format!("claims/{key}"))).collect()
     }
 
     /// The ref that keeps a claim of `task` that the fleet's remote did not take; none where `claim` is no word for a ref.
@@ -39,7 +46,7 @@ impl RefName {
     /// Where the refs are that keep the claims of `task` that the fleet's remote did not take.
     #[must_use]
     pub fn lost_of(task: &TaskId) -> String {
-        format!("{OWN}lost/{}/", task.as_str().to_ascii_uppercase())
+        format!("{OWN}lost/{}/", task.key())
     }
 
     /// The ref that says which numbers of the queue are given out. It is no folder, and may never become one.

@@ -16,6 +16,9 @@ pub trait IdKind {
 
     /// Whether ids of this sort may begin with `agent-`.
     const MAY_BEGIN_WITH_AGENT: bool = true;
+
+    /// Whether `QUEUE-7`, `QUEUE-007` and `QUEUE-0007` are one id of this sort.
+    const HAS_NUMBERS: bool = false;
 }
 
 /// Marks the id of a task.
@@ -62,6 +65,7 @@ impl IdKind for Task {
     const NOUN: &'static str = "task id";
     // `messages/agent-<id>.jsonl` is an inbox, so no task's channel may have that name.
     const MAY_BEGIN_WITH_AGENT: bool = false;
+    const HAS_NUMBERS: bool = true;
 }
 
 impl IdKind for Agent {
@@ -130,7 +134,8 @@ pub type LockId = Id<Lock>;
 /// The name in `AGENT_MANIFEST.<name>.json`.
 pub type ManifestName = Id<Spare>;
 
-/// An id that obeys the rules of the design, section 7. Two ids that differ only by case are equal.
+/// An id that obeys the rules of the design, section 7. Two ids that differ only by case are equal, and so are two tasks of the
+/// queue that differ only by the zeros before their number.
 pub struct Id<K> {
     text: String,
     kind: PhantomData<K>,
@@ -163,6 +168,60 @@ impl<K> Id<K> {
     pub fn same_spelling(&self, other: &Self) -> bool {
         self.text == other.text
     }
+}
+
+impl<K: IdKind> Id<K> {
+    /// What all spellings of the id have in common, in upper case: the name of its ref. `QUEUE-007` for `queue-7`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let number = if K::HAS_NUMBERS { odd_number(&self.text) } else { None };
+        number.map_or_else(|| self.text.to_ascii_uppercase(), |number| format!("QUEUE-{number:0>3}"))
+    }
+
+    /// The id with its number as usual; any other id is spelled as it was.
+    #[must_use]
+    pub fn usual(&self) -> Self {
+        match self.has_usual_number() {
+            true => self.clone(),
+            false => Self { text: self.key(), kind: PhantomData },
+        }
+    }
+
+    /// The other names that refs of it may have, of a version that took another number of zeros for another id.
+    #[must_use]
+    pub fn other_keys(&self) -> Vec<String> {
+        let key = self.key();
+        let digits = key.strip_prefix("QUEUE-").filter(|digits| K::HAS_NUMBERS && !digits.is_empty());
+        let Some(digits) = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())) else { return Vec::new() };
+        let number = digits.trim_start_matches('0');
+        let number = if number.is_empty() { "0" } else { number };
+        if number.len() > MAX_DIGITS {
+            return Vec::new();
+        }
+        let widths = number.len()..=MAX_DIGITS;
+        widths.map(|width| format!("QUEUE-{number:0>width$}")).filter(|other| *other != key).collect()
+    }
+
+    /// Whether the id is spelled as [`Id::key`] has it, but for letter case.
+    #[must_use]
+    pub fn has_usual_number(&self) -> bool {
+        !K::HAS_NUMBERS || odd_number(&self.text).is_none()
+    }
+}
+
+/// The most digits of a number of the queue, leading zeros not counted: what has more is a name.
+pub(super) const MAX_DIGITS: usize = 9;
+
+/// The digits of the number of a task of the queue, without leading zeros, if it is not written as usual, with three digits at least
+/// and no more zeros than that takes.
+fn odd_number(text: &str) -> Option<&str> {
+    let digits = text.get("QUEUE-".len()..).filter(|_| starts_with(text, "QUEUE-"))?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = digits.trim_start_matches('0');
+    let is_usual = digits.len() == 3 || (digits.len() > 3 && number.len() == digits.len());
+    (!is_usual && number.len() <= MAX_DIGITS).then_some(number)
 }
 
 /// Whether `text` is an id of this sort.
@@ -247,30 +306,37 @@ impl<K> fmt::Display for Id<K> {
     }
 }
 
-impl<K> PartialEq for Id<K> {
+impl<K: IdKind> PartialEq for Id<K> {
     fn eq(&self, other: &Self) -> bool {
-        self.text.eq_ignore_ascii_case(&other.text)
+        let same = self.text.eq_ignore_ascii_case(&other.text);
+        same || !(self.has_usual_number() && other.has_usual_number()) && self.key() == other.key()
     }
 }
 
-impl<K> Eq for Id<K> {}
+impl<K: IdKind> Eq for Id<K> {}
 
-impl<K> Ord for Id<K> {
+impl<K: IdKind> Ord for Id<K> {
     fn cmp(&self, other: &Self) -> Ordering {
-        let [one, two] = [self, other].map(|id| id.text.bytes().map(|byte| byte.to_ascii_uppercase()));
-        one.cmp(two)
+        if self.has_usual_number() && other.has_usual_number() {
+            let [one, two] = [self, other].map(|id| id.text.bytes().map(|byte| byte.to_ascii_uppercase()));
+            return one.cmp(two);
+        }
+        self.key().cmp(&other.key())
     }
 }
 
-impl<K> PartialOrd for Id<K> {
+impl<K: IdKind> PartialOrd for Id<K> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<K> Hash for Id<K> {
+impl<K: IdKind> Hash for Id<K> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.bytes().for_each(|byte| state.write_u8(byte.to_ascii_uppercase()));
+        match self.has_usual_number() {
+            true => self.text.bytes().for_each(|byte| state.write_u8(byte.to_ascii_uppercase())),
+            false => self.key().bytes().for_each(|byte| state.write_u8(byte)),
+        }
         state.write_u8(0);
     }
 }
@@ -310,8 +376,42 @@ mod tests {
         assert!(!upper.same_spelling(&lower));
     }
 
+    #[test]
+    fn the_zeros_before_a_number_do_not_make_two_tasks() {
+        let task = |text: &str| TaskId::new(text).unwrap();
+        for (text, key) in [
+            ("queue-7", "QUEUE-007"),
+            ("QUEUE-07", "QUEUE-007"),
+            ("QUEUE-0007", "QUEUE-007"),
+            ("QUEUE-000", "QUEUE-000"),
+            ("QUEUE-0", "QUEUE-000"),
+            ("QUEUE-01234", "QUEUE-1234"),
+            ("QUEUE-1234", "QUEUE-1234"),
+            ("QUEUE-1000000000", "QUEUE-1000000000"),
+            ("QUEUE-7a", "QUEUE-7A"),
+            ("OTHER-7", "OTHER-7"),
+        ] {
+            assert_eq!(task(text).key(), key);
+            assert_eq!(task(text), task(key));
+            let hash = |id: &TaskId| {
+                std::hash::BuildHasher::hash_one(&std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default(), id)
+            };
+            assert_eq!(hash(&task(text)), hash(&task(key)));
+        }
+        assert_ne!(task("QUEUE-7"), task("QUEUE-70"));
+        assert_ne!(AgentId::new("QUEUE-7").unwrap(), AgentId::new("QUEUE-007").unwrap());
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn spellings_are_equal_ordered_and_hashed_alike(one in "(QUEUE|queue)-0{0,5}[0-9]{1,4}", other in "(QUEUE|Q)-0{0,5}[0-9]{0,4}") {
+            if let (Ok(one), Ok(other)) = (TaskId::new(one), TaskId::new(other)) {
+                prop_assert_eq!(one == other, one.key() == other.key());
+                prop_assert_eq!(one.cmp(&other), one.key().cmp(&other.key()));
+            }
+        }
 
         #[test]
         fn an_id_is_always_safe_as_a_file_name_and_in_a_ref(text in "[A-Za-z0-9._/ -]{0,12}") {

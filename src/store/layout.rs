@@ -281,7 +281,7 @@ impl PrivateLayout {
     /// Which state of another clone's claim this clone has seen, and since when.
     #[must_use]
     pub fn seen(&self, task: &TaskId) -> Place {
-        self.place(format!("bus/seen/{}", task.as_str().to_ascii_uppercase()))
+        self.place(format!("bus/seen/{}", task.key()))
     }
 
     /// Which state of another clone's lease this clone has seen, and since when. Not below `seen`, where each name is a task's.
