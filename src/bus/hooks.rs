@@ -15,8 +15,16 @@ const MAX_HOOK: usize = 64 * 1024;
 /// How each of ours begins, whichever version of `bus` wrote it.
 const MARK: &[u8] = b"#!/bin/sh\n# bus: hook ";
 
-const HOOKS: [(&str, &str); 2] =
-    [("pre-commit", include_str!("../../ci/pre-commit")), ("pre-push", include_str!("../../ci/pre-push"))];
+/// What judges a commit that is about to be made. git runs another hook before a merge's, and before one of `git am`.
+const PRE_COMMIT: &str = include_str!("../../ci/pre-commit");
+
+const HOOKS: [(&str, &str); 5] = [
+    ("pre-commit", PRE_COMMIT),
+    ("pre-merge-commit", PRE_COMMIT),
+    ("pre-applypatch", PRE_COMMIT),
+    ("prepare-commit-msg", include_str!("../../ci/prepare-commit-msg")),
+    ("pre-push", include_str!("../../ci/pre-push")),
+];
 
 /// Why the hooks cannot be put in.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +168,7 @@ mod tests {
     fn each_hook_is_known_by_its_first_lines_and_names_its_predecessor() {
         for (name, text) in HOOKS {
             assert!(text.as_bytes().starts_with(MARK) && text.len() < MAX_HOOK, "{name}");
-            assert!(text.contains(&format!("{name}.before-bus")), "{name}");
+            assert!(text.contains("$0.before-bus"), "{name}");
         }
     }
 }

@@ -1,7 +1,6 @@
 //! `bus man`
 
 use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
@@ -13,7 +12,7 @@ use super::exit::Failure;
 use super::output::Output;
 use super::words;
 use crate::bus::Error;
-use crate::store::{Error as StoreError, Verb};
+use crate::store::{Error as StoreError, Place, Verb, replace};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,8 +39,9 @@ pub(super) fn run(args: &ManArgs, output: &mut Output) -> Result<u8, Failure> {
     for command in with_subcommands(&bus) {
         let name = format!("{}.1", command.get_display_name().unwrap_or("bus"));
         let mut page = Vec::new();
-        let written = write_page(command, &mut page).and_then(|()| fs::File::create(args.folder.join(&name))?.write_all(&page));
-        written.map_err(refused(Verb::Write)).map_err(Error::Store)?;
+        write_page(command, &mut page).map_err(refused(Verb::Write)).map_err(Error::Store)?;
+        // It follows no link that stands where the page should.
+        replace(&Place::new(&args.folder, &name), &page).map_err(Error::Store)?;
         pages.push(name);
     }
     let folder = args.folder.display().to_string();

@@ -1,6 +1,6 @@
 //! `bus report`
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
@@ -165,6 +165,13 @@ fn write(bus: &Bus, path: &Path, text: &str) -> Result<String, Failure> {
     })?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let goes_up = path.is_relative() && path.components().any(|part| part == Component::ParentDir);
+    if !is_without_links(folder) || (goes_up && !whole.starts_with(bus.root())) {
+        return Err(Failure::Usage {
+            what: format!("`{}` leads out of this worktree, or through a link", path.display()),
+            hint: "name a file in this worktree, or the whole path of another place".to_owned(),
+        });
+    }
     if [bus.common_dir(), &bus.root().join("_bus")].into_iter().any(|ours| whole.starts_with(ours)) {
         return Err(Failure::Usage {
             what: format!("`{}` is no place for a report", path.display()),
@@ -173,6 +180,15 @@ fn write(bus: &Bus, path: &Path, text: &str) -> Result<String, Failure> {
     }
     replace(&Place::new(folder, name), text.as_bytes()).map_err(BusError::from)?;
     Ok(path.display().to_string())
+}
+
+/// Whether no folder on the way to `folder` is a link that the user may not know of. A path that begins at the root is the user's own
+/// word down to its last folder.
+fn is_without_links(folder: &Path) -> bool {
+    match folder.is_absolute() {
+        true => !folder.is_symlink(),
+        false => folder.ancestors().all(|part| part.as_os_str().is_empty() || !part.is_symlink()),
+    }
 }
 
 /// A report in a line.

@@ -20,7 +20,8 @@ pub(super) fn survive_limits() {}
 pub(super) fn end_waiting(stopper: Stopper) {
     use rustix::event::{PollFd, PollFlags, poll};
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    // Where a signal cannot be caught, it ends the process, as it did before.
+    crate::git::signals_are_handled();
+    // A signal that cannot be caught ends the process, as it did before.
     if let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]) {
         let stopper = stopper.clone();
         std::thread::spawn(move || {

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Error;
+use super::interrupt::Listening;
 
 /// Variables by which git's hooks point a child at a repository; ours is found by folder alone.
 const REPOSITORY_VARIABLES: [&str; 7] = [
@@ -169,8 +170,12 @@ pub(super) fn talk(root: &Path, arguments: &[&str], input: Option<&str>, manner:
     }
     ask_nobody(&mut command, manner.own_ssh);
     lead_a_group(&mut command);
+    let listening = Listening::begin();
+    if listening.is_interrupted() {
+        return Ok(Talk { status: None, out: String::new(), complaint: String::new() });
+    }
     let mut child = command.spawn().map_err(no_git)?;
-    let status = wait(&mut child, manner.patience).map_err(no_git)?;
+    let status = wait(&mut child, manner.patience, || listening.is_interrupted()).map_err(no_git)?;
     if status.is_none() {
         end_group(&mut child);
     }
@@ -227,13 +232,13 @@ fn first_complaint(text: &str) -> Option<String> {
     fault.or_else(|| lines().next_back()).map(str::to_owned)
 }
 
-/// Waits for a child so long; none where it has not ended.
-fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
+/// Waits for a child so long, or until it is to be `given_up`; `None` if it has not ended.
+fn wait(child: &mut Child, patience: Duration, given_up: impl Fn() -> bool) -> std::io::Result<Option<ExitStatus>> {
     let start = Instant::now();
     loop {
         let ended = child.try_wait()?;
         let waited = start.elapsed();
-        if ended.is_some() || waited >= patience {
+        if ended.is_some() || waited >= patience || given_up() {
             return Ok(ended);
         }
         // A look costs little, and waiting for the next one should cost little more than what was waited for.
@@ -256,7 +261,7 @@ fn end_group(child: &mut Child) {
     use rustix::process::{Pid, Signal, kill_process_group};
     let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
     let _ = kill_process_group(group, Signal::TERM);
-    let _ = wait(child, GRACE);
+    let _ = wait(child, GRACE, || false);
     let _ = kill_process_group(group, Signal::KILL);
     let _ = child.wait();
 }

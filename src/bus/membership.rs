@@ -1,0 +1,100 @@
+//! Whether this clone belongs to a fleet (design, section 3, *Fleet*).
+//!
+//! What a branch says joins nothing: a clone belongs to a fleet once the remote's own `refs/bus/fleet` has said so. A clone that has
+//! remotes asks them before it first writes what a fleet would decide, and notes the answer. "No answer" is not "no fleet".
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::fleet::Reach;
+use super::{Bus, Error, FleetFault};
+use crate::record::{BRANCH_PREFIX, Fleet, OWN_PREFIX};
+use crate::store::{Clock, Lock, last_touched, replace, touch};
+
+/// How long an answer that there is no fleet counts.
+const ANSWER: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest note that is read, in bytes.
+const MAX_NOTE: usize = 64 * 1024;
+
+/// What is noted of an answer that there is no fleet.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct NoFleet {
+    /// The remotes that were asked, with their addresses.
+    asked: Vec<(String, String)>,
+}
+
+impl Bus {
+    /// Learns whether this clone belongs to a fleet, before something is written that a fleet would decide. If nothing is known, or
+    /// the last answer is a day old, each remote is asked once. With `reach` [`Reach::Offline`] nobody is asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Git`] if a remote does not answer: that is not "no fleet"; [`FleetFault::Contradiction`] or [`FleetFault::Other`] if
+    /// the policy names another fleet than the remote serves.
+    pub(super) fn learn_fleet(&self, reach: Reach) -> Result<(), Error> {
+        if self.fleet()?.is_some() || reach == Reach::Offline || self.has_fresh_answer()? {
+            return Ok(());
+        }
+        self.ask_for_fleet()
+    }
+
+    /// Asks each remote whether it serves a fleet, and joins that one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::learn_fleet`].
+    pub(super) fn ask_for_fleet(&self) -> Result<(), Error> {
+        if self.fleet()?.is_some() {
+            return Ok(());
+        }
+        let said = self.config()?.fleet.clone();
+        let remotes = self.repo.remotes()?;
+        for (name, _) in &remotes {
+            for prefix in [OWN_PREFIX, BRANCH_PREFIX] {
+                let there = self.repo.remote(name, prefix, self.remote_patience)?;
+                let Some(id) = self.served(&there)? else { continue };
+                let fleet = Fleet::new(name.clone(), id, prefix.to_owned()).map_err(super::found::usage)?;
+                if let Some(said) = said.filter(|said| (&said.id, &said.prefix) != (&fleet.id, &fleet.prefix)) {
+                    return Err(FleetFault::Contradiction { noted: fleet, said, path: self.layout.config().path() }.into());
+                }
+                let fleet = self.join(fleet)?;
+                let _ = self.fleet.set(Some(fleet));
+                return Ok(());
+            }
+        }
+        if let Some(said) = said {
+            let url = remotes.iter().find(|(name, _)| *name == said.remote).map_or_else(String::new, |(_, url)| url.clone());
+            return Err(FleetFault::Other { id: said.id, remote: said.remote, url, serves: false }.into());
+        }
+        let lock = self.lock()?;
+        self.note_no_fleet(&lock, remotes)
+    }
+
+    /// Whether it is known that no remote of this clone serves a fleet, and not for too long.
+    fn has_fresh_answer(&self) -> Result<bool, Error> {
+        let remotes = self.repo.remotes()?;
+        if remotes.is_empty() {
+            return Ok(true);
+        }
+        let place = self.private.no_fleet();
+        let noted: Option<NoFleet> = place.read(MAX_NOTE)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        // What a remote said yesterday is of this world's time, also if a test has fixed the clock.
+        let now = Clock::new(None).now();
+        let is_young = last_touched(&place).is_some_and(|asked| now.since(asked) < ANSWER);
+        let says_fleet = self.config()?.fleet.is_some();
+        Ok(is_young && !says_fleet && noted == Some(NoFleet { asked: remotes }))
+    }
+
+    fn note_no_fleet(&self, _lock: &Lock, asked: Vec<(String, String)>) -> Result<(), Error> {
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let place = self.private.no_fleet();
+        let bytes = serde_json::to_vec(&NoFleet { asked }).unwrap_or_default();
+        replace(&place, &bytes)?;
+        touch(&place, Clock::new(None));
+        Ok(())
+    }
+}
