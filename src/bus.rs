@@ -32,6 +32,7 @@ mod logging;
 mod looking;
 mod loss;
 mod manifest;
+mod membership;
 mod messaging;
 mod mode;
 mod next;

@@ -88,9 +88,13 @@ impl Bus {
         decide: impl Fn(&View, &Who) -> Result<Next, Error>,
     ) -> Result<Changed, Error> {
         self.config()?;
+        if reach != Reach::Later {
+            self.learn_fleet(reach)?;
+        }
         match (self.fleet()?, reach) {
             (Some(fleet), Reach::Fleet) => return self.change_in_fleet(fleet, agent, asked, decide),
-            (None, Reach::Offline) => return Err(FleetFault::None.into()),
+            // There may be one that nobody was asked for yet.
+            (None, Reach::Offline) if self.has_fresh_answer()? => return Err(FleetFault::None.into()),
             _ => {}
         }
         let decide = |view: &View, who: &Who| match decide(view, who)? {

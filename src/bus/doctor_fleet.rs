@@ -5,7 +5,7 @@ use super::doctor::{Cure, Finding, finding};
 use super::view::View;
 use super::{Bus, Error};
 use crate::record::{Claim, Origin, TaskId};
-use crate::store::{Lock, replace};
+use crate::store::{Lock, last_touched, replace};
 
 impl Bus {
     /// The note of the fleet, what git's settings would do to refs of the bus, and refs whose objects are gone.
@@ -13,7 +13,13 @@ impl Bus {
         if self.config().is_ok()
             && let Err(error) = self.fleet()
         {
-            findings.push(self.of_error("fleet", error)?);
+            let found = self.of_error("fleet", error)?;
+            // A note of version 0.1 may have come from a branch alone; what was confirmed is not forgotten.
+            let is_unproved = self.private.fleet().path().exists() && last_touched(&self.private.fleet_seen()).is_none();
+            findings.push(match is_unproved {
+                true => finding("fleet", found.place, found.what, Some(Cure::ForgetFleet)),
+                false => found,
+            });
         }
         for (key, value) in self.repo.greedy_remotes()? {
             let what = format!("`{value}` lets git remove or overwrite refs of the bus when it fetches or pushes");

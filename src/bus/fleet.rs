@@ -1,13 +1,13 @@
 //! Which fleet this clone belongs to (design, section 3, *Fleet*).
 //!
-//! A fleet belongs to the clone, not to the branch that is checked out: the first command that sees `[fleet]` notes it in
+//! A fleet belongs to the clone, not to the branch that is checked out: once the remote has confirmed it, it is noted in
 //! `<git common dir>/bus/fleet`, and from then on the note counts.
 
 use super::{Bus, Error, FleetFault};
 use crate::git::{ObjectId, RefName, Remote, Sight};
 use crate::record::json::MAX_RECORD;
-use crate::record::{AgentId, Config, Fleet, Timestamp};
-use crate::store::{Layout, replace};
+use crate::record::{AgentId, Fleet, Timestamp};
+use crate::store::replace;
 
 /// How far a change of a claim goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,35 +28,26 @@ impl Bus {
     /// [`FleetFault::Contradiction`] where `config.toml` names another one than this clone's note; [`Error::Malformed`] where
     /// that cannot be read; [`Error::MalformedConfig`] where the policy cannot be.
     pub fn fleet(&self) -> Result<Option<&Fleet>, Error> {
-        if self.fleet.get().is_none() {
-            let found = self.find_fleet()?;
-            let _ = self.fleet.set(found);
+        if self.fleet.get().is_none() && !self.has_no_fleet.get() {
+            match self.find_fleet()? {
+                Some(fleet) => drop(self.fleet.set(fleet)),
+                None => self.has_no_fleet.set(true),
+            }
         }
-        Ok(self.fleet.get().and_then(Option::as_ref))
+        Ok(self.fleet.get())
     }
 
     fn find_fleet(&self) -> Result<Option<Fleet>, Error> {
         let place = self.private.fleet();
         let noted = place.read(MAX_RECORD)?;
         let noted = noted.map(|bytes| Fleet::parse(&bytes).map_err(Error::malformed(self.show(&place), &bytes))).transpose()?;
-        let said = self.config()?.fleet.clone();
-        match (noted, said) {
+        match (noted, self.config()?.fleet.clone()) {
             // This clone may call the remote otherwise.
             (Some(noted), Some(said)) if (&noted.id, &noted.prefix) != (&said.id, &said.prefix) => {
                 Err(FleetFault::Contradiction { noted, said, path: self.layout.config().path() }.into())
             }
-            (Some(noted), _) => Ok(Some(noted)),
-            (None, Some(said)) => self.join(said).map(Some),
-            (None, None) => self.fleet_elsewhere().map_or(Ok(None), |said| self.join(said).map(Some)),
+            (noted, _) => Ok(noted),
         }
-    }
-
-    /// What another worktree's policy says of a fleet, or that of the remote's default branch.
-    fn fleet_elsewhere(&self) -> Option<Fleet> {
-        let said = |text: &[u8]| Config::parse(std::str::from_utf8(text).ok()?).ok()?.fleet;
-        let read = |layout: &Layout| said(&layout.config().read(MAX_RECORD).ok()??);
-        let elsewhere = self.layouts().skip(1).find_map(read);
-        elsewhere.or_else(|| said(&self.repo.file_on_remote_trunk("_bus/config.toml")?))
     }
 
     /// Notes that this clone belongs to `fleet`: what every clone of it makes alike, and the note.
@@ -67,6 +58,7 @@ impl Bus {
             self.repo.put(&RefName::archive(), self.repo.archive_root()?)?;
         }
         replace(&self.private.fleet(), &fleet.to_bytes())?;
+        self.has_no_fleet.set(false);
         Ok(fleet)
     }
 

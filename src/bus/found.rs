@@ -124,7 +124,7 @@ impl Bus {
     }
 
     /// The id of the fleet that a remote serves; none where it serves none.
-    fn served(&self, there: &Remote) -> Result<Option<String>, Error> {
+    pub(super) fn served(&self, there: &Remote) -> Result<Option<String>, Error> {
         let name = RefName::fleet();
         let sight = self.repo.look_at(there, std::slice::from_ref(&name))?;
         let Some(root) = sight.get(&name).copied() else { return Ok(None) };
@@ -148,6 +148,6 @@ impl Bus {
     }
 }
 
-fn usage(what: String) -> Error {
+pub(super) fn usage(what: String) -> Error {
     Error::Usage { what, hint: "name a remote as `git remote` lists it".to_owned() }
 }

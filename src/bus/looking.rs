@@ -40,6 +40,7 @@ impl Bus {
     ///
     /// [`FleetFault::None`] where the clone belongs to no fleet; else as [`Bus::fleet`].
     pub fn keep_looking(&self) -> Result<Looking, Error> {
+        self.learn_fleet(super::fleet::Reach::Fleet)?;
         self.fleet()?.ok_or(FleetFault::None)?;
         Ok(self.look_every(INTERVAL))
     }

@@ -50,7 +50,7 @@ impl Bus {
             return Ok(());
         }
         let said = self.config()?.fleet.clone();
-        let remotes = self.repo.remotes()?;
+        let remotes = self.repo.remotes();
         for (name, _) in &remotes {
             for prefix in [OWN_PREFIX, BRANCH_PREFIX] {
                 let there = self.repo.remote(name, prefix, self.remote_patience)?;
@@ -59,9 +59,7 @@ impl Bus {
                 if let Some(said) = said.filter(|said| (&said.id, &said.prefix) != (&fleet.id, &fleet.prefix)) {
                     return Err(FleetFault::Contradiction { noted: fleet, said, path: self.layout.config().path() }.into());
                 }
-                let fleet = self.join(fleet)?;
-                let _ = self.fleet.set(Some(fleet));
-                return Ok(());
+                return self.join(fleet).map(drop);
             }
         }
         if let Some(said) = said {
@@ -73,8 +71,8 @@ impl Bus {
     }
 
     /// Whether it is known that no remote of this clone serves a fleet, and not for too long.
-    fn has_fresh_answer(&self) -> Result<bool, Error> {
-        let remotes = self.repo.remotes()?;
+    pub(super) fn has_fresh_answer(&self) -> Result<bool, Error> {
+        let remotes = self.repo.remotes();
         if remotes.is_empty() {
             return Ok(true);
         }

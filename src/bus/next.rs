@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::change::{Changed, Next, Outcome};
 use super::decide::Refusal;
 use super::deinit::remove;
+use super::fleet::Reach;
 use super::queue::{Blocker, QueueEntry};
 use super::view::View;
 use super::{Bus, ClaimRequest, Error, Patience, Synced, Who};
@@ -27,6 +28,7 @@ impl Bus {
     ///
     /// [`Error::NothingReady`] where there is none; else as [`Bus::claim`] where the system refuses.
     pub fn claim_next(&self, agent: &AgentId, request: &ClaimRequest) -> Result<Changed, Error> {
+        self.learn_fleet(Reach::Fleet)?;
         let fleet = self.fleet()?;
         let mut summary = String::new();
         for _ in 0..MAX_LOOKS {

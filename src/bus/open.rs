@@ -53,7 +53,9 @@ pub struct Bus {
     pub(super) session: Option<SessionId>,
     pub(super) remote_patience: Duration,
     /// The fleet, once it was looked for.
-    pub(super) fleet: OnceCell<Option<Fleet>>,
+    pub(super) fleet: OnceCell<Fleet>,
+    /// Whether it was looked for, and there is none.
+    pub(super) has_no_fleet: Cell<bool>,
     /// What looks at the fleet's remote while a command waits.
     pub(super) looking: OnceCell<Looking>,
     /// The archive as it was last read.
@@ -88,6 +90,7 @@ impl Bus {
             session: options.session,
             remote_patience: options.remote_patience,
             fleet: OnceCell::new(),
+            has_no_fleet: Cell::new(false),
             looking: OnceCell::new(),
             archive: Cell::new(None),
             patience: options.patience,

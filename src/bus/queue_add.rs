@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::advance::retry;
 use super::deinit::remove;
+use super::fleet::Reach;
 use super::queue_files::{ItemFile, QueueFiles};
 use super::remote_ref::{Known, Turn};
 use super::{Bus, Error};
@@ -82,6 +83,7 @@ impl Bus {
         let title = line("the title", &request.title, MAX_TITLE)?;
         let text = QueueItem::text(title, &fields(request)?);
         let name = RefName::queue();
+        self.learn_fleet(Reach::Fleet)?;
         if let Some(fleet) = self.fleet()? {
             let turn = |lock: &mut Lock, Known { seen, .. }: Known| {
                 let (item, reserved) = match self.new_item(lock, agent, request, &text) {

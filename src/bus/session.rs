@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Bus, Error, EventRequest, ManifestState, OpenSession, OwnClaim};
+use super::{Bus, Error, EventRequest, ManifestState, Note, OpenSession, OwnClaim};
 use crate::git::Fetch;
 use crate::record::json::Object;
 use crate::record::{AgentId, Event, EventKind, SessionId};
@@ -156,7 +156,11 @@ impl Bus {
     ///
     /// [`Error::Git`] where git cannot be started.
     pub fn fetch(&self) -> Result<Fetch, Error> {
-        Ok(self.repo.fetch(self.remote_patience)?)
+        let fetched = self.repo.fetch(self.remote_patience)?;
+        if let Err(error) = self.ask_for_fleet() {
+            self.notes.add(Note::Warning(format!("nobody knows whether this clone belongs to a fleet: {error}")));
+        }
+        Ok(fetched)
     }
 
     /// An id that no other session has: the time, and a part that is random.

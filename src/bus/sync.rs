@@ -57,6 +57,7 @@ impl Bus {
     /// [`FleetFault::None`]; [`FleetFault::Other`] where the remote serves another fleet; [`Error::Git`] where it cannot be reached.
     /// What it took by then stays.
     pub fn sync(&self) -> Result<Synced, Error> {
+        self.ask_for_fleet()?;
         let fleet = self.fleet()?.ok_or(FleetFault::None)?;
         let remote = self.remote_of(fleet)?;
         let mut synced = Synced { remote: fleet.remote.clone(), ..Synced::default() };

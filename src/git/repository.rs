@@ -92,6 +92,22 @@ impl Repository {
         Ok(Self { refs, objects: OnceCell::new(), loose: OnceCell::new(), config, root: whole(&root)?, git_dir, common_dir })
     }
 
+    /// The remotes that the clone's own configuration names, with their addresses.
+    #[must_use]
+    pub fn remotes(&self) -> Vec<(String, String)> {
+        let mut remotes = Vec::new();
+        for section in self.config.sections_by_name("remote").into_iter().flatten() {
+            let name = section.header().subsection_name().map(ToString::to_string);
+            let url = section.value("url").map(|url| url.to_string());
+            if let (Some(name), Some(url)) = (name, url)
+                && !remotes.iter().any(|(known, _)| *known == name)
+            {
+                remotes.push((name, url));
+            }
+        }
+        remotes
+    }
+
     /// The root of this worktree.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -235,6 +235,12 @@ impl PrivateLayout {
         self.place("bus/fleet")
     }
 
+    /// Written when no remote served a fleet: which were asked.
+    #[must_use]
+    pub fn no_fleet(&self) -> Place {
+        self.place("bus/no-fleet")
+    }
+
     /// Touched when all of the fleet's remote was seen.
     #[must_use]
     pub fn fleet_seen(&self) -> Place {

@@ -10,6 +10,7 @@ use super::take::taken;
 use super::{LeaseOutcome, LeaseRequest, Leased};
 use crate::bus::advance::MAX_TRIES;
 use crate::bus::change::Next;
+use crate::bus::fleet::Reach;
 use crate::bus::view::View;
 use crate::bus::{Bus, Changed, ClaimRequest, Error, Who};
 use crate::git::{RefName, Remote, Tip};
@@ -32,6 +33,7 @@ impl Bus {
         self.config()?;
         let scope = self.wanted_scope(paths)?;
         let paths = LeaseRequest { task: Some(self.spelling(task)), ..paths.clone() };
+        self.learn_fleet(Reach::Fleet)?;
         if let Some(fleet) = self.fleet()? {
             return self.claim_with_paths_in_fleet(fleet, agent, task, request, &paths, &scope);
         }

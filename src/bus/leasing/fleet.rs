@@ -3,6 +3,7 @@
 use super::change::{Draft, Next, Written};
 use super::table::TableView;
 use super::{LeaseOutcome, Leased};
+use crate::bus::fleet::Reach;
 use crate::bus::remote_first::Beside;
 use crate::bus::remote_ref::{Known, Turn};
 use crate::bus::view::{State, View, state};
@@ -22,6 +23,7 @@ impl Bus {
         decide: impl Fn(&TableView, &Who) -> Result<Next, Error>,
     ) -> Result<Vec<Leased>, Error> {
         self.config()?;
+        self.learn_fleet(Reach::Fleet)?;
         let Some(fleet) = self.fleet()? else {
             let mut lock = self.lock()?;
             let who = self.who(agent.clone())?;
