@@ -99,7 +99,7 @@ impl Bus {
     }
 
     /// Removes the copies of records in this worktree: those that git ignores and does not know.
-    fn remove_copies(&self) -> Result<(), Error> {
+    pub(super) fn remove_copies(&self) -> Result<(), Error> {
         for (folder, end) in [(self.layout.claims(), ".json"), (self.layout.events(), ".jsonl")] {
             for name in names(&folder, end)? {
                 let path = folder.join(&name);

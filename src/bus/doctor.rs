@@ -204,7 +204,9 @@ impl Bus {
             && !is_in_line(Some(file), tip)
         {
             let what = format!("its claim was not the first in the fleet: {} has the task", tip.claim.agent_id);
-            return Ok(Some(finding("claim-lost", place, what, Some(Cure::GiveUp(task)))));
+            let is_record = layout.root() == self.record.root();
+            let cure = if is_record { Cure::Restore(task) } else { Cure::GiveUp(task) };
+            return Ok(Some(finding("claim-lost", place, what, Some(cure))));
         }
         if let Some(file) = file.filter(|file| file.claim.revision > tip.claim.revision) {
             let (theirs, ours) = (file.claim.revision, tip.claim.revision);
@@ -237,6 +239,16 @@ impl Bus {
                 "a live claim of this worktree has no file".to_owned(),
                 Some(Cure::Settle(task)),
             )),
+            Some(file) if file.claim.status.is_live() && !self.is_known(tip, &file.claim)? => {
+                let what =
+                    format!("it says that {} holds the task, in a claim that the ref knows nothing of", file.claim.agent_id);
+                let found = finding("claim-ahead", place, what, None);
+                Some(
+                    found.advise(
+                        "if that claim is of another clone, it counts here until the base has its end; else remove the file",
+                    ),
+                )
+            }
             Some(file) if !self.is_past_state(tip, &file.claim)? => {
                 let what = "it was edited: the ref has never said this".to_owned();
                 Some(finding("claim-edited", place, what, Some(Cure::Restore(task))))

@@ -99,6 +99,8 @@ impl Bus {
         if !self.repo.swap(&name, before, next)? {
             return Err(Error::RefContended { reference: name.as_str().to_owned(), tries: 1 });
         }
+        // A claim's ref may only go once the archive's name is on disk, too.
+        self.repo.sync_name(&name)?;
         crash_point("archived");
         let refs: Vec<_> = still.iter().map(|(task, id)| (RefName::claim(task), *id)).collect();
         Ok(self.repo.remove(&refs)?)

@@ -343,8 +343,12 @@ impl Bus {
     /// that nobody reads those files.
     fn import_leases(&self, note: &mut ImportNote) -> Result<(), Error> {
         let kept = self.record.lease_table();
-        if self.repo.id_of(&RefName::locks())?.is_some() || kept.inspect()?.is_some() {
+        if kept.inspect()?.is_some() {
             return Ok(());
+        }
+        if self.repo.id_of(&RefName::locks())?.is_some() {
+            // What version 0.1 wrote of leases it has logged.
+            return self.note_table();
         }
         match self.frozen_leases() {
             Ok(table) => Ok(replace_record(&kept, &table.to_bytes())?),

@@ -8,7 +8,7 @@ use super::notes::Note;
 use super::record::IGNORE_RECORDS;
 use super::{Bus, Error, Mode};
 use crate::record::{Config, Records};
-use crate::store::{Lock, Place, create, replace};
+use crate::store::{Lock, Place, create, replace, sha256_of};
 
 /// The longest `.gitignore` or `.gitattributes` that is read, in bytes.
 const MAX_TEXT: usize = 16 * 1024 * 1024;
@@ -42,6 +42,9 @@ const LINES: [(&str, &[&str], &[&str]); 2] = [
 /// The lines that version 0.1 wrote and this one does not: forges merge by no such attributes.
 const OLDER_LINES: [&str; 2] =
     ["_bus/**/*.jsonl text eol=lf merge=union", "_report/agent/*/errors.jsonl text eol=lf merge=union"];
+
+/// The SHA-256 of the page on the protocol that version 0.1 wrote.
+const OLDER_README: &str = "2c53c80a163cd88e28ed6d49a6ef1c65e81166033127b8f8aead56265fe0bc3c";
 
 const BEGIN: &str = "# bus: begin (`bus deinit` takes this out)\n";
 const BEGIN_NEW: &str = "# bus: begin (`bus init` made this file, `bus deinit` takes it away)\n";
@@ -173,10 +176,33 @@ impl Bus {
         }
         let ignore = self.layout.place("_bus/.gitignore");
         if records == Records::Tracked && ignore.read(MAX_TEXT)?.as_deref() == Some(IGNORE_RECORDS.as_bytes()) {
-            // It would hide the batches and claims that are to be committed.
+            // It would hide the batches and claims that are to be committed; the copies would be committed with them.
+            self.remove_copies()?;
             remove(&ignore.path())?;
         }
+        laid.extend(self.renew_older()?);
         self.set_records(lock, records)?;
+        Ok(laid)
+    }
+
+    /// Takes out the lines that version 0.1 gave git's own files, and writes its page on the protocol anew if nobody changed it.
+    fn renew_older(&self) -> Result<Vec<Laid>, Error> {
+        let mut laid = Vec::new();
+        for (place, _) in self.all_lines() {
+            let Some(text) = place.read(MAX_TEXT)? else { continue };
+            let is_older = |line: &&[u8]| OLDER_LINES.iter().any(|older| line.trim_ascii() == older.as_bytes());
+            let kept: Vec<u8> =
+                text.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_older(line)).flatten().copied().collect();
+            if kept != text {
+                replace(&place, &kept)?;
+                laid.push(Laid::committed(&place, vec!["(without merge=union, which forges do not heed)".to_owned()]));
+            }
+        }
+        let page = self.layout.place("_bus/README.md");
+        if page.read(MAX_TEXT)?.is_some_and(|text| sha256_of(&text).to_string() == OLDER_README) {
+            replace(&page, README.as_bytes())?;
+            laid.push(Laid::committed(&page, Vec::new()));
+        }
         Ok(laid)
     }
 
@@ -230,7 +256,7 @@ impl Bus {
     /// The files of git's own that get lines, and the lines.
     pub(super) fn lined_files(&self, mode: Mode) -> [(Place, Vec<&'static str>); 2] {
         LINES.map(|(name, always, for_records)| {
-            let for_records = if mode == Mode::Untracked { &[] } else { for_records };
+            let for_records = if mode == Mode::Tracked { for_records } else { &[] };
             (self.layout.place(name), always.iter().chain(for_records).copied().collect())
         })
     }

@@ -170,6 +170,9 @@ impl Bus {
                 self.repo.put(name, theirs)?;
             }
             crash_point("adopted");
+            if !stands && *name == RefName::locks() {
+                self.settle_last_leases(lock)?;
+            }
         }
         self.note_seen(lock, remote, name, sight.get(name).copied())?;
         Ok(gave_way)

@@ -201,7 +201,9 @@ impl Bus {
         for file in view.files() {
             let claim = &file.claim;
             let ahead = claim.revision > tip.claim.revision && !claim.is_unconfirmed();
-            if ahead && claim.status.is_live() && !self.is_known(tip, claim)? {
+            // Once the claim here has ended, another clone's that came with a branch stands in its place.
+            let follows = !tip.claim.status.is_live() && view.file.as_ref().is_some_and(|here| std::ptr::eq(here, file));
+            if (ahead || follows) && claim.status.is_live() && !self.is_known(tip, claim)? {
                 return Ok(Some(file));
             }
         }

@@ -14,7 +14,7 @@ use crate::record::{AgentId, EventKind, Span, SpanFault, TaskId, Timestamp};
 const LONG_ABOUT: &str = "\
 Lets many coding agents work in one git repository: one owner a task, one log, nothing but git.
 
-State is files in the repository (_bus/) and git refs (refs/bus/). There is no daemon, no database and no server.";
+State is files beside the branches (<git common dir>/bus/) and git refs (refs/bus/). There is no daemon, no database and no server.";
 
 const AFTER: &str = "\
 Examples:

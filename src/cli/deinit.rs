@@ -20,7 +20,8 @@ Hooks that `bus init --hooks` put in go, too, for all worktrees, and what stood 
 
 Exit status: 0 done; 3 a claim is live, or the log of another clone is not here; 7 the remote did not answer or refused.";
 
-/// Take out what `bus init` laid out. Records, refs and files that were changed since stay, and are listed.
+/// Take out what `bus init` laid out. Records, refs and files that were changed since stay, and are listed; --purge --yes removes
+/// what is this clone's alone.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DeinitArgs {
@@ -68,7 +69,7 @@ pub(super) fn run(context: &Context, args: &DeinitArgs, output: &mut Output) -> 
     match &purged {
         Some(purged) => show_purged(purged, "--purge", output),
         None if !taken.kept.is_empty() => {
-            output.note("what is kept is yours: `bus deinit --purge` lists what this clone has beside the branches, `git rm -r _bus` removes committed records, and `bus deinit --purge-remote`, run before, lists what a fleet's remote has");
+            output.note("what is kept is yours: `bus deinit --purge` lists what this clone has beside the branches, `git rm -r --cached _bus` takes committed files of it out, and `bus deinit --purge-remote`, run before, lists what a fleet's remote has");
         }
         None => {}
     }

@@ -15,7 +15,7 @@ Examples:
   bus doctor         find what a crash or a hand edit left; change nothing
   bus doctor --fix   mend it; what a person must decide is left and shown
 
-It writes this worktree's own records only, and keeps what it replaces in the git common dir, under bus/broken/.
+It writes this clone's own records and refs only, and keeps what it replaces in the git common dir, under bus/broken/.
 Exit status: 0 nothing is wrong, or everything is mended; 1 something is.";
 
 /// Find what a crash or a hand edit left, and mend it with --fix.

@@ -145,5 +145,5 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
         }
     }
     words::warn_of_bad_lines(Stream::Log, &feed.into_faults(), bus.root(), output);
-    Ok(0)
+    Ok(output.status_of_look())
 }

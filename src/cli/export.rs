@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context, _args: &ExportArgs, output: &mut Output) ->
         output.line("nothing to export");
     }
     if mode != crate::bus::Mode::Tracked {
-        output.note(&format!("the records of this bus are not in files of branches: it is {}", mode.as_str()));
+        output.note("only a bus that `bus init --tracked` has made keeps records in files of branches");
     }
     Ok(0)
 }

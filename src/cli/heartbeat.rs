@@ -15,7 +15,7 @@ Examples:
 Most commands that name the task give a sign of life by themselves when one is due.
 Exit status: 0 given; 3 it is somebody else's; 4 nobody holds it; 8 you had lost it.";
 
-/// Give a sign of life for a task: its ref is renewed, and no file changes.
+/// Renew the claim of a task: nothing that git tracks changes.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct HeartbeatArgs {

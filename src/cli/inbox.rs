@@ -42,7 +42,7 @@ pub(super) fn run(context: &Context, args: &InboxArgs, output: &mut Output) -> R
     let messages = inbox.letters.iter().map(json).collect();
     output.document(&words::object([("unread", Value::from(inbox.unread)), ("messages", Value::Array(messages))]));
     inbox.letters.iter().for_each(|letter| words::show_message(&letter.message, letter.clone.as_ref(), now, output));
-    if inbox.unread == 0 {
+    if inbox.unread == 0 && output.status_of_look() == 0 {
         output.line("no unread messages");
     }
     match inbox.older() {
@@ -51,7 +51,8 @@ pub(super) fn run(context: &Context, args: &InboxArgs, output: &mut Output) -> R
         older => output.note(&format!("{older} older unread messages are not shown")),
     }
     words::warn_of_bad_lines(Stream::Channels, &inbox.faults, bus.root(), output);
-    Ok(if args.mark_read { mark_read(&bus, &agent, &inbox, output) } else { 0 })
+    let marked = if args.mark_read { mark_read(&bus, &agent, &inbox, output) } else { 0 };
+    Ok(if marked == 0 { output.status_of_look() } else { marked })
 }
 
 /// Marks what was shown as read; returns the exit status.

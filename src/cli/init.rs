@@ -16,7 +16,7 @@ Examples:
   bus init --agents-md >> AGENTS.md   tell your agents how to use it
   bus init --hooks                    `bus validate` before commits and pushes
   bus init --tracked                  keep records in files of the branches, too
-  bus init --untracked                move a bus over whose records are in the branches
+  bus init --untracked                take the records of an older bus out of the branches
   bus init --remote origin            one owner a task in all clones that share this remote
 
 Hooks that stand are run first, under the name <hook>.before-bus. Whoever clones the repository has no hooks until they run \

@@ -183,5 +183,5 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
         }
     }
     words::warn_of_bad_lines(Stream::Channels, &faults, bus.root(), output);
-    Ok(0)
+    Ok(output.status_of_look())
 }

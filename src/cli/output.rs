@@ -70,6 +70,11 @@ impl Output {
         self.notes.clone()
     }
 
+    /// The exit status of a look at something that could perhaps not be read as a whole: the answer may lack what was asked for.
+    pub(super) fn status_of_look(&self) -> u8 {
+        if self.notes.unreadable().is_empty() { 0 } else { exit::SYSTEM }
+    }
+
     /// Whether stdout is JSON.
     pub(super) const fn is_json(&self) -> bool {
         self.json

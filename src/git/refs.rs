@@ -62,6 +62,18 @@ impl Repository {
         Ok(self.target(name)?.and_then(Result::ok))
     }
 
+    /// Makes the name of a ref's file as durable as its bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the system refuses.
+    pub fn sync_name(&self, name: &RefName) -> Result<(), Error> {
+        let path = self.ref_path(name);
+        let folder = path.parent().unwrap_or(&path);
+        let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| store("sync", name.as_str(), &error))
+    }
+
     /// Whether an object is here.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ pub(super) const LIST_EXAMPLES: &str = "\
 Examples:
   bus lock list                   who holds what, in all worktrees
   bus lock list --agent codex-1   what codex-1 holds
-  bus lock list --all --json      and what has ended, as far as files tell";
+  bus lock list --all --json      and what has ended lately";
 
 pub(super) const SHOW_EXAMPLES: &str = "\
 Examples:
