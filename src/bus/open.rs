@@ -101,15 +101,17 @@ impl Bus {
         })
     }
 
-    /// Opens the bus of the repository around `options.start`: this worktree, another one of the clone or
-    /// `refs/bus/` has one.
+    /// Opens the bus of the repository around `options.start`: this worktree, another one of the clone, `refs/bus/` or the record
+    /// has one.
     ///
     /// # Errors
     ///
     /// [`Error::NoBus`] where there is none; [`Error::Git`] where there is no repository that can be used.
     pub fn open(options: Options) -> Result<Self, Error> {
         let bus = Self::of_repository(options)?;
-        let anywhere = || bus.layouts().any(Layout::has_bus) || bus.repo.has_bus_refs();
+        // `deinit` removes the note of the mode, but not the record.
+        let has_record = || bus.private.records().path().exists() && bus.record.root().is_dir();
+        let anywhere = || bus.layouts().any(Layout::has_bus) || bus.repo.has_bus_refs() || has_record();
         if bus.layout.has_bus() || anywhere() {
             return Ok(bus);
         }
