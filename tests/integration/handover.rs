@@ -3,12 +3,13 @@
 use std::fs;
 
 use super::harness::{Ran, Repo};
+use super::sound_bus::older_bus;
 
 const CLAIM: &str = "_bus/claims/QUEUE-001.json";
 
 /// A bus whose `main` has codex-1's live claim, and a branch of codex-2's that is checked out.
 fn claimed() -> Repo {
-    let repo = Repo::new();
+    let repo = older_bus();
     repo.by("codex-1", &["claim", "QUEUE-001"]).ok();
     repo.commit_all("claim");
     repo.git(&["switch", "--quiet", "--create", "agent/codex-2/queue-001"]);
