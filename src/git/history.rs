@@ -317,16 +317,23 @@ impl Indexed {
 }
 
 impl Indexed {
-    /// The files that the next commit would have, by path, of those that are `wanted`; `None` if there is no index.
+    /// The files that the next commit would have, by path, of those that are `wanted`; `None` if there is no index, or it names a
+    /// folder of theirs as a whole, as that of a sparse checkout does.
     #[must_use]
     pub fn files(&self, wanted: impl Fn(&str) -> bool) -> Option<BTreeMap<String, TreeFile>> {
         let index = self.index.as_ref()?;
-        let entry = |entry: &gix::index::Entry| {
+        let mut files = BTreeMap::new();
+        for entry in index.entries() {
             let path = entry.path(index).to_string();
-            let is_regular = entry.mode == Mode::FILE || entry.mode == Mode::FILE_EXECUTABLE;
-            wanted(&path).then_some((path, TreeFile { id: entry.id, is_regular }))
-        };
-        Some(index.entries().iter().filter_map(entry).collect())
+            if wanted(&path) {
+                if entry.mode == Mode::DIR {
+                    return None;
+                }
+                let is_regular = entry.mode == Mode::FILE || entry.mode == Mode::FILE_EXECUTABLE;
+                files.insert(path, TreeFile { id: entry.id, is_regular });
+            }
+        }
+        Some(files)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::git::{Archive, Error, ObjectId, RefName, Repository, Tip};
+use crate::git::{Error, ObjectId, RefName, Repository, Tip};
 use crate::record::{LeaseTable, QueueItem, TaskId};
 
 /// Where this clone's own refs are.
@@ -31,7 +31,7 @@ pub(super) struct BusRefs<'a> {
     repo: &'a Repository,
     /// The refs of claims, by [`key`] of their tasks.
     claims: BTreeMap<String, Vec<RefName>>,
-    archives: Vec<(RefName, Archive)>,
+    archives: Vec<RefName>,
     tables: Vec<RefName>,
     /// The refs of logs, by the clones' ids.
     logs: BTreeMap<String, Vec<RefName>>,
@@ -43,22 +43,22 @@ impl<'a> BusRefs<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if they, or an archive, cannot be read.
+    /// [`Error::Store`] if they cannot be read.
     pub(super) fn read(repo: &'a Repository) -> Result<Self, Error> {
         let (claims, logs) = (BTreeMap::new(), BTreeMap::new());
         let mut refs = Self { repo, claims, archives: Vec::new(), tables: Vec::new(), logs, is_empty: true };
         for prefix in [OWN, RefName::ALL_SEEN] {
             for rest in repo.names_below(prefix)? {
                 if let Some(name) = RefName::parse(&format!("{prefix}{rest}")) {
-                    refs.is_empty = false;
-                    refs.add(name)?;
+                    refs.add(name);
                 }
             }
         }
         Ok(refs)
     }
 
-    fn add(&mut self, name: RefName) -> Result<(), Error> {
+    fn add(&mut self, name: RefName) {
+        self.is_empty = false;
         let rest = name.as_str().strip_prefix(OWN).map(|rest| format!("/{rest}"));
         let rest = rest.unwrap_or_else(|| name.as_str().to_owned());
         if let Some((_, task)) = rest.rsplit_once("/claims/") {
@@ -67,13 +67,9 @@ impl<'a> BusRefs<'a> {
             self.logs.entry(clone.to_owned()).or_default().push(name);
         } else if rest.ends_with("/locks") {
             self.tables.push(name);
-        } else if rest.ends_with("/archive")
-            && let Some(id) = self.repo.id_of(&name)?
-        {
-            let archive = self.repo.archive(id)?;
-            self.archives.push((name, archive));
+        } else if rest.ends_with("/archive") {
+            self.archives.push(name);
         }
-        Ok(())
     }
 
     /// Whether there are none.
@@ -92,17 +88,18 @@ impl<'a> BusRefs<'a> {
             chains.extend(self.repo.id_of(name)?.map(|tip| Chain::new(name, tip)));
         }
         let canonical = Some(QueueItem::canonical(task)).filter(|canonical| canonical != task);
-        for (name, archive) in &self.archives {
+        for name in &self.archives {
+            let Some(archive) = self.repo.id_of(name)?.map(|id| self.repo.archive(id)).transpose()? else { continue };
             for task in [Some(task), canonical.as_ref()].into_iter().flatten() {
-                chains.extend(self.repo.archived(archive, task)?.map(|tip| Chain::new(name, tip)));
+                chains.extend(self.repo.archived(&archive, task)?.map(|tip| Chain::new(name, tip)));
             }
         }
         Ok(chains)
     }
 
-    /// The tasks that have a ref of their own.
-    pub(super) fn tasks(&self) -> impl Iterator<Item = TaskId> {
-        self.claims.keys().filter_map(|name| TaskId::new(name).ok())
+    /// The refs of claims, by task, as [`key`] calls it.
+    pub(super) const fn claims(&self) -> &BTreeMap<String, Vec<RefName>> {
+        &self.claims
     }
 
     /// The tables of leases, as refs.
@@ -110,8 +107,8 @@ impl<'a> BusRefs<'a> {
         &self.tables
     }
 
-    /// The archives.
-    pub(super) fn archives(&self) -> &[(RefName, Archive)] {
+    /// The archives, as refs.
+    pub(super) fn archives(&self) -> &[RefName] {
         &self.archives
     }
 

@@ -36,28 +36,27 @@ impl Run<'_> {
         })
     }
 
-    /// Checks that the branch of `author` has a claim of the branch's task.
+    /// Checks that the branch of `author` has a claim of the branch's task; says so if nobody can tell.
     pub(super) fn check_claimed(&self, findings: &mut Findings, author: &Author, sight: &FleetSight) -> Result<(), Error> {
-        let (Some(author), Some(base), Some(branch)) = (author, self.base, self.branch()) else { return Ok(()) };
-        if self.query.plans.is_some() {
-            return Ok(());
-        }
-        let place = format!("refs/heads/{branch}");
-        // An older bus knew neither rule.
-        match (sight, self.policy.records) {
-            (FleetSight::Unread(why), records) if records.is_some() || self.query.unread.is_some() => {
-                let words = || format!("who holds the task of `{branch}`, and its paths, cannot be told: {why}");
+        let Some(base) = self.base.filter(|_| self.query.plans.is_none()) else { return Ok(()) };
+        let branch = self.branch();
+        // An older bus knew none of these rules.
+        let is_judged = author.is_some() && self.policy.records.is_some();
+        match (sight, author, branch) {
+            (FleetSight::Unread(why), _, branch) if is_judged || self.query.unread.is_some() => {
+                let place = branch.as_deref().map_or_else(|| "HEAD".to_owned(), ref_of);
+                let words = || format!("who holds the tasks and the paths of the change cannot be told: {why}");
                 findings.add(Rule::NotJudged, &place, None, words);
-                return Ok(());
             }
-            (FleetSight::Read, Some(_)) => {}
-            _ => return Ok(()),
+            (FleetSight::Read, Some(author), Some(branch)) if is_judged => {
+                let mut standings = BTreeMap::new();
+                for (task, chain) in self.chains_of_branch(base, author, &branch)? {
+                    standings.insert(task, (standing(self.repo, &chain, author, &branch)?, chain.name));
+                }
+                tell(findings, author, &branch, &standings);
+            }
+            _ => {}
         }
-        let mut standings = BTreeMap::new();
-        for (task, chain) in self.chains_of_branch(base, author, &branch)? {
-            standings.insert(task, (standing(self.repo, &chain, author, &branch)?, chain.name));
-        }
-        tell(findings, author, &branch, &standings);
         Ok(())
     }
 
@@ -97,6 +96,11 @@ impl Run<'_> {
         }
         Ok(newest.map(|(_, chain)| chain))
     }
+}
+
+/// The full name of a branch.
+fn ref_of(branch: &str) -> String {
+    format!("refs/heads/{branch}")
 }
 
 /// The tasks whose names `agent/<id>/…` may begin with, the longest first: `QUEUE-001-FIX`, `QUEUE-001` and `QUEUE`.
@@ -147,7 +151,7 @@ fn outcome(claim: &Claim, newer: Option<(Link, Claim)>, elsewhere: Option<String
 
 /// Tells which claims were lost; and if none is lawful, that the branch has none.
 fn tell(findings: &mut Findings, author: &AgentId, branch: &str, standings: &BTreeMap<TaskId, (Standing, String)>) {
-    let place = format!("refs/heads/{branch}");
+    let place = ref_of(branch);
     let mut is_told = false;
     for (task, (standing, name)) in standings {
         match standing {

@@ -1,9 +1,9 @@
 //! The histories of claims: each state follows lawfully from the one before.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Audit, short};
-use crate::git::{Link, ObjectId};
+use crate::git::{Link, ObjectId, RefName};
 use crate::record::Claim;
 use crate::validate::Error;
 use crate::validate::bus_refs::key;
@@ -25,21 +25,34 @@ impl Audit<'_> {
     /// Checks the history of each claim, archived or not; returns how many there are.
     pub(super) fn check_chains(&self, findings: &mut Findings) -> Result<usize, Error> {
         let mut checked = HashSet::new();
-        for task in self.refs.tasks() {
-            for chain in self.refs.chains_of(&task)? {
-                if checked.insert(chain.tip) {
-                    self.check_chain(findings, &Chain { name: &chain.name, task: &key(task.as_str()) }, chain.tip)?;
+        for (task, names) in self.refs.claims() {
+            for name in names {
+                let chain = Chain { name: name.as_str(), task };
+                match self.repo.id_of(name)? {
+                    Some(tip) if checked.insert((task.clone(), tip)) => self.check_chain(findings, &chain, tip)?,
+                    Some(_) => {}
+                    None => findings.add(Rule::ChainBroken, chain.name, None, || "it holds no object id".to_owned()),
                 }
             }
         }
-        for (name, archive) in self.refs.archives() {
-            for (task, tip) in self.repo.all_archived(archive)? {
-                if checked.insert(tip) {
-                    self.check_chain(findings, &Chain { name: name.as_str(), task: &key(&task) }, tip)?;
+        for name in self.refs.archives() {
+            for (task, tip) in self.archived(findings, name)? {
+                let task = key(&task);
+                if checked.insert((task.clone(), tip)) {
+                    self.check_chain(findings, &Chain { name: name.as_str(), task: &task }, tip)?;
                 }
             }
         }
         Ok(checked.len())
+    }
+
+    /// What an archive has, by task; nothing if it cannot be read, which is told.
+    fn archived(&self, findings: &mut Findings, name: &RefName) -> Result<BTreeMap<String, ObjectId>, Error> {
+        let archive = self.repo.id_of(name)?.map(|id| self.repo.archive(id).and_then(|archive| self.repo.all_archived(&archive)));
+        Ok(archive.unwrap_or_else(|| Ok(BTreeMap::new())).unwrap_or_else(|error| {
+            findings.add(Rule::ChainBroken, name.as_str(), None, || format!("the archive cannot be read: {error}"));
+            BTreeMap::new()
+        }))
     }
 
     fn check_chain(&self, findings: &mut Findings, chain: &Chain<'_>, tip: ObjectId) -> Result<(), Error> {

@@ -239,7 +239,7 @@ pub(super) static RULES: [About; 58] = [
         .mend("ask who has the task now (`bus status`), and hand the work over; or claim it again when it is free. Managers are free")
         .bad("on agent/codex-1/queue-001: codex-2 has reclaimed QUEUE-001")
         .good("on agent/codex-1/queue-001: codex-1 has released QUEUE-001, and codex-2 has claimed it since"),
-    rule(Rule::NotJudged, "not-judged", Warning, "a branch `agent/<id>/…` of which the fleet's refs are not here, so that nobody can say who holds its task and its paths")
+    rule(Rule::NotJudged, "not-judged", Warning, "a change of which nobody can say who holds its tasks and its paths, since the fleet's refs are not here; an error if the base's policy says `[ci] claims = \"required\"`")
         .mend("fetch them and judge again: `git fetch origin '+refs/bus/*:refs/bus-remote/origin/*'`; in CI ci/validate.sh fetches what it needs")
         .bad("the base's policy has [fleet], and the remote did not answer")
         .good("ci/validate.sh has fetched the claim of the branch's task"),
