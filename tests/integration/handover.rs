@@ -68,6 +68,26 @@ fn in_a_clone_a_takeover_is_unproved_until_the_history_of_claims_is_fetched_as_t
 }
 
 #[test]
+fn a_history_of_which_the_older_states_are_not_here_refutes_nothing() {
+    let repo = claimed();
+    repo.by("codex-2", &["reclaim", "QUEUE-001", "--force", "--note", "codex-1 is gone"]).ok();
+    repo.commit_all("takeover");
+    // The ref goes on, and the file does not.
+    repo.by("codex-2", &["heartbeat", "QUEUE-001"]).at("2026-03-01T18:00:00Z").ok();
+    let clone = repo.beside("clone");
+    repo.git(&["clone", "--quiet", &format!("file://{}", repo.root().display()), clone.to_str().unwrap()]);
+    let validate = || rules(&repo.bus(&["validate", "--base", "origin/main", "--json"]).within(&clone).ok());
+    let fetch = |depth: &str| {
+        let refspec = "+refs/bus/claims/*:refs/bus-remote/origin/claims/*";
+        repo.git_in(&clone, &["fetch", "--quiet", depth, "origin", refspec]);
+    };
+    fetch("--depth=1");
+    assert_eq!(validate(), ["handover-unproved"]);
+    fetch("--unshallow");
+    assert_eq!(validate(), [""; 0]);
+}
+
+#[test]
 fn a_takeover_that_was_written_by_hand_is_refused_with_and_without_its_lineage() {
     let repo = claimed();
     let claim = repo.read(CLAIM);
