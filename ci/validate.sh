@@ -1,18 +1,24 @@
 #!/bin/sh
 # Runs `bus validate` in a CI job, against the commit that the change begins at: ci/validate.sh [BASE] [OPTION...]
+# Or audits all refs of the fleet, for a scheduled job: ci/validate.sh --fleet [OPTION...]
 #
-# It finds `bus` and the base, deepens a shallow clone until HEAD and the base have a commit in common, and ends with the
-# status of `bus validate`, which gets the options; with 7 where branches cannot be fetched, with 127 without a `bus`. It needs
-# git, and runs nothing that a branch or a title says.
+# It finds `bus` and the base, deepens a shallow clone until HEAD and the base have a commit in common, fetches of the fleet's refs
+# what the change needs, and ends with the status of `bus validate`, which gets the options; with 7 if branches cannot be fetched, or
+# no refs for an audit; with 127 without a `bus`. It needs git, and runs nothing that a branch or a title says.
 #
-#   BUS         the binary, where it is not on the PATH
+# A pull request can change this file. Run the base's, as ci/github/bus.yml does: `git show "$base:ci/validate.sh"`.
+#
+#   BUS         the binary, if it is not on the PATH
 #   BUS_BASE    the base, as the first argument says it
 #   BUS_BEFORE  what the branch was at before the push, or what the merge queue builds on
 #   BUS_REFS    globs of branches of origin, as `agent/*`, with which no task may be claimed twice; they are fetched
 #
-# Where nobody names a base it is, in a pull request of GitHub, what GitHub merged it into to try it out, else the branch
+# If nobody names a base it is, in a pull request of GitHub, what GitHub merged it into to try it out, else the branch
 # that it is for; after a push, $BUS_BEFORE; in a merge request of GitLab, the branch that it is for; else
-# refs/remotes/origin/HEAD. Where that is HEAD itself, everything is judged.
+# refs/remotes/origin/HEAD. If that is HEAD itself, everything is judged.
+#
+# Of the fleet's refs it fetches, for a branch agent/<id>/…, the claim of the branch's task and the newest table of leases; for claim files
+# that the change touches, their histories. It looks once, and fetches no log. A branch of a fork is judged as nobody's.
 set -euf
 export GIT_TERMINAL_PROMPT=0 GIT_NO_REPLACE_OBJECTS=1
 
@@ -99,7 +105,7 @@ reach_base() {
   reach "$base"
 }
 
-# The first parent of the merge that GitHub made of a pull request, where that is checked out. A shallow clone hides it from
+# The first parent of the merge that GitHub made of a pull request, if that is checked out. A shallow clone hides it from
 # `rev-parse`, but not from `cat-file`.
 merged_into() {
   [ "$(commit HEAD)" = "${GITHUB_SHA:-}" ] || return
@@ -136,6 +142,137 @@ before() {
   fi
 }
 
+# The branch that is judged, as the CI service calls it, else the one that is checked out.
+judged_branch() {
+  name=${CI_MERGE_REQUEST_SOURCE_BRANCH_NAME:-${CI_COMMIT_BRANCH:-${GITHUB_HEAD_REF:-}}}
+  [ -n "$name" ] || name=$(git symbolic-ref --quiet --short HEAD) || :
+  printf '%s\n' "$name"
+}
+
+# Whether the branch is one of another repository than the one that it is for.
+is_fork() {
+  [ "${CI_MERGE_REQUEST_SOURCE_PROJECT_ID:-}" = "${CI_MERGE_REQUEST_PROJECT_ID:-}" ] || return 0
+  case ${GITHUB_EVENT_NAME:-} in pull_request*) ;; *) return 1 ;; esac
+  [ -r "${GITHUB_EVENT_PATH:-}" ] || return 1
+  # The event is JSON, in which no text can begin a line as a key does: its quotes are escaped.
+  head=$(sed 's/[{,]/&\
+/g' "$GITHUB_EVENT_PATH" | sed -n '/^[[:space:]]*"head":[[:space:]]*{/,/^[[:space:]]*"base":[[:space:]]*{/s/^[[:space:]]*"full_name":[[:space:]]*"\([^"]*\)".*/\1/p')
+  [ "$head" != "${GITHUB_REPOSITORY:-}" ]
+}
+
+# The paths below $1 that the change has, one a line.
+changed() {
+  [ -z "$base" ] || git --literal-pathspecs diff --name-only --no-renames "$base...HEAD" -- "$1" 2>/dev/null || :
+}
+
+# The tasks whose claims the change needs, as their refs are called: of an agent's branch those that its name can begin with and those
+# of its reports; and those whose claim files are changed.
+tasks() {
+  {
+    case $judged in
+    agent/*/?*)
+      agent=${judged#agent/}
+      name=${agent#*/}
+      agent=${agent%%/*}
+      while :; do
+        printf '%s\n' "$name"
+        case $name in *[-/]*) name=${name%[-/]*} ;; *) break ;; esac
+      done
+      changed "_report/agent/$agent/" | sed -n 's|^_report/agent/[^/]*/\([^/]*\)/.*|\1|p'
+      ;;
+    esac
+    changed _bus/claims/ | sed -n 's|^_bus/claims/\([^/]*\)\.json$|\1|p'
+  } | sed -n 'y/abcdefghijklmnopqrstuvwxyz/ABCDEFGHIJKLMNOPQRSTUVWXYZ/
+    /^[A-Z0-9][A-Z0-9._-]*$/!d
+    p
+    s/^QUEUE-0*\([1-9][0-9]*\)$/QUEUE-\1/p
+    s/^QUEUE-\([0-9]\)$/QUEUE-00\1/p
+    s/^QUEUE-\([0-9][0-9]\)$/QUEUE-0\1/p'
+}
+
+# Whether the verdict depends on the fleet's refs.
+needs_fleet() {
+  case $judged in agent/*/?*) return 0 ;; esac
+  [ -n "$tasks" ]
+}
+
+# Looks at the names of the fleet's refs on origin, and sets `refs` to them and `prefix` to where they are.
+look() {
+  refs=$(git ls-remote origin 'refs/bus/*' 'refs/heads/bus/*') || return
+  refs=$(printf '%s\n' "$refs" | sed 's/^[0-9a-f]*[[:space:]]//')
+  prefix=refs/bus
+  case $refs in refs/heads/bus/*) prefix=refs/heads/bus ;; esac
+}
+
+# Fetches refs of the fleet, which are called $2 and so on below the prefix, to where `bus` looks for those of a remote; of each so many
+# states as $1 says, in a clone that is shallow anyway.
+fetch_refs() {
+  depth=$1 && shift
+  for name in "$@"; do
+    shift
+    set -- "$@" "+$prefix/$name:refs/bus-remote/origin/$name"
+  done
+  if [ "$depth" != all ] && is_shallow; then set -- "--depth=$depth" origin "$@"; else set -- origin "$@"; fi
+  # They may be branches there, and are none here.
+  fetch --refmap= "$@"
+}
+
+# Of the refs that origin has those of the names $1, one a line, without the prefix.
+there() {
+  wanted=$(printf '%s\n' "$1" | sed "s|^|$prefix/|")
+  printf '%s\n' "$refs" | grep -Fx -e "$wanted" | sed "s|^$prefix/||"
+}
+
+# Fetches the whole claim of each task, and the newest table of leases; the archive only if it has one of the tasks.
+fetch_fleet() {
+  look || return
+  names=$(there "$(printf '%s\n' "$tasks" | sed 's|^|claims/|')")
+  # Names of refs: the words are to be split.
+  # shellcheck disable=SC2086
+  [ -z "$names" ] || fetch_refs all $names || return
+  shared=$(there "$(printf 'fleet\nlocks')")
+  # A policy that wants leases looks for those that were given back, too, through so many states.
+  states=1
+  if git show "${base:-HEAD}:_bus/config.toml" 2>/dev/null | grep -q '^[[:space:]]*require[[:space:]]*=[[:space:]]*"[ha]'; then states=2000; fi
+  # shellcheck disable=SC2086
+  [ -z "$shared" ] || fetch_refs "$states" $shared || return
+  [ -z "$(there archive)" ] || fetch_archived
+}
+
+# Fetches the claims that were archived, of tasks that have no ref any more.
+fetch_archived() {
+  missing=$(printf '%s\n' "$tasks" | sed 's|^|claims/|')
+  [ -z "$names" ] || missing=$(printf '%s\n' "$missing" | grep -Fxv -e "$names") || :
+  [ -n "$missing" ] || return 0
+  fetch_refs 1 archive || return
+  for name in $missing; do
+    name=${name#claims/}
+    folder=$(printf %s "$name" | git hash-object --stdin)
+    if tip=$(git rev-parse --quiet --verify "refs/bus-remote/origin/archive:${folder%"${folder#??}"}/$name"); then
+      git cat-file -e "$tip" 2>/dev/null || fetch origin "$tip" || return
+    fi
+  done
+}
+
+# Fetches all that the fleet's remote has, and audits it. A bus without a fleet has nothing to be audited.
+audit() {
+  look || { say 'origin does not say what the fleet has' && exit 7; }
+  if [ -z "$refs" ]; then
+    if grep -qs '^[[:space:]]*\[fleet\]' _bus/config.toml; then
+      say 'the policy names a fleet, and origin has none of its refs'
+      exit 7
+    fi
+    say 'origin has no refs of a bus, so there is no fleet to audit'
+    exit 0
+  fi
+  # What landings say of the logs is in the history.
+  if is_shallow; then fetch --unshallow origin || exit 7; fi
+  fetch --refmap= origin "+$prefix/*:refs/bus-remote/origin/*" || { say "cannot fetch $prefix" && exit 7; }
+  run_bus validate "$@"
+  exit
+}
+
+case ${1:-} in --fleet) audit "$@" ;; esac
 case " $* " in
 *' --base'*) say 'name the base as the first argument, or in BUS_BASE' && exit 2 ;;
 esac
@@ -149,6 +286,7 @@ esac
 
 # Elsewhere than in a repository with a commit, `bus` says what is wrong.
 if commit HEAD >/dev/null; then
+  judged=$(judged_branch)
   for glob in ${BUS_REFS:-}; do
     # A refspec has one star, a glob more than that.
     case $glob in *[*?[]*) branches=${glob%%[*?[]*}* ;; *) branches=$glob ;; esac
@@ -160,10 +298,6 @@ if commit HEAD >/dev/null; then
     fi
     set -- "--refs=refs/remotes/origin/$glob" "$@"
   done
-  # They prove that a claim was handed over. Without them `bus` warns that it is not proved.
-  for prefix in refs/bus refs/heads/bus; do
-    fetch origin "+$prefix/claims/*:refs/bus-remote/origin/claims/*" "+$prefix/archive*:refs/bus-remote/origin/archive*" 2>/dev/null || :
-  done
   [ -n "$base" ] || choose_base
   if [ -n "$base" ]; then
     reach_base || say "$base and HEAD have no commit in common here"
@@ -172,11 +306,16 @@ if commit HEAD >/dev/null; then
     say 'everything is judged, and no history: nothing says where a change begins; to name a base: ci/validate.sh BASE'
     set -- --base= "$@"
   fi
+  if ! is_fork; then
+    tasks=$(tasks)
+    # Could not look is not no.
+    if needs_fleet && ! fetch_fleet; then set -- "--unread=origin does not say what the fleet has" "$@"; fi
+  fi
 fi
 # GitLab checks out a commit, not a branch. GitHub says the branch in a variable that `bus` reads.
 branch=${CI_MERGE_REQUEST_SOURCE_BRANCH_NAME:-${CI_COMMIT_BRANCH:-}}
 case "$branch $*" in
-' '* | *' --branch'*) ;;
-*) set -- "--branch=$branch" "$@" ;;
+*' --branch'*) ;;
+*) if is_fork; then set -- --branch= "$@"; elif [ -n "$branch" ]; then set -- "--branch=$branch" "$@"; fi ;;
 esac
 run_bus validate "$@"

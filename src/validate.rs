@@ -1,7 +1,10 @@
 //! The validator: reads a bus and what it grew from, and tells what is not sound. It never writes (design, section 5).
 
 mod append_only;
+mod audit;
 mod base;
+mod bus_refs;
+mod claimed;
 mod error;
 mod faults;
 mod files;
@@ -13,29 +16,34 @@ mod history;
 mod leases;
 mod logs;
 mod plans;
+mod policy;
 mod queue;
 mod records;
 mod rewrites;
 mod rule;
+mod untracked;
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use base::{ALTERING, Base, Change, Commit, Delta, may_be_altered};
-use files::{Found, Kind};
+use bus_refs::BusRefs;
+use files::{Found, Kind, is_record_file};
 use finding::Findings;
 use hashes::Secret;
 use logs::{Author, Known, LineCheck, LineFile};
 use records::Surroundings;
 
 use crate::git::{Error as GitError, History, ObjectId, Repository};
-use crate::record::{AgentId, PlanId, Timestamp};
+use crate::record::{AgentId, Config, PlanId, Records, Timestamp};
 use crate::store::{Error as StoreError, Verb, on_all_cores};
 
+pub use audit::audit;
 pub use error::Error;
-pub use finding::{Finding, Place, Report, SHOWN, Selection};
+pub use finding::{Finding, FleetSight, Place, Report, SHOWN, Selection};
 pub use format::annotation;
-pub use rule::{About, NoSuchRule, Rule, Severity};
+pub use rule::{About, LooksAt, NoSuchRule, Rule, Severity};
 
 /// What is to be validated.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +52,10 @@ pub struct Query {
     pub base: Against,
     /// Other branches, that may not hold what this tree holds: patterns of the names of refs, short or in full.
     pub refs: Vec<glob::Pattern>,
-    /// The branch that is judged, where it is not the one that is checked out.
+    /// The branch that is judged, if it is not the one that is checked out; an empty name is nobody's, as that of a fork.
     pub branch: Option<String>,
+    /// Why the fleet's refs could not be read, if somebody tried.
+    pub unread: Option<String>,
     /// Which rules are looked at.
     pub rules: Selection,
     /// Only files of plans: these, or all of them where the list is empty.
@@ -90,12 +100,20 @@ pub fn validate(repo: &Repository, query: &Query) -> Result<Report, Error> {
         found.retain(|found| found.is_of(plans));
     }
     let history = repo.history()?;
-    let base = base_of(&history, &query.base)?.map(|commit| Base::find(&history, commit)).transpose()?;
+    let mut base = base_of(&history, &query.base)?.map(|commit| Base::find(&history, commit)).transpose()?;
     let has_bus = repo.root().join("_bus").symlink_metadata().is_ok();
     if !has_bus && !base.as_ref().is_some_and(|base| base.commits.iter().any(Commit::has_bus)) {
         return Err(Error::NoBus { root: repo.root().to_owned() });
     }
-    Run { repo, history: &history, found: &found, base: base.as_ref(), query, secret: Secret::random() }.run()
+    let policy = policy::that_holds(repo, &history, base.as_ref())?;
+    if policy.records == Some(Records::Untracked) {
+        // What stands here of them are copies, or what the base has frozen.
+        found.retain(|found| !is_record_file(&found.path));
+        base.iter_mut().for_each(Base::forget_records);
+    }
+    let (refs, changed) = (OnceCell::new(), OnceCell::new());
+    let secret = Secret::random();
+    Run { repo, history: &history, found: &found, base: base.as_ref(), policy, query, secret, refs, changed }.run()
 }
 
 fn base_of(history: &History, against: &Against) -> Result<Option<ObjectId>, Error> {
@@ -136,18 +154,27 @@ struct Run<'a> {
     history: &'a History,
     found: &'a [Found],
     base: Option<&'a Base>,
+    /// The policy that holds, whatever the change makes of it.
+    policy: Config,
     query: &'a Query,
     secret: Secret,
+    /// The refs of the bus, once somebody asks.
+    refs: OnceCell<BusRefs<'a>>,
+    /// The paths that have changed since the base, once somebody asks.
+    changed: OnceCell<Vec<String>>,
 }
 
 impl Run<'_> {
     fn run(&self) -> Result<Report, Error> {
-        let mut findings = Findings::new(self.query.rules.clone());
+        let raised = if self.policy.claims_required { vec![Rule::UnclaimedBranch, Rule::NotJudged] } else { Vec::new() };
+        let mut findings = Findings::new(self.query.rules.clone(), raised.clone());
         let changes = self.changes(&mut findings)?;
         records::check_names(&mut findings, self.found, |path| changes.news.contains(path));
         queue::check_cycles(&mut findings, self.repo.root(), self.found, |path| changes.news.contains(path))?;
         self.check_records(&mut findings, &changes)?;
-        let author = self.author()?;
+        self.check_untracked(&mut findings)?;
+        let (author, fleet) = (self.author()?, self.fleet_sight()?);
+        self.check_claimed(&mut findings, &author, &fleet)?;
         let mut files = self.line_files(&changes);
         let others = self.other_branches()?;
         self.check_history(&mut findings, &changes, &author, &mut files, &others)?;
@@ -159,18 +186,44 @@ impl Run<'_> {
         Ok(Report {
             findings,
             counts,
+            raised,
             base: self.base.map(|base| base.revision.to_string()),
             merge_bases: merge_bases.unwrap_or_default(),
             branch: self.branch(),
             refs: others.into_keys().collect(),
             files: changes.news.len(),
+            is_audit: false,
+            records: self.policy.records,
+            fleet,
         })
     }
 
-    /// The branch that is judged.
+    /// The branch that is judged; `None` if it is nobody's.
     fn branch(&self) -> Option<String> {
-        let named = self.query.branch.as_ref().map(|name| name.strip_prefix("refs/heads/").unwrap_or(name).to_owned());
-        named.or_else(|| self.repo.branch())
+        match &self.query.branch {
+            Some(name) => Some(name.strip_prefix("refs/heads/").unwrap_or(name).to_owned()).filter(|name| !name.is_empty()),
+            None => self.repo.branch(),
+        }
+    }
+
+    /// The refs of the bus.
+    fn refs(&self) -> Result<&BusRefs<'_>, Error> {
+        if let Some(known) = self.refs.get() {
+            return Ok(known);
+        }
+        let refs = BusRefs::read(self.repo)?;
+        Ok(self.refs.get_or_init(|| refs))
+    }
+
+    /// What the worktree has otherwise than every commit of the base. Bytes that are no UTF-8 are replaced.
+    fn changed_paths(&self, base: &Base) -> Result<&[String], Error> {
+        if let Some(known) = self.changed.get() {
+            return Ok(known);
+        }
+        let commits: Vec<ObjectId> = base.commits.iter().chain(&base.beside).map(|commit| commit.id).collect();
+        let changed = self.repo.changed_from_all(&commits)?;
+        let changed = changed.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+        Ok(self.changed.get_or_init(|| changed))
     }
 
     /// The paths that are judged: what differs from the base; everything without one.

@@ -146,6 +146,7 @@ fn validated(root: &Path) -> Result<Validated, Failure> {
     // A history that cannot be compared hides nothing else.
     if let Some(Ok(history)) = history {
         found.findings.extend(history.findings);
+        found.raised.extend(history.raised);
         history.counts.into_iter().for_each(|(rule, count)| *found.counts.entry(rule).or_default() += count);
     }
     let line = |place: Option<crate::validate::Place>| place.map_or_else(String::new, |place| format!(" line {}", place.line));

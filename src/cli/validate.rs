@@ -11,8 +11,10 @@ use super::context::Context;
 use super::exit::{self, Failure};
 use super::output::Output;
 use crate::git::Repository;
-use crate::record::PlanId;
-use crate::validate::{About, Against, Query, Report, Rule, Selection, Severity, annotation, validate};
+use crate::record::{PlanId, Records};
+use crate::validate::{
+    About, Against, FleetSight, LooksAt, Query, Report, Rule, Selection, Severity, annotation, audit, validate,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +22,7 @@ Examples:
   bus validate --base origin/main      and is nothing rewritten, lost or taken twice?
   bus validate --explain append-only   what a rule wants, with a bad and a good example
   bus validate --base origin/main --refs 'origin/agent/*'   nor held on an open branch?
+  bus validate --fleet                 is all sound in the refs of the fleet that are here?
   bus validate --format sarif > bus.sarif
 
 With a base only what changed since is judged, so that old faults stop nobody: the tree is compared with the merge base of REV \
@@ -27,7 +30,7 @@ and HEAD. Who holds a task on REV itself counts, too. Without one, everything is
 not; it writes nothing.
 
 In GitHub Actions ($GITHUB_ACTIONS) the format is `github`, and the base the first parent of a merge commit, else \
-$GITHUB_BASE_REF or the default branch. `--base ''` asks for no base there.
+$GITHUB_BASE_REF or the default branch. `--base ''` asks for no base there. A branch of a fork is nobody's, as with `--branch ''`.
 
 Exit status: 0 sound, or warnings only; 1 findings; 2 usage; 4 no bus, no such revision.";
 
@@ -68,6 +71,12 @@ pub(super) struct ValidateArgs {
     /// The branch that is judged [default: $GITHUB_HEAD_REF in GitHub Actions, else the one that is checked out]
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
+    /// The fleet's refs could not be fetched, for this reason: rules that need them say `not-judged`
+    #[arg(long, value_name = "WHY")]
+    unread: Option<String>,
+    /// Audit the refs of the fleet that are here: claims, leases, logs
+    #[arg(long, conflicts_with_all = ["base", "refs", "branch", "unread", "list_rules", "explain"])]
+    fleet: bool,
     #[command(flatten)]
     report: ReportArgs,
     /// Only this rule (repeatable, or separated by commas)
@@ -89,7 +98,7 @@ pub(super) fn run(context: &Context, args: &ValidateArgs, output: &mut Output) -
     if args.list_rules || args.explain.is_some() {
         return tell_of_rules(args, output);
     }
-    let judged = judge(context, args, output);
+    let judged = if args.fleet { audit_fleet(context, args, output) } else { judge(context, args, output) };
     conclude(judged, format, args.report.strict, output)
 }
 
@@ -128,23 +137,61 @@ fn judge(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<
         }
         None => Against::Nothing,
     };
-    let branch = args.branch.clone().or_else(|| github("GITHUB_HEAD_REF"));
+    let branch = args.branch.clone().or_else(|| github("GITHUB_HEAD_REF").map(|branch| judged_branch(context, branch)));
+    let looks_at = if base == Against::Nothing { &[LooksAt::Files][..] } else { &[LooksAt::Files, LooksAt::Change] };
+    let rules = selection(args, looks_at, "none of the rules that are left can be checked without a base")?;
+    let (refs, unread) = (args.refs.clone(), args.unread.clone());
+    let query = Query { base, refs, branch, unread, rules, plans: None, now: Some(context.clock.now()) };
+    let report = validate(&repo, &query)?;
+    tell_of_limits(&report, &query, output);
+    Ok(report)
+}
+
+/// The rules that are looked at; `what` is said if none of them looks at any of these.
+fn selection(args: &ValidateArgs, looks_at: &[LooksAt], what: &str) -> Result<Selection, Failure> {
     let rules = Selection { only: args.only.clone(), skip: args.skip.clone() };
-    if rules.is_empty(base != Against::Nothing) {
-        let what = "none of the rules that are left can be checked without a base".to_owned();
-        return Err(Failure::Usage { what, hint: "name one: `--base origin/main`; see `bus validate --list-rules`".to_owned() });
+    if rules.is_empty_of(looks_at) {
+        let hint =
+            "change `--rule` and `--skip`, or name a base: `--base origin/main`; see `bus validate --list-rules`".to_owned();
+        return Err(Failure::Usage { what: what.to_owned(), hint });
     }
-    let report =
-        validate(&repo, &Query { base, refs: args.refs.clone(), branch, rules, plans: None, now: Some(context.clock.now()) })?;
-    if report.refs.is_empty() && !args.refs.is_empty() {
+    Ok(rules)
+}
+
+fn audit_fleet(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<Report, Failure> {
+    let repo = context.repository(output)?;
+    // The refs are chains, tables and logs, in which lines and leases are judged as they are in files.
+    let rules = selection(args, &[LooksAt::Files, LooksAt::Change, LooksAt::Fleet], "no rule is left")?;
+    Ok(audit(&repo, &rules)?)
+}
+
+/// Says what was not looked for, and why.
+fn tell_of_limits(report: &Report, query: &Query, output: &mut Output) {
+    if report.refs.is_empty() && !query.refs.is_empty() {
         output.note("`--refs` names no other branch that is here: `git fetch` brings a remote's");
     }
     match (&report.base, &report.branch) {
         (None, _) => output.note("history was not compared: name what this grew from with `--base`"),
+        (Some(_), None) if query.branch.is_some() => output.note("the branch is nobody's, so what an agent may change was not looked at"),
         (Some(_), None) => output.note("no branch is checked out, so `tampering`, `path-leased` and `path-unleased` were not looked for: name it with `--branch`"),
         _ => {}
     }
-    Ok(report)
+    if report.records == Some(Records::Untracked) && report.fleet == FleetSight::None {
+        output.note(
+            "the bus is untracked and has no fleet, so that only work files were judged: queue, plans, receipts and policy",
+        );
+    }
+}
+
+/// The branch of a pull request; that of a fork is nobody's, whatever it is called.
+fn judged_branch(context: &Context, branch: String) -> String {
+    let event = context.variable("GITHUB_EVENT_PATH").and_then(|path| std::fs::read(path).ok());
+    let event: Option<Value> = event.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let is_fork = event.is_some_and(|event| {
+        let pull = &event["pull_request"];
+        pull.is_object() && pull["head"]["repo"]["full_name"] != pull["base"]["repo"]["full_name"]
+    });
+    if is_fork { String::new() } else { branch }
 }
 
 /// Whether what is checked out may be the merge that GitHub made of a pull request: anybody can make a merge commit, and its
@@ -234,8 +281,10 @@ fn explain(about: &About, output: &mut Output) {
     output.line(&format!("  bad:        {}", about.bad));
     output.line(&format!("  good:       {}", about.good));
     output.line(&format!("  to mend it: {}", about.mend));
-    if about.rule.is_history() {
-        output.line("  It compares with a base: `bus validate --base origin/main`.");
+    match about.rule.looks_at() {
+        LooksAt::Files => {}
+        LooksAt::Change => output.line("  It compares with a base: `bus validate --base origin/main`."),
+        LooksAt::Fleet => output.line("  It looks at the refs of a fleet: `bus validate --fleet`."),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::path::Path;
 
 use gix::index::entry::stat::Options as StatOptions;
-use gix::index::entry::{Stage, Stat};
+use gix::index::entry::{Mode, Stage, Stat};
 use gix::objs::tree::EntryKind;
 
 use super::error::store;
@@ -265,7 +265,11 @@ impl History {
     }
 
     /// When a commit was made, in seconds since 1970.
-    pub(super) fn time_of(&self, commit: ObjectId) -> Result<i64, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the commit cannot be read.
+    pub fn time_of(&self, commit: ObjectId) -> Result<i64, Error> {
         let refused = |error: &(dyn std::error::Error + 'static)| store("read", &commit.to_string(), error);
         let found = self.repo.find_commit(commit).map_err(|error| refused(&error))?;
         found.time().map(|time| time.seconds).map_err(|error| refused(&error))
@@ -351,6 +355,27 @@ impl Indexed {
         // A file that was changed within the clock's tick of the index looks unchanged (git's "racy git problem").
         let same = entry.stat.matches(&now, options) && !entry.stat.is_racy(index.timestamp(), options);
         same.then_some(entry.id)
+    }
+}
+
+impl Indexed {
+    /// The files that the next commit would have, by path, of those that are `wanted`; `None` if there is no index, or it names a
+    /// folder of theirs as a whole, as that of a sparse checkout does.
+    #[must_use]
+    pub fn files(&self, wanted: impl Fn(&str) -> bool) -> Option<BTreeMap<String, TreeFile>> {
+        let index = self.index.as_ref()?;
+        let mut files = BTreeMap::new();
+        for entry in index.entries() {
+            let path = entry.path(index).to_string();
+            if wanted(&path) {
+                if entry.mode == Mode::DIR {
+                    return None;
+                }
+                let is_regular = entry.mode == Mode::FILE || entry.mode == Mode::FILE_EXECUTABLE;
+                files.insert(path, TreeFile { id: entry.id, is_regular });
+            }
+        }
+        Some(files)
     }
 }
 

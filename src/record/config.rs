@@ -57,6 +57,8 @@ pub struct Config {
     pub records: Option<Records>,
     /// Which paths may be changed only under a lease.
     pub locks: LockPolicy,
+    /// Whether a branch of an agent fails in CI if the agent has no claim that names it (design, section 1.5).
+    pub claims_required: bool,
     /// The fleet that every clone with this policy belongs to.
     pub fleet: Option<Fleet>,
 }
@@ -71,6 +73,7 @@ impl Default for Config {
             managers: Vec::new(),
             records: None,
             locks: LockPolicy::default(),
+            claims_required: false,
             fleet: None,
         }
     }
@@ -101,6 +104,8 @@ struct Document {
     records: Option<RecordsSection>,
     #[serde(default)]
     locks: Locks,
+    #[serde(default)]
+    ci: Ci,
     fleet: Option<Fleet>,
 }
 
@@ -131,6 +136,21 @@ struct Locks {
     require: Require,
     #[serde(default)]
     hotspots: Vec<Hotspot>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ci {
+    #[serde(default)]
+    claims: ClaimsInCi,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ClaimsInCi {
+    #[default]
+    Warn,
+    Required,
 }
 
 #[derive(Deserialize)]
@@ -195,6 +215,7 @@ impl Config {
                 require: document.locks.require,
                 hotspots: document.locks.hotspots.into_iter().map(|hotspot| hotspot.0).collect(),
             },
+            claims_required: document.ci.claims == ClaimsInCi::Required,
             fleet: document.fleet,
         })
     }
@@ -217,6 +238,8 @@ mod tests {
         assert_eq!((records("[records]\ntracked = true\n"), records("")), (Some(Records::Tracked), None));
         let config = Config::parse("[locks]\nrequire = \"hotspots\"\nhotspots = [\"*.toml\"]\n").unwrap();
         assert_eq!((config.locks.require, config.locks.hotspots[0].as_str()), (Require::Hotspots, "*.toml"));
+        let required = |text: &str| Config::parse(text).unwrap().claims_required;
+        assert!(required("[ci]\nclaims = \"required\"\n") && !required("[ci]\nclaims = \"warn\"\n") && !required("[ci]\n"));
     }
 
     #[test]
@@ -229,6 +252,7 @@ mod tests {
             ("managers = [\"lead\", \"../x\"]", 1, "agent id"),
             ("[locks]\nrequire = \"some\"", 2, "some"),
             ("[locks]\nhotspots = [\"src/**\", \"!x\"]", 2, "begins with `!`"),
+            ("[ci]\nclaims = \"yes\"", 2, "yes"),
             ("[records]", 1, "tracked"),
             ("[records]\ntracked = \"yes\"", 2, "boolean"),
             ("\n\n[claims", 3, ""),

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::files::stem_of;
+use super::files::{Batch, stem_of};
 use super::finding::{Findings, Place};
 use super::hashes::{BLANK, Secret};
 use super::rule::Rule;
@@ -45,9 +45,14 @@ pub(super) type InLog = HashMap<String, HashSet<u64>>;
 /// Whether a line of the base stands in a file of the log to which it may have moved: that of all agents, or its agent's own.
 fn has_moved(in_log: Option<&InLog>, line: &[u8], hash: u64) -> bool {
     let Some(in_log) = in_log else { return false };
-    let stands_in = |stem: &str| in_log.get(stem).is_some_and(|lines| lines.contains(&hash));
     let agent = || Event::parse(line).ok().map(|event| event.agent_id.as_str().to_ascii_lowercase());
-    stands_in("events") || in_log.values().any(|lines| lines.contains(&hash)) && agent().is_none_or(|agent| stands_in(&agent))
+    let mut stems = in_log.iter().filter(|(_, lines)| lines.contains(&hash)).map(|(stem, _)| stem.as_str()).peekable();
+    stems.peek().is_some() && agent().is_none_or(|agent| stems.any(|stem| stem == "events" || owner_of(stem) == agent))
+}
+
+/// Whose the lines of a file of the log are, by its stem: `codex-1` of `codex-1`, and of the batch `codex-1@0123456789ab`.
+fn owner_of(stem: &str) -> &str {
+    Batch::at(stem).map_or(stem, |batch| batch.owner)
 }
 
 impl BaseLines<'_> {
@@ -77,6 +82,20 @@ impl BaseLines<'_> {
             Ok(ended || file.read(&mut next)? == 0 || next == *b"\n")
         };
         compare().map_err(refused)
+    }
+
+    /// The line from which on the file `now` has other bytes, from 1; `None` if it is the same, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the file cannot be read.
+    pub(super) fn differs_from(&self, now: &Path) -> Result<Option<usize>, Error> {
+        let bytes = std::fs::read(now).map_err(Error::io(Verb::Read, now))?;
+        if bytes == self.bytes {
+            return Ok(None);
+        }
+        let same = bytes.iter().zip(self.bytes).take_while(|(one, other)| one == other).count();
+        Ok(Some(1 + memchr::memchr_iter(b'\n', &bytes[..same]).count()))
     }
 
     /// The lines of the base, as hashes.
@@ -138,7 +157,8 @@ impl BaseLines<'_> {
     pub(super) fn compare_moved(&self, findings: &mut Findings, secret: Secret, in_log: &InLog, path: &str, now: &[u64]) {
         let stem = stem_of(path).to_ascii_lowercase();
         let stays = in_log.get(&stem_of(self.path).to_ascii_lowercase());
-        let own = |line: &[u8]| Event::parse(line).is_ok_and(|event| event.agent_id.as_str().eq_ignore_ascii_case(&stem));
+        let owner = owner_of(&stem);
+        let own = |line: &[u8]| Event::parse(line).is_ok_and(|event| event.agent_id.as_str().eq_ignore_ascii_case(owner));
         let lines = self.bytes.split(|byte| *byte == b'\n').zip(self.hashes(secret)).enumerate();
         let there: HashSet<u64> = now.iter().copied().collect();
         let has_left = |hash: u64| there.contains(&hash) && !stays.is_some_and(|lines| lines.contains(&hash));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::Metadata;
 use std::path::Path;
 
-use super::files::{Found, Kind, ROOTS, Stands, kind_of};
+use super::files::{Found, Kind, Stands, is_below_roots, is_record_file, kind_of};
 use crate::git::{Error, History, Indexed, ObjectId, TreeFile, blob_id};
 use crate::record::AgentId;
 
@@ -24,7 +24,7 @@ pub(super) struct Commit {
 impl Commit {
     /// The whole bus of a commit.
     pub(super) fn read(history: &History, id: ObjectId) -> Result<Self, Error> {
-        Ok(Self::of(id, history.files(id, |path| ROOTS.contains(&path.split('/').next().unwrap_or_default()))?))
+        Ok(Self::of(id, history.files(id, is_below_roots)?))
     }
 
     /// The claims and leases of a commit and nothing else: it may be anybody's, and a few trees that hold each other make a folder that
@@ -33,12 +33,28 @@ impl Commit {
         Ok(Self::of(id, history.files(id, |path| ["_bus", "_bus/claims", "_bus/locks"].contains(&path))?))
     }
 
+    /// The files of a commit that stand in `_bus` itself, as the policy does.
+    pub(super) fn policy(history: &History, id: ObjectId) -> Result<Self, Error> {
+        Ok(Self::of(id, history.files(id, |path| path == "_bus")?))
+    }
+
     fn of(id: ObjectId, all: BTreeMap<String, TreeFile>) -> Self {
         let of_bus = |(path, file): (&String, &TreeFile)| match kind_of(path) {
             Some((kind, true)) => Some((path.clone(), (kind, *file))),
             _ => None,
         };
         Self { id, files: all.iter().filter_map(of_bus).collect(), all }
+    }
+
+    /// What the commit has at a path below the bus's folders.
+    pub(super) fn at(&self, path: &str) -> Option<TreeFile> {
+        self.all.get(path).copied()
+    }
+
+    /// The files of leases as version 0.1 wrote them, whatever became of the other records.
+    pub(super) fn leases(&self) -> impl Iterator<Item = (&str, TreeFile)> {
+        let leases = self.all.iter().filter(|(path, file)| file.is_regular && kind_of(path) == Some((Kind::Lease, true)));
+        leases.map(|(path, file)| (path.as_str(), *file))
     }
 
     /// How git calls a file of the commit, such as `git show` takes it; nothing where a shell would read more than a name.
@@ -105,6 +121,18 @@ impl Base {
         Ok(Self { commits, beside, revision })
     }
 
+    /// Leaves the record files out: those of an untracked bus are frozen, and mean nothing to a change.
+    pub(super) fn forget_records(&mut self) {
+        for commit in self.commits.iter_mut().chain(&mut self.beside) {
+            commit.files.retain(|path, _| !is_record_file(path));
+        }
+    }
+
+    /// The commits that say what holds now, the one that was asked for first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Commit> {
+        self.beside.iter().chain(&self.commits)
+    }
+
     /// What the commits have at the path of a receipt within the bus's folders.
     pub(super) fn receipt_at_hand(&self, path: &str) -> impl Iterator<Item = TreeFile> {
         self.commits.iter().filter_map(move |commit| commit.all.get(path)).filter(|file| file.is_regular).copied()
@@ -122,7 +150,7 @@ impl Base {
                 |folder: &str| folder == path || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
             let found = match commit.all.get(path) {
                 Some(file) => Some(*file),
-                None if ROOTS.contains(&path.split('/').next().unwrap_or_default()) => None,
+                None if is_below_roots(path) => None,
                 None => history.files(commit.id, is_on_the_way)?.get(path).copied(),
             };
             files.extend(found.filter(|file| file.is_regular));
@@ -169,7 +197,7 @@ impl Delta<'_> {
             let known = base.commits.iter().any(|commit| commit.has_folder(&found.path));
             return if known { Change::None } else { Change::News };
         }
-        let of = |commit: &Commit| commit.all.get(&found.path).copied();
+        let of = |commit: &Commit| commit.at(&found.path);
         let known: Vec<TreeFile> = base.commits.iter().filter_map(of).collect();
         let beside = base.beside.as_ref().and_then(of);
         if found.stands == Stands::Unspeakable {

@@ -13,6 +13,12 @@ pub enum Error {
         /// The worktree.
         root: PathBuf,
     },
+    /// There is no ref of a bus to be audited.
+    #[error("there is no ref of a bus in `{}`", root.display())]
+    NoRefs {
+        /// The worktree.
+        root: PathBuf,
+    },
     /// git refused.
     #[error(transparent)]
     Git(#[from] git::Error),
@@ -27,6 +33,7 @@ impl Error {
     pub const fn code(&self) -> Code {
         match self {
             Self::NoBus { .. } => Code::NoBus,
+            Self::NoRefs { .. } => Code::NoFleet,
             Self::Git(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -37,6 +44,9 @@ impl Error {
     pub fn hint(&self) -> String {
         match self {
             Self::NoBus { .. } => "lay one out with `bus init`, or name another repository with `bus -C DIR`".to_owned(),
+            Self::NoRefs { .. } => {
+                "fetch those of the fleet's remote: `git fetch origin '+refs/bus/*:refs/bus-remote/origin/*'`".to_owned()
+            }
             Self::Git(error) => error.hint(),
             Self::Store(error) => error.hint(),
         }

@@ -5,10 +5,35 @@ use std::path::Path;
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::record::PlanId;
+use crate::record::{AgentId, PlanId};
 
 /// The folders at the root that a bus is made of.
-pub(super) const ROOTS: [&str; 4] = ["_bus", "_plans", "queue", "_report"];
+const ROOTS: [&str; 4] = ["_bus", "_plans", "queue", "_report"];
+
+/// The file that keeps the records of an untracked bus out of commits.
+pub(super) const IGNORE_FILE: &str = "_bus/.gitignore";
+
+/// How many characters tell a batch from the other batches of its owner.
+const BATCH_LENGTH: usize = 12;
+
+/// Whether `path` is in one of the bus's folders, or stands in the place of one. The name of `_bus` counts in whatever letter case: not
+/// every disk tells them apart.
+pub(super) fn is_below_roots(path: &str) -> bool {
+    let folder = path.split('/').next().unwrap_or_default();
+    ROOTS.contains(&folder) || is_bus_folder(folder)
+}
+
+/// Whether a name is that of the folder `_bus`, as a disk that does not tell letter cases apart reads it: to some the long `\u{17f}` is an S.
+fn is_bus_folder(name: &str) -> bool {
+    name.to_uppercase() == "_BUS"
+}
+
+/// Whether `path` is a record file's: anything below `_bus/`, in whatever letter case, but for what belongs in a branch in every bus
+/// (design, section 1.2).
+pub(super) fn is_record_file(path: &str) -> bool {
+    let belongs = ["_bus", IGNORE_FILE, "_bus/README.md", "_bus/config.toml", "_bus/meta"];
+    is_bus_folder(path.split('/').next().unwrap_or_default()) && !belongs.contains(&path) && !path.starts_with("_bus/meta/")
+}
 
 /// What a file of the bus holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +108,27 @@ pub(super) fn name_of(path: &str) -> &str {
 pub(super) fn stem_of(path: &str) -> &str {
     let name = name_of(path);
     [".plan.json", ".jsonl", ".json"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
+}
+
+/// A batch of lines of one agent, by its file's name: `_bus/events/codex-1@0123456789ab.jsonl` (design, section 1.2).
+pub(super) struct Batch<'a> {
+    /// Who wrote every line of it.
+    pub(super) owner: &'a str,
+    id: &'a str,
+}
+
+impl<'a> Batch<'a> {
+    /// The batch whose file is at `path`; `None` for another file of lines.
+    pub(super) fn at(path: &'a str) -> Option<Self> {
+        let (owner, id) = stem_of(path).rsplit_once('@')?;
+        Some(Self { owner, id })
+    }
+
+    /// Whether the name is one that a batch can have.
+    pub(super) fn is_well_named(&self) -> bool {
+        let is_good = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
+        AgentId::new(self.owner).is_ok() && self.id.len() == BATCH_LENGTH && self.id.bytes().all(is_good)
+    }
 }
 
 /// What the file at `path` is to a bus, and whether it is at its place.
@@ -188,6 +234,21 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(kind_of(path), kind, "{path}");
+        }
+        for (path, is_record) in [
+            ("_bus/claims/Q-1.json", true),
+            ("_BUS/Claims/Q-1.json", true),
+            ("_bu\u{17f}/x", true),
+            ("_Bus/config.toml", true),
+            ("_bus/META/agents.json", true),
+            ("_bus/notes.md", true),
+            ("_bus/.gitignore", false),
+            ("_bus/meta/a/b", false),
+            ("_bus", false),
+            ("queue/001-x.md", false),
+            ("src/_bus/claims/Q-1.json", false),
+        ] {
+            assert_eq!(is_record_file(path), is_record, "{path}");
         }
         assert_eq!((stem_of("_plans/a.plan.json"), stem_of("_bus/events/a.b.jsonl")), ("a", "a.b"));
     }

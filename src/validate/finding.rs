@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use super::rule::{Rule, Severity};
-use crate::record::Position;
+use super::rule::{LooksAt, Rule, Severity};
+use crate::record::{Position, Records};
 
 /// How many findings are shown; all are counted.
 pub const SHOWN: usize = 1000;
@@ -15,12 +15,14 @@ const MAX_MESSAGE: usize = 1000;
 /// Something that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
-    /// The file, below the repository's root, with `/` between folders.
+    /// The file, below the repository's root, with `/` between folders; or the full name of a ref.
     pub path: String,
     /// Where in the file; nothing where the file as a whole is meant. The column is none where the whole line is meant.
     pub place: Option<Place>,
     /// The rule.
     pub rule: Rule,
+    /// How much it matters here: the policy may want more than the rule does.
+    pub severity: Severity,
     /// What is wrong.
     pub message: String,
 }
@@ -59,10 +61,10 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Whether any rule is left, of those that need no base or of all.
+    /// Whether no rule is left of those that look at one of these.
     #[must_use]
-    pub fn is_empty(&self, has_base: bool) -> bool {
-        !Rule::all().any(|rule| self.has(rule) && (has_base || !rule.is_history()))
+    pub fn is_empty_of(&self, looks_at: &[LooksAt]) -> bool {
+        !Rule::all().any(|rule| self.has(rule) && looks_at.contains(&rule.looks_at()))
     }
 
     fn has(&self, rule: Rule) -> bool {
@@ -74,18 +76,21 @@ impl Selection {
 #[derive(Clone, Debug)]
 pub(super) struct Findings {
     selection: Selection,
+    /// The warnings that are errors here.
+    raised: Vec<Rule>,
     kept: BinaryHeap<Finding>,
     counts: BTreeMap<Rule, u64>,
 }
 
 impl Findings {
-    pub(super) fn new(selection: Selection) -> Self {
-        Self { selection, kept: BinaryHeap::new(), counts: BTreeMap::new() }
+    /// An empty list for the rules of `selection`, of which `raised` are errors.
+    pub(super) fn new(selection: Selection, raised: Vec<Rule>) -> Self {
+        Self { selection, raised, kept: BinaryHeap::new(), counts: BTreeMap::new() }
     }
 
     /// Another list of the same rules, for another thread.
     pub(super) fn sister(&self) -> Self {
-        Self::new(self.selection.clone())
+        Self::new(self.selection.clone(), self.raised.clone())
     }
 
     /// Adds a finding; its words are made only where it will be kept.
@@ -96,7 +101,8 @@ impl Findings {
         *self.counts.entry(rule).or_default() += 1;
         let is_late = |last: &Finding| (path, place, rule).cmp(&(&last.path, last.place, last.rule)) == Ordering::Greater;
         if self.kept.len() < SHOWN || !self.kept.peek().is_some_and(is_late) {
-            self.keep(Finding { path: path.to_owned(), place, rule, message: shorten(message()) });
+            let severity = severity_of(rule, &self.raised);
+            self.keep(Finding { path: path.to_owned(), place, rule, severity, message: shorten(message()) });
         }
     }
 
@@ -129,6 +135,11 @@ impl Findings {
     }
 }
 
+/// How much a rule matters if `raised` are errors.
+fn severity_of(rule: Rule, raised: &[Rule]) -> Severity {
+    if raised.contains(&rule) { Severity::Error } else { rule.severity() }
+}
+
 fn shorten(mut message: String) -> String {
     if message.len() > MAX_MESSAGE {
         let cut = (0..=MAX_MESSAGE).rev().find(|place| message.is_char_boundary(*place));
@@ -146,6 +157,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// How many there are of each rule.
     pub counts: BTreeMap<Rule, u64>,
+    /// The rules whose findings are errors here, although they are warnings elsewhere.
+    pub raised: Vec<Rule>,
     /// The commit that was asked for as the base; none where only this tree was looked at.
     pub base: Option<String>,
     /// What the base and HEAD grew from: the tree is compared with these commits.
@@ -154,15 +167,45 @@ pub struct Report {
     pub branch: Option<String>,
     /// The other branches that were compared with.
     pub refs: Vec<String>,
-    /// How many files were judged.
+    /// How many files were judged; of an audit, how many refs.
     pub files: usize,
+    /// Whether it is of an audit.
+    pub is_audit: bool,
+    /// Where the policy keeps the records; `None` in an older bus.
+    pub records: Option<Records>,
+    /// Whether the claims of a fleet could be read.
+    pub fleet: FleetSight,
+}
+
+/// What is known here of the fleet's refs: who holds which task, and which paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FleetSight {
+    /// There is no fleet, and no claim ref.
+    #[default]
+    None,
+    /// They are here.
+    Read,
+    /// There is a fleet, and they are not here, for this reason.
+    Unread(String),
+}
+
+impl FleetSight {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Read => "read",
+            Self::Unread(_) => "unread",
+        }
+    }
 }
 
 impl Report {
     /// How many findings are of this severity.
     #[must_use]
     pub fn count(&self, severity: Severity) -> u64 {
-        self.counts.iter().filter(|(rule, _)| rule.severity() == severity).map(|(_, count)| count).sum()
+        self.counts.iter().filter(|(rule, _)| severity_of(**rule, &self.raised) == severity).map(|(_, count)| count).sum()
     }
 
     /// How many findings there are.
@@ -178,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_first_are_kept_and_all_are_counted_in_whatever_order_they_come() {
-        let mut findings = Findings::new(Selection { only: Vec::new(), skip: vec![Rule::BadId] });
+        let mut findings = Findings::new(Selection { only: Vec::new(), skip: vec![Rule::BadId] }, Vec::new());
         let mut sister = findings.sister();
         for line in (1..=SHOWN).rev() {
             findings.add(Rule::InvalidJson, "b", Some(Place::line(line)), || line.to_string());

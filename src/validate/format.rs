@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::finding::{Finding, Report};
 use super::rule::{Rule, Severity};
+use crate::record::Records;
 
 /// The version of the program, as a SARIF report names it.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -25,8 +26,10 @@ impl Report {
             "counts": counts,
             "errors": self.count(Severity::Error),
             "files": self.files,
+            "fleet": self.fleet.as_str(),
             "findings": findings,
             "merge_bases": self.merge_bases,
+            "records": self.records.map(Records::as_str),
             "refs": self.refs,
             "total": self.total(),
             "warnings": self.count(Severity::Warning),
@@ -68,7 +71,7 @@ impl Report {
             (0, warnings) => many(warnings, "warning"),
             (errors, warnings) => format!("{}, {}", many(errors, "error"), many(warnings, "warning")),
         };
-        let files = many(self.files as u64, "file");
+        let files = many(self.files as u64, if self.is_audit { "ref" } else { "file" });
         let since: Vec<&str> = self.merge_bases.iter().map(|base| base.get(..SHORT).unwrap_or(base)).collect();
         let mut text = match since.as_slice() {
             [] => format!("{found} in {files}"),
@@ -93,7 +96,7 @@ impl Finding {
                 Some(column) => format!(":{}:{column}", place.line),
             },
         };
-        format!("{}{place}: {}: {} [{}]", self.path, self.rule.severity(), self.message, self.rule)
+        format!("{}{place}: {}: {} [{}]", self.path, self.severity, self.message, self.rule)
     }
 
     fn to_json(&self) -> Value {
@@ -104,7 +107,7 @@ impl Finding {
             "message": self.message,
             "path": self.path,
             "rule": self.rule.name(),
-            "severity": self.rule.severity().as_str(),
+            "severity": self.severity.as_str(),
         })
     }
 
@@ -117,7 +120,7 @@ impl Finding {
             }
         }
         json!({
-            "level": self.rule.severity().as_str(),
+            "level": self.severity.as_str(),
             "locations": [{ "physicalLocation": place }],
             "message": { "text": format!("{}. To mend it: {}.", self.message, self.rule.about().mend) },
             "ruleId": self.rule.name(),
@@ -137,7 +140,7 @@ impl Finding {
             .map(|(name, value)| format!("{name}={}", escape(&value).replace(':', "%3A").replace(',', "%2C")))
             .collect();
         let message = format!("{}; to mend it: {}", self.message, self.rule.about().mend);
-        format!("::{} {}::{}", self.rule.severity(), properties.join(","), escape(&message))
+        format!("::{} {}::{}", self.severity, properties.join(","), escape(&message))
     }
 }
 

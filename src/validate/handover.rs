@@ -1,13 +1,13 @@
 //! Who owned a task before and who owns it now: duplicate claims, lawful handovers, changes that are not one's own.
 
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::base::without_returns;
+use super::bus_refs::BusRefs;
 use super::finding::{Findings, Place};
 use super::logs::Author;
 use super::rule::Rule;
-use crate::git::{Error, History, ObjectId, Repository};
+use crate::git::{Error, Link, Repository};
 use crate::record::{Claim, LINEAGE_LIMIT, PathStep, TaskId, locate};
 
 /// A claim and where it was read.
@@ -40,25 +40,16 @@ enum Proof {
     Open,
 }
 
-/// A ref that has the history of a claim.
-struct Chain {
-    tip: ObjectId,
-    /// Whether it is a remote's.
-    is_fetched: bool,
-}
-
 /// Judges how claims changed.
 pub(super) struct Judge<'a> {
     repo: &'a Repository,
-    history: &'a History,
+    refs: &'a BusRefs<'a>,
     author: &'a Author,
-    /// By task, in upper case; read once they are needed.
-    chains: OnceCell<HashMap<String, Vec<Chain>>>,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) const fn new(repo: &'a Repository, history: &'a History, author: &'a Author) -> Self {
-        Self { repo, history, author, chains: OnceCell::new() }
+    pub(super) const fn new(repo: &'a Repository, refs: &'a BusRefs<'a>, author: &'a Author) -> Self {
+        Self { repo, refs, author }
     }
 
     /// Compares a claim with what the base had of it, where it had something. Whose claim it is matters where it `is_news`: what
@@ -80,7 +71,7 @@ impl<'a> Judge<'a> {
 
     /// Checks a claim of which the base has nothing: the remote's ref may know its owner.
     fn check_new(&self, findings: &mut Findings, now: &Held) -> Result<bool, Error> {
-        for chain in self.chains_of(now)?.iter().filter(|chain| chain.is_fetched) {
+        for chain in self.refs.chains_of(&now.claim.task_id)?.iter().filter(|chain| chain.is_fetched) {
             let tip = self.repo.link(chain.tip)?.ok();
             let claim = tip.as_ref().and_then(|link| Claim::parse(&link.body).ok());
             let Some((link, claim)) = tip.zip(claim) else { continue };
@@ -162,60 +153,41 @@ impl<'a> Judge<'a> {
         findings.add(Rule::Tampering, &now.path, now.at("agent_id"), words);
     }
 
-    fn chains(&self) -> Result<&HashMap<String, Vec<Chain>>, Error> {
-        if let Some(known) = self.chains.get() {
-            return Ok(known);
-        }
-        let mut chains: HashMap<String, Vec<Chain>> = HashMap::new();
-        for (name, tip) in self.history.refs()? {
-            let own = name.strip_prefix("refs/bus/claims/");
-            let fetched = name.strip_prefix("refs/bus-remote/").and_then(|rest| rest.rsplit_once("/claims/"));
-            if let Some(task) = own.or(fetched.map(|(_, task)| task)) {
-                chains.entry(task.to_owned()).or_default().push(Chain { tip, is_fetched: own.is_none() });
-            }
-            if name == "refs/bus/archive" || (name.starts_with("refs/bus-remote/") && name.ends_with("/archive")) {
-                let is_fetched = name.starts_with("refs/bus-remote/");
-                // What was put away has its history there.
-                for (task, tip) in self.repo.all_archived(&self.repo.archive(tip)?)? {
-                    chains.entry(task).or_default().push(Chain { tip, is_fetched });
-                }
-            }
-        }
-        Ok(self.chains.get_or_init(|| chains))
-    }
-
-    fn chains_of(&self, held: &Held) -> Result<&[Chain], Error> {
-        let name = held.claim.task_id.as_str().to_ascii_uppercase();
-        Ok(self.chains()?.get(&name).map_or(&[], Vec::as_slice))
-    }
-
     /// Looks for the very bytes of a claim in the claim's history, here and as it was fetched, after the state `before`.
     fn prove(&self, before: &Held, now: &Held) -> Result<Proof, Error> {
-        let (was, is) = (without_returns(&before.bytes), without_returns(&now.bytes));
         let mut proof = Proof::Open;
-        for &Chain { tip, is_fetched } in self.chains_of(now)? {
-            let mut link = self.repo.link(tip)?.ok();
-            let newest = link.as_ref().and_then(|link| Claim::parse(&link.body).ok());
-            while let Some(state) = link {
-                if state.body == is {
-                    return Ok(Proof::Proved);
+        for chain in self.refs.chains_of(&now.claim.task_id)? {
+            // What is not here proves nothing, and refutes nothing.
+            let Ok(tip) = self.repo.link(chain.tip)? else { continue };
+            let newest = Claim::parse(&tip.body).ok();
+            match self.prove_by(tip, before, now)? {
+                Proof::Proved => return Ok(Proof::Proved),
+                Proof::Open => {}
+                Proof::Refuted => {
+                    // This clone's own ref may not have heard of a later state; the remote's has.
+                    let behind = newest.is_none_or(|newest| newest.revision < now.claim.revision);
+                    if chain.is_fetched || !behind {
+                        proof = Proof::Refuted;
+                    }
                 }
-                // What stands further down is older than what the base has.
-                if state.body == was {
-                    break;
-                }
-                link = match state.parent {
-                    Some(parent) => self.repo.link(parent)?.ok(),
-                    None => None,
-                };
-            }
-            // This clone's own ref may not have heard of a later state; the remote's has.
-            let behind = newest.is_none_or(|newest| newest.revision < now.claim.revision);
-            if is_fetched || !behind {
-                proof = Proof::Refuted;
             }
         }
         Ok(proof)
+    }
+
+    /// The same by one chain, from its tip on.
+    fn prove_by(&self, tip: Link, before: &Held, now: &Held) -> Result<Proof, Error> {
+        let (was, is) = (without_returns(&before.bytes), without_returns(&now.bytes));
+        let mut state = tip;
+        loop {
+            if state.body == is {
+                return Ok(Proof::Proved);
+            }
+            // What stands further down is older than what the base has.
+            let Some(parent) = state.parent.filter(|_| state.body != was) else { return Ok(Proof::Refuted) };
+            let Ok(older) = self.repo.link(parent)? else { return Ok(Proof::Open) };
+            state = older;
+        }
     }
 }
 
@@ -230,7 +202,7 @@ fn add_forged(findings: &mut Findings, before: &Held, now: &Held) {
 }
 
 /// Whether two states of a claim have one owner: agent and place, where both say it (design, section 3).
-fn same_owner(one: &Claim, other: &Claim) -> bool {
+pub(super) fn same_owner(one: &Claim, other: &Claim) -> bool {
     let same_place = one.origin.is_none() || other.origin.is_none() || one.origin == other.origin;
     one.agent_id == other.agent_id && same_place
 }

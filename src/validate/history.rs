@@ -7,11 +7,12 @@ use super::files::{Kind, Stands, name_of, stem_of};
 use super::finding::Findings;
 use super::handover::{Claims, Held, Judge};
 use super::logs::{Author, LineFile};
+use super::policy::{self, CONFIG};
 use super::rule::Rule;
 use super::{Changes, Error, Run, plans, records};
 use crate::git::ObjectId;
 use crate::record::json::MAX_RECORD;
-use crate::record::{AgentId, Claim, Config, QueueItem, TaskId};
+use crate::record::{AgentId, Claim, QueueItem, TaskId};
 
 impl Run<'_> {
     /// Compares with the base and with other branches; notes in `files` which of their lines are known.
@@ -28,7 +29,7 @@ impl Run<'_> {
         }
         let touched = &changes.touched;
         let ours = self.claims_here(touched)?;
-        let judge = Judge::new(self.repo, self.history, author);
+        let judge = Judge::new(self.repo, self.refs()?, author);
         if let Some(base) = self.base {
             self.check_gone(findings, base);
             self.check_policy(findings, base, changes, author)?;
@@ -93,22 +94,18 @@ impl Run<'_> {
     pub(super) fn managers(&self, base: &Base) -> Result<Vec<AgentId>, Error> {
         let mut managers = Vec::new();
         for commit in &base.commits {
-            if let Some((_, file)) = commit.files.get("_bus/config.toml") {
-                let text = String::from_utf8(self.history.read(file.id)?).unwrap_or_default();
-                managers.extend(Config::parse(&text).unwrap_or_default().managers);
-            }
+            managers.extend(policy::of_commit(self.history, commit)?.into_iter().flat_map(|policy| policy.managers));
         }
         Ok(managers)
     }
 
     /// Nobody makes itself a manager on a branch of its own.
     fn check_policy(&self, findings: &mut Findings, base: &Base, changes: &Changes<'_>, author: &Author) -> Result<(), Error> {
-        const CONFIG: &str = "_bus/config.toml";
         let Some(author) = author.as_ref().filter(|_| self.readable(&changes.news).any(|(path, _)| path == CONFIG)) else {
             return Ok(());
         };
         let bytes = records::read(&self.repo.root().join(CONFIG))?;
-        let now = Config::parse(&String::from_utf8_lossy(&bytes)).unwrap_or_default().managers;
+        let now = policy::parse(&bytes).managers;
         let before = self.managers(base)?;
         if let Some(manager) = now.iter().find(|manager| !before.contains(manager)) {
             let words = || format!("`{manager}` was made a manager on a branch of `{author}`");

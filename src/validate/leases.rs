@@ -4,36 +4,47 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::base::{Base, Commit};
+use super::bus_refs::Table;
 use super::files::Kind;
 use super::finding::Findings;
 use super::logs::Author;
 use super::rule::Rule;
 use super::{Changes, Error, Run, records};
-use crate::git::{ObjectId, RefName, Tip};
+use crate::git::{ObjectId, Repository};
 use crate::record::json::MAX_RECORD;
 use crate::record::{
-    AgentId, Claim, Config, Fold, Lease, LeaseTable, LockId, LockPolicy, Mode, Needed, Pattern, Scope, ScopeIndex, is_of_bus,
+    AgentId, Claim, Fold, Lease, LeaseTable, LockId, LockPolicy, Mode, Needed, Pattern, Scope, ScopeIndex, Timestamp, is_of_bus,
 };
 
-/// How many states of the table of leases are looked through for the end of one lease.
-const MAX_STATES: usize = 2000;
+/// How many states of the table of leases are looked through for the end of one lease. `ci/validate.sh` fetches as many.
+pub(super) const MAX_STATES: usize = 2000;
 
 /// A lease whose patterns mean something, and the file that it was read from; none where it stands in the table alone.
-struct Held {
+pub(super) struct Held {
     lease: Lease,
     scope: Scope,
     path: Option<String>,
 }
 
 impl Held {
-    fn new(lease: Lease, path: Option<&str>) -> Option<Self> {
+    pub(super) fn new(lease: Lease, path: Option<&str>) -> Option<Self> {
         let parse = |texts: &[String]| texts.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>();
         let scope = Scope::new(parse(&lease.scope).ok()?, parse(&lease.deny).ok()?);
         Some(Self { lease, scope, path: path.map(str::to_owned) })
     }
 
+    /// The lease.
+    pub(super) const fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// A path that is in both, as an example.
+    pub(super) fn overlaps(&self, other: &Self, fold: Fold) -> Option<String> {
+        self.scope.overlap(&other.scope, fold)
+    }
+
     /// Whether both may stand at a time, whatever paths they hold.
-    fn is_harmless_to(&self, other: &Self) -> bool {
+    pub(super) fn is_harmless_to(&self, other: &Self) -> bool {
         let (one, two) = (&self.lease, &other.lease);
         let same_place = one.origin.is_none() || two.origin.is_none() || one.origin == two.origin;
         one.lock_id == two.lock_id
@@ -43,11 +54,11 @@ impl Held {
 }
 
 /// What the leases here come to.
-struct Leases<'a> {
-    run: &'a Run<'a>,
+struct Leases<'a, 'r> {
+    run: &'a Run<'r>,
     fold: Fold,
-    /// The table of this clone, where there is one that can be read, and the commit that holds it.
-    table: Option<(ObjectId, LeaseTable)>,
+    /// The newest table that is here.
+    table: Option<Table>,
     /// The leases of the tree.
     here: Vec<Held>,
 }
@@ -65,7 +76,7 @@ impl Run<'_> {
         if self.query.plans.is_some() {
             return Ok(());
         }
-        let leases = Leases::new(self)?;
+        let leases = Leases::new(self, changes)?;
         let live: Vec<&Held> = leases.live(&leases.here)?;
         let is_news = |held: &Held| held.path.as_ref().is_some_and(|path| changes.news.contains(path.as_str()));
         for (number, one) in live.iter().enumerate() {
@@ -97,9 +108,8 @@ impl Run<'_> {
 
     fn leases_of(&self, commit: &Commit) -> Result<Vec<Held>, Error> {
         let mut leases = Vec::new();
-        for (path, (kind, file)) in &commit.files {
-            let fits = || self.history.size(file.id).is_some_and(|size| size <= MAX_RECORD as u64);
-            if *kind == Kind::Lease && file.is_regular && fits() {
+        for (path, file) in commit.leases() {
+            if self.history.size(file.id).is_some_and(|size| size <= MAX_RECORD as u64) {
                 let lease = Lease::parse(&self.history.read(file.id)?).ok();
                 leases.extend(lease.and_then(|lease| Held::new(lease, Some(path))));
             }
@@ -108,20 +118,31 @@ impl Run<'_> {
     }
 }
 
-impl<'a> Leases<'a> {
-    fn new(run: &'a Run<'a>) -> Result<Self, Error> {
+impl<'a, 'r> Leases<'a, 'r> {
+    fn new(run: &'a Run<'r>, changes: &Changes<'_>) -> Result<Self, Error> {
+        let table = run.refs()?.newest_table()?;
+        let is_old = run.policy.records.is_none();
         let all: HashSet<&str> = run.found.iter().map(|found| found.path.as_str()).collect();
         let mut here = Vec::new();
         for (path, _) in run.readable(&all).filter(|(_, kind)| *kind == Kind::Lease) {
-            let lease = Lease::parse(&records::read(&run.repo.root().join(path))?).ok();
-            here.extend(lease.and_then(|lease| Held::new(lease, Some(path))));
+            // Files that the base has are of version 0.1; once there is a table nobody reads them (design, section 1.1).
+            if is_old || table.is_none() || changes.news.contains(path) {
+                let lease = Lease::parse(&records::read(&run.repo.root().join(path))?).ok();
+                here.extend(lease.and_then(|lease| Held::new(lease, Some(path))));
+            }
         }
-        let table = match run.repo.tip(&RefName::locks())? {
-            Tip::At(link) => LeaseTable::parse(&link.body).ok().map(|table| (link.id, table)),
-            Tip::Missing | Tip::Unreadable { .. } => None,
-        };
-        let fold = if run.repo.ignores_case() { Fold::On } else { Fold::Off };
-        Ok(Self { run, fold, table, here })
+        Ok(Self { run, fold: fold_of(run.repo), table, here })
+    }
+
+    /// The leases that commits of the base have in files, as version 0.1 wrote them.
+    fn before(&self, base: &Base) -> Result<Vec<Held>, Error> {
+        let mut leases = Vec::new();
+        if self.run.policy.records.is_none() || self.table.is_none() {
+            for commit in base.newest_first() {
+                leases.extend(self.run.leases_of(commit)?);
+            }
+        }
+        Ok(leases)
     }
 
     /// Those that keep others out.
@@ -140,43 +161,63 @@ impl<'a> Leases<'a> {
         if !self.has_claim(lease)? {
             return Ok(false);
         }
-        let mut state = None;
-        if let Some((id, table)) = &self.table {
-            if table.row(&lease.lock_id).is_some() {
-                return Ok(true);
-            }
-            state = Some(*id);
+        if self.table.as_ref().is_some_and(|table| table.leases.row(&lease.lock_id).is_some()) {
+            return Ok(true);
         }
-        for _ in 0..MAX_STATES {
-            let Some(Ok(link)) = state.map(|id| self.run.repo.link(id)).transpose()? else { break };
-            let changed = LeaseTable::parse(&link.body).unwrap_or_default().changed;
-            if changed.iter().any(|changed| changed.lock_id == lease.lock_id && !changed.is_live()) {
-                return Ok(false);
-            }
-            state = link.parent.filter(|_| link.time >= lease.start_time);
+        let changed = self.changed_since(lease.start_time)?;
+        if changed.iter().any(|changed| changed.lock_id == lease.lock_id && !changed.is_live()) {
+            return Ok(false);
         }
         Ok(self.run.query.now.is_none_or(|now| now <= lease.expires_at))
+    }
+
+    /// The leases that the states of the table made, renewed or ended since a time, the newest first.
+    fn changed_since(&self, time: Timestamp) -> Result<Vec<Lease>, Error> {
+        let mut changed = Vec::new();
+        let mut next = self.table.as_ref().map(|table| table.id);
+        for _ in 0..MAX_STATES {
+            // In a shallow clone the older states are not here.
+            let Some(Ok(link)) = next.map(|id| self.run.repo.link(id)).transpose()? else { break };
+            changed.extend(LeaseTable::parse(&link.body).unwrap_or_default().changed);
+            next = link.parent.filter(|_| link.time >= time);
+        }
+        Ok(changed)
+    }
+
+    /// The leases of `author` that ended since the base: what was changed under them was changed rightly. In an older bus the branch
+    /// brings their records along.
+    fn ended_since(&self, base: &Base, author: &AgentId) -> Result<Vec<Held>, Error> {
+        if self.run.policy.records.is_none() {
+            return Ok(Vec::new());
+        }
+        let times = base.commits.iter().map(|commit| self.run.history.time_of(commit.id)).collect::<Result<Vec<_>, _>>()?;
+        let begun = Timestamp::from_unix(times.into_iter().min().unwrap_or_default());
+        let changed = self.changed_since(begun)?.into_iter();
+        let ended = changed.filter(|lease| is_of(lease, author) && lease.released_at.is_some_and(|ended| ended >= begun));
+        Ok(ended.filter_map(|lease| Held::new(lease, None)).collect())
     }
 
     /// Whether the claim still stands that the lease lives and dies with, as far as that is known.
     fn has_claim(&self, lease: &Lease) -> Result<bool, Error> {
         let (Some(task), Some(id)) = (&lease.task_id, &lease.claim_id) else { return Ok(true) };
-        let body = match self.run.repo.tip(&RefName::claim(task))? {
-            Tip::At(link) => Some(link.body),
-            Tip::Missing | Tip::Unreadable { .. } => {
-                let path = self.run.repo.root().join(format!("_bus/claims/{task}.json"));
-                path.is_file().then(|| records::read(&path)).transpose()?
-            }
-        };
-        let claim = body.and_then(|body| Claim::parse(&body).ok());
-        Ok(claim.is_none_or(|claim| claim.status.is_live() && claim.claim_id.as_ref() == Some(id)))
+        let mut newest: Option<Claim> = None;
+        for chain in self.run.refs()?.chains_of(task)? {
+            let claim = self.run.repo.link(chain.tip)?.ok().and_then(|link| Claim::parse(&link.body).ok());
+            newest = newest.into_iter().chain(claim).max_by_key(|claim| claim.revision);
+        }
+        // A file in the tree of an untracked bus says nothing.
+        let path = self.run.repo.root().join(format!("_bus/claims/{task}.json"));
+        if newest.is_none() && !self.run.is_untracked() && path.is_file() {
+            newest = Claim::parse(&records::read(&path)?).ok();
+        }
+        Ok(newest.is_none_or(|claim| claim.status.is_live() && claim.claim_id.as_ref() == Some(id)))
     }
 
     fn check_pair(&self, findings: &mut Findings, held: &Held, other: &Held, name: &str) {
         if held.is_harmless_to(other) {
             return;
         }
-        let (Some(file), Some(path)) = (&held.path, held.scope.overlap(&other.scope, self.fold)) else { return };
+        let (Some(file), Some(path)) = (&held.path, held.overlaps(other, self.fold)) else { return };
         let theirs = &other.lease;
         findings.add(Rule::LeaseOverlap, file, None, || {
             format!("`{path}` is in `{}`, too, which is {}'s {name}: {}", theirs.lock_id, theirs.owner, theirs.objective)
@@ -191,13 +232,12 @@ impl<'a> Leases<'a> {
         author: &AgentId,
         is_news: impl Fn(&Held) -> bool,
     ) -> Result<(), Error> {
-        let policy = self.policy(base)?;
-        let commits = base.beside.iter().chain(&base.commits);
-        let before = commits.map(|commit| self.run.leases_of(commit)).collect::<Result<Vec<_>, _>>()?;
-        let rows = self.table.iter().flat_map(|(_, table)| &table.rows).filter_map(|row| row.lease().ok());
+        let policy = &self.run.policy.locks;
+        let before = self.before(base)?;
+        let rows = self.table.iter().flat_map(|table| &table.leases.rows).filter_map(|row| row.lease().ok());
         let rows: Vec<Held> = rows.filter_map(|lease| Held::new(lease, None)).collect();
         // What the tree says of a lease is newer than what the base does; what the table says is newest.
-        let all = before.iter().flatten().chain(&self.here).chain(&rows);
+        let all = before.iter().chain(&self.here).chain(&rows);
         let known: BTreeMap<&LockId, &Held> = all.map(|held| (&held.lease.lock_id, held)).collect();
         let live = self.live(known.into_values())?;
         // A lease that this branch took, and gave back when the work was done, was one.
@@ -206,45 +246,39 @@ impl<'a> Leases<'a> {
         let (mine, theirs): (Vec<&Held>, Vec<&Held>) = live.into_iter().partition(|held| is_of(&held.lease, author));
         own.extend(mine.into_iter().map(|held| &held.scope));
         let theirs: Vec<&Held> = theirs.into_iter().filter(|held| held.lease.mode == Mode::Exclusive).collect();
-        if theirs.is_empty() && policy == LockPolicy::default() {
+        if theirs.is_empty() && *policy == LockPolicy::default() {
             return Ok(());
         }
-        let commits: Vec<ObjectId> = base.commits.iter().chain(&base.beside).map(|commit| commit.id).collect();
+        let ended = self.ended_since(base, author)?;
+        own.extend(ended.iter().map(|held| &held.scope));
         let mut own = ScopeIndex::new(own, self.fold);
         let mut index = ScopeIndex::new(theirs.iter().map(|held| &held.scope), self.fold);
-        for bytes in self.run.repo.changed_from_all(&commits)? {
-            let path = String::from_utf8_lossy(&bytes);
-            if is_of_bus(&path, self.fold) {
+        for path in self.run.changed_paths(base)? {
+            if is_of_bus(path, self.fold) {
                 continue;
             }
-            if let Some(held) = index.containing(&path).first().map(|place| &theirs[*place].lease) {
+            if let Some(held) = index.containing(path).first().map(|place| &theirs[*place].lease) {
                 let (lock, owner, objective) = (&held.lock_id, &held.owner, &held.objective);
                 let words =
                     || format!("it is in `{lock}`, which is {owner}'s ({objective}), and was changed on a branch of `{author}`");
-                findings.add(Rule::PathLeased, &path, None, words);
-            } else if let Some(needed) = policy.needed(&path, self.fold).filter(|_| own.containing(&path).is_empty()) {
+                findings.add(Rule::PathLeased, path, None, words);
+            } else if let Some(needed) = policy.needed(path, self.fold).filter(|_| own.containing(path).is_empty()) {
                 let words = || match needed {
                     Needed::Hotspot(pattern) => {
                         format!("it is a hotspot (`{pattern}`), and `{author}` changed it without a lease")
                     }
                     Needed::All => format!("`{author}` changed it without a lease"),
                 };
-                findings.add(Rule::PathUnleased, &path, None, words);
+                findings.add(Rule::PathUnleased, path, None, words);
             }
         }
         Ok(())
     }
+}
 
-    /// What the base says that needs a lease: what a branch says of itself does not count.
-    fn policy(&self, base: &Base) -> Result<LockPolicy, Error> {
-        for commit in base.beside.iter().chain(&base.commits) {
-            if let Some((_, file)) = commit.files.get("_bus/config.toml") {
-                let text = String::from_utf8(self.run.history.read(file.id)?).unwrap_or_default();
-                return Ok(Config::parse(&text).unwrap_or_default().locks);
-            }
-        }
-        Ok(LockPolicy::default())
-    }
+/// Whether paths that differ by case are one here.
+pub(super) fn fold_of(repo: &Repository) -> Fold {
+    if repo.ignores_case() { Fold::On } else { Fold::Off }
 }
 
 /// Whether an agent holds a lease, wherever it was taken.

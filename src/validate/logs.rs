@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::faults::in_line;
-use super::files::{Kind, stem_of};
+use super::files::{Batch, Kind, stem_of};
 use super::finding::{Findings, Place};
 use super::hashes::Secret;
 use super::rule::Rule;
@@ -166,20 +166,31 @@ impl LineCheck<'_> {
         }
     }
 
-    /// An event stands in its agent's file, or in the one of all.
+    /// An event stands in its agent's file, in a batch of its agent's, or in the file of all.
     fn check_agent(&self, findings: &mut Findings, line: &Line<'_>, agent: &str) {
         let path = &self.files[line.file].path;
-        let stem = stem_of(path);
-        if stem != "events" && !stem.eq_ignore_ascii_case(agent) {
+        let owner = match Batch::at(path) {
+            Some(batch) => Some(batch.owner),
+            None => Some(stem_of(path)).filter(|stem| *stem != "events"),
+        };
+        if let Some(owner) = owner.filter(|owner| !owner.eq_ignore_ascii_case(agent)) {
             let place = place_at(line, "agent_id");
-            findings.add(Rule::ForeignEvent, path, Some(place), || format!("an event of `{agent}` in the file of `{stem}`"));
+            findings.add(Rule::ForeignEvent, path, Some(place), || format!("an event of `{agent}` in the file of `{owner}`"));
         }
         self.check_author(findings, line, agent, "agent_id");
     }
 
-    /// A message stands in the channel of its task, or of the agent that it is for.
+    /// A message stands in the channel of its task, in that of the agent that it is for, or in a batch of its sender's.
     fn check_channel(&self, findings: &mut Findings, line: &Line<'_>, message: &Message) {
         let path = &self.files[line.file].path;
+        if let Some(batch) = Batch::at(path) {
+            let (owner, sender) = (batch.owner, &message.from);
+            if !owner.eq_ignore_ascii_case(sender.as_str()) {
+                let words = || format!("a message of `{sender}` in a batch of `{owner}`");
+                findings.add(Rule::WrongChannel, path, Some(place_at(line, "from")), words);
+            }
+            return;
+        }
         let stem = stem_of(path);
         let inbox = stem.get(..6).filter(|begin| begin.eq_ignore_ascii_case("agent-")).map(|begin| &stem[begin.len()..]);
         let (field, named, channel) = match inbox {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::faults::in_record;
-use super::files::{Found, Kind, Stands, name_of, stem_of};
+use super::files::{Batch, Found, Kind, Stands, name_of, stem_of};
 use super::finding::{Findings, Place};
 use super::plans;
 use super::rule::Rule;
@@ -226,7 +226,7 @@ fn check_config(findings: &mut Findings, path: &str, bytes: &[u8]) {
 pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: impl Fn(&str) -> bool) {
     for file in found.iter().filter(|file| is_news(&file.path)) {
         match file.stands {
-            Stands::Rightly => {}
+            Stands::Rightly => check_batch_name(findings, file),
             Stands::Unspeakable => {
                 findings.add(Rule::InvalidUtf8, &file.path, None, || "the name of the file is no UTF-8".to_owned());
             }
@@ -261,6 +261,16 @@ pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: imp
         for file in files.iter().skip(1).filter(|file| is_news(file)) {
             findings.add(rule, file, None, || format!("`{}` is of the same task", files[0]));
         }
+    }
+}
+
+/// A batch is known by its name: whose it is, and that no other has it.
+fn check_batch_name(findings: &mut Findings, file: &Found) {
+    let is_line_file = matches!(file.kind, Some(Kind::Log | Kind::Channel));
+    if let Some(batch) = Batch::at(&file.path).filter(|batch| is_line_file && !batch.is_well_named()) {
+        let owner = if batch.owner.is_empty() { "<agent>" } else { batch.owner };
+        let words = || format!("it is no batch's name, which is of the form `{owner}@<12 of 0-9 a-z>.jsonl`");
+        findings.add(Rule::WrongFileName, &file.path, None, words);
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::append_only::{BaseLines, InLog};
 use super::base::{Base, Commit};
-use super::files::{Kind, stem_of};
-use super::finding::Findings;
+use super::files::{Batch, Kind, stem_of};
+use super::finding::{Findings, Place};
 use super::logs::LineFile;
+use super::rule::Rule;
 use super::{Error, Run};
 use crate::git::ObjectId;
 use crate::store::{Error as StoreError, Verb};
@@ -27,10 +28,24 @@ impl Before<'_> {
         BaseLines { path: self.path, spelled: self.commit.spell(self.path), bytes }
     }
 
+    /// Tells that a batch is gone. It never changes, so its lines are not looked for elsewhere.
+    fn tell_gone_batch(&self, findings: &mut Findings) {
+        let words = || {
+            let whole = self.commit.spell(self.path).map_or_else(String::new, |spelled| format!(": `git show {spelled}`"));
+            format!("the batch is in the base, but not here{whole}")
+        };
+        findings.add(Rule::AppendOnly, self.path, None, words);
+    }
+
     /// The file alone, or the log as a whole: a line that moves within it is not lost.
     fn whole(&self) -> &str {
         whole(self.kind, self.path)
     }
+}
+
+/// Whether a file of lines is a batch, which never changes once it is in a commit.
+fn is_batch(path: &str) -> bool {
+    Batch::at(path).is_some_and(|batch| batch.is_well_named())
 }
 
 fn whole(kind: Kind, path: &str) -> &str {
@@ -41,6 +56,7 @@ impl Run<'_> {
     /// Every line of the base is still there, in its order; a line of the log may be in another of its files. Notes in
     /// `files` which of their lines are known.
     pub(super) fn check_lines(&self, findings: &mut Findings, base: &Base, files: &mut [LineFile]) -> Result<(), Error> {
+        self.check_batches(findings, base, files)?;
         let befores = self.rewritten(base, files)?;
         if befores.is_empty() {
             return Ok(());
@@ -69,15 +85,34 @@ impl Run<'_> {
             let bytes = self.history.read(before.blob)?;
             let lines = before.lines(&bytes);
             let in_log = (before.kind == Kind::Log).then_some(&in_log);
-            match before.is_gone {
-                true => lines.compare_with_nothing(findings, self.secret, in_log),
-                false => {
+            match (before.is_gone, is_batch(before.path)) {
+                (true, true) => before.tell_gone_batch(findings),
+                (true, false) => lines.compare_with_nothing(findings, self.secret, in_log),
+                (false, true) => {}
+                (false, false) => {
                     let told = told.entry(before.path).or_default();
                     lines.compare(findings, self.secret, &now[before.path], in_log, told);
                 }
             }
             for (path, in_log) in logs().filter(|path| *path != before.path).filter_map(|path| Some((path, in_log?))) {
                 lines.compare_moved(findings, self.secret, in_log, path, &now[path]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Each batch that the base has is here as it was, byte for byte.
+    fn check_batches(&self, findings: &mut Findings, base: &Base, files: &[LineFile]) -> Result<(), Error> {
+        for file in files.iter().filter(|file| is_batch(&file.path)) {
+            for commit in base.commits.iter().chain(&base.beside) {
+                let Some((kind, blob)) = commit.files.get(&file.path).filter(|(_, blob)| blob.is_regular) else { continue };
+                let before = Before { commit, path: &file.path, kind: *kind, blob: blob.id, is_gone: false };
+                let bytes = self.history.read(before.blob)?;
+                if let Some(line) = before.lines(&bytes).differs_from(&self.repo.root().join(&file.path))? {
+                    let words = || "the base has this batch, and it is another here; new lines go into a new batch".to_owned();
+                    findings.add(Rule::AppendOnly, &file.path, Some(Place::line(line)), words);
+                    break;
+                }
             }
         }
         Ok(())

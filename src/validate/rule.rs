@@ -77,6 +77,7 @@ pub enum Rule {
     MissingReceipt,
     ReceiptChanged,
     UnlistedReceipt,
+    TrackedRecord,
     AppendOnly,
     RecordGone,
     DuplicateClaim,
@@ -86,7 +87,23 @@ pub enum Rule {
     PlanRegression,
     PathLeased,
     PathUnleased,
+    UnclaimedBranch,
+    ClaimLost,
+    NotJudged,
     Tampering,
+    ChainBroken,
+    LogRewritten,
+}
+
+/// What a rule looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LooksAt {
+    /// The files that are there.
+    Files,
+    /// What has changed since a base.
+    Change,
+    /// The fleet's refs.
+    Fleet,
 }
 
 /// What there is to say about a rule.
@@ -132,10 +149,20 @@ impl Rule {
         self.about().severity
     }
 
+    /// What it looks at.
+    #[must_use]
+    pub const fn looks_at(self) -> LooksAt {
+        match self as usize {
+            place if place < Self::AppendOnly as usize => LooksAt::Files,
+            place if place < Self::ChainBroken as usize => LooksAt::Change,
+            _ => LooksAt::Fleet,
+        }
+    }
+
     /// Whether it compares with a base.
     #[must_use]
     pub const fn is_history(self) -> bool {
-        self as usize >= Self::AppendOnly as usize
+        matches!(self.looks_at(), LooksAt::Change)
     }
 }
 
@@ -171,6 +198,6 @@ mod tests {
             assert!(texts.iter().all(|text| !text.is_empty()), "{}", about.name);
             assert!(!about.summary.ends_with('.') && !about.mend.ends_with('.'), "{}", about.name);
         }
-        assert_eq!(Rule::all().last(), Some(Rule::Tampering));
+        assert_eq!(Rule::all().last(), Some(Rule::LogRewritten));
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::harness::{Ran, Repo};
+use super::sound_bus::older_bus;
 
 const LOG: &str = "_bus/events/codex-1.jsonl";
 
@@ -34,19 +35,19 @@ fn validate(repo: &Repo, clone: &Path) -> Ran {
 #[test]
 fn a_file_that_an_attribute_changes_on_the_way_is_told_of() {
     for attributes in ["*.jsonl ident\n", "*.jsonl working-tree-encoding=UTF-16LE\n"] {
-        let repo = Repo::new();
+        let repo = older_bus();
         let clone = clone(&repo, attributes);
         let found = findings(&validate(&repo, &clone));
         assert!(found.contains(&format!("altered-by-git {LOG}")), "{attributes}: {found:?}");
     }
-    let repo = Repo::new();
+    let repo = older_bus();
     let clone = clone(&repo, "*.jsonl -ident\n");
     assert_eq!(findings(&validate(&repo, &clone)), [""; 0]);
 }
 
 #[test]
 fn line_endings_that_git_gives_to_a_checkout_change_nothing() {
-    let repo = Repo::new();
+    let repo = older_bus();
     repo.by("codex-1", &["claim", "QUEUE-001"]).ok();
     repo.write(".gitattributes", "_bus/**/*.jsonl text eol=lf merge=union\n");
     repo.commit_all("claim");
@@ -63,7 +64,7 @@ fn line_endings_that_git_gives_to_a_checkout_change_nothing() {
 
 #[test]
 fn another_repository_inside_of_the_bus_is_told_of() {
-    let repo = Repo::new();
+    let repo = older_bus();
     repo.git(&["init", "--quiet", "_bus/claims"]);
     let found = findings(&repo.bus(&["validate", "--json"]).exits(1));
     assert_eq!(found, ["not-a-file _bus/claims/.git"]);

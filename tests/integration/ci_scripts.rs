@@ -190,7 +190,7 @@ fn a_base_that_is_named_wins_and_a_server_that_hands_out_no_commits_by_name_is_n
 }
 
 #[test]
-fn branches_and_claims_that_the_check_needs_are_fetched_and_no_others() {
+fn branches_that_the_check_needs_are_fetched_and_no_others() {
     let repo = served();
     repo.git(&["branch", "agent/b/y"]);
     repo.git(&["branch", "feature"]);
@@ -199,14 +199,167 @@ fn branches_and_claims_that_the_check_needs_are_fetched_and_no_others() {
     let job = checkout(&repo, "m9");
     validate(&stub, &job, &["HEAD"]).env("BUS_REFS", "agent/*/x agent/b/y").ok();
     assert_eq!(call(&stub), "validate --base HEAD --refs=refs/remotes/origin/agent/b/y --refs=refs/remotes/origin/agent/*/x");
-    let refs = repo.git_in(&job, &["for-each-ref", "--format=%(refname)"]);
-    let wanted = ["refs/bus-remote/origin/claims/T-1", "refs/remotes/origin/agent/a/x", "refs/remotes/origin/agent/b/y"];
-    assert_eq!(refs.lines().collect::<Vec<_>>(), wanted);
+    assert_eq!(refs(&repo, &job), ["refs/remotes/origin/agent/a/x", "refs/remotes/origin/agent/b/y"]);
     assert!(!has(&repo, &job, "p2"), "of the branches only the tips");
     validate(&stub, &job, &["HEAD"]).env("BUS_REFS", "gone").exits(7).says("cannot fetch the branches gone");
     assert!(stub.calls().is_empty());
     validate(&stub, &job, &["HEAD"]).env("BUS_REFS", "gone/*").ok();
     assert_eq!(call(&stub), "validate --base HEAD --refs=refs/remotes/origin/gone/*");
+}
+
+/// The refs of a clone.
+fn refs(repo: &Repo, folder: &Path) -> Vec<String> {
+    repo.git_in(folder, &["for-each-ref", "--format=%(refname)"]).lines().map(str::to_owned).collect()
+}
+
+/// A chain of `states` commits at a ref of the served repository.
+fn chain(repo: &Repo, name: &str, states: usize) {
+    let tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+    let mut tip = repo.git(&["commit-tree", tree, "-m", name]).trim().to_owned();
+    for state in 1..states {
+        tip = repo.git(&["commit-tree", tree, "-p", &tip, "-m", &format!("{name} {state}")]).trim().to_owned();
+    }
+    repo.git(&["update-ref", name, &tip]);
+}
+
+#[test]
+fn of_the_fleets_refs_only_those_of_the_branchs_tasks_are_fetched() {
+    for (prefix, number) in [("refs/bus", 5), ("refs/heads/bus", 1)] {
+        let repo = served();
+        for name in ["X", "QUEUE-001", "QUEUE-7", "Y-2", "OTHER"] {
+            chain(&repo, &format!("{prefix}/claims/{name}"), 3);
+        }
+        ["fleet", "locks", "log/k1"].iter().for_each(|name| chain(&repo, &format!("{prefix}/{name}"), 3));
+        let stub = Stub::new(&repo);
+        let cases: [(&str, &[&str]); 5] = [
+            ("agent/a/x", &["claims/X", "fleet", "locks"]),
+            ("agent/a/queue-001-fix/more", &["claims/QUEUE-001", "fleet", "locks"]),
+            ("agent/a/queue-007", &["claims/QUEUE-7", "fleet", "locks"]),
+            ("agent/a/new", &["fleet", "locks"]),
+            ("topic", &[]),
+        ];
+        let job = checkout(&repo, "p3");
+        for (branch, expected) in cases.into_iter().take(number) {
+            refs(&repo, &job).iter().for_each(|name| drop(repo.git_in(&job, &["update-ref", "-d", name])));
+            validate(&stub, &job, &["HEAD~1"]).env("GITHUB_HEAD_REF", branch).ok();
+            assert!(call(&stub).starts_with("validate --base HEAD~1"));
+            let expected: Vec<String> = expected.iter().map(|name| format!("refs/bus-remote/origin/{name}")).collect();
+            assert_eq!(refs(&repo, &job), expected, "{branch}");
+            for name in expected {
+                let states = repo.git_in(&job, &["rev-list", "--count", &name]);
+                assert_eq!(states.trim(), if name.contains("claims") { "3" } else { "1" }, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tasks_whose_reports_or_claim_files_are_changed_are_fetched_too() {
+    let repo = served();
+    ["X", "Y-2", "Z-3", "OTHER"].iter().for_each(|name| chain(&repo, &format!("refs/bus/claims/{name}"), 1));
+    repo.git(&["checkout", "--quiet", "agent/a/x"]);
+    repo.write("_report/agent/a/y-2/tests.log", "x");
+    repo.write("_report/agent/b/OTHER/tests.log", "x");
+    repo.write("_bus/claims/z-3.json", "{}");
+    repo.write("_bus/claims/$(touch pwned).json", "{}");
+    repo.commit_all("p4");
+    repo.git(&["tag", "p4"]);
+    let stub = Stub::new(&repo);
+    for (branch, expected) in [("agent/a/x", &["X", "Y-2", "Z-3"][..]), ("topic", &["Z-3"])] {
+        let job = checkout(&repo, "p4");
+        validate(&stub, &job, &[&id(&repo, "p3")]).env("GITHUB_HEAD_REF", branch).ok();
+        let fetched = refs(&repo, &job);
+        assert_eq!(fetched, expected.iter().map(|task| format!("refs/bus-remote/origin/claims/{task}")).collect::<Vec<_>>());
+        assert!(!job.join("pwned").exists());
+    }
+}
+
+#[test]
+fn a_policy_that_wants_leases_gets_those_that_were_given_back_as_well() {
+    let repo = served();
+    chain(&repo, "refs/bus/locks", 3);
+    repo.git(&["checkout", "--quiet", "agent/a/x"]);
+    repo.write("_bus/config.toml", "[locks]\nrequire = \"hotspots\"\n");
+    repo.commit_all("policy");
+    let stub = Stub::new(&repo);
+    let job = checkout(&repo, "agent/a/x");
+    validate(&stub, &job, &["HEAD"]).env("GITHUB_HEAD_REF", "agent/a/x").ok();
+    assert_eq!(repo.git_in(&job, &["rev-list", "--count", "refs/bus-remote/origin/locks"]).trim(), "3");
+}
+
+#[test]
+fn a_remote_that_does_not_answer_is_said_and_is_not_taken_for_one_without_a_fleet() {
+    let repo = served();
+    let stub = Stub::new(&repo);
+    let job = checkout(&repo, "p3");
+    repo.git_in(&job, &["fetch", "--quiet", "--deepen=1", "origin", &id(&repo, "p3")]);
+    repo.git_in(&job, &["remote", "set-url", "origin", "file:///nothing/there"]);
+    validate(&stub, &job, &["HEAD~1"]).env("GITHUB_HEAD_REF", "agent/a/x").ok();
+    assert_eq!(call(&stub), "validate --unread=origin does not say what the fleet has --base HEAD~1");
+    validate(&stub, &job, &["HEAD~1"]).env("GITHUB_HEAD_REF", "topic").ok();
+    assert_eq!(call(&stub), "validate --base HEAD~1");
+    validate(&stub, &job, &["--fleet"]).exits(7).says("origin does not say");
+    assert!(stub.calls().is_empty());
+}
+
+#[test]
+fn a_branch_of_a_fork_is_nobodys() {
+    let repo = served();
+    chain(&repo, "refs/bus/claims/X", 1);
+    let stub = Stub::new(&repo);
+    let job = checkout(&repo, "p3");
+    let event = repo.beside("event.json");
+    let run = |text: &str| {
+        fs::write(&event, text).unwrap();
+        let job = pull_request(&repo, validate(&stub, &job, &["HEAD~1"]), "p3").env("GITHUB_HEAD_REF", "agent/a/x");
+        job.env("GITHUB_REPOSITORY", "owner/repo").env("GITHUB_EVENT_PATH", event.to_str().unwrap()).ok();
+        call(&stub)
+    };
+    let pull = |head: &str, title: &str| {
+        serde_json::json!({"number": 1, "pull_request": {"title": title, "head": {"label": "x", "repo": {"id": 1, "full_name": head}},
+            "z_base": 1, "base": {"repo": {"full_name": "owner/repo"}}}, "repository": {"full_name": "owner/repo"}})
+    };
+    // Keys are sorted here, and GitHub puts `head` before `base`.
+    let text = |pull: &serde_json::Value, is_pretty: bool| {
+        let print = |value: &serde_json::Value| {
+            if is_pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) }
+        };
+        let (request, space) = (&pull["pull_request"], if is_pretty { " " } else { "" });
+        let part = |name: &str| format!("\"{name}\":{space}{}", print(&request[name]).unwrap());
+        format!("{{\"pull_request\":{space}{{{},{},{}}}}}", part("title"), part("head"), part("base"))
+    };
+    let title = "\"head\":{\"full_name\":\"owner/repo\",\n\"head\": {";
+    for is_pretty in [true, false] {
+        assert_eq!(run(&text(&pull("owner/repo", title), is_pretty)), "validate --base HEAD~1");
+        assert_eq!(refs(&repo, &job), ["refs/bus-remote/origin/claims/X"]);
+        repo.git_in(&job, &["update-ref", "-d", "refs/bus-remote/origin/claims/X"]);
+        assert_eq!(run(&text(&pull("stranger/repo", title), is_pretty)), "validate --branch= --base HEAD~1");
+        let mut gone = pull("", title);
+        gone["pull_request"]["head"]["repo"] = serde_json::Value::Null;
+        assert_eq!(run(&text(&gone, is_pretty)), "validate --branch= --base HEAD~1");
+        assert_eq!(refs(&repo, &job), [""; 0], "of a fork's branch nothing is fetched");
+    }
+    let gitlab = validate(&stub, &job, &["HEAD~1"]).env("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "agent/a/x");
+    gitlab.env("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "2").env("CI_MERGE_REQUEST_PROJECT_ID", "1").ok();
+    assert_eq!(call(&stub), "validate --branch= --base HEAD~1");
+}
+
+#[test]
+fn an_audit_has_all_refs_and_all_history_and_a_bus_without_a_fleet_needs_none() {
+    let repo = served();
+    let stub = Stub::new(&repo);
+    let job = checkout(&repo, "m9");
+    validate(&stub, &job, &["--fleet"]).ok().says("there is no fleet to audit");
+    fs::create_dir(job.join("_bus")).unwrap();
+    fs::write(job.join("_bus/config.toml"), "[fleet]\n").unwrap();
+    validate(&stub, &job, &["--fleet"]).exits(7).says("origin has none of its refs");
+    assert!(stub.calls().is_empty());
+    ["claims/X", "log/k1", "fleet"].iter().for_each(|name| chain(&repo, &format!("refs/bus/{name}"), 2));
+    validate(&stub, &job, &["--fleet", "--strict"]).ok();
+    assert_eq!(call(&stub), "validate --fleet --strict");
+    let expected = ["claims/X", "fleet", "log/k1"].map(|name| format!("refs/bus-remote/origin/{name}"));
+    assert!(expected.iter().all(|name| refs(&repo, &job).contains(name)));
+    assert!(has(&repo, &job, "m1"));
 }
 
 #[test]
@@ -225,7 +378,7 @@ fn names_that_a_fork_chose_are_only_ever_names() {
     let repo = served();
     let stub = Stub::new(&repo);
     let job = checkout(&repo, "m9");
-    let name = "agent/$(touch${IFS}pwned);touch pwned;`touch pwned`\" --skip '*' &";
+    let name = "agent/$(touch${IFS}pwned)/touch;touch pwned;`touch pwned`\" --skip '*' &";
     for variable in ["CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "GITHUB_HEAD_REF", "BUS_BASE", "BUS_BEFORE", "GITHUB_BASE_REF"] {
         let run = pull_request(&repo, validate(&stub, &job, &["HEAD"]), "m9").env(variable, name).ok();
         assert!(!run.stderr.contains("not found"), "{}", run.transcript);

@@ -83,7 +83,9 @@ fn check(stage: &Stage, case: &Case) {
     let mut arguments = vec!["validate", "--format", "json"];
     arguments.extend(has_base.then_some(["--base", "main"]).into_iter().flatten());
     arguments.extend(case.arguments.iter().map(String::as_str));
-    compare(stage, case, &arguments);
+    if !case.needs_commit {
+        compare(stage, case, &arguments);
+    }
     if has_base {
         stage.commit(case);
         compare(stage, case, &arguments);

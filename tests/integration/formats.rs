@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::harness::{Ran, Repo};
 use crate::snapshot::assert_snapshot;
+use crate::sound_bus::older_bus;
 
 /// What would do harm where it is shown as it is: on a terminal, in a workflow's log, on a web page.
 const HOSTILE: &str = r"\u001b[2J%0A\n::set-output name=a::b\r<script>alert(1)</script>\u202e`|@all`\u0007";
@@ -155,7 +156,7 @@ fn what_cannot_be_judged_is_said_in_the_form_that_was_asked_for() {
 #[test]
 fn a_file_whose_name_is_no_utf_8_is_a_finding_and_does_not_stop_the_others() {
     use std::os::unix::ffi::OsStrExt;
-    let repo = Repo::new();
+    let repo = older_bus();
     repo.write("_bus/claims/QUEUE-001.json", "[]\n");
     let name = std::ffi::OsStr::from_bytes(b"_bus/claims/\xff.json");
     fs::write(repo.root().join(name), "{}\n").unwrap();
@@ -172,7 +173,7 @@ fn a_file_whose_name_is_no_utf_8_is_a_finding_and_does_not_stop_the_others() {
 
 #[test]
 fn a_pattern_that_names_no_branch_is_said() {
-    let repo = Repo::new();
+    let repo = older_bus();
     repo.git(&["branch", "topic"]);
     repo.commit_all("more");
     let note = "`--refs` names no other branch that is here";

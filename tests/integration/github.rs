@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::harness::{Ran, Repo};
+use super::sound_bus::older_bus;
 
 fn id(repo: &Repo, revision: &str) -> String {
     repo.git(&["rev-parse", revision]).trim().to_owned()
@@ -10,7 +11,7 @@ fn id(repo: &Repo, revision: &str) -> String {
 
 /// A bus with a `main`, which `origin/main` is at, and a branch of codex-2's that has left it.
 fn branched() -> Repo {
-    let repo = Repo::new();
+    let repo = older_bus();
     repo.by("codex-1", &["event", "log", "--event", "note", "--summary", "one"]).ok();
     repo.commit_all("one");
     repo.git(&["switch", "--quiet", "--create", "agent/codex-2/x"]);

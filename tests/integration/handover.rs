@@ -3,12 +3,13 @@
 use std::fs;
 
 use super::harness::{Ran, Repo};
+use super::sound_bus::older_bus;
 
 const CLAIM: &str = "_bus/claims/QUEUE-001.json";
 
 /// A bus whose `main` has codex-1's live claim, and a branch of codex-2's that is checked out.
 fn claimed() -> Repo {
-    let repo = Repo::new();
+    let repo = older_bus();
     repo.by("codex-1", &["claim", "QUEUE-001"]).ok();
     repo.commit_all("claim");
     repo.git(&["switch", "--quiet", "--create", "agent/codex-2/queue-001"]);
@@ -64,6 +65,26 @@ fn in_a_clone_a_takeover_is_unproved_until_the_history_of_claims_is_fetched_as_t
     let claim = fs::read_to_string(clone.join(CLAIM)).unwrap();
     fs::write(clone.join(CLAIM), claim.replace("codex-1 is gone", "codex-1 agreed")).unwrap();
     assert_eq!(rules(&validate().exits(1)), ["handover-forged"]);
+}
+
+#[test]
+fn a_history_of_which_the_older_states_are_not_here_refutes_nothing() {
+    let repo = claimed();
+    repo.by("codex-2", &["reclaim", "QUEUE-001", "--force", "--note", "codex-1 is gone"]).ok();
+    repo.commit_all("takeover");
+    // The ref goes on, and the file does not.
+    repo.by("codex-2", &["heartbeat", "QUEUE-001"]).at("2026-03-01T18:00:00Z").ok();
+    let clone = repo.beside("clone");
+    repo.git(&["clone", "--quiet", &format!("file://{}", repo.root().display()), clone.to_str().unwrap()]);
+    let validate = || rules(&repo.bus(&["validate", "--base", "origin/main", "--json"]).within(&clone).ok());
+    let fetch = |depth: &str| {
+        let refspec = "+refs/bus/claims/*:refs/bus-remote/origin/claims/*";
+        repo.git_in(&clone, &["fetch", "--quiet", depth, "origin", refspec]);
+    };
+    fetch("--depth=1");
+    assert_eq!(validate(), ["handover-unproved"]);
+    fetch("--unshallow");
+    assert_eq!(validate(), [""; 0]);
 }
 
 #[test]

@@ -66,6 +66,8 @@ mod sound_bus;
 mod status;
 #[cfg(unix)]
 mod stub;
+#[cfg(unix)]
+mod validate_fleet;
 mod validate_fuzz;
 mod validate_hostile;
 mod validate_merges;

@@ -22,6 +22,7 @@ pub(crate) type Mutation = (&'static str, When, fn(&mut Scene<'_>));
 pub(crate) const STATIC: &[Mutation] = &[
     ("not-a-file", Always, not_a_file),
     ("wrong-file-name", Always, wrong_file_name),
+    ("wrong-file-name", Always, batch_without_a_name),
     ("misplaced-record", Always, misplaced_record),
     ("duplicate-claim-file", Always, duplicate_claim_file),
     ("duplicate-queue-item", Always, duplicate_queue_item),
@@ -140,6 +141,13 @@ fn wrong_file_name(scene: &mut Scene<'_>) {
         let field = if path.starts_with("_plans") { "plan_id" } else { "task_id" };
         scene.edit(&path, |object| drop(object.insert(field.to_owned(), json!("Other"))));
     }
+}
+
+fn batch_without_a_name(scene: &mut Scene<'_>) {
+    let folder = *scene.dice.pick(&["events", "messages"]);
+    let name =
+        *scene.dice.pick(&["codex-1@", "codex-1@0123456789a", "codex-1@0123456789AB", "@0123456789ab", "a@b@0123456789ab"]);
+    scene.write(&format!("_bus/{folder}/{name}.jsonl"), "");
 }
 
 fn misplaced_record(scene: &mut Scene<'_>) {
@@ -417,7 +425,11 @@ fn foreign_event(scene: &mut Scene<'_>) {
 
 fn wrong_channel(scene: &mut Scene<'_>) {
     let path = scene.path("_bus/messages/", "");
-    let (field, name) = if path.contains("agent-") { ("to", "codex-1") } else { ("task_id", "QUEUE-002") };
+    let (field, name) = match path.as_str() {
+        batch if batch.contains('@') => ("from", "codex-2"),
+        inbox if inbox.contains("agent-") => ("to", "codex-1"),
+        _ => ("task_id", "QUEUE-002"),
+    };
     scene.edit_line(&path, |object| drop(object.insert(field.to_owned(), json!(name))));
 }
 

@@ -15,6 +15,7 @@ pub(crate) const REWRITINGS: &[Mutation] = &[
     ("append-only", WithBase, moved_line),
     ("append-only", WithBase, cut_file),
     ("append-only", WithBase, lost_file),
+    ("append-only", WithBase, grown_batch),
     ("record-gone", WithBase, record_gone),
     ("duplicate-claim", WithBase, taken_without_a_word),
     ("duplicate-claim", WithBase, taken_under_the_same_name),
@@ -86,6 +87,16 @@ fn cut_file(scene: &mut Scene<'_>) {
 fn lost_file(scene: &mut Scene<'_>) {
     let path = scene.lines_path();
     scene.remove(&path);
+}
+
+fn grown_batch(scene: &mut Scene<'_>) {
+    let folder = *scene.dice.pick(&["_bus/events/", "_bus/messages/"]);
+    let path = scene.paths(folder, "").into_iter().find(|path| path.contains('@')).unwrap();
+    let mut lines = scene.lines(&path);
+    let place = scene.dice.below(lines.len() + 1);
+    let line = if scene.dice.once_in(2) { lines[0].replace("\"id\"", "\"old_id\"") } else { String::new() };
+    lines.insert(place, line);
+    scene.write_lines(&path, &lines);
 }
 
 fn record_gone(scene: &mut Scene<'_>) {

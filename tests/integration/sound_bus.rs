@@ -14,20 +14,46 @@ pub(crate) enum Layout {
     PerAgent,
 }
 
+/// The policy of a bus as version 0.1 made it: it does not say where the records are.
+const OLDER_POLICY: &str = "\
+[events]
+layout = \"per-agent\"
+";
+
+/// What `bus init` of version 0.1 wrote into git's own files.
+const OLDER_ATTRIBUTES: &str = "\
+_bus/**/*.jsonl text eol=lf merge=union
+_bus/**/*.json text eol=lf
+_plans/*.json text eol=lf
+_report/agent/*/errors.jsonl text eol=lf merge=union
+_report/agent/*/*/* -text
+";
+
+/// A repository with a bus as version 0.1 made it, whose records are in files of the branches, committed.
+pub(crate) fn older_bus() -> Repo {
+    older_bus_with(OLDER_POLICY)
+}
+
+/// The same with another policy.
+pub(crate) fn older_bus_with(policy: &str) -> Repo {
+    let repo = Repo::bare_of_bus();
+    repo.write("_bus/README.md", "A bus.\n");
+    repo.write("_bus/config.toml", policy);
+    repo.write(".gitattributes", OLDER_ATTRIBUTES);
+    repo.write(".gitignore", "_bus/**/.*.tmp\n");
+    repo.commit_all("bus");
+    repo
+}
+
 /// The agents that are at work.
 pub(crate) const AGENTS: [&str; 3] = ["codex-1", "codex-2", "claude-1"];
 
 /// The bus of `repo`, committed; who owns what was written by the commands themselves.
 pub(crate) fn sound_bus(layout: Layout) -> Repo {
-    let repo = Repo::new();
-    if layout == Layout::Single {
-        let config = repo.read("_bus/config.toml").replace("layout = \"per-agent\"", "layout = \"single\"");
-        assert!(config.contains("layout = \"single\""), "{config}");
-        repo.write("_bus/config.toml", config);
-    }
-    let config = repo.read("_bus/config.toml").replace("# require = \"off\"", "require = \"hotspots\"\nhotspots = [\"hot/\"]");
-    assert!(config.contains("[\"hot/\"]"), "{config}");
-    repo.write("_bus/config.toml", format!("managers = [\"lead\"]\n{config}"));
+    let layout = if layout == Layout::Single { "single" } else { "per-agent" };
+    let repo = older_bus_with(&format!(
+        "managers = [\"lead\"]\n[events]\nlayout = \"{layout}\"\n[locks]\nrequire = \"hotspots\"\nhotspots = [\"hot/\"]\n"
+    ));
     write_records(&repo);
     work(&repo);
     repo.commit_all("work");
@@ -60,7 +86,17 @@ fn write_records(repo: &Repo) {
     };
     let channel: String = (1..5).map(|number| message(number, "\"meta\":{\"n\":1.50},\"task_id\":\"QUEUE-001\"")).collect();
     repo.write("_bus/messages/QUEUE-001.jsonl", channel);
+    repo.write(
+        "_bus/messages/codex-1@zzzz456789ab.jsonl",
+        message(8, "\"to\":\"lead\"") + &message(9, "\"task_id\":\"QUEUE-002\""),
+    );
     repo.write("_bus/messages/agent-codex-2.jsonl", message(6, "\"to\":\"codex-2\"") + &message(7, "\"to\":\"codex-2\""));
+    let event = |number: u32| {
+        format!(
+            "{{\"agent_id\":\"claude-1\",\"event\":\"note\",\"id\":\"b-{number}\",\"summary\":\"s\",\"ts\":\"2026-03-01T11:00:0{number}Z\"}}\n"
+        )
+    };
+    repo.write("_bus/events/claude-1@0123456789ab.jsonl", event(1) + &event(2) + &event(3));
     let refusal =
         r#"{"agent_id":"codex-1","event":"status","reason":"claim-held","task_id":"QUEUE-002","ts":"2026-03-01T11:00:00Z"}"#;
     repo.write("_report/agent/codex-1/errors.jsonl", format!("{refusal}\n"));

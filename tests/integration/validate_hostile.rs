@@ -10,7 +10,7 @@ use agent_bus::validate::{Query, Rule, SHOWN, validate};
 use serde_json::Value;
 
 use super::harness::{Ran, Repo};
-use super::sound_bus::judge;
+use super::sound_bus::{judge, older_bus};
 
 const EVENTS: &str = "_bus/events/codex-1.jsonl";
 
@@ -35,7 +35,7 @@ fn rules(report: &Value) -> Vec<&str> {
 
 /// A log as the base has it, and another in its place.
 fn rewrite(before: &str, now: &str) -> Ran {
-    let repo = Repo::new();
+    let repo = older_bus();
     repo.write(EVENTS, before);
     repo.commit_all("before");
     repo.write(EVENTS, now);
@@ -44,7 +44,7 @@ fn rewrite(before: &str, now: &str) -> Ran {
 
 #[test]
 fn nested_brackets_are_told_of_in_a_line_a_record_and_the_policy() {
-    let repo = Repo::new();
+    let repo = older_bus();
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let deep = format!("{{\"a\":{}1{}}}\n", open.repeat(100_000), close.repeat(100_000));
         repo.write(EVENTS, &deep);
@@ -66,7 +66,7 @@ fn nested_brackets_are_told_of_in_a_line_a_record_and_the_policy() {
 
 #[test]
 fn a_line_of_many_mebibytes_is_one_finding_and_its_neighbours_are_read() {
-    let repo = Repo::new();
+    let repo = older_bus();
     let mut file = File::create(repo.path(EVENTS)).unwrap_or_else(|_| {
         fs::create_dir_all(repo.path("_bus/events")).unwrap();
         File::create(repo.path(EVENTS)).unwrap()
@@ -91,7 +91,7 @@ fn a_line_of_many_mebibytes_is_one_finding_and_its_neighbours_are_read() {
 
 #[test]
 fn all_findings_are_counted_and_the_first_are_shown() {
-    let repo = Repo::new();
+    let repo = older_bus();
     let odd = "\u{1b}[31m%\"x".repeat(4000);
     repo.write(
         EVENTS,
@@ -113,7 +113,7 @@ fn all_findings_are_counted_and_the_first_are_shown() {
 
 #[test]
 fn a_long_word_is_quoted_in_part() {
-    let repo = Repo::new();
+    let repo = older_bus();
     let word = "ä".repeat(400_000);
     for number in 0..20 {
         repo.write(
@@ -127,7 +127,7 @@ fn a_long_word_is_quoted_in_part() {
 
 #[test]
 fn ids_that_clash_by_the_thousand_are_all_counted() {
-    let repo = Repo::new();
+    let repo = older_bus();
     repo.write(EVENTS, lines(20_000, |number| line("same", &number.to_string())));
     assert_eq!(report(&repo, &[])["counts"], serde_json::json!({"id-clash": 19_999}));
     repo.write(EVENTS, lines(20_000, |number| line(number / 2, &number.to_string())));
@@ -159,7 +159,7 @@ fn a_log_that_is_rewritten_from_end_to_end_is_compared_in_one_go() {
 
 #[test]
 fn a_record_with_faults_by_the_hundred_thousand_is_walked_over_once() {
-    let repo = Repo::new();
+    let repo = older_bus();
     let start = r#"{"agent_id":"a","branch":"agent/a/x","claimed_at":"2026-03-01T12:00:00Z","status":"active","task_id":"Q-1""#;
     repo.write("_bus/claims/Q-1.json", format!("{start},\"lineage\":[{}{{}}]}}\n", "{},".repeat(100_000)));
     let found = report(&repo, &[]);
@@ -184,7 +184,7 @@ fn a_record_with_faults_by_the_hundred_thousand_is_walked_over_once() {
 
 #[test]
 fn a_receipt_that_is_named_by_the_thousand_is_read_once() {
-    let repo = Repo::new();
+    let repo = older_bus();
     fs::File::create(repo.path("large")).unwrap().set_len(64 * 1024 * 1024).unwrap();
     let sum = "0".repeat(64);
     let list = |count: usize, item: &dyn Fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(",");
@@ -205,7 +205,7 @@ fn a_receipt_that_is_named_by_the_thousand_is_read_once() {
 
 #[test]
 fn folders_with_files_by_the_thousand_and_deep_ones_are_walked() {
-    let repo = Repo::new();
+    let repo = older_bus();
     for number in 0..2_000 {
         repo.write(&format!("_bus/claims/QUEUE-{number}.json"), "{}\n");
         repo.write(&format!("_bus/events/a{number}.jsonl"), "{}\n");
@@ -224,7 +224,7 @@ fn folders_with_files_by_the_thousand_and_deep_ones_are_walked() {
 #[test]
 fn a_name_that_is_no_utf8_is_told_of_and_hides_nothing() {
     use std::os::unix::ffi::OsStrExt;
-    let repo = Repo::new();
+    let repo = older_bus();
     repo.write("_bus/claims/Q-1.json", "{\n");
     for folder in ["_bus/claims", "_bus/events", "_plans", "queue"] {
         let name: &[u8] = match folder {
@@ -246,7 +246,7 @@ fn a_name_that_is_no_utf8_is_told_of_and_hides_nothing() {
 #[test]
 fn a_file_that_may_not_be_read_is_named_and_is_no_finding() {
     use std::os::unix::fs::PermissionsExt;
-    let repo = Repo::new();
+    let repo = older_bus();
     repo.write("_bus/claims/Q-1.json", "{}\n");
     repo.write(EVENTS, line(1, "x"));
     for path in ["_bus/claims/Q-1.json", EVENTS, "_bus/claims", "_bus/config.toml"] {
@@ -263,7 +263,7 @@ fn a_file_that_may_not_be_read_is_named_and_is_no_finding() {
 
 #[test]
 fn a_log_that_grows_and_shrinks_while_it_is_read_does_no_harm() {
-    let repo = Repo::new();
+    let repo = older_bus();
     let text = lines(30_000, |number| line(number, "x"));
     assert!(text.len() > 2 * 1024 * 1024);
     repo.write(EVENTS, &text);
@@ -294,7 +294,7 @@ fn a_log_that_grows_and_shrinks_while_it_is_read_does_no_harm() {
 
 #[test]
 fn a_base_that_is_hostile_itself_is_read_as_well() {
-    let repo = Repo::new();
+    let repo = older_bus();
     let deep = format!("{{\"a\":{}1\n", "[".repeat(60_000));
     let mut log = lines(5_000, |number| line("same", &number.to_string())) + &deep + &"x".repeat(8 * 1024 * 1024) + "\n";
     log += "{\"agent_id\":\"cod";
@@ -318,7 +318,7 @@ fn a_base_that_is_hostile_itself_is_read_as_well() {
 
 #[test]
 fn a_branch_whose_folders_have_no_end_stops_nobody() {
-    let repo = Repo::new();
+    let repo = older_bus();
     repo.write("blob", "{}\n");
     let blob = repo.git(&["hash-object", "-w", "blob"]).trim().to_owned();
     let tree = |entries: &[(&str, String)]| {

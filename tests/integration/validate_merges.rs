@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::harness::{Ran, Repo};
+use super::sound_bus::{older_bus, older_bus_with};
 
 /// How many events each side logs.
 const EVENTS: usize = 100;
@@ -16,9 +17,7 @@ struct Fork {
 
 impl Fork {
     fn new(layout: &str) -> Self {
-        let repo = Repo::new();
-        let config = repo.read("_bus/config.toml").replace("layout = \"per-agent\"", &format!("layout = \"{layout}\""));
-        repo.write("_bus/config.toml", config);
+        let repo = older_bus_with(&format!("[events]\nlayout = \"{layout}\"\n"));
         repo.by("codex-0", &["event", "log", "--event", "note", "--summary", "first"]).ok();
         repo.commit_all("base");
         let places = [repo.worktree("one"), repo.worktree("two")];
@@ -157,7 +156,7 @@ fn a_criss_cross_of_one_log_keeps_the_lines_that_both_grew_from_in_order() {
 
 #[test]
 fn a_merge_that_waits_for_its_commit_is_judged_by_both_sides() {
-    let repo = Repo::new();
+    let repo = older_bus();
     let place = repo.worktree("agent/codex-1/x");
     for (agent, folder) in [("codex-2", repo.root()), ("codex-1", place.clone())] {
         repo.by(agent, &["event", "log", "--event", "note", "--summary", agent]).within(&folder).ok();

@@ -7,6 +7,7 @@ use agent_bus::record::Timestamp;
 
 use super::dice::Dice;
 use super::harness::{NOON, Ran, Repo};
+use super::sound_bus::older_bus_with;
 
 /// How many things are done in a sequence.
 const STEPS: usize = 30;
@@ -26,12 +27,8 @@ struct Team {
 
 impl Team {
     fn new(seed: u64, is_tidy: bool) -> Self {
-        let repo = Repo::new();
-        if seed.is_multiple_of(2) {
-            let config = repo.read("_bus/config.toml").replace("layout = \"per-agent\"", "layout = \"single\"");
-            repo.write("_bus/config.toml", config);
-        }
-        repo.commit_all("policy");
+        let layout = if seed.is_multiple_of(2) { "single" } else { "per-agent" };
+        let repo = older_bus_with(&format!("[events]\nlayout = \"{layout}\"\n"));
         let branches = [1, 2, 3].map(|number| if is_tidy { format!("agent/codex-{number}/work") } else { format!("b{number}") });
         let places = [0, 1, 2].map(|number: usize| repo.worktree(&branches[number]));
         Self { repo, places, branches, is_tidy, dice: Dice::new(seed), now: NOON.parse().unwrap(), told: Vec::new() }

@@ -22,7 +22,7 @@ impl About {
 }
 
 /// Every rule, at the place of its number.
-pub(super) static RULES: [About; 52] = [
+pub(super) static RULES: [About; 58] = [
     rule(Rule::NotAFile, "not-a-file", Error, "something else where a file or a folder of the bus should be")
         .mend("put a regular file there, or a folder where one should be; `bus` follows no link")
         .bad("_bus/claims/QUEUE-001.json -> ../../elsewhere.json")
@@ -31,8 +31,8 @@ pub(super) static RULES: [About; 52] = [
         .mend("take `ident`, `filter` and `working-tree-encoding` off it in `.gitattributes`: what is judged must be what is merged")
         .bad(".gitattributes: _bus/events/*.jsonl ident")
         .good(".gitattributes: _bus/**/*.jsonl text eol=lf merge=union"),
-    rule(Rule::WrongFileName, "wrong-file-name", Error, "a file name that differs from the id of the record in it")
-        .mend("give the file the name of the id that the record has")
+    rule(Rule::WrongFileName, "wrong-file-name", Error, "a file name that differs from the id of the record in it, or that is no batch's: `<agent>@<12 of 0-9 a-z>.jsonl`")
+        .mend("give the file the name of the id that the record has; write a batch with `bus export`")
         .bad("_bus/claims/QUEUE-002.json: {\"task_id\": \"QUEUE-001\", …}")
         .good("_bus/claims/QUEUE-001.json: {\"task_id\": \"QUEUE-001\", …}"),
     rule(Rule::MisplacedRecord, "misplaced-record", Error, "a record in a folder where no reader looks")
@@ -127,12 +127,12 @@ pub(super) static RULES: [About; 52] = [
         .mend("give the line that was added a new id, or remove it: a line is never edited, a correction is a new event")
         .bad("{…,\"id\":\"0199b7a3-…\",\"summary\":\"done\"} and {…,\"id\":\"0199b7a3-…\",\"summary\":\"not done\"}")
         .good("the same line twice, byte for byte, as a merge leaves it"),
-    rule(Rule::ForeignEvent, "foreign-event", Error, "an event in another agent's file")
+    rule(Rule::ForeignEvent, "foreign-event", Error, "an event in another agent's file or batch")
         .mend("move the line to `_bus/events/<agent_id>.jsonl`")
         .bad("_bus/events/codex-1.jsonl: {\"agent_id\":\"codex-2\",…}")
         .good("_bus/events/codex-2.jsonl: {\"agent_id\":\"codex-2\",…}"),
-    rule(Rule::WrongChannel, "wrong-channel", Error, "a message in another task's or another agent's channel")
-        .mend("move the line to `_bus/messages/<task_id>.jsonl`, or to `agent-<to>.jsonl`")
+    rule(Rule::WrongChannel, "wrong-channel", Error, "a message in another task's or another agent's channel, or in a batch of another sender's")
+        .mend("move the line to `_bus/messages/<task_id>.jsonl`, to `agent-<to>.jsonl`, or to a batch of its sender's")
         .bad("_bus/messages/QUEUE-001.jsonl: {\"task_id\":\"QUEUE-002\",…}")
         .good("_bus/messages/QUEUE-002.jsonl: {\"task_id\":\"QUEUE-002\",…}"),
     rule(Rule::BadQueueItem, "bad-queue-item", Error, "a queue item whose name is not `NNN-slug.md`, whose text has no title, or whose `After` names no task")
@@ -191,10 +191,14 @@ pub(super) static RULES: [About; 52] = [
         .mend("name the receipt again, beside its SHA-256 in `receipt_hashes`: what proved something is not dropped")
         .bad("\"receipts\": [], \"receipt_hashes\": {\"_report/agent/codex-1/tests.log\": \"9f86d0…\"}")
         .good("\"receipts\": [\"_report/agent/codex-1/tests.log\"], \"receipt_hashes\": {\"_report/agent/codex-1/tests.log\": \"9f86d0…\"}"),
-    rule(Rule::AppendOnly, "append-only", Error, "a line of a log that is in the base but not here, or not in its place")
-        .mend("put the line back as it was, in its place; a correction is a new line at the end")
-        .bad("a line that was edited, cut, moved up or deleted")
-        .good("new lines at the end; a line that moved to another file of the log"),
+    rule(Rule::TrackedRecord, "tracked-record", Error, "a record file that is in a branch, or a `_bus/.gitignore` that lets one in, although the base's policy keeps records beside the branches")
+        .mend("take it out of the branch and keep the file: `git rm --cached -- FILE`; what the base has stays as the base has it (`git checkout origin/main -- FILE`), or goes")
+        .bad("`[records] tracked = false`; the branch adds _bus/claims/QUEUE-001.json")
+        .good("the branch has queue/, _plans/ and _report/ alone, and of _bus/ what the base has"),
+    rule(Rule::AppendOnly, "append-only", Error, "a line of a log that is in the base but not here, or not in its place; a batch that is not as the base has it")
+        .mend("put the line back as it was, in its place; a correction is a new line at the end, or in a new batch")
+        .bad("a line that was edited, cut, moved up or deleted; a line that was added to a batch of the base's")
+        .good("new lines at the end; a line that moved to another file of the log; a new batch"),
     rule(Rule::RecordGone, "record-gone", Error, "a claim, a lease, an assignment, a plan or a queue item that is in the base but not here")
         .mend("put the file back as the base has it (`git checkout origin/main -- FILE`); a claim ends by `bus release`")
         .bad("_bus/claims/QUEUE-001.json deleted")
@@ -224,11 +228,31 @@ pub(super) static RULES: [About; 52] = [
         .bad("on agent/codex-1/x: src/app.rs is changed, and codex-2 holds src/**")
         .good("on agent/codex-1/x: src/app.rs came in with a merge of main"),
     rule(Rule::PathUnleased, "path-unleased", Error, "on a branch `agent/<id>/…`: a changed path for which `[locks] require` of the base's policy wants a lease, and the agent took none")
-        .mend("take a lease before the change (`bus lock acquire`), and commit its record along, as it stands or given back. Managers are free")
+        .mend("take a lease before the change (`bus lock acquire`); in a bus without `[records]` commit its record along, as it stands or given back. Managers are free")
         .bad("hotspots = [\"*.toml\"]; on agent/codex-1/x: Cargo.toml is changed, and no lease of codex-1's has it")
-        .good("the same with _bus/locks/L-7f3k9mq.json: codex-1 held *.toml"),
+        .good("the same, and codex-1 holds *.toml, or gave it back after the branch had begun"),
+    rule(Rule::UnclaimedBranch, "unclaimed-branch", Warning, "a branch `agent/<id>/…` whose task `<id>` does not hold on this branch, and has not ended itself; an error if the base's policy says `[ci] claims = \"required\"`")
+        .mend("claim the task (`bus claim TASK --branch BRANCH`), and call the branch `agent/<id>/<task>`, so that the task is known; `bus sync` publishes what was claimed offline. Managers are free")
+        .bad("on agent/codex-1/queue-001: nobody has claimed QUEUE-001, or codex-2 has, or codex-1 on another branch")
+        .good("on agent/codex-1/queue-001: codex-1 holds QUEUE-001 on this branch, or has released it"),
+    rule(Rule::ClaimLost, "claim-lost", Error, "a branch `agent/<id>/…` whose task somebody else has taken over or released")
+        .mend("ask who has the task now (`bus status`), and hand the work over; or claim it again when it is free. Managers are free")
+        .bad("on agent/codex-1/queue-001: codex-2 has reclaimed QUEUE-001")
+        .good("on agent/codex-1/queue-001: codex-1 has released QUEUE-001, and codex-2 has claimed it since"),
+    rule(Rule::NotJudged, "not-judged", Warning, "a change of which nobody can say who holds its tasks and its paths, since the fleet's refs are not here; an error if the base's policy says `[ci] claims = \"required\"`")
+        .mend("fetch them and judge again: `git fetch origin '+refs/bus/*:refs/bus-remote/origin/*'`; in CI ci/validate.sh fetches what it needs")
+        .bad("the base's policy has [fleet], and the remote did not answer")
+        .good("ci/validate.sh has fetched the claim of the branch's task"),
     rule(Rule::Tampering, "tampering", Error, "on a branch `agent/<id>/…`: a claim or a log line of another agent that was changed or added, or a file below its `_report/agent/<id>/` that was changed or removed")
         .mend("take the line or the file out of this branch again; its agent writes it on a branch of its own. Managers are named in the base's `_bus/config.toml`")
         .bad("on agent/codex-1/x: a line by codex-2 in _bus/events/codex-2.jsonl")
         .good("on agent/codex-1/x: a line by codex-1 in _bus/events/codex-1.jsonl"),
+    rule(Rule::ChainBroken, "chain-broken", Error, "with `--fleet`: a state of a claim, or of the table of leases, that cannot be read, is of another task, or was written by who could not have written it")
+        .mend("look at it with `git log REF`, and at who could push it; `bus sync` in a clone that has the chain as it was puts it back")
+        .bad("refs/bus/claims/QUEUE-001: a state whose `task_id` is QUEUE-002")
+        .good("refs/bus/claims/QUEUE-001: states of QUEUE-001, each by its owner or by who ended it"),
+    rule(Rule::LogRewritten, "log-rewritten", Error, "with `--fleet`: a clone's log that has lost something: a line that it had, or a commit that a landing names (`Bus-Log: <clone>=<commit>`)")
+        .mend("a clone keeps what it has seen of the log: `bus sync` there reports it; `bus doctor --accept-log ID` accepts what the log is now")
+        .bad("a landed merge says `Bus-Log: k3f9=1a2b…`, and refs/bus/log/k3f9 does not descend from 1a2b…")
+        .good("each commit of refs/bus/log/k3f9 has all lines of the one before"),
 ];

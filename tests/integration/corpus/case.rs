@@ -13,6 +13,7 @@ pub(crate) struct Case {
     pub(crate) branch: Option<String>,
     pub(crate) arguments: Vec<String>,
     pub(crate) needs_letter_case: bool,
+    pub(crate) needs_commit: bool,
     pub(crate) files: Vec<File>,
 }
 
@@ -31,7 +32,8 @@ pub(crate) enum Place {
     Base,
     Later,
     Branch(String),
-    Ref,
+    Ref { by: Option<String> },
+    Log(String),
 }
 
 /// What stands at a path.
@@ -77,6 +79,7 @@ impl Case {
             "branch" => self.branch = Some(value.to_owned()),
             "args" => self.arguments.extend(value.split(' ').map(str::to_owned)),
             "needs" if value == "letter-case" => self.needs_letter_case = true,
+            "needs" if value == "commit" => self.needs_commit = true,
             _ => panic!("{self}: {line:?} is no line of a head"),
         }
     }
@@ -133,7 +136,9 @@ fn file(marker: &str) -> File {
         ["base:", rest @ ..] => (Place::Base, rest),
         ["later:", rest @ ..] => (Place::Later, rest),
         ["on", branch, rest @ ..] => (Place::Branch(branch.strip_suffix(':').unwrap().to_owned()), rest),
-        ["ref", rest @ ..] => (Place::Ref, rest),
+        ["ref", name, "by", author] => (Place::Ref { by: Some((*author).to_owned()) }, std::slice::from_ref(name)),
+        ["ref", rest @ ..] => (Place::Ref { by: None }, rest),
+        ["log", name, rest @ ..] => (Place::Log(name.strip_suffix(':').unwrap().to_owned()), rest),
         rest => (Place::Tree, rest),
     };
     let (path, what) = match rest {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File as Opened};
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::case::{Case, File, Place, What};
 use crate::harness::Repo;
 
@@ -103,24 +105,37 @@ fn stream_of(case: &Case) -> Vec<u8> {
     let base = "refs/heads/main";
     let readme = File { place: Place::Base, path: "_bus/README.md".to_owned(), what: What::Bytes(b"A bus.\n".to_vec()) };
     let mut stream = Vec::new();
-    add_commit(&mut stream, base, None, "base", std::iter::once(&readme).chain(case.files_of(&Place::Base)));
+    add_commit(&mut stream, base, None, "test", "base", std::iter::once(&readme).chain(case.files_of(&Place::Base)));
     let work = format!("refs/heads/{}", branch(case));
     stream.extend(format!("reset {work}\nfrom {base}\n\n").bytes());
     for name in case.branches() {
         let files = case.files_of(&Place::Branch(name.to_owned()));
-        add_commit(&mut stream, &format!("refs/heads/{name}"), Some(&work), name, files);
+        add_commit(&mut stream, &format!("refs/heads/{name}"), Some(&work), "test", name, files);
     }
-    add_commit(&mut stream, COMMITTED, Some(&work), "work", case.files_of(&Place::Tree));
+    add_commit(&mut stream, COMMITTED, Some(&work), "test", "work", case.files_of(&Place::Tree));
     let later = case.files_of(&Place::Later);
     if !later.is_empty() {
-        add_commit(&mut stream, base, None, "later", later);
+        add_commit(&mut stream, base, None, "test", "later", later);
     }
-    for state in case.files_of(&Place::Ref) {
-        let (What::Bytes(body) | What::Unended(body)) = &state.what else { panic!("{case}: a state has text") };
-        let message = format!("claim\n\n{}", String::from_utf8_lossy(body));
-        add_commit(&mut stream, &state.path, None, &message, []);
+    for file in &case.files {
+        match &file.place {
+            Place::Ref { by } => {
+                let (What::Bytes(body) | What::Unended(body)) = &file.what else { panic!("{case}: a state has text") };
+                let author = by.clone().unwrap_or_else(|| owner_of(body));
+                let message = format!("claim\n\n{}", String::from_utf8_lossy(body));
+                add_commit(&mut stream, &file.path, None, &author, &message, []);
+            }
+            Place::Log(name) => add_commit(&mut stream, name, None, "test", "log", [file]),
+            _ => {}
+        }
     }
     stream
+}
+
+/// Who would write a state of a record: its owner.
+fn owner_of(body: &[u8]) -> String {
+    let record: Value = serde_json::from_slice(body).unwrap_or_default();
+    record["agent_id"].as_str().unwrap_or("test").to_owned()
 }
 
 /// Adds a commit to `name`, which grows from `parent`, else from what the ref has.
@@ -128,10 +143,12 @@ fn add_commit<'a>(
     stream: &mut Vec<u8>,
     name: &str,
     parent: Option<&str>,
+    author: &str,
     message: &str,
     files: impl IntoIterator<Item = &'a File>,
 ) {
-    stream.extend(format!("commit {name}\ncommitter test <test@example.invalid> 1767225600 +0000\n").bytes());
+    stream.extend(format!("commit {name}\nauthor {author} <{author}@example.invalid> 1767225600 +0000\n").bytes());
+    stream.extend(b"committer test <test@example.invalid> 1767225600 +0000\n");
     stream.extend(format!("data {}\n{message}\n", message.len()).bytes());
     stream.extend(parent.map(|parent| format!("from {parent}\n")).unwrap_or_default().bytes());
     for File { path, what, .. } in files {
