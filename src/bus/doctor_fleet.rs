@@ -15,7 +15,8 @@ impl Bus {
         {
             findings.push(self.of_error("fleet", error)?);
         }
-        for (key, value) in self.repo.greedy_remotes()? {
+        self.examine_rewritten(findings)?;
+        for (key, value) in self.repo.remotes()?.1 {
             let what = format!("`{value}` lets git remove or overwrite refs of the bus when it fetches or pushes");
             let advice = "have it name branches only: `+refs/heads/*:refs/remotes/NAME/*`; a mirror is no place for a bus";
             findings.push(finding("greedy-remote", key, what, None).advise(advice));
