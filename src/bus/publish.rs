@@ -109,19 +109,17 @@ impl Bus {
     /// Publishes what this clone has logged, and has the remote take it if that answers within a moment. If it does not, that is
     /// mentioned; a clone without a fleet has nobody to tell.
     pub fn publish_soon(&self) {
+        if self.notes.has_unsent() {
+            return;
+        }
         let sent = match self.fleet() {
             Ok(Some(fleet)) => self.send_log(fleet),
             Ok(None) => return,
             Err(error) => Err(error.to_string()),
         };
         if let Err(why) = sent {
-            self.mention_unsent(&why);
+            self.notes.add(Note::Unsent(why));
         }
-    }
-
-    /// Mentions that the fleet's remote lacks something of this clone's log.
-    pub(super) fn mention_unsent(&self, why: &str) {
-        self.notes.add(Note::Warning(format!("this clone's log is not sent yet ({why}): `bus sync` sends it")));
     }
 
     /// Has the remote take this clone's log; the error says why it did not.

@@ -8,6 +8,7 @@ use super::advance::MAX_TRIES;
 use super::change::{Changed, Next, Outcome};
 use super::decide::Refusal;
 use super::leasing::{Leased, Written};
+use super::notes::Note;
 use super::remote_ref::{pause_before, unknown};
 use super::sync::{is_log, task_of};
 use super::view::{State, View};
@@ -111,7 +112,7 @@ impl Bus {
                         pause_before(tries);
                     }
                     if let Some(changed) = taken {
-                        log.fault.iter().for_each(|why| self.mention_unsent(why));
+                        log.fault.into_iter().for_each(|why| self.notes.add(Note::Unsent(why)));
                         let leases = attempt.beside.map_or_else(Vec::new, |beside| beside.leases.answer);
                         return Ok((changed, leases));
                     }
