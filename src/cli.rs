@@ -114,6 +114,7 @@ fn mention(output: &mut Output, verbose: bool) {
             }
             Note::Advice(text) => output.note(&text),
             Note::Warning(text) => output.warn(&text),
+            Note::Unsent(why) => output.note(&format!("not sent yet: what this clone has logged ({why}); `bus sync` sends it")),
             Note::Detail(text) if verbose => output.note(&text),
             Note::Detail(_) => {}
         }

@@ -70,6 +70,8 @@ impl Bus {
         let assignment = standing.unwrap_or_else(|| self.new_assignment(task, before.as_ref(), request));
         let message = self.settle_assignment(&lock, task, &assignment)?;
         let held = claim.filter(|claim| request.engineer.as_ref() != Some(&claim.agent_id)).cloned();
+        drop(lock);
+        self.publish_soon();
         Ok(Assigned { assignment, message, previous, unchanged, held })
     }
 

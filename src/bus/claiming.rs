@@ -127,6 +127,9 @@ impl Bus {
         })?;
         self.free_paths(agent, &changed.claim, request.force.as_deref())?;
         self.export(agent)?;
+        if !request.offline {
+            self.publish_soon();
+        }
         Ok(changed)
     }
 

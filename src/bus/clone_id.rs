@@ -1,7 +1,8 @@
 //! The clone's random id (design, section 3): what tells two clones of one repository apart.
 //!
-//! A line of `<common dir>/bus/clone-id` says which id holds at which host, path and inode. A copy of the
-//! folder is another place, so it gets an id, and a line, of its own; a folder that was moved keeps its inode, and its id.
+//! A line of `<common dir>/bus/clone-id` says which id holds at which host, path and inode. A copy of the folder is another place,
+//! so it gets an id, and a line, of its own; a folder that was moved keeps its inode, and its id; one whose host has another name
+//! now is the same. A copy that has host, path and inode in common, as a container's may, shows by its log (`own_log.rs`).
 
 use std::fs;
 
@@ -20,28 +21,38 @@ impl Bus {
     ///
     /// The caller holds the clone's lock.
     pub(super) fn clone_id(&self) -> Result<String, Error> {
-        let known = self.known_places()?;
-        let here = self.here();
-        if let Some(id) = id_of(&known, &here) {
-            return Ok(id);
+        match id_of(&self.known_places()?, &self.here()) {
+            Some(id) => Ok(id),
+            None => self.mint_clone_id(),
         }
+    }
+
+    /// Gives this place a new id, whatever it had.
+    ///
+    /// The caller holds the clone's lock.
+    pub(super) fn mint_clone_id(&self) -> Result<String, Error> {
+        let mut entry = self.here();
+        let mut places = self.known_places()?;
+        places.retain(|place| !is_same(place, &entry, &["inode", "path"]));
         // The random end of a UUID.
         let id = uuid::Uuid::now_v7().simple().to_string().split_off(20);
-        let mut entry = here;
         entry.insert("clone_id".to_owned(), Value::from(id.clone()));
-        let places = known.iter().skip((known.len() + 1).saturating_sub(MAX_PLACES)).chain([&entry]);
+        let places = places.iter().skip((places.len() + 1).saturating_sub(MAX_PLACES)).chain([&entry]);
         let text: String = places.map(|entry| json::compact(entry) + "\n").collect();
         replace(&self.private.clone_id(), text.as_bytes())?;
+        self.known_id.replace(Some(id.clone()));
         Ok(id)
     }
 
     /// This clone's id, where it has one: a clone without one has made no claims.
     pub(super) fn known_clone_id(&self) -> Result<Option<String>, Error> {
-        if let Some(id) = self.known_id.get() {
-            return Ok(Some(id.clone()));
+        let known = self.known_id.borrow().clone();
+        if known.is_some() {
+            return Ok(known);
         }
         let id = id_of(&self.known_places()?, &self.here());
-        Ok(id.map(|id| self.known_id.get_or_init(|| id).clone()))
+        self.known_id.replace(id.clone());
+        Ok(id)
     }
 
     /// Whether ids were minted, and none for this place.
@@ -73,12 +84,16 @@ impl Bus {
     }
 }
 
-/// The id that was minted for the place `here`, or for the place that this folder was moved from.
+/// The id that was minted for the place `here`, whatever its host is called, or for the place that this folder was moved from.
 fn id_of(known: &[Object], here: &Object) -> Option<String> {
-    let same = |entry: &Object, fields: &[&str]| fields.iter().all(|field| entry.get(*field) == here.get(*field));
-    let exact = known.iter().find(|entry| same(entry, &["host", "inode", "path"]));
-    let moved = || known.iter().find(|entry| same(entry, &["host", "inode"]) && is_gone(entry));
-    Some(exact.or_else(moved)?.get("clone_id")?.as_str()?.to_owned())
+    let exact = known.iter().find(|entry| is_same(entry, here, &["host", "inode", "path"]));
+    let renamed = || known.iter().rfind(|entry| is_same(entry, here, &["inode", "path"]));
+    let moved = || known.iter().find(|entry| is_same(entry, here, &["host", "inode"]) && is_gone(entry));
+    Some(exact.or_else(renamed).or_else(moved)?.get("clone_id")?.as_str()?.to_owned())
+}
+
+fn is_same(entry: &Object, here: &Object, fields: &[&str]) -> bool {
+    fields.iter().all(|field| entry.get(*field) == here.get(*field))
 }
 
 /// Whether the folder that an id was minted for stands at its place no more.

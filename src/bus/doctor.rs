@@ -67,7 +67,7 @@ impl Cure {
             Self::SettleLeases => "write the events and the copy of the table that the ref asks for",
             Self::Restore(_) => "keep the file aside and write the ref's record in its place",
             Self::SetRefAside(_) => "keep the ref aside and let the record decide",
-            Self::GiveUp(_) => "keep the file aside and put that of the last commit in its place, or none",
+            Self::GiveUp(_) => "keep the file aside and put what the fleet, or the last commit, says in its place",
             Self::Rebuild(_) => "make the ref anew, of what the fleet's remote was seen to have, or of the file",
             Self::DropRef(_) => "keep what it says aside and remove it: it is fetched again",
             Self::SetLocksAside => "keep the ref aside and let the record decide",

@@ -4,6 +4,7 @@ use super::deinit::remove;
 use super::doctor::{Cure, Finding, finding};
 use super::view::View;
 use super::{Bus, Error};
+use crate::record::json::MAX_RECORD;
 use crate::record::{Claim, Origin, TaskId};
 use crate::store::{Lock, last_touched, replace};
 
@@ -21,7 +22,8 @@ impl Bus {
                 false => found,
             });
         }
-        for (key, value) in self.repo.greedy_remotes()? {
+        self.examine_rewritten(findings)?;
+        for (key, value) in self.repo.remotes()?.1 {
             let what = format!("`{value}` lets git remove or overwrite refs of the bus when it fetches or pushes");
             let advice = "have it name branches only: `+refs/heads/*:refs/remotes/NAME/*`; a mirror is no place for a bus";
             findings.push(finding("greedy-remote", key, what, None).advise(advice));
@@ -50,20 +52,27 @@ impl Bus {
         }))
     }
 
-    /// Takes the file of a claim that was not the first out of this worktree: what the last commit has of the task takes its place,
-    /// unless that is the same claim.
+    /// Keeps the files of a claim that was not the first aside: what the ref says takes the place of the record's, what the last commit has
+    /// that of this worktree's, unless that is the same claim.
     pub(super) fn give_up(&self, task: &TaskId) -> Result<(), Error> {
-        let place = self.layout.claim(task);
-        self.keep_aside(task.as_str(), &place)?;
-        let committed = self.repo.committed_file(place.relative());
-        let before = committed.filter(|bytes| {
-            let claim = Claim::parse(bytes).ok();
-            claim.is_some_and(|claim| self.lost_claim(&claim).is_ok_and(|lost| lost.is_none()))
-        });
-        match before {
-            Some(bytes) => Ok(replace(&place, &bytes)?),
-            None => remove(&place.path()),
+        let is_lost =
+            |bytes: &[u8]| Claim::parse(bytes).is_ok_and(|claim| self.lost_claim(&claim).is_ok_and(|lost| lost.is_some()));
+        for layout in [&self.record, &self.layout] {
+            let place = layout.claim(task);
+            if !place.read(MAX_RECORD)?.is_some_and(|bytes| is_lost(&bytes)) {
+                continue;
+            }
+            self.keep_aside(task.as_str(), &place)?;
+            let instead = match layout.root() == self.record.root() {
+                true => self.tip(task)?.map(|tip| tip.link.body),
+                false => self.repo.committed_file(place.relative()).filter(|bytes| !is_lost(bytes)),
+            };
+            match instead {
+                Some(bytes) => replace(&place, &bytes)?,
+                None => remove(&place.path())?,
+            }
         }
+        Ok(())
     }
 
     /// Makes the ref of a task anew: what the fleet's remote was seen to have, or what the record knows beyond that.

@@ -4,9 +4,7 @@
 //! Lines that came with branches are kept in `<git common dir>/bus/log/imported/`, laid out per worktree, read as another clone's log is,
 //! and never published. What version 0.1's journals hold is this clone's own, and joins the record.
 
-use std::collections::HashSet;
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -19,7 +17,7 @@ use crate::git::RefName;
 use crate::record::json::{MAX_LINE, MAX_RECORD, parse_line};
 use crate::record::{AgentId, Claim, Lease, LeaseTable, TaskId};
 use crate::store::{
-    Error as StoreError, Layout, Lock, Place, Stream, Verb, append_lines, crash_point, list, names, replace_record,
+    Error as StoreError, KnownLines, Layout, Lock, Place, Stream, Verb, append_lines, crash_point, list, names, replace_record,
 };
 
 /// The longest note that is read, in bytes.
@@ -45,23 +43,6 @@ pub(super) struct ImportNote {
     /// What could not be read, and is not taken in.
     #[serde(default)]
     pub(super) left: Vec<String>,
-}
-
-/// Lines by their hashes: each is taken in once.
-struct KnownLines {
-    hashes: HashSet<(u64, u64)>,
-    by: (RandomState, RandomState),
-}
-
-impl KnownLines {
-    fn new() -> Self {
-        Self { hashes: HashSet::new(), by: (RandomState::new(), RandomState::new()) }
-    }
-
-    /// Whether `line` was not known before.
-    fn add(&mut self, line: &[u8]) -> bool {
-        self.hashes.insert((self.by.0.hash_one(line), self.by.1.hash_one(line)))
-    }
 }
 
 impl Bus {
@@ -105,7 +86,7 @@ impl Bus {
         let mut note = ImportNote { journals, left: Vec::new() };
         let is_fresh = is_first && !self.was_used_before();
         for stream in Stream::ALL {
-            let mut known = KnownLines::new();
+            let mut known = KnownLines::default();
             let own = self.line_files(&self.record, stream);
             let taken = self.imported_layouts().into_iter().flat_map(|layout| self.line_files(&layout, stream));
             for file in own.into_iter().chain(taken.collect::<Vec<_>>()) {
@@ -327,7 +308,7 @@ impl Bus {
         };
         let to = self.private.imported(TARGET);
         for stream in Stream::ALL {
-            let mut known = KnownLines::new();
+            let mut known = KnownLines::default();
             for file in self.line_files(&to, stream) {
                 read_lines(&file, |line| {
                     known.add(line);
@@ -404,7 +385,7 @@ fn take_new(lock: &Lock, from: &Path, to: &Place, known: &mut KnownLines) -> Res
 }
 
 /// Calls `each` with every line of a file that is not too long.
-fn read_lines(file: &Path, mut each: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+pub(super) fn read_lines(file: &Path, mut each: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
     let opened = match File::open(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         opened => opened.map_err(StoreError::io(Verb::Read, file))?,

@@ -145,7 +145,14 @@ impl Bus {
         let line = message.to_line();
         check_length("message", &line)?;
         self.append_to_channel(&lock, &place, &line)?;
-        let pulse = admitted.and_then(|(view, who)| self.pulse_if_due(lock, &view, &who));
+        let pulse = match admitted {
+            Some((view, who)) => self.pulse_if_due(lock, &view, &who),
+            None => {
+                drop(lock);
+                None
+            }
+        };
+        self.publish_soon();
         Ok((message, pulse))
     }
 

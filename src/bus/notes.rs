@@ -13,6 +13,8 @@ pub enum Note {
     Advice(String),
     /// Something that whoever runs the command should know.
     Warning(String),
+    /// The fleet's remote lacks something that this clone has logged: why.
+    Unsent(String),
     /// A copy for people could not be written: of interest to whoever asks for details.
     Detail(String),
 }
@@ -25,8 +27,11 @@ impl Notes {
     /// Adds something.
     pub(super) fn add(&self, note: Note) {
         let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known =
-            |known: &Note| matches!((known, &note), (Note::Unreadable(a), Note::Unreadable(b)) if a.to_string() == b.to_string());
+        let is_known = |known: &Note| match (known, &note) {
+            (Note::Unreadable(a), Note::Unreadable(b)) => a.to_string() == b.to_string(),
+            (Note::Unsent(_), Note::Unsent(_)) => true,
+            _ => false,
+        };
         if !notes.iter().any(is_known) {
             notes.push(note);
         }
@@ -38,9 +43,15 @@ impl Notes {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = |note: &Note| match note {
             Note::Unreadable(error) => Some(error.to_string()),
-            Note::Advice(_) | Note::Warning(_) | Note::Detail(_) => None,
+            Note::Advice(_) | Note::Warning(_) | Note::Unsent(_) | Note::Detail(_) => None,
         };
         notes.iter().filter_map(text).collect()
+    }
+
+    /// Whether the fleet's remote is known to lack something that this clone has logged.
+    pub(super) fn has_unsent(&self) -> bool {
+        let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.iter().any(|note| matches!(note, Note::Unsent(_)))
     }
 
     /// Takes everything that was gathered.

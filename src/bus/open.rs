@@ -1,6 +1,6 @@
 //! A bus, opened from one worktree.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ pub struct Bus {
     worktrees: OnceCell<Vec<(Worktree, Layout)>>,
     config: OnceCell<Config>,
     /// The clone's id, once it is known.
-    pub(super) known_id: OnceCell<String>,
+    pub(super) known_id: RefCell<Option<String>>,
 }
 
 impl Bus {
@@ -96,7 +96,7 @@ impl Bus {
             patience: options.patience,
             worktrees: OnceCell::new(),
             config: OnceCell::new(),
-            known_id: OnceCell::new(),
+            known_id: RefCell::new(None),
             repo,
         })
     }

@@ -115,6 +115,10 @@ pub struct Overview {
     pub unreadable: Vec<(TaskId, Error)>,
     /// What to do next.
     pub next: NextStep,
+    /// The remote by which other clones can claim the same tasks, because this clone belongs to no fleet.
+    pub unshared: Option<String>,
+    /// Settings by which git would remove or overwrite refs of the bus, as keys and values.
+    pub greedy: Vec<(String, String)>,
     /// When this was so.
     pub generated_at: Timestamp,
 }
@@ -145,6 +149,9 @@ impl Bus {
         let claimable = assignments.iter().find(|assignment| !taken.contains(&assignment.task_id));
         let next = next_step(&claims, &leases, claimable, &inbox, &ready);
         let (branch, upstream, default_branch) = self.whereabouts();
+        // If git cannot be started, whoever needs it says so.
+        let (remote, greedy) = self.repo.remotes().unwrap_or_default();
+        let is_alone = self.fleet().is_ok_and(|fleet| fleet.is_none());
         let generated_at = self.clock.now();
         Ok(Overview {
             branch,
@@ -160,6 +167,8 @@ impl Bus {
             peers,
             unreadable,
             next,
+            unshared: remote.filter(|_| is_alone),
+            greedy,
             generated_at,
         })
     }

@@ -1,20 +1,22 @@
-//! Brings this clone's log up to date, which other clones fetch: what its worktrees logged, said and assigned (design,
-//! section 4). No branch, no index and no file of a worktree is touched.
+//! Brings this clone's log up to date, which other clones fetch: what its record says (design, section 1.4). No branch, no index and
+//! no file of a worktree is touched.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::messaging::Channel;
+use super::notes::Note;
 use super::{Bus, Error};
-use crate::git::{self, LogTree, ObjectId, RefName};
-use crate::record::{AgentId, Assignment, CloneId, Event, Glance, Message};
-use crate::store::{Exchange, Lock, Rolls, Stream, crash_point};
+use crate::git::{self, LogTree, ObjectId, Pushed, RefName, Remote, Swap, blob_id};
+use crate::record::json::MAX_RECORD;
+use crate::record::{AgentId, Assignment, CloneId, Event, Fleet, Glance, Message};
+use crate::store::{FileMark, KnownLines, Lock, Published, Stream, crash_point, whole_lines};
 
 /// How much of the record is read while the lock is held, in bytes: others wait for it.
 const ROUND: u64 = 32 * 1024 * 1024;
 
-/// How much of it is in memory at a time, in bytes.
-const BATCH: usize = 4 * 1024 * 1024;
+/// How long a command that is done waits for the remote to take what it logged.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// The folder of assignments.
 pub(super) const ASSIGNMENTS: &str = "assignments";
@@ -23,23 +25,20 @@ pub(super) const ASSIGNMENTS: &str = "assignments";
 const NAMELESS: &str = "events.jsonl";
 
 /// What was added to the log.
-#[derive(Default)]
 struct Added {
     lines: [usize; 2],
     assignments: usize,
-    /// There is more to be read.
-    more: bool,
 }
 
 impl Bus {
-    /// Publishes what this clone logged, said and assigned, and no fetched log of another clone has, in
-    /// `refs/bus/log/<clone id>`. Returns the ref and what it is at; none where there is nothing.
+    /// Publishes what this clone logged, said and assigned in `refs/bus/log/<clone id>`. Returns the ref and what it is at; `None` if
+    /// there is nothing.
     ///
     /// Only whole lines that are events or messages are published, and a line may have 64 KiB. The lock is given back in between.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] or [`Error::Git`] where the system refuses: what was published stays.
+    /// [`Error::Store`] or [`Error::Git`] if the system refuses: what was published stays.
     pub fn publish_log(&self) -> Result<Option<(RefName, ObjectId)>, Error> {
         loop {
             let mut lock = self.lock()?;
@@ -61,18 +60,29 @@ impl Bus {
     /// Publishes as much as may be done under one lock; says whether there is more.
     fn publish_some(&self, lock: &mut Lock, clone: &CloneId, name: &RefName) -> Result<(Option<ObjectId>, bool), Error> {
         let tip = self.own_tip(name)?;
+        let mut published = Published::load(&self.private)?;
         let base = match tip {
             Some(tip) => Some(tip),
-            // A ref that was destroyed goes on from what a remote has.
-            None => self.seen_log(name)?,
+            None => self.last_of_log(name, &published)?,
         };
         let root = base.map(|base| self.own_tree(base)).transpose()?;
-        let mut exchange = self.exchange(lock, base.zip(root))?;
         let mut tree = self.repo.log_tree(root)?;
-        let added = self.add_lines(lock, &mut exchange, &mut tree)?;
-        let added = Added { assignments: self.add_assignments(&mut tree)?, ..added };
+        let before = published.clone();
+        let is_current = published.tip == base.map(|base| base.to_string()) && self.has_files_of(&published);
+        let mut known = None;
+        if !is_current {
+            published = Published::default();
+            known = root.map(|root| self.read_back(lock, root)).transpose()?;
+        }
+        // What is compared is compared as a whole: only then is it known how far each file is published.
+        let mut budget = if known.is_some() { u64::MAX } else { ROUND };
+        let lines = self.add_lines(&mut published, &mut tree, known, &mut budget)?;
+        let added = Added { lines, assignments: self.add_assignments(&mut tree)? };
         let new = match tree.write()? {
-            Some(root) => Some(self.repo.write_log(base, root, clone, self.clock.now(), added.describe())?),
+            Some(root) => {
+                let parents = base.into_iter().collect();
+                Some(self.repo.write_log(parents, root, clone, self.clock.now(), added.describe())?)
+            }
             None => base,
         };
         crash_point("log-written");
@@ -83,11 +93,60 @@ impl Bus {
             }
         }
         crash_point("log-published");
-        exchange.tip = new.map(|new| new.to_string());
-        if new != base || exchange.is_new || exchange.tails.is_changed() {
-            exchange.save(lock)?;
+        published.tip = new.map(|new| new.to_string());
+        if published != before {
+            published.save(lock, &self.private)?;
         }
-        Ok((new, added.more))
+        Ok((new, budget == 0))
+    }
+
+    /// Whether all files that are marked still have what was published of them.
+    fn has_files_of(&self, published: &Published) -> bool {
+        let folder = self.record.root().join("_bus");
+        published.files.iter().all(|(file, mark)| mark.holds(&folder.join(file)))
+    }
+
+    /// Publishes what this clone has logged, and has the remote take it if that answers within a moment. If it does not, that is
+    /// mentioned; a clone without a fleet has nobody to tell.
+    pub fn publish_soon(&self) {
+        if self.notes.has_unsent() {
+            return;
+        }
+        let sent = match self.fleet() {
+            Ok(Some(fleet)) => self.send_log(fleet),
+            Ok(None) => return,
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = sent {
+            self.notes.add(Note::Unsent(why));
+        }
+    }
+
+    /// Has the remote take this clone's log; the error says why it did not.
+    fn send_log(&self, fleet: &Fleet) -> Result<(), String> {
+        let send = || {
+            let patience = self.remote_patience.min(A_MOMENT);
+            let remote = self.repo.remote(&fleet.remote, &fleet.prefix, patience)?;
+            let Some(swap) = self.log_due(&remote, false)? else { return Ok(Pushed::Done) };
+            let pushed = self.push_claims(&remote, vec![swap.clone()])?;
+            if pushed == Pushed::Done {
+                self.note_seen(&mut self.lock()?, &remote, &swap.name, swap.new)?;
+            }
+            Ok::<_, Error>(pushed)
+        };
+        match send() {
+            Ok(Pushed::Done) => Ok(()),
+            Ok(Pushed::TimedOut) => Err(format!("`{}` did not answer within a second", fleet.remote)),
+            Ok(Pushed::Refused(what) | Pushed::Unclear(what)) => Err(what),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Publishes this clone's log, and returns what the remote lacks of it, as it was last seen there, or if it `is_lost` there.
+    pub(super) fn log_due(&self, remote: &Remote, is_lost: bool) -> Result<Option<Swap>, Error> {
+        let Some((name, ours)) = self.publish_log()? else { return Ok(None) };
+        let expected = if is_lost { None } else { self.seen_at(remote, &name)? };
+        Ok((expected != Some(ours)).then_some(Swap { name, expected, new: Some(ours) }))
     }
 
     /// The error of an id that somebody has written by hand.
@@ -95,57 +154,55 @@ impl Bus {
         refused("use", &self.private.clone_id().path().display().to_string(), "it holds no id of a clone: 1 to 64 of `0-9 a-z`")
     }
 
-    /// Adds the new lines of the record, as many as may be read under one lock.
-    fn add_lines(&self, lock: &Lock, exchange: &mut Exchange, tree: &mut LogTree<'_>) -> Result<Added, Error> {
-        let mut added = Added::default();
-        let files = Stream::ALL.map(|stream| (stream, self.line_files(&self.record, stream)));
-        exchange.tails.keep_only(files.iter().flat_map(|(_, files)| files));
-        let mut budget = ROUND;
-        for (stream, files) in files {
+    /// Adds the lines of the record that are not `published`, or if these are given, not `known`, as long as the `budget` lasts. Returns
+    /// how many, by stream.
+    fn add_lines(
+        &self,
+        published: &mut Published,
+        tree: &mut LogTree<'_>,
+        mut known: Option<[KnownLines; 2]>,
+        budget: &mut u64,
+    ) -> Result<[usize; 2], Error> {
+        let mut added = [0; 2];
+        for stream in Stream::ALL {
+            let files = self.line_files(&self.record, stream).into_iter();
             let mut named: Vec<(String, PathBuf)> =
-                files.into_iter().filter_map(|path| Some((published_name(stream, &path)?, path))).collect();
+                files.filter_map(|path| Some((published_name(stream, &path)?, path))).collect();
             named.sort();
-            let (mut batch, mut size) = (Vec::new(), 0);
-            let mut settle = |rolls: &mut Rolls, batch: &mut Vec<(usize, Vec<u8>)>| {
-                for (from, line) in rolls.take_unpublished(lock, stream, std::mem::take(batch))? {
-                    let file = tree.spelled(stream.folder(), &named[from].0)?;
-                    tree.append(stream.folder(), &file, &line)?;
-                    added.lines[stream as usize] += 1;
-                }
-                Ok::<_, Error>(())
-            };
-            for (from, (_, path)) in named.iter().enumerate() {
-                let rolls = &mut exchange.rolls;
-                exchange.tails.read(path, &mut budget, |line| {
-                    if is_sound(stream, &line) {
-                        size += line.len();
-                        batch.push((from, line));
+            for (name, path) in named {
+                let Some(file) = path.file_name().and_then(|file| file.to_str()) else { continue };
+                let key = format!("{}/{file}", stream.folder());
+                let start = published.files.get(&key).map_or(0, |mark| mark.offset);
+                let name = tree.spelled(stream.folder(), &name)?;
+                let end = whole_lines::<Error>(&path, start, budget, |line| {
+                    let is_new = known.as_mut().is_none_or(|known| known[stream as usize].add(line));
+                    if is_new && is_sound(stream, line) {
+                        tree.append(stream.folder(), &name, line)?;
+                        added[stream as usize] += 1;
                     }
-                    if size < BATCH {
-                        return Ok(());
-                    }
-                    size = 0;
-                    settle(rolls, &mut batch)
+                    Ok(())
                 })?;
+                if end != start {
+                    published.files.insert(key, FileMark::at(&path, end)?);
+                }
             }
-            settle(&mut exchange.rolls, &mut batch)?;
         }
-        added.more = budget == 0;
         Ok(added)
     }
 
     /// Adds the assignments that are later than those that were published; returns how many.
     fn add_assignments(&self, tree: &mut LogTree<'_>) -> Result<usize, Error> {
-        let mut latest: BTreeMap<_, Assignment> = BTreeMap::new();
-        for task in self.ids_in(&self.record.assignments()) {
-            // One that cannot be read is an error for whoever asks for it; it keeps no other one back.
-            let Ok(Some(found)) = self.assignment_in(&self.record, &task) else { continue };
-            latest.insert(task, found);
-        }
         let mut added = 0;
-        for (task, assignment) in latest {
+        for task in self.ids_in(&self.record.assignments()) {
             let file = tree.spelled(ASSIGNMENTS, &format!("{task}.json"))?;
-            let published = match tree.file(ASSIGNMENTS, &file)? {
+            let there = tree.file(ASSIGNMENTS, &file)?;
+            let bytes = self.record.assignment(&task).read(MAX_RECORD).ok().flatten();
+            if there.is_some() && there == bytes.and_then(|bytes| blob_id(&bytes)) {
+                continue;
+            }
+            // One that cannot be read is an error for whoever asks for it; it keeps no other one back.
+            let Ok(Some(assignment)) = self.assignment_in(&self.record, &task) else { continue };
+            let published = match there {
                 Some(blob) => self.repo.blob(blob, usize::MAX)?.ok().and_then(|bytes| Assignment::parse(&bytes).ok()),
                 None => None,
             };

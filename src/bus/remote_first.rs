@@ -8,8 +8,9 @@ use super::advance::MAX_TRIES;
 use super::change::{Changed, Next, Outcome};
 use super::decide::Refusal;
 use super::leasing::{Leased, Written};
+use super::notes::Note;
 use super::remote_ref::{pause_before, unknown};
-use super::sync::task_of;
+use super::sync::{is_log, task_of};
 use super::view::{State, View};
 use super::{Bus, Error, FleetFault, Who};
 use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
@@ -53,6 +54,16 @@ struct Answer {
     sight: Sight,
 }
 
+/// This clone's log, which goes to the remote together with a claim.
+#[derive(Default)]
+struct Carried {
+    swap: Option<Swap>,
+    /// The remote has lost it.
+    is_lost: bool,
+    /// Why it does not go with the claim any more: it must never keep one from being made.
+    fault: Option<String>,
+}
+
 impl Bus {
     /// Changes the claim of the task that is asked for, as `decide` says, where the remote of `fleet` agrees.
     pub(super) fn change_in_fleet(
@@ -76,26 +87,32 @@ impl Bus {
         beside: Option<&WithClaim<'_>>,
     ) -> Result<(Changed, Vec<Leased>), Error> {
         let remote = self.remote_of(fleet)?;
-        let mut seen = false;
-        let mut tries = 0;
-        // Each try may take a look of its own before it.
-        for _ in 0..2 * MAX_TRIES {
+        let (mut seen, mut tries) = (false, 0);
+        let mut log = Carried::default();
+        // Each try may take a look of its own before it, and one that the log has spoilt counts for nothing.
+        for _ in 0..3 * MAX_TRIES {
             match self.decide_here(&remote, agent, asked, (&decide, beside), seen)? {
                 Step::Done(changed) => return Ok((*changed, Vec::new())),
                 Step::Look(task) => {
-                    let sight = self.look(fleet, &remote, &task, beside.is_some())?;
+                    let sight = self.look(fleet, &remote, &task, beside.is_some(), None)?;
                     self.adopt(&mut self.lock()?, &remote, &task, &sight)?;
                     seen = true;
                 }
                 Step::Push(attempt) => {
-                    let answer = self.ask(fleet, &remote, &attempt)?;
+                    self.load(&remote, &mut log);
+                    let answer = self.ask(fleet, &remote, &attempt, log.swap.as_ref())?;
                     seen = true;
+                    let was_spoilt = self.unload(&remote, &attempt, &answer, &mut log);
+                    if was_spoilt {
+                        continue;
+                    }
                     tries += 1;
                     let taken = self.take_answer(fleet, &remote, agent, &attempt, answer, tries)?;
                     if taken.is_none() {
                         pause_before(tries);
                     }
                     if let Some(changed) = taken {
+                        log.fault.into_iter().for_each(|why| self.notes.add(Note::Unsent(why)));
                         let leases = attempt.beside.map_or_else(Vec::new, |beside| beside.leases.answer);
                         return Ok((changed, leases));
                     }
@@ -177,15 +194,52 @@ impl Bus {
         is_own && self.private.sent(view.name.rest()).path().exists()
     }
 
+    /// Has this clone's log, up to now, go with the next push, unless that has failed before.
+    fn load(&self, remote: &Remote, log: &mut Carried) {
+        let due = if log.fault.is_none() { self.log_due(remote, log.is_lost) } else { Ok(None) };
+        log.fault = log.fault.take().or_else(|| due.as_ref().err().map(ToString::to_string));
+        log.swap = due.ok().flatten();
+    }
+
+    /// Notes what came of the log that went with a push; returns whether it may have kept the claim back, so that the same must be tried
+    /// again.
+    fn unload(&self, remote: &Remote, attempt: &Attempt, answer: &Answer, log: &mut Carried) -> bool {
+        let Some(swap) = log.swap.take() else { return false };
+        let now = answer.sight.get(&swap.name).copied();
+        let claim = answer.sight.get(&RefName::claim(&attempt.task)).copied();
+        let is_stuck = claim == attempt.expected && answer.pushed != Pushed::Done;
+        let noted = if now == swap.new {
+            self.lock().and_then(|mut lock| self.note_seen(&mut lock, remote, &swap.name, now))
+        } else if now != swap.expected {
+            // Somebody else has changed it.
+            log.is_lost = now.is_none();
+            self.bring_own_log(remote, &swap.name, now)
+        } else {
+            log.fault = is_stuck.then(|| what_came_of(&answer.pushed));
+            Ok(())
+        };
+        log.fault = log.fault.take().or_else(|| noted.err().map(|error| error.to_string()));
+        is_stuck
+    }
+
+    /// Brings this clone's own log in line with what the remote has of it now.
+    fn bring_own_log(&self, remote: &Remote, name: &RefName, now: Option<ObjectId>) -> Result<(), Error> {
+        let sight: Sight = now.map(|now| (name.clone(), now)).into_iter().collect();
+        if !self.bring(remote, &sight, std::slice::from_ref(name))? {
+            return Err(Error::RefContended { reference: name.as_str().to_owned(), tries: 1 });
+        }
+        self.adopt_own_log(&mut self.lock()?, remote, name, now).map(drop)
+    }
+
     /// Pushes what is attempted, and looks again.
-    fn ask(&self, fleet: &Fleet, remote: &Remote, attempt: &Attempt) -> Result<Answer, Error> {
+    fn ask(&self, fleet: &Fleet, remote: &Remote, attempt: &Attempt, log: Option<&Swap>) -> Result<Answer, Error> {
         let name = RefName::claim(&attempt.task);
         stamp(&self.private.sent(name.rest()));
         let claim = Swap { name, expected: attempt.expected, new: Some(attempt.state.link.id) };
         let beside = attempt.beside.as_ref().map(|beside| beside.swap.clone());
-        let pushed = self.push_claims(remote, [claim].into_iter().chain(beside).collect())?;
+        let pushed = self.push_claims(remote, [claim].into_iter().chain(beside).chain(log.cloned()).collect())?;
         crash_point("pushed");
-        match self.look(fleet, remote, &attempt.task, attempt.beside.is_some()) {
+        match self.look(fleet, remote, &attempt.task, attempt.beside.is_some(), log.map(|log| &log.name)) {
             Ok(sight) => Ok(Answer { pushed, sight }),
             Err(error) => Err(unknown(fleet, &pushed, error)),
         }
@@ -202,7 +256,9 @@ impl Bus {
             }
         }
         let archive = RefName::archive();
-        if swaps.iter().any(|swap| swap.expected.is_none()) && !swaps.iter().any(|swap| swap.name == archive) {
+        if swaps.iter().any(|swap| swap.expected.is_none() && !is_log(&swap.name))
+            && !swaps.iter().any(|swap| swap.name == archive)
+        {
             let seen = self.seen_at(remote, &archive)?;
             // A remote that has lost it gets it back.
             let ours = || self.repo.id_of(&archive)?.map_or_else(|| self.repo.archive_root(), Ok);
@@ -274,11 +330,20 @@ impl Bus {
         Ok(Some(Changed { outcome: attempt.outcome, claim, previous }))
     }
 
-    /// What the remote has of a task, and where `leases` says so of the leases, if it serves this clone's fleet. The objects are
-    /// brought here.
-    pub(super) fn look(&self, fleet: &Fleet, remote: &Remote, task: &TaskId, leases: bool) -> Result<Sight, Error> {
-        let names = [RefName::claim(task), RefName::archive(), RefName::locks()];
-        self.look_for(fleet, remote, if leases { &names } else { &names[..2] })
+    /// What the remote has of a task, if `leases` says so of the leases, and of the `log` if one is named, if it serves this clone's fleet.
+    /// The objects are brought here, but for the log's.
+    pub(super) fn look(
+        &self,
+        fleet: &Fleet,
+        remote: &Remote,
+        task: &TaskId,
+        leases: bool,
+        log: Option<&RefName>,
+    ) -> Result<Sight, Error> {
+        let mut names = vec![RefName::claim(task), RefName::archive()];
+        names.extend(leases.then(RefName::locks));
+        names.extend(log.cloned());
+        self.look_for(fleet, remote, &names)
     }
 
     /// Brings the objects of these refs here; `false` where one has moved since it was seen, and its object is not to be had.
@@ -351,7 +416,7 @@ impl Bus {
             true => self.push_claims(&remote, vec![Swap { name: name.clone(), expected, new: Some(tip.link.id) }])?,
             false => Pushed::Done,
         };
-        let sight = self.look(fleet, &remote, task, false)?;
+        let sight = self.look(fleet, &remote, task, false, None)?;
         let mut lock = self.lock()?;
         self.adopt(&mut lock, &remote, task, &sight)?;
         let (view, who) = (self.view(task)?, self.who(agent.clone())?);
@@ -364,6 +429,15 @@ impl Bus {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Why a push has not done what it should.
+fn what_came_of(pushed: &Pushed) -> String {
+    match pushed {
+        Pushed::Done => "it was not taken".to_owned(),
+        Pushed::TimedOut => "it took too long".to_owned(),
+        Pushed::Refused(what) | Pushed::Unclear(what) => what.clone(),
     }
 }
 

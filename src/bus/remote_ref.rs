@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::advance::MAX_TRIES;
 use super::deinit::remove;
 use super::looking::jittered;
-use super::sync::task_of;
+use super::sync::{is_log, task_of};
 use super::{Bus, Error, FleetFault};
 use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
 use crate::record::json;
@@ -114,13 +114,15 @@ impl Bus {
         Ok(sight)
     }
 
-    /// What the remote has of these refs, if it serves this clone's fleet. The objects are brought here.
+    /// What the remote has of these refs, if it serves this clone's fleet. The objects are brought here, but for those of logs, which may
+    /// be long.
     pub(super) fn look_for(&self, fleet: &Fleet, remote: &Remote, names: &[RefName]) -> Result<Sight, Error> {
+        let brought: Vec<RefName> = names.iter().filter(|name| !is_log(name)).cloned().collect();
         for _ in 0..MAX_TRIES {
             let mut sight = self.repo.look_at(remote, &[&[RefName::fleet()], names].concat())?;
             crash_point("looked");
             self.check_fleet(fleet, remote, &sight)?;
-            if self.bring(remote, &sight, names)? {
+            if self.bring(remote, &sight, &brought)? {
                 sight.remove(&RefName::fleet());
                 return Ok(sight);
             }

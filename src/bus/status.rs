@@ -8,7 +8,7 @@ use super::claiming::written;
 use super::liveness::LastEvents;
 use super::messaging::Channel;
 use super::view::{ClaimFiles, View};
-use super::{Bus, ComparedWith, Error, Filter, Freshness, LeaseStatus, Liveness, Seen, Signs};
+use super::{Bus, ComparedWith, Error, Filter, Freshness, LeaseStatus, Liveness, RewrittenLog, Seen, Signs};
 use crate::record::{AgentId, Assignment, Claim, Config, Origin, Status, TaskId, Timestamp};
 use crate::store::{Entry, Faults};
 
@@ -120,6 +120,8 @@ pub struct StatusReport {
     pub config_fault: Option<Error>,
     /// How fresh the view of the fleet is; none where the clone belongs to none.
     pub freshness: Option<Freshness>,
+    /// The logs that were rewritten on the fleet's remote, and that nobody has accepted.
+    pub rewritten: Vec<RewrittenLog>,
     /// When this was so.
     pub generated_at: Timestamp,
     /// The tasks that somebody holds or has finished, or whose claims cannot be read.
@@ -206,6 +208,7 @@ impl Bus {
             config_fault: seen.config_fault,
             // A note that cannot be read stops what changes claims; it hides nothing of what is here.
             freshness: self.freshness().ok().flatten(),
+            rewritten: self.rewritten_logs()?,
             generated_at: self.clock.now(),
             taken: seen.taken,
         })

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::adopt::Adopted;
+use super::own_log::OwnLog;
 use super::view::{View, state};
-use super::{Bus, Error, FleetFault, TakenIn, Who};
+use super::{Bus, Error, FleetFault, RewrittenLog, TakenIn, Who};
 use crate::git::{MAX_PUSH, ObjectId, Pushed, RefName, Remote, Sight, Swap, Tip};
 use crate::record::{AgentId, Claim, Fleet, Origin, TaskId, Timestamp};
 use crate::store::{Clock, Lock, crash_point, last_touched, touch};
@@ -36,6 +37,12 @@ pub struct Synced {
     pub faults: Vec<Error>,
     /// Whether the remote got something new of this clone's log.
     pub log_published: bool,
+    /// Why the remote has not got all of this clone's log, if it has not.
+    pub log_unsent: Option<String>,
+    /// The id that this clone has taken, because somebody else uses the one that it had.
+    pub new_id: Option<String>,
+    /// The logs that were rewritten on the remote, and that nobody has accepted.
+    pub rewritten: Vec<RewrittenLog>,
     /// What was new in the other clones' logs.
     pub taken: TakenIn,
 }
@@ -61,14 +68,10 @@ impl Bus {
         let fleet = self.fleet()?.ok_or(FleetFault::None)?;
         let remote = self.remote_of(fleet)?;
         let mut synced = Synced { remote: fleet.remote.clone(), ..Synced::default() };
-        let mut refusal = None;
+        let (mut refusal, mut sight) = (None, Sight::new());
         for (turn, size) in TURNS.into_iter().enumerate() {
-            self.receive(fleet, &remote, &mut synced)?;
-            if turn == 0 {
-                // What others have published already is left out.
-                self.publish_log()?;
-            }
-            let due = self.unpublished(&remote)?;
+            sight = self.receive(fleet, &remote, &mut synced)?;
+            let due = self.unpublished(&remote, &sight)?;
             if due.is_empty() {
                 refusal = None;
                 break;
@@ -83,19 +86,21 @@ impl Bus {
                 crash_point("claims-pushed");
             }
             if turn + 1 == TURNS.len() {
-                self.receive(fleet, &remote, &mut synced)?;
+                sight = self.receive(fleet, &remote, &mut synced)?;
             }
         }
         if let Some(why) = refusal {
-            let left = self.unpublished(&remote)?;
+            let left = self.unpublished(&remote, &sight)?;
             let tasks = left.iter().filter_map(|swap| task_of(&swap.name));
             synced.unpublished = tasks.map(|task| (task, why.clone())).collect();
+            synced.log_unsent = left.iter().any(|swap| is_log(&swap.name)).then_some(why);
         }
+        synced.rewritten = self.rewritten_logs()?;
         Ok(synced)
     }
 
-    /// Brings everything here that the remote has, and notes what became of what was sent.
-    pub(super) fn receive(&self, fleet: &Fleet, remote: &Remote, synced: &mut Synced) -> Result<(), Error> {
+    /// Brings everything here that the remote has, and notes what became of what was sent. Returns what the remote has.
+    pub(super) fn receive(&self, fleet: &Fleet, remote: &Remote, synced: &mut Synced) -> Result<Sight, Error> {
         let sight = self.look_at_all(fleet, remote)?;
         let mut tasks: BTreeSet<TaskId> = sight.keys().filter_map(task_of).collect();
         let seen = format!("{}claims/", RefName::all_seen_on(remote.name()));
@@ -121,7 +126,7 @@ impl Bus {
         }
         self.receive_logs(remote, &sight, synced)?;
         touch(&self.private.fleet_seen(), self.clock);
-        Ok(())
+        Ok(sight)
     }
 
     /// Notes what the remote has of the clones' logs, and takes in what is new of the others'.
@@ -129,10 +134,24 @@ impl Bus {
         let own = self.known_clone_id()?.and_then(|id| RefName::log(&id));
         {
             let mut lock = self.lock()?;
-            for (name, id) in sight.iter().filter(|(name, _)| name.rest().starts_with("log/")) {
-                if self.seen_at(remote, name)? != Some(*id) {
-                    self.note_seen(&mut lock, remote, name, Some(*id))?;
-                    synced.log_published |= Some(name) == own.as_ref();
+            for (name, id) in sight.iter().filter(|(name, _)| is_log(name) && Some(*name) != own.as_ref()) {
+                let seen = self.seen_at(remote, name)?;
+                if seen == Some(*id) {
+                    continue;
+                }
+                if let Some(seen) = seen
+                    && !self.repo.has_in_history(*id, seen)?
+                {
+                    self.note_rewritten(&lock, name, seen, *id)?;
+                }
+                self.note_seen(&mut lock, remote, name, Some(*id))?;
+            }
+            if let Some(own) = own {
+                let (seen, theirs) = (self.seen_at(remote, &own)?, sight.get(&own).copied());
+                match self.adopt_own_log(&mut lock, remote, &own, theirs)? {
+                    OwnLog::Known => synced.log_published |= theirs.is_some() && theirs != seen,
+                    OwnLog::Rewritten => {}
+                    OwnLog::Twin => synced.new_id = self.known_clone_id()?,
                 }
             }
         }
@@ -238,7 +257,8 @@ impl Bus {
 
     /// What this clone has and the remote was not seen to have. A claim that was made offline is asked for by a state of its own.
     /// It is written here first, so that what is done here meanwhile, such as a release, goes on from it.
-    fn unpublished(&self, remote: &Remote) -> Result<Vec<Swap>, Error> {
+    fn unpublished(&self, remote: &Remote, sight: &Sight) -> Result<Vec<Swap>, Error> {
+        let log = self.publish_log()?;
         let mut lock = self.lock()?;
         let mut due = Vec::new();
         for task in self.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok()) {
@@ -267,7 +287,11 @@ impl Bus {
             }
             due.push(Swap { name, expected, new: Some(new) });
         }
-        due.extend(self.log_due(remote)?);
+        if let Some((name, ours)) = log {
+            // As it is there now: a remote that has lost it gets it back.
+            let expected = sight.get(&name).copied();
+            due.extend((expected != Some(ours)).then_some(Swap { name, expected, new: Some(ours) }));
+        }
         for name in shared().into_iter().chain([RefName::archive()]) {
             let (ours, seen) = (self.repo.id_of(&name)?, self.seen_at(remote, &name)?);
             if ours != seen {
@@ -275,21 +299,6 @@ impl Bus {
             }
         }
         Ok(due)
-    }
-
-    /// This clone's log, where the remote lacks something of it. A clone that was set back goes on from what the remote has.
-    fn log_due(&self, remote: &Remote) -> Result<Option<Swap>, Error> {
-        let Some(name) = self.known_clone_id()?.and_then(|id| RefName::log(&id)) else { return Ok(None) };
-        let (ours, seen) = (self.repo.id_of(&name)?, self.seen_at(remote, &name)?);
-        match (ours, seen) {
-            (Some(ours), Some(seen)) if ours != seen && !self.repo.descends(ours, seen)? => {
-                // What the remote's lacks is added to it by the next turn.
-                self.repo.put(&name, seen)?;
-                Ok(None)
-            }
-            (Some(_), seen) if ours != seen => Ok(Some(Swap { name, expected: seen, new: ours })),
-            _ => Ok(None),
-        }
     }
 
     /// Looks at all of the fleet's remote, unless this clone did so not long ago: one look serves all that wait in a clone.
@@ -342,6 +351,11 @@ pub(super) fn task_of(name: &RefName) -> Option<TaskId> {
     TaskId::new(name.rest().strip_prefix("claims/")?).ok()
 }
 
+/// Whether a ref is a clone's log.
+pub(super) fn is_log(name: &RefName) -> bool {
+    name.rest().starts_with("log/")
+}
+
 /// The refs of which the fleet has one for all, but for the archive.
 fn shared() -> [RefName; 2] {
     [RefName::queue(), RefName::locks()]
@@ -350,5 +364,5 @@ fn shared() -> [RefName; 2] {
 /// Whether a ref of the remote's is for this clone.
 fn is_exchanged(name: &RefName) -> bool {
     let is_one = *name == RefName::archive() || shared().contains(name);
-    is_one || ["claims/", "log/"].iter().any(|part| name.rest().starts_with(part))
+    is_one || is_log(name) || name.rest().starts_with("claims/")
 }

@@ -3,12 +3,13 @@
 
 use std::collections::HashSet;
 
+use super::import::read_lines;
 use super::publish::{ASSIGNMENTS, is_published_name, is_sound};
 use super::{Bus, Error};
-use crate::git::{self, ItemKind, ObjectId, RefName, TreeItem};
+use crate::git::{ItemKind, ObjectId, RefName, TreeItem};
 use crate::record::json::{MAX_LINE, MAX_RECORD};
 use crate::record::{Assignment, CloneId, TaskId};
-use crate::store::{CloneMark, Copied, CopyMark, Exchange, Lock, Place, Stream, crash_point, replace};
+use crate::store::{CloneMark, CloneMarks, Copied, CopyMark, KnownLines, Lock, Place, Stream, crash_point, replace};
 
 /// The longest segment that is read, in bytes.
 const MAX_SEGMENT: usize = 1024 * 1024;
@@ -104,20 +105,19 @@ impl Bus {
         let (mut is_new, mut told) = (false, HashSet::new());
         loop {
             let lock = self.lock()?;
-            let mut exchange = self.own_exchange(&lock)?;
-            let mark = exchange.clones.remove(clone.as_str()).unwrap_or_default();
+            let mut marks = CloneMarks::load(&self.private)?;
+            let mark = marks.clones.remove(clone.as_str()).unwrap_or_default();
             if mark.tree == Some(tree.to_string()) && self.has_copies(clone, &mark) {
                 return Ok(());
             }
             taken.clones += usize::from(!std::mem::replace(&mut is_new, true));
             let budget = ROUND;
-            let mut intake =
-                Intake { bus: self, lock: &lock, clone, mark, exchange: &mut exchange, taken, told: &mut told, budget };
+            let mut intake = Intake { bus: self, lock: &lock, clone, mark, taken, told: &mut told, budget };
             intake.take(tree)?;
             let mark = intake.mark;
-            exchange.clones.insert(clone.as_str().to_owned(), mark);
+            marks.clones.insert(clone.as_str().to_owned(), mark);
             crash_point("log-taken-in");
-            exchange.save(&lock)?;
+            marks.save(&lock, &self.private)?;
         }
     }
 
@@ -130,19 +130,6 @@ impl Bus {
     fn copy_of(&self, clone: &CloneId, path: &str) -> Place {
         self.private.of_clone(clone, &format!("_bus/{path}"))
     }
-
-    /// What is remembered of the exchange. This clone's own log, where it is damaged, is mended when it is published next.
-    fn own_exchange(&self, lock: &Lock) -> Result<Exchange, Error> {
-        let log = || {
-            let name = self.known_clone_id()?.and_then(|id| RefName::log(&id));
-            let tip = name.map_or(Ok(None), |name| self.own_tip(&name))?;
-            tip.map(|tip| Ok((tip, self.own_tree(tip)?))).transpose()
-        };
-        match log().and_then(|log| self.exchange(lock, log)) {
-            Err(Error::Git(git::Error::Damaged { .. })) => self.exchange(lock, None),
-            exchange => exchange,
-        }
-    }
 }
 
 /// A log of another clone that is taken in under the lock.
@@ -151,7 +138,6 @@ struct Intake<'a> {
     lock: &'a Lock,
     clone: &'a CloneId,
     mark: CloneMark,
-    exchange: &'a mut Exchange,
     taken: &'a mut TakenIn,
     /// Which files were left out, so that each counts once.
     told: &'a mut HashSet<String>,
@@ -201,17 +187,22 @@ impl Intake<'_> {
         let mut segments = self.list(file.id, &path)?;
         self.limit(&mut segments, MAX_SEGMENTS, &path);
         let mut copy = self.copy(&place, &known, &segments)?;
+        let (from_start, mut passed) = (copy.next == 0, 0);
         while copy.next < segments.len() && self.budget > 0 {
-            let lines = self.lines(stream, &path, &segments[copy.next], &copy.skip)?;
+            let mut lines = self.lines(stream, &path, &segments[copy.next], &copy.skip)?;
             copy.skip.clear();
+            passed += lines.len();
+            if let Some(known) = &mut copy.known {
+                lines.retain(|line| known.add(line));
+            }
             copy.file.write(&lines)?;
             *self.taken.of(stream) += lines.len();
             copy.next += 1;
         }
         let all = copy.next == segments.len();
         let cut_at = (!all).then_some(copy.next);
-        let mark = CopyMark { tree, cut_at, length: copy.file.finish()? };
-        self.mark.files.insert(path, mark);
+        let mixed = copy.known.is_some_and(|known| !(from_start && all && known.len() == passed));
+        self.mark.files.insert(path, CopyMark { tree, cut_at, length: copy.file.finish()?, mixed });
         Ok(all)
     }
 
@@ -226,14 +217,23 @@ impl Intake<'_> {
         Ok(Some(segments))
     }
 
-    /// The copy at `place`, to be added to where what it has is still the beginning of the file, else to be written anew.
+    /// The copy at `place`, to be added to. It keeps every line that it has: if what it has is not the beginning of the file, each of the
+    /// file's lines is compared.
     fn copy(&self, place: &Place, known: &CopyMark, new: &[TreeItem]) -> Result<Copy, Error> {
-        if let Some((next, skip)) = self.goes_on_at(known, new)?
-            && let Some(file) = Copied::grow(self.lock, place, known.length)?
-        {
-            return Ok(Copy { file, next, skip });
+        let is_as_left = place.has_length(known.length) || (known.length == 0 && place.inspect()?.is_none());
+        let file = Copied::open(self.lock, place)?;
+        let goes_on = if is_as_left { self.goes_on_at(known, new)? } else { None };
+        let mut lines = None;
+        if (goes_on.is_none() && file.length() > 0) || known.mixed {
+            let mut there = KnownLines::default();
+            read_lines(&place.path(), |line| {
+                there.add(line);
+                Ok(())
+            })?;
+            lines = Some(there);
         }
-        Ok(Copy { file: Copied::anew(self.lock, place)?, next: 0, skip: Vec::new() })
+        let (next, skip) = goes_on.unwrap_or_default();
+        Ok(Copy { file, next, skip, known: lines })
     }
 
     /// The first segment of `new` that was not taken in before, and what was taken in of it; none where something was changed.
@@ -250,7 +250,7 @@ impl Intake<'_> {
         Ok((!before.is_empty() && after.starts_with(&before)).then_some((same, before)))
     }
 
-    /// The lines of a segment that are sound and not this clone's own, but for those in `skip`, its beginning.
+    /// The lines of a segment that are sound, but for those in `skip`, its beginning.
     fn lines(&mut self, stream: Stream, path: &str, segment: &TreeItem, skip: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
         let name = format!("{path}/{}", segment.name);
         let is_number = !segment.name.is_empty() && segment.name.bytes().all(|byte| byte.is_ascii_digit());
@@ -280,7 +280,7 @@ impl Intake<'_> {
         }
         let clone = self.clone;
         self.taken.leave_out(bad, || format!("clone {clone}, `{name}`: {bad} lines that are no records of the bus"));
-        Ok(self.exchange.rolls.take_foreign(self.lock, stream, lines)?)
+        Ok(lines)
     }
 
     /// Takes in the assignments; says whether those were all.
@@ -294,12 +294,14 @@ impl Intake<'_> {
             if self.budget == 0 {
                 return Ok(false);
             }
-            let Some((task, bytes)) = self.assignment(&item)? else {
+            let Some((task, found, bytes)) = self.assignment(&item)? else {
                 self.leave_out(&format!("{ASSIGNMENTS}/{}", item.name), "it is no assignment");
                 continue;
             };
             let place = self.bus.copy_of(self.clone, &format!("{ASSIGNMENTS}/{task}.json"));
-            if place.read(MAX_RECORD)?.as_ref() != Some(&bytes) {
+            let known = place.read(MAX_RECORD)?.and_then(|known| Assignment::parse(&known).ok());
+            // A log that was rewritten takes nothing back.
+            if known.is_none_or(|known| found.is_later_than(&known)) {
                 replace(&place, &bytes)?;
                 self.taken.assignments += 1;
                 self.budget = self.budget.saturating_sub(ASSIGNMENT_COST);
@@ -310,12 +312,12 @@ impl Intake<'_> {
     }
 
     /// The assignment that stands there, as a record of the bus.
-    fn assignment(&self, item: &TreeItem) -> Result<Option<(TaskId, Vec<u8>)>, Error> {
+    fn assignment(&self, item: &TreeItem) -> Result<Option<(TaskId, Assignment, Vec<u8>)>, Error> {
         let task = item.name.strip_suffix(".json").and_then(|name| TaskId::new(name).ok());
         let Some(task) = task.filter(|_| item.kind == ItemKind::File) else { return Ok(None) };
         let Ok(bytes) = self.bus.repo.blob(item.id, MAX_RECORD)? else { return Ok(None) };
-        let is_right = Assignment::parse(&bytes).is_ok_and(|found| found.task_id == task);
-        Ok(is_right.then_some((task, bytes)))
+        let found = Assignment::parse(&bytes).ok().filter(|found| found.task_id == task);
+        Ok(found.map(|found| (task, found, bytes)))
     }
 
     /// What a tree of the log has; nothing where it cannot be read, which is told.
@@ -358,4 +360,6 @@ struct Copy {
     next: usize,
     /// What of it the copy has already.
     skip: Vec<u8>,
+    /// The lines of the copy, if each new one must be compared.
+    known: Option<KnownLines>,
 }

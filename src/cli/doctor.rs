@@ -8,12 +8,14 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::Finding;
+use crate::bus::{Bus, Finding};
+use crate::record::CloneId;
 
 const EXAMPLES: &str = "\
 Examples:
   bus doctor         find what a crash or a hand edit left; change nothing
   bus doctor --fix   mend it; what a person must decide is left and shown
+  bus doctor --accept-log k3f9   this clone's log was rewritten on the remote, and that is right
 
 It writes this clone's own records and refs only, and keeps what it replaces in the git common dir, under bus/broken/.
 Exit status: 0 nothing is wrong, or everything is mended; 1 something is.";
@@ -25,10 +27,20 @@ pub(super) struct DoctorArgs {
     /// Mend what can be mended
     #[arg(long)]
     fix: bool,
+    /// Accept that this clone's log was rewritten on the fleet's remote: it is reported no more
+    #[arg(long, value_name = "CLONE", conflicts_with = "fix", value_parser = clone_id)]
+    accept_log: Option<CloneId>,
+}
+
+fn clone_id(text: &str) -> Result<CloneId, String> {
+    CloneId::new(text).ok_or_else(|| "it is no id of a clone: 1 to 64 of `0-9 a-z`".to_owned())
 }
 
 pub(super) fn run(context: &Context, args: &DoctorArgs, output: &mut Output) -> Result<u8, Failure> {
     let bus = context.open("doctor", output)?;
+    if let Some(clone) = &args.accept_log {
+        return accept(&bus, clone, output);
+    }
     let found = bus.examine()?;
     let left = if args.fix && !found.is_empty() { bus.mend(found.clone())? } else { found.clone() };
     let still = |finding: &Finding| left.iter().any(|other| other.name == finding.name && other.place == finding.place);
@@ -62,4 +74,15 @@ pub(super) fn run(context: &Context, args: &DoctorArgs, output: &mut Output) -> 
         (_, left) => output.line(&format!("{left} left")),
     }
     Ok(u8::from(!left.is_empty()))
+}
+
+fn accept(bus: &Bus, clone: &CloneId, output: &mut Output) -> Result<u8, Failure> {
+    let was_noted = bus.accept_log(clone)?;
+    output.document(&words::object([("clone", Value::from(clone.as_str())), ("accepted", Value::from(was_noted))]));
+    output.line(&if was_noted {
+        format!("the log of {clone} is accepted as it is now")
+    } else {
+        format!("nothing is known of a rewritten log of {clone}; nothing to do")
+    });
+    Ok(0)
 }

@@ -23,13 +23,43 @@ pub(super) fn show(agent: &AgentId, overview: &Overview, output: &mut Output) {
     section("Peers", overview.peers.iter().map(|peer| at_work(peer, now)), output);
     output.line("");
     output.line(&format!("Next: {}", overview.next.command()));
+    if let Some(remote) = &overview.unshared {
+        output.line("");
+        output.line(&format!("{}: `{}`", unshared_words(remote), unshared_command(remote)));
+    }
+    for (key, value) in &overview.greedy {
+        output.warn(&format!(
+            "`{key}` is `{value}`, which lets git remove or overwrite refs of the bus: `bus doctor` says what to do"
+        ));
+    }
     for (task, error) in &overview.unreadable {
         output.warn(&format!("what stands about `{task}` cannot be read: {error}"));
     }
 }
 
+/// What it means that a bus has no fleet although there is a remote.
+fn unshared_words(remote: &str) -> String {
+    format!("This bus has no fleet, so other clones of `{remote}` can claim the same tasks; one command makes them a fleet")
+}
+
+fn unshared_command(remote: &str) -> String {
+    format!("bus init --remote {remote}")
+}
+
+fn unshared_json(remote: &str) -> Value {
+    words::object([
+        ("remote", Value::from(remote)),
+        ("message", Value::from(unshared_words(remote))),
+        ("command", Value::from(unshared_command(remote))),
+    ])
+}
+
+fn greedy_json((key, value): &(String, String)) -> Value {
+    words::object([("key", Value::from(key.as_str())), ("value", Value::from(value.as_str()))])
+}
+
 /// The fields of the overview as JSON.
-pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 12] {
+pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 14] {
     let now = overview.generated_at;
     let branch = words::object([
         ("name", overview.branch.as_ref().map_or(Value::Null, |branch| Value::from(branch.as_str()))),
@@ -49,6 +79,8 @@ pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 12] {
         ("peers", overview.peers.iter().map(peer_json).collect()),
         ("unreadable", overview.unreadable.iter().map(|(task, error)| words::unreadable_json(task, error)).collect()),
         ("next", Value::from(overview.next.command())),
+        ("no_fleet", overview.unshared.as_deref().map_or(Value::Null, unshared_json)),
+        ("greedy_remotes", overview.greedy.iter().map(greedy_json).collect()),
         ("generated_at", Value::from(now.to_string())),
     ]
 }

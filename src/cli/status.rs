@@ -89,6 +89,7 @@ pub(super) fn run(context: &Context, args: &StatusArgs, output: &mut Output) -> 
     if let Some(error) = &report.config_fault {
         output.warn(&format!("{error}; the defaults stand in"));
     }
+    words::warn_of_rewritten(&report.rewritten, output);
     words::warn_of_bad_lines(Stream::Log, &report.bad_lines, bus.root(), output);
     Ok(0)
 }
@@ -118,6 +119,7 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
         ("skipped_lines", Value::from(report.bad_lines.count)),
         ("filters", filters),
         ("fleet", report.freshness.as_ref().map_or(Value::Null, fleet)),
+        ("rewritten_logs", report.rewritten.iter().map(words::rewritten_json).collect()),
         ("generated_at", text(&report.generated_at)),
     ];
     if query.long {

@@ -40,7 +40,7 @@ pub(super) fn run(context: &Context, args: &SyncArgs, output: &mut Output) -> Re
     let synced = output.patiently("exchanging claims and logs", || bus.sync())?;
     output.document(&json(&synced));
     show(&synced, output);
-    Ok(u8::from(!synced.unpublished.is_empty()))
+    Ok(u8::from(!synced.unpublished.is_empty() || synced.log_unsent.is_some()))
 }
 
 fn show(synced: &Synced, output: &mut Output) {
@@ -74,6 +74,10 @@ fn show(synced: &Synced, output: &mut Output) {
     for (task, why) in &synced.unpublished {
         output.warn(&format!("{task} is still for this clone alone: {why}"));
     }
+    if let Some(why) = &synced.log_unsent {
+        output.warn(&format!("this clone's log is still for this clone alone: {why}"));
+    }
+    words::warn_of_rewritten(&synced.rewritten, output);
     for fault in &synced.faults {
         output.warn(&exit::story(fault));
     }
@@ -117,6 +121,9 @@ fn json(synced: &Synced) -> Value {
         ("assignments", Value::from(synced.taken.assignments)),
         ("left_out", Value::from(synced.taken.left_out)),
         ("lost", Value::Array(lost.collect())),
+        ("log_unsent", synced.log_unsent.as_deref().map_or(Value::Null, Value::from)),
+        ("new_clone_id", synced.new_id.as_deref().map_or(Value::Null, Value::from)),
+        ("rewritten_logs", synced.rewritten.iter().map(words::rewritten_json).collect()),
         ("gave_way", synced.gave_way.iter().map(|name| Value::from(name.as_str())).collect()),
         ("unpublished", Value::Array(unpublished.collect())),
         ("faults", Value::Array(faults.collect())),

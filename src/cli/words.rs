@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::exit::{self, Failure};
 use super::output::{Output, Width};
-use crate::bus::{Changed, Error as BusError};
+use crate::bus::{Changed, Error as BusError, RewrittenLog};
 pub(super) use crate::record::ago;
 use crate::record::json::{MAX_LINE, Object};
 use crate::record::{AgentId, Claim, CloneId, Event, Message, Severity, TaskId, Timestamp};
@@ -190,4 +190,25 @@ pub(super) fn check_length(option: &str, text: Option<&str>) -> Result<(), Failu
 pub(super) fn merge(mut into: Object, more: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     into.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
     Value::Object(into)
+}
+
+/// Warns of logs that were rewritten on the fleet's remote.
+pub(super) fn warn_of_rewritten(logs: &[RewrittenLog], output: &mut Output) {
+    for log in logs {
+        output.warn(&format!("log-rewritten: {}; if that is right: `{}`", log.words(), log.command()));
+    }
+}
+
+/// A log that was rewritten as JSON.
+pub(super) fn rewritten_json(log: &RewrittenLog) -> Value {
+    object([
+        ("code", Value::from("log-rewritten")),
+        ("clone", Value::from(log.clone.as_str())),
+        ("own", Value::from(log.own)),
+        ("seen", Value::from(log.seen.as_str())),
+        ("found", Value::from(log.found.as_str())),
+        ("at", Value::from(log.at.as_str())),
+        ("message", Value::from(log.words())),
+        ("command", Value::from(log.command())),
+    ])
 }

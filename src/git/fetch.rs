@@ -79,15 +79,22 @@ impl Repository {
         })
     }
 
-    /// The settings by which git would remove or overwrite refs of the bus when it fetches from a remote or pushes to it, as keys and
-    /// values: a mirror, or a refspec whose target takes in `refs/bus/`.
+    /// The remote that the branch follows, else `origin`, else the first one by name; `None` if there is none. And the settings by which
+    /// git would remove or overwrite refs of the bus when it fetches or pushes, as keys and values: a mirror, or a refspec whose
+    /// target takes in `refs/bus/`.
     ///
     /// # Errors
     ///
     /// [`Error::NoGit`] where git cannot be started.
-    pub fn greedy_remotes(&self) -> Result<Vec<(String, String)>, Error> {
-        let settings = git_remote_settings(self.root())?;
-        Ok(settings.into_iter().filter(|(key, value)| is_greedy(key, value)).collect())
+    pub fn remotes(&self) -> Result<(Option<String>, Vec<(String, String)>), Error> {
+        let mut settings = git_remote_settings(self.root())?;
+        let first = match choose(&settings, self.branch().as_deref()) {
+            Choice::One(remote) => Some(remote),
+            Choice::None => None,
+            Choice::Unclear => settings.iter().filter_map(|(key, _)| name_in(key, "remote.", ".url")).min().map(str::to_owned),
+        };
+        settings.retain(|(key, value)| is_greedy(key, value));
+        Ok((first, settings))
     }
 
     /// Whether git ignores the file `path` of this worktree.

@@ -2,7 +2,7 @@
 //! 4). Log files are cut into segments of whole lines, and a segment that is full never changes: what is added costs the last
 //! segment and the few trees above it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io;
 
@@ -114,20 +114,39 @@ impl Repository {
         }
     }
 
-    /// Writes a state of the log of `clone` that follows `parent`; no ref points to it yet.
+    /// Writes a state of the log of `clone` that follows `parents`; no ref points to it yet.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where the object cannot be written.
     pub fn write_log(
         &self,
-        parent: Option<ObjectId>,
+        parents: Vec<ObjectId>,
         tree: ObjectId,
         clone: &CloneId,
         time: Timestamp,
         message: String,
     ) -> Result<ObjectId, Error> {
-        self.write_commit(tree, parent.into_iter().collect(), clone.as_str(), time, message.into_bytes())
+        self.write_commit(tree, parents, clone.as_str(), time, message.into_bytes())
+    }
+
+    /// Whether the log that ends at `tip` has the commit `wanted` in its history, by whatever parents. What is not here has no
+    /// history.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the system refuses to read.
+    pub fn has_in_history(&self, tip: ObjectId, wanted: ObjectId) -> Result<bool, Error> {
+        let (mut open, mut seen) = (VecDeque::from([tip]), HashSet::from([tip]));
+        while let Some(commit) = open.pop_front() {
+            if commit == wanted {
+                return Ok(true);
+            }
+            let Ok(bytes) = self.bounded_object(commit, Kind::Commit, MAX_TREE)? else { continue };
+            let Ok(parsed) = CommitRef::from_bytes(&bytes, gix::hash::Kind::Sha1) else { continue };
+            open.extend(parsed.parents().filter(|parent| seen.insert(*parent)));
+        }
+        Ok(false)
     }
 
     /// The log whose last tree is `tree`, to be added to; an empty one where there is none.

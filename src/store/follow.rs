@@ -5,7 +5,7 @@
 //! needed: reading all of it would make a start on a long log slow.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ impl Follow {
     pub fn backlog(&self) -> Result<Union, Error> {
         let source = |(path, followed): (&PathBuf, &Growing)| {
             let lines = followed.file.try_clone().and_then(|file| BackwardLines::up_to(file, followed.position.offset));
-            Ok(Source::new(path.clone(), self.clones.of(path), lines.map_err(Error::io(Verb::Read, path))?))
+            Ok(Source::new(path.clone(), &self.clones, lines.map_err(Error::io(Verb::Read, path))?))
         };
         Union::of(self.files.iter().map(source).collect::<Result<_, _>>()?, Direction::Backward)
     }
@@ -148,7 +148,7 @@ impl Follow {
 
     /// Looks at `paths`, and takes the last look at those that are `gone`.
     fn look_without(&mut self, paths: &BTreeSet<PathBuf>, gone: &[PathBuf]) -> Result<Fresh, Error> {
-        let mut look = Look { bad: Vec::new(), copies: HashMap::new(), left: MAX_LOOK, cut_short: false };
+        let mut look = Look { bad: Vec::new(), copies: HashMap::new(), own: HashSet::new(), left: MAX_LOOK, cut_short: false };
         let mut unreadable = Vec::new();
         gone.iter().try_for_each(|path| self.look_at(path, There::Nothing, &mut look))?;
         for path in paths {
@@ -162,8 +162,12 @@ impl Follow {
             }
         }
         let mut entries = self.merge();
-        for entry in entries.iter_mut().filter(|entry| entry.clone.is_none()) {
-            entry.clone = look.copies.get(&entry.line).cloned();
+        for entry in entries.iter_mut().filter(|entry| !entry.own) {
+            if look.own.contains(&entry.line) {
+                (entry.own, entry.clone) = (true, None);
+            } else if entry.clone.is_none() {
+                entry.clone = look.copies.get(&entry.line).cloned();
+            }
         }
         let more = look.cut_short || self.pending.values().any(|(_, more)| *more);
         Ok(Fresh { entries, bad: look.bad, unreadable, more })
@@ -223,13 +227,14 @@ impl Follow {
         }
         let Some(chunk) = chunk else { return Ok(true) };
         look.left = look.left.saturating_sub(chunk.size);
-        let clone = self.clones.of(path);
+        let (clone, own) = (self.clones.of(path), self.clones.is_own(path));
         let mut entries = VecDeque::new();
         for line in chunk.lines {
             match (self.accept(path, &line)?, &clone) {
+                (None, None) if own => drop(look.own.insert(line.bytes)),
                 (None, None) => {}
                 (None, Some(clone)) => drop(look.copies.insert(line.bytes, clone.clone())),
-                (Some(Ok(event)), _) => entries.push_back(Entry { event, line: line.bytes, clone: clone.clone() }),
+                (Some(Ok(event)), _) => entries.push_back(Entry { event, line: line.bytes, clone: clone.clone(), own }),
                 (Some(Err(what)), _) => {
                     let known_by = known_by(path, &line).into_owned();
                     look.bad.push(Bad { line: BadLine::new(path, line.offset, what), known_by });
@@ -312,6 +317,8 @@ struct Look {
     bad: Vec<Bad>,
     /// Lines of other clones' logs that were known already, perhaps because a worktree has them, too.
     copies: HashMap<Vec<u8>, CloneId>,
+    /// Lines of the record that were known already, perhaps because another clone's log has them, too.
+    own: HashSet<Vec<u8>>,
     /// How many bytes may still be read.
     left: u64,
     /// A file was not read because of that.

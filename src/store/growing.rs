@@ -96,17 +96,6 @@ impl Growing {
         Self { file, identity: Identity::of(metadata), position: Position::default() }
     }
 
-    /// The file, read on from `offset`: at the start of a line, or within one that is too long.
-    pub(super) fn resume(file: File, metadata: &Metadata, offset: u64, within: bool) -> Self {
-        let position = Position { offset, skipping: within.then_some(offset), before: Vec::new() };
-        Self { file, identity: Identity::of(metadata), position }
-    }
-
-    /// Whether the position is within a line that is too long.
-    pub(super) const fn is_within_line(&self) -> bool {
-        self.position.skipping.is_some()
-    }
-
     /// The file, read from the end of its last whole line.
     pub(super) fn from_end(file: File, metadata: &Metadata) -> io::Result<Self> {
         let position = last_line_end(&file, metadata.len())?;

@@ -360,7 +360,7 @@ impl PrivateLayout {
     /// Where the logs of other clones are kept.
     #[must_use]
     pub fn clones(&self) -> Clones {
-        Clones::at(self.common.join("bus/clones"))
+        Clones::at(self.common.join("bus/clones"), self.common.join("bus/log/_bus"))
     }
 
     /// The file called `relative` of the log of another clone.
@@ -369,10 +369,22 @@ impl PrivateLayout {
         self.place(format!("bus/clones/{clone}/{relative}"))
     }
 
-    /// What is remembered of the exchange of logs, in a file of this name.
+    /// How much of the record is published.
     #[must_use]
-    pub fn exchange(&self, name: &str) -> Place {
-        self.place(format!("bus/exchange/{name}"))
+    pub fn published(&self) -> Place {
+        self.place("bus/exchange/published.json")
+    }
+
+    /// How much of the other clones' logs was taken in.
+    #[must_use]
+    pub fn taken_in(&self) -> Place {
+        self.place("bus/exchange/marks.json")
+    }
+
+    /// Which logs were rewritten on a remote.
+    #[must_use]
+    pub fn rewritten(&self) -> Place {
+        self.place("bus/rewritten.json")
     }
 
     /// Where an unreadable ref of `what` is kept: of a task, or of the queue.

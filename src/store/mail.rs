@@ -29,7 +29,8 @@ pub struct Letter {
 pub struct Mail {
     clones: Clones,
     seen: Known,
-    letters: Vec<Letter>,
+    /// Each letter, and whether this clone's record has it.
+    letters: Vec<(Letter, bool)>,
     /// Whose the lines are that stand in a worktree and in the log of another clone.
     copies: HashMap<Hashes, CloneId>,
     faults: Faults,
@@ -74,7 +75,7 @@ impl Mail {
 
     fn take(&mut self, path: &Path, offset: u64, letter: Letter) {
         match (self.seen.see(&letter.line), letter.clone) {
-            (Verdict::New, clone) => self.letters.push(Letter { clone, ..letter }),
+            (Verdict::New, clone) => self.letters.push((Letter { clone, ..letter }, self.clones.is_own(path))),
             (Verdict::Seen, Some(clone)) => drop(self.copies.insert(self.seen.namer().hashes(&letter.line), clone)),
             (Verdict::Seen, None) => {}
             (Verdict::Clash, _) => self.faults.note(path, offset, || clash("message", letter.message.id.as_deref())),
@@ -85,14 +86,15 @@ impl Mail {
     #[must_use]
     pub fn in_order(mut self) -> (Vec<Letter>, Faults) {
         if !self.copies.is_empty() {
-            for letter in self.letters.iter_mut().filter(|letter| letter.clone.is_none()) {
+            for (letter, _) in self.letters.iter_mut().filter(|(letter, own)| letter.clone.is_none() && !own) {
                 letter.clone = self.copies.get(&self.seen.namer().hashes(&letter.line)).cloned();
             }
         }
-        self.letters.sort_by(|one, other| {
+        let mut letters: Vec<Letter> = self.letters.into_iter().map(|(letter, _)| letter).collect();
+        letters.sort_by(|one, other| {
             let (one, other) = (&one.message, &other.message);
             one.ts.cmp(&other.ts).then_with(|| one.id.cmp(&other.id))
         });
-        (self.letters, self.faults)
+        (letters, self.faults)
     }
 }

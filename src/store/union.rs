@@ -30,6 +30,8 @@ pub struct Entry {
     pub line: Vec<u8>,
     /// The clone whose log has it, where that is another one.
     pub clone: Option<CloneId>,
+    /// Whether this clone's record has it, so that it is this clone's own.
+    pub own: bool,
 }
 
 /// How many lines of one second are looked at in a clone's log, to tell whether it has what a worktree has, too.
@@ -108,6 +110,8 @@ pub(super) struct Source {
     path: PathBuf,
     /// The clone whose log it is a copy of.
     clone: Option<CloneId>,
+    /// Whether it is a file of this clone's record.
+    own: bool,
     lines: Lines,
     head: Option<(u64, Entry)>,
     /// What was read beyond the head.
@@ -141,10 +145,7 @@ impl Union {
         clones: &Clones,
         budget: u64,
     ) -> Result<Self, Error> {
-        let sources = paths.into_iter().filter_map(|path| {
-            let clone = clones.of(&path);
-            Source::open(path, clone, direction).transpose()
-        });
+        let sources = paths.into_iter().filter_map(|path| Source::open(path, clones, direction).transpose());
         Self::start(sources.collect::<Result<_, _>>()?, direction, budget)
     }
 
@@ -173,8 +174,11 @@ impl Union {
             let Some((offset, mut entry)) = source.head.take() else { return Ok(None) };
             source.advance(&mut self.faults, &mut self.budget)?;
             if self.is_new(&entry, best, offset) {
-                if entry.clone.is_none() {
-                    entry.clone = self.clone_of(&entry)?;
+                if !entry.own && self.has_next(&entry, |source| source.own)?.is_some() {
+                    (entry.own, entry.clone) = (true, None);
+                }
+                if !entry.own && entry.clone.is_none() {
+                    entry.clone = self.has_next(&entry, |source| source.clone.is_some())?.flatten();
                 }
                 return Ok(Some(entry));
             }
@@ -187,23 +191,24 @@ impl Union {
         self.faults
     }
 
-    /// The source whose head comes next. A worktree's goes before that of another clone, which may not hide it.
+    /// The source whose head comes next. Of the same event the record's goes before a worktree's, and that before another clone's,
+    /// which may not hide it.
     fn best(&self) -> Option<usize> {
         let forward = self.direction == Direction::Forward;
         let key = |index: &usize| {
             let source = &self.sources[*index];
-            let foreign = source.clone.is_some();
-            source.head.as_ref().map(|(_, entry)| (entry.event.ts, &entry.event.id, foreign == forward))
+            let rank = if source.own { 0_i8 } else { 1 + i8::from(source.clone.is_some()) };
+            source.head.as_ref().map(|(_, entry)| (entry.event.ts, &entry.event.id, if forward { rank } else { -rank }))
         };
         let waiting = (0..self.sources.len()).filter(|index| self.sources[*index].head.is_some());
         if forward { waiting.min_by_key(key) } else { waiting.max_by_key(key) }
     }
 
-    /// The clone whose log has, among what comes next, the very line of `entry`, which a worktree has.
-    fn clone_of(&mut self, entry: &Entry) -> Result<Option<CloneId>, Error> {
-        for source in self.sources.iter_mut().filter(|source| source.clone.is_some()) {
+    /// The clone of that one of the `wanted` sources which has, among what comes next, the very line of `entry`.
+    fn has_next(&mut self, entry: &Entry, wanted: impl Fn(&Source) -> bool) -> Result<Option<Option<CloneId>>, Error> {
+        for source in self.sources.iter_mut().filter(|source| wanted(source)) {
             if source.has_next(entry, &mut self.faults, &mut self.budget)? {
-                return Ok(source.clone.clone());
+                return Ok(Some(source.clone.clone()));
             }
         }
         Ok(None)
@@ -226,11 +231,15 @@ pub(super) fn clash(noun: &str, id: Option<&str>) -> String {
 
 impl Source {
     /// The lines of the file at `path`, from its end.
-    pub(super) fn new(path: PathBuf, clone: Option<CloneId>, lines: BackwardLines) -> Self {
-        Self { path, clone, lines: Lines::Backward(lines), head: None, ahead: VecDeque::new() }
+    pub(super) fn new(path: PathBuf, clones: &Clones, lines: BackwardLines) -> Self {
+        Self::of(path, clones, Lines::Backward(lines))
     }
 
-    fn open(path: PathBuf, clone: Option<CloneId>, direction: Direction) -> Result<Option<Self>, Error> {
+    fn of(path: PathBuf, clones: &Clones, lines: Lines) -> Self {
+        Self { clone: clones.of(&path), own: clones.is_own(&path), path, lines, head: None, ahead: VecDeque::new() }
+    }
+
+    fn open(path: PathBuf, clones: &Clones, direction: Direction) -> Result<Option<Self>, Error> {
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(Error::io(Verb::Read, &path))?,
@@ -239,7 +248,7 @@ impl Source {
             Direction::Forward => Lines::Forward(ForwardLines::new(file)),
             Direction::Backward => Lines::Backward(BackwardLines::new(file).map_err(Error::io(Verb::Read, &path))?),
         };
-        Ok(Some(Self { path, clone, lines, head: None, ahead: VecDeque::new() }))
+        Ok(Some(Self::of(path, clones, lines)))
     }
 
     /// Whether one of the next lines, of the same second, is that of `entry`.
@@ -282,7 +291,10 @@ impl Source {
                 continue;
             }
             match parse(&line) {
-                Ok(event) => return Ok(Some((line.offset, Entry { event, line: line.bytes, clone: self.clone.clone() }))),
+                Ok(event) => {
+                    let entry = Entry { event, line: line.bytes, clone: self.clone.clone(), own: self.own };
+                    return Ok(Some((line.offset, entry)));
+                }
                 Err(fault) => faults.note(&self.path, line.offset, || fault.to_string()),
             }
         }
@@ -334,8 +346,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(1500))]
 
         /// Any split of the lines over files, with any of them twice, shows the same set, each line once. Where each file is in
-        /// the order of time, so is the whole, from both ends, and what the log of a clone has is known as the clone's, whichever
-        /// file it was read from; the last N are the same from both ends, too.
+        /// the order of time, so is the whole, from both ends, and what the log of a clone has, and the record has not, is known
+        /// as the clone's, whichever file it was read from; the last N are the same from both ends, too.
         #[test]
         fn the_union_is_the_same_however_its_lines_are_split(
             mut lines in prop::collection::vec((0..9_u8, any::<bool>(), 0..4_usize, prop::option::of(0..4_usize)), 1..24),
@@ -348,7 +360,7 @@ mod tests {
             let mut files: Vec<PathBuf> = (0..3).map(|number| folder.path().join(format!("{number}.jsonl"))).collect();
             files.push(folder.path().join("clones/a/3.jsonl"));
             std::fs::create_dir_all(folder.path().join("clones/a")).unwrap();
-            let clones = Clones::at(folder.path().join("clones"));
+            let clones = Clones::at(folder.path().join("clones"), folder.path().join("0.jsonl"));
             let mut texts = vec![String::new(); 4];
             for (number, (minute, with_id, file, copy)) in lines.iter().enumerate() {
                 let line = line(number, *minute, *with_id);
@@ -359,7 +371,9 @@ mod tests {
                 std::io::Write::write_all(&mut File::create(file).unwrap(), text.as_bytes()).unwrap();
             }
             let expected: BTreeSet<String> = (0..lines.len()).map(|number| format!("s{number}")).collect();
-            let of_clone = |line: &(usize, &(u8, bool, usize, Option<usize>))| line.1.2 == 3 || line.1.3 == Some(3);
+            let stands_in = |line: &(u8, bool, usize, Option<usize>), file| line.2 == file || line.3 == Some(file);
+            let of_clone =
+                |(_, line): &(usize, &(u8, bool, usize, Option<usize>))| stands_in(line, 3) && !stands_in(line, 0);
             let cloned: BTreeSet<String> =
                 lines.iter().enumerate().filter(of_clone).map(|(number, _)| format!("s{number}")).collect();
             let minute_of = |summary: &String| lines[summary[1..].parse::<usize>().unwrap()].0;

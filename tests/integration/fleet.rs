@@ -1,7 +1,9 @@
 //! A fleet: clones that share a remote, over every way in which git reaches one on this machine.
 
+mod carried;
 mod damage;
 mod growth;
+mod kept;
 mod leases;
 mod looking;
 mod manners;
@@ -11,3 +13,4 @@ mod race;
 mod refusal;
 mod rig;
 mod server;
+mod unshared;

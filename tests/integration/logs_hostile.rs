@@ -6,7 +6,7 @@ use std::fs;
 use agent_bus::bus::TakenIn;
 
 use super::harness::{NOON, Repo};
-use super::logs::library;
+use super::logs::{library, recorded};
 
 fn event(summary: &str) -> String {
     format!(r#"{{"agent_id":"a","event":"note","summary":"{summary}","ts":"{NOON}"}}"#) + "\n"
@@ -142,10 +142,41 @@ fn a_line_that_was_cut_off_is_taken_in_when_it_is_whole() {
     forger.events("1a2b", &[(&forger.tree(&[(&forger.blob(&whole), "00000001")]), "a.jsonl")]);
     assert_eq!(forger.take_in().left_out, 0);
     assert_eq!(forger.summaries(), ["first", "second"]);
-    // Another history: what is shown is what the log has now.
-    forger.events("1a2b", &[(&forger.tree(&[(&forger.blob(event("other")), "00000001")]), "a.jsonl")]);
+}
+
+#[test]
+fn a_log_that_was_rewritten_takes_no_line_away_and_brings_no_line_twice() {
+    let forger = Forger::new();
+    let log = |events: &[&str]| {
+        let text: String = events.iter().map(|summary| event(summary)).collect();
+        forger.events("1a2b", &[(&forger.tree(&[(&forger.blob(text), "00000001")]), "a.jsonl")]);
+        forger.take_in()
+    };
+    assert_eq!(log(&["first", "second"]).events, 2);
+    assert_eq!(log(&["other", "second"]).events, 1);
+    assert_eq!(forger.summaries(), ["first", "second", "other"]);
+    assert_eq!(log(&["second"]), TakenIn { clones: 1, ..TakenIn::default() }, "nothing is new");
+    assert_eq!(log(&["first", "second", "third"]).events, 1);
+    assert_eq!(log(&["first", "second", "third", "fourth"]).events, 1);
+    forger.events("1a2b", &[]);
     forger.take_in();
-    assert_eq!(forger.summaries(), ["other"]);
+    assert_eq!(forger.summaries(), ["first", "second", "other", "third", "fourth"]);
+}
+
+#[test]
+fn a_log_that_was_rewritten_takes_no_assignment_back() {
+    let forger = Forger::new();
+    let assign = |engineer: &str, minute: u8| {
+        let text = format!(
+            "{{\"task_id\":\"T-1\",\"engineer\":\"{engineer}\",\"manager\":\"boss\",\"assigned_at\":\"2026-03-01T12:0{minute}:00Z\"}}\n"
+        );
+        forger.seen("1a2b", &forger.tree(&[(&forger.tree(&[(&forger.blob(text), "T-1.json")]), "assignments")]));
+        forger.take_in();
+        forger.0.bus(&["status", "--long", "--json"]).ok().json()["waiting"][0]["engineer"].clone()
+    };
+    assert_eq!(assign("a", 2), "a");
+    assert_eq!(assign("b", 1), "a");
+    assert_eq!(assign("c", 3), "c");
 }
 
 #[test]
@@ -187,7 +218,7 @@ fn assignments_that_are_none_are_left_out() {
 fn a_clone_that_takes_an_events_id_hides_nothing() {
     let forger = Forger::new();
     forger.0.by("a", &["event", "log", "--event", "note", "--summary", "true"]).ok();
-    let line = forger.0.read("_bus/events/a.jsonl").replace("true", "false");
+    let line = forger.0.read(&recorded("a")).replace("true", "false");
     forger.events("1a2b", &[(&forger.tree(&[(&forger.blob(line), "00000001")]), "a.jsonl")]);
     forger.take_in();
     for arguments in [&["event", "list", "--json"][..], &["event", "list", "--json", "--limit", "1"]] {
@@ -197,5 +228,5 @@ fn a_clone_that_takes_an_events_id_hides_nothing() {
     }
     let (_, tip) = super::logs::publish(&forger.0.root()).unwrap();
     let text = forger.0.git(&["cat-file", "blob", &format!("{tip}:events/a.jsonl/00000001")]);
-    assert_eq!(text, forger.0.read("_bus/events/a.jsonl"), "it is published all the same");
+    assert_eq!(text, forger.0.read(&recorded("a")), "it is published all the same");
 }

@@ -3,8 +3,16 @@
 use serde_json::{Value, json};
 
 use super::harness::{Bus, Ran, Repo};
-use super::logs::{exchange, library, publish};
+use super::logs::{exchange, library, publish, recorded};
 use super::watch::Watcher;
+
+/// A repository whose bus has records in files of branches, too: git brings the records of others.
+fn tracked() -> Repo {
+    let repo = Repo::bare_of_bus();
+    repo.bus(&["init", "--tracked"]).ok();
+    repo.commit_all("bus");
+    repo
+}
 
 fn note<'a>(repo: &'a Repo, agent: &str, summary: &str) -> Bus<'a> {
     repo.by(agent, &["event", "log", "--event", "note", "--summary", summary])
@@ -47,13 +55,13 @@ fn events_of_another_clone_are_shown_with_it_and_those_of_this_one_as_ever() {
 
 #[test]
 fn an_event_that_git_brought_as_well_is_shown_once_with_its_clone() {
-    let (one, other) = (Repo::new(), Repo::new());
+    let (one, other) = (Repo::new(), tracked());
     for summary in ["first", "second", "third", "fourth"] {
         note(&one, "a", summary).ok();
     }
     exchange(&one, &other);
     // git brought the file as it was before the last event, and a merge put its first line last.
-    let lines: Vec<String> = one.read("_bus/events/a.jsonl").lines().map(|line| format!("{line}\n")).collect();
+    let lines: Vec<String> = one.read(&recorded("a")).lines().map(|line| format!("{line}\n")).collect();
     other.write("_bus/events/a.jsonl", lines[..3].concat());
     let clone = json!(clone_of(&one));
     let all: Vec<_> = ["first", "second", "third", "fourth"].map(|summary| (summary.to_owned(), clone.clone())).into();
@@ -76,26 +84,29 @@ fn what_another_clone_tells_of_this_one_is_this_ones() {
     note(&one, "a", "mine").ok();
     one.by("a", &["message", "send", "--task", "T-1", "--summary", "said here"]).ok();
     publish(&one.root());
-    // git was faster than the sync: the other clone publishes what is not its own.
-    other.write("_bus/events/a.jsonl", one.read("_bus/events/a.jsonl"));
-    other.write("_bus/messages/T-1.jsonl", one.read("_bus/messages/T-1.jsonl"));
+    // Version 0.1 publishes what git has brought, too, where that was faster than the sync.
+    other.write(&recorded("a"), one.read(&recorded("a")));
+    let channel = ".git/bus/log/_bus/messages/T-1.jsonl";
+    other.write(channel, one.read(channel));
     note(&other, "b", "theirs").ok();
     exchange(&other, &one);
     let clone = json!(clone_of(&other));
     assert_eq!(listed(&one, &[]), [("mine".to_owned(), Value::Null), ("theirs".to_owned(), clone)]);
     let messages = one.bus(&["message", "list", "--json"]).ok().ndjson();
     assert_eq!(shown(&messages), [("said here".to_owned(), Value::Null)]);
-    // A clone that has fetched before it publishes does not tell it again.
-    let third = Repo::new();
+    let watched = one.bus(&["watch", "--json", "--cursor", "c"]).ok().ndjson();
+    assert_eq!(shown(&watched)[0], ("mine".to_owned(), Value::Null));
+    // What git brings is no line of this clone's own.
+    let third = tracked();
     exchange(&one, &third);
-    third.write("_bus/events/a.jsonl", one.read("_bus/events/a.jsonl"));
+    third.write("_bus/events/a.jsonl", one.read(&recorded("a")));
     assert_eq!(publish(&third.root()), None);
     assert_eq!(listed(&third, &[]), [("mine".to_owned(), json!(clone_of(&one)))]);
 }
 
 #[test]
 fn messages_of_another_clone_are_unread_until_they_are_read() {
-    let (one, other) = (Repo::new(), Repo::new());
+    let (one, other) = (Repo::new(), tracked());
     one.by("a", &["message", "send", "--to", "b", "--summary", "over there"]).ok();
     exchange(&one, &other);
     let clone = clone_of(&one);
@@ -109,7 +120,7 @@ fn messages_of_another_clone_are_unread_until_they_are_read() {
     assert_eq!(other.by("b", &["inbox", "--json"]).ok().json()["unread"], 0);
     assert_eq!(exchange(&one, &other), Default::default());
     // git brings it, too.
-    other.write("_bus/messages/agent-b.jsonl", one.read("_bus/messages/agent-b.jsonl"));
+    other.write("_bus/messages/agent-b.jsonl", one.read(".git/bus/log/_bus/messages/agent-b.jsonl"));
     assert_eq!(other.by("b", &["inbox", "--json"]).ok().json()["unread"], 0);
     let messages = other.bus(&["message", "list", "--json"]).ok().ndjson();
     assert_eq!(shown(&messages), [("over there".to_owned(), json!(clone))]);
@@ -133,9 +144,9 @@ fn the_latest_assignment_of_all_clones_counts() {
 
 #[test]
 fn an_event_of_its_owner_keeps_a_claim_of_another_clone_alive() {
-    let (one, other) = (Repo::new(), Repo::new());
+    let (one, other) = (Repo::new(), tracked());
     one.by("a", &["claim", "T-1"]).ok();
-    other.write("_bus/claims/T-1.json", one.read("_bus/claims/T-1.json"));
+    other.write("_bus/claims/T-1.json", one.read(".git/bus/log/_bus/claims/T-1.json"));
     let state = |now: &str| other.bus(&["status", "--json"]).at(now).ok().json()["claims"][0]["state"].clone();
     assert_eq!(state("2026-03-01T12:00:00Z"), "active");
     assert_eq!(state("2026-03-01T19:00:00Z"), "stale");
@@ -146,7 +157,7 @@ fn an_event_of_its_owner_keeps_a_claim_of_another_clone_alive() {
 
 #[test]
 fn a_watcher_sees_a_clone_that_comes_and_what_it_logs_later_each_event_once() {
-    let (one, other) = (Repo::new(), Repo::new());
+    let (one, other) = (Repo::new(), tracked());
     note(&other, "b", "old").ok();
     let mut watcher = Watcher::start(&other, &[]);
     watcher.expect("old");
@@ -156,7 +167,7 @@ fn a_watcher_sees_a_clone_that_comes_and_what_it_logs_later_each_event_once() {
     note(&one, "a", "second").ok();
     exchange(&one, &other);
     watcher.expect("second");
-    other.write("_bus/events/a.jsonl", one.read("_bus/events/a.jsonl"));
+    other.write("_bus/events/a.jsonl", one.read(&recorded("a")));
     note(&other, "b", "last").ok();
     watcher.expect("last");
     assert_eq!(watcher.end().0, ["old", "first", "second", "last"]);
@@ -180,7 +191,7 @@ fn publishing_touches_nothing_but_its_ref_and_a_copy_grows_in_place() {
     assert_eq!(publish(&one.root()).unwrap().1, tip, "nothing is new");
     assert_eq!(exchange(&one, &other).events, 1);
     assert_eq!(std::fs::metadata(&copy).unwrap().ino(), inode);
-    assert_eq!(std::fs::read_to_string(&copy).unwrap(), one.read("_bus/events/a.jsonl"));
+    assert_eq!(std::fs::read_to_string(&copy).unwrap(), one.read(&recorded("a")));
     assert_eq!(one.git(&["log", "--format=%an %s", &name]).lines().count(), 2);
 }
 
@@ -194,7 +205,7 @@ fn a_long_log_is_cut_into_segments_and_only_the_last_one_is_written_again() {
         ) + "\n"
     };
     let text: String = (0..2000).map(line).collect();
-    repo.write("_bus/events/a.jsonl", &text);
+    repo.write(&recorded("a"), &text);
     let (clone, _) = publish(&repo.root()).unwrap();
     let folder = format!("refs/bus/log/{clone}:events/a.jsonl");
     let segments = |repo: &Repo| -> Vec<String> { repo.git(&["ls-tree", "-l", &folder]).lines().map(str::to_owned).collect() };
@@ -203,7 +214,7 @@ fn a_long_log_is_cut_into_segments_and_only_the_last_one_is_written_again() {
     assert!(sizes.len() >= 7 && sizes.iter().all(|size| *size <= 256 * 1024), "{sizes:?}");
     let objects = || repo.git(&["count-objects"]).split_whitespace().next().unwrap().parse::<usize>().unwrap();
     let (count, full) = (objects(), before.len() - 1);
-    repo.write("_bus/events/a.jsonl", text.clone() + &line(2000));
+    repo.write(&recorded("a"), text.clone() + &line(2000));
     publish(&repo.root());
     assert_eq!(segments(&repo)[..full], before[..full]);
     assert!(objects() - count <= 5, "a segment, three trees and a commit");
@@ -219,11 +230,9 @@ fn nobody_can_write_where_an_event_comes_from() {
     let log =
         |extra: &str| -> Ran { repo.by("a", &["event", "log", "--event", "note", "--summary", "y", "--extra", extra]).exits(2) };
     log("clone=1a2b").says("cannot set `clone`");
-    let line = repo
-        .read("_bus/events/a.jsonl")
-        .replace("\"agent_id\"", "\"clone\":\"1a2b\",\"agent_id\"")
-        .replace("\"id\":\"", "\"id\":\"0");
-    repo.write("_bus/events/z.jsonl", line);
+    let line =
+        repo.read(&recorded("a")).replace("\"agent_id\"", "\"clone\":\"1a2b\",\"agent_id\"").replace("\"id\":\"", "\"id\":\"0");
+    repo.write(&recorded("z"), line);
     assert_eq!(listed(&repo, &[]), [("x".to_owned(), Value::Null), ("x".to_owned(), Value::Null)]);
 }
 
@@ -239,6 +248,6 @@ fn a_log_that_a_power_loss_damaged_is_published_anew() {
     library(&repo.root()).take_in_logs("origin").unwrap();
     publish(&repo.root()).unwrap();
     let segment = format!("refs/bus/log/{clone}:events/a.jsonl/00000001");
-    assert_eq!(repo.git(&["cat-file", "blob", &segment]), repo.read("_bus/events/a.jsonl"));
+    assert_eq!(repo.git(&["cat-file", "blob", &segment]), repo.read(&recorded("a")));
     assert!(repo.path(".git/bus/broken").is_dir());
 }

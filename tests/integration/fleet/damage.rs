@@ -1,6 +1,6 @@
 //! Refs that a power loss, a mirror or a hand has destroyed, here or on the remote: nobody's claim is lost by it.
 
-use super::rig::Fleet;
+use super::rig::{Fleet, Remote};
 use super::server::Transport;
 use crate::harness::Repo;
 
@@ -19,7 +19,8 @@ fn a_chain_that_was_made_anew_here_is_not_written_over_the_remotes() {
         fleet.by(0, "a", &["sync"]).ok();
         if by_hand {
             repo.git(&["update-ref", "-d", "refs/bus/claims/T-1"]);
-            fleet.by(0, "a", &["claim", "T-1", "--offline"]).ok();
+            // A ref that is gone frees nothing.
+            fleet.by(0, "a", &["claim", "T-1", "--offline"]).fails(3, "claim-held");
         } else {
             repo.write(".git/refs/bus/claims/T-1", "");
             fleet.by(0, "a", &["event", "log", "--event", "note", "--task", "T-1", "--summary", "x"]).ok();
@@ -84,14 +85,18 @@ fn doctor_warns_of_what_would_take_the_refs_again() {
 
 #[test]
 fn doctor_clears_away_the_file_of_a_claim_that_was_not_the_first() {
-    let fleet = fleet();
-    fleet.by(1, "b", &["claim", "T-1", "--offline"]).ok();
-    fleet.by(0, "a", &["claim", "T-1"]).ok();
-    fleet.by(1, "b", &["sync"]).ok();
-    fleet.by(1, "b", &["doctor"]).exits(1);
-    fleet.by(1, "b", &["doctor", "--fix"]).ok();
-    assert!(!fleet.clones[1].path("_bus/claims/T-1.json").exists());
-    fleet.by(1, "b", &["heartbeat", "T-1"]).fails(8, "claim-lost");
+    for more in [&[][..], &["--tracked"]] {
+        let fleet = Fleet::founded(Remote::new(Transport::File), 2, more);
+        fleet.by(1, "b", &["claim", "T-1", "--offline"]).ok();
+        fleet.by(0, "a", &["claim", "T-1"]).ok();
+        fleet.by(1, "b", &["sync"]).ok();
+        fleet.by(1, "b", &["doctor"]).exits(1);
+        fleet.by(1, "b", &["doctor", "--fix"]).ok();
+        let record = fleet.clones[1].read(".git/bus/log/_bus/claims/T-1.json");
+        assert!(record.contains("\"agent_id\": \"a\""), "{record}");
+        assert!(more.is_empty() || !fleet.clones[1].path("_bus/claims/T-1.json").exists());
+        fleet.by(1, "b", &["heartbeat", "T-1"]).fails(8, "claim-lost");
+    }
 }
 
 #[test]

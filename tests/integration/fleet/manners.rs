@@ -8,13 +8,13 @@ use super::server::Transport;
 use crate::harness::Repo;
 
 #[test]
-fn two_connections_are_enough_for_a_claim_and_for_a_release() {
+fn two_connections_are_enough_for_a_claim_and_one_more_sends_what_a_release_has_logged() {
     let fleet = Fleet::new(Transport::Daemon, 2);
     fleet.by(0, "a", &["sync"]).ok();
-    for command in [&["claim", "T-1"][..], &["release", "T-1"]] {
+    for (command, calls) in [(&["claim", "T-1"][..], 2), (&["release", "T-1"], 3)] {
         fleet.remote.server.calls();
         fleet.by(0, "a", command).ok();
-        assert_eq!(fleet.remote.server.calls(), 2, "{command:?}: push, and look again");
+        assert_eq!(fleet.remote.server.calls(), calls, "{command:?}: push, and look again");
     }
 }
 

@@ -1,12 +1,15 @@
 //! Work without the remote: the first that is confirmed wins, and the other is told.
 
-use super::rig::Fleet;
+use super::rig::{Fleet, Remote};
 use super::server::Transport;
 use crate::harness::{Ran, Repo};
 
 /// A fleet of two that both claim T-1 while the remote is away.
 fn both_offline() -> Fleet {
-    let fleet = Fleet::new(Transport::File, 2);
+    both_offline_in(Fleet::new(Transport::File, 2))
+}
+
+fn both_offline_in(fleet: Fleet) -> Fleet {
     fleet.remote.goes_away();
     fleet.by(0, "a", &["claim", "T-1", "--offline"]).ok();
     fleet.by(1, "b", &["claim", "T-1", "--offline"]).ok();
@@ -56,7 +59,7 @@ fn a_claim_online_beats_one_that_was_made_offline() {
 
 #[test]
 fn the_validator_tells_the_loser_on_its_branch() {
-    let fleet = both_offline();
+    let fleet = both_offline_in(Fleet::founded(Remote::new(Transport::File), 2, &["--tracked"]));
     let (winner, loser) = (&fleet.clones[0], &fleet.clones[1]);
     winner.by("a", &["sync"]).ok();
     winner.commit_all("a's claim");

@@ -131,7 +131,8 @@ fn a_contender_that_dies_at_any_step_leaves_no_second_owner() {
         assert_eq!(died.status, None, "{step} is never reached: {}", died.transcript);
         fleet.by(1, &contenders[1].1, &["claim", &task]).fails(3, "claim-held");
         assert_sound_after_a_kill(&fleet, &contenders, &task);
-        let events = fleet.clones[0].log_lines().iter().filter(|line| line.contains(&task)).count();
+        let record = fleet.clones[0].read(&format!(".git/bus/log/_bus/events/{}.jsonl", contenders[0].1));
+        let events = record.lines().filter(|line| line.contains(&task)).count();
         assert_eq!(events, 1, "{step}: its event is logged once");
     }
 }

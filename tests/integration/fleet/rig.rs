@@ -108,6 +108,13 @@ impl Remote {
         fs::remove_file(self.path(&format!("{name}.lock"))).unwrap();
     }
 
+    /// It loses all clones' logs.
+    pub(crate) fn lose_logs(&self) {
+        for name in self.git(&["for-each-ref", "--format=%(refname)", "refs/bus/log"]).lines() {
+            self.git(&["update-ref", "-d", name]);
+        }
+    }
+
     /// It is not there for a while.
     pub(crate) fn goes_away(&self) {
         fs::rename(self.path(""), self.folder.path().join("away")).unwrap();

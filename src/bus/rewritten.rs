@@ -1,0 +1,120 @@
+//! Logs that were rewritten on the fleet's remote (design, section 1.4): logs only grow, so somebody has forced a ref, or a server was
+//! set back. Nothing that was seen is lost by it; it is reported until somebody accepts it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::doctor::{Finding, finding};
+use super::{Bus, Error};
+use crate::git::{ObjectId, RefName};
+use crate::record::CloneId;
+use crate::store::{Error as StoreError, Lock, Verb, replace};
+
+/// The longest note that is read, in bytes.
+const MAX_NOTE: usize = 4 * 1024 * 1024;
+
+/// A log that was rewritten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RewrittenLog {
+    /// Whose it is.
+    pub clone: CloneId,
+    /// Whether that is this clone.
+    pub own: bool,
+    /// The commit that it was at when it was last in order.
+    pub seen: String,
+    /// The commit that was found instead.
+    pub found: String,
+    /// When.
+    pub at: String,
+}
+
+/// What is noted of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Rewriting {
+    seen: String,
+    found: String,
+    at: String,
+}
+
+impl RewrittenLog {
+    /// What has happened, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let short = |commit: &str| commit.get(..12).unwrap_or(commit).to_owned();
+        let whose = if self.own { "this clone's own log".to_owned() } else { format!("the log of clone {}", self.clone) };
+        format!(
+            "{whose} was rewritten on the remote: {} does not follow {}, which was there before; every line that was seen is kept",
+            short(&self.found),
+            short(&self.seen)
+        )
+    }
+
+    /// What ends the report.
+    #[must_use]
+    pub fn command(&self) -> String {
+        format!("bus doctor --accept-log {}", self.clone)
+    }
+}
+
+impl Bus {
+    /// Notes that the log called `name` was at `seen`, and is now at `found`, which does not follow it.
+    pub(super) fn note_rewritten(&self, _lock: &Lock, name: &RefName, seen: ObjectId, found: ObjectId) -> Result<(), Error> {
+        let Some(clone) = name.rest().strip_prefix("log/") else { return Ok(()) };
+        let mut noted = self.rewritings()?;
+        let at = self.clock.now().to_string();
+        let rewriting = noted.entry(clone.to_owned()).or_insert(Rewriting { seen: seen.to_string(), found: String::new(), at });
+        rewriting.found = found.to_string();
+        self.write_rewritings(&noted)
+    }
+
+    /// The logs that were rewritten and that nobody has accepted, by clone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the note of them cannot be read.
+    pub fn rewritten_logs(&self) -> Result<Vec<RewrittenLog>, Error> {
+        let noted = self.rewritings()?;
+        let own = if noted.is_empty() { None } else { self.known_clone_id()? };
+        let log = |(clone, noted): (String, Rewriting)| {
+            let own = own.as_ref() == Some(&clone);
+            Some(RewrittenLog { clone: CloneId::new(&clone)?, own, seen: noted.seen, found: noted.found, at: noted.at })
+        };
+        Ok(noted.into_iter().filter_map(log).collect())
+    }
+
+    /// Accepts that the log of `clone` was rewritten; returns whether that was noted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if the note of it cannot be read or written.
+    pub fn accept_log(&self, clone: &CloneId) -> Result<bool, Error> {
+        let _lock = self.lock()?;
+        let mut noted = self.rewritings()?;
+        let was_noted = noted.remove(clone.as_str()).is_some();
+        if was_noted {
+            self.write_rewritings(&noted)?;
+        }
+        Ok(was_noted)
+    }
+
+    /// The same as findings.
+    pub(super) fn examine_rewritten(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
+        for log in self.rewritten_logs()? {
+            let advice = format!("if that is right: `{}`", log.command());
+            findings.push(finding("log-rewritten", log.clone.to_string(), log.words(), None).advise(advice));
+        }
+        Ok(())
+    }
+
+    fn rewritings(&self) -> Result<BTreeMap<String, Rewriting>, Error> {
+        let bytes = self.private.rewritten().read(MAX_NOTE)?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+    }
+
+    fn write_rewritings(&self, noted: &BTreeMap<String, Rewriting>) -> Result<(), Error> {
+        let place = self.private.rewritten();
+        let bytes = serde_json::to_vec(noted).map_err(|error| StoreError::io(Verb::Write, &place.path())(error.into()))?;
+        Ok(replace(&place, &bytes)?)
+    }
+}
