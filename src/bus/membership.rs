@@ -50,7 +50,7 @@ impl Bus {
             return Ok(());
         }
         let said = self.config()?.fleet.clone();
-        let remotes = self.repo.remotes();
+        let remotes = self.repo.remote_addresses();
         for (name, _) in &remotes {
             for prefix in [OWN_PREFIX, BRANCH_PREFIX] {
                 let there = self.repo.remote(name, prefix, self.remote_patience)?;
@@ -72,7 +72,7 @@ impl Bus {
 
     /// Whether it is known that no remote of this clone serves a fleet, and not for too long.
     pub(super) fn has_fresh_answer(&self) -> Result<bool, Error> {
-        let remotes = self.repo.remotes();
+        let remotes = self.repo.remote_addresses();
         if remotes.is_empty() {
             return Ok(true);
         }

@@ -94,7 +94,7 @@ impl Repository {
 
     /// The remotes that the clone's own configuration names, with their addresses.
     #[must_use]
-    pub fn remotes(&self) -> Vec<(String, String)> {
+    pub fn remote_addresses(&self) -> Vec<(String, String)> {
         let mut remotes = Vec::new();
         for section in self.config.sections_by_name("remote").into_iter().flatten() {
             let name = section.header().subsection_name().map(ToString::to_string);
