@@ -180,20 +180,18 @@ impl Bus {
         findings.extend(self.examine_missing_ref(&view)?);
         match view.bad_file {
             Some(error) => findings.push(self.of_error("malformed-claim", error)?),
-            None => findings.extend(self.examine_file(&view)?),
+            None => self.examine_files(&view, findings)?,
         }
         Ok(())
     }
 
     /// The claim's files against the ref: the record's, and this worktree's if it is a record.
-    fn examine_file(&self, view: &View) -> Result<Option<Finding>, Error> {
-        if let Some(found) = self.examine_file_of(view, &self.record, view.record.as_ref())? {
-            return Ok(Some(found));
+    fn examine_files(&self, view: &View, findings: &mut Vec<Finding>) -> Result<(), Error> {
+        findings.extend(self.examine_file_of(view, &self.record, view.record.as_ref())?);
+        if self.reading_mode().reads_worktrees() {
+            findings.extend(self.examine_file_of(view, &self.layout, view.file.as_ref())?);
         }
-        match self.reading_mode() {
-            Mode::Untracked => Ok(None),
-            Mode::Tracked | Mode::Older => self.examine_file_of(view, &self.layout, view.file.as_ref()),
-        }
+        Ok(())
     }
 
     fn examine_file_of(&self, view: &View, layout: &Layout, file: Option<&FileClaim>) -> Result<Option<Finding>, Error> {

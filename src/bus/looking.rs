@@ -40,14 +40,16 @@ impl Bus {
     ///
     /// [`FleetFault::None`] where the clone belongs to no fleet; else as [`Bus::fleet`].
     pub fn keep_looking(&self) -> Result<Looking, Error> {
-        self.learn_fleet(super::fleet::Reach::Fleet)?;
-        self.fleet()?.ok_or(FleetFault::None)?;
+        if self.fleet()?.is_none() && self.has_fresh_answer()? {
+            return Err(FleetFault::None.into());
+        }
         Ok(self.look_every(INTERVAL))
     }
 
     /// The same for a command that waits, more often, where there is a fleet.
     pub(super) fn look_meanwhile(&self) {
-        if self.looking.get().is_none() && self.fleet().is_ok_and(|fleet| fleet.is_some()) {
+        let may_be_in_one = || self.fleet().is_ok_and(|fleet| fleet.is_some()) || self.has_fresh_answer().is_ok_and(|is_fresh| !is_fresh);
+        if self.looking.get().is_none() && may_be_in_one() {
             let _ = self.looking.set(self.look_every(WAITING));
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::adopt::Adopted;
+use super::fleet::Reach;
 use super::own_log::OwnLog;
 use super::view::{View, state};
 use super::{Bus, Error, FleetFault, RewrittenLog, TakenIn, Who};
@@ -308,6 +309,7 @@ impl Bus {
     ///
     /// As [`Bus::sync`].
     pub fn receive_if_due(&self, interval: Duration) -> Result<bool, Error> {
+        self.learn_fleet(Reach::Fleet)?;
         let Some(fleet) = self.fleet()? else { return Ok(false) };
         // The remote's patience is of this world, also where a test has fixed the clock.
         let clock = Clock::new(None);

@@ -176,7 +176,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
         if entry.file_type().is_dir() {
             fs::create_dir_all(target).unwrap()
         } else {
-            drop(fs::copy(entry.path(), target).unwrap())
+            fs::copy(entry.path(), target).map(drop).unwrap()
         }
     }
 }

@@ -137,11 +137,11 @@ fn what_a_clone_held_before_it_joined_is_published_and_what_the_remote_has_alrea
     let fleet = Fleet::new(Transport::File, 1);
     let joiner = Repo::clone_of(&fleet.remote.url());
     joiner.git(&["reset", "--quiet", "--hard", "main~1"]);
-    joiner.git(&["remote", "rename", "origin", "elsewhere"]);
-    joiner.git(&["update-ref", "-d", "refs/remotes/elsewhere/main"]);
-    joiner.git(&["symbolic-ref", "--delete", "refs/remotes/elsewhere/HEAD"]);
+    // Without a remote there is nobody to ask.
+    joiner.git(&["remote", "remove", "origin"]);
     joiner.by("b", &["claim", "OWN-1"]).ok();
     joiner.by("b", &["claim", "BOTH-1"]).ok();
+    joiner.git(&["remote", "add", "elsewhere", &fleet.remote.url()]);
     fleet.by(0, "a", &["claim", "BOTH-1"]).ok();
     joiner.by("b", &["init", "--remote", "elsewhere"]).ok();
     joiner.by("b", &["sync"]).ok().says("a has it");
