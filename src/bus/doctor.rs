@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::record::IGNORE_RECORDS;
 use super::settle::is_in_line;
 use super::view::{ClaimFiles, FileClaim, View};
-use super::{Bus, Error, IdentitySource, Mode};
+use super::{Bus, Error, IdentitySource};
 use crate::git::RefName;
 use crate::record::TaskId;
 use crate::store::{Error as StoreError, Layout, Lock, Place, Stream, Verb, close_line, create, is_cut_off, replace};
