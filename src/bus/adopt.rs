@@ -10,7 +10,7 @@ use super::view::{State, state};
 use super::{Bus, Error};
 use crate::git::{Link, ObjectId, RefName, Remote, Sight, Tip};
 use crate::record::{AgentId, Claim, TaskId};
-use crate::store::{Lock, crash_point};
+use crate::store::{Lock, crash_point, replace_copy};
 
 /// What became of the local chain of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,10 @@ impl Bus {
         };
         let adopted = match value {
             // A remote that has forgotten it is told again.
-            None => Adopted::Kept,
+            None => {
+                self.outlive_remote(lock, &name, task)?;
+                Adopted::Kept
+            }
             Some(value) => match self.follow(lock, &name, task, value, on_remote.is_some())? {
                 Adopted::Kept | Adopted::Followed if on_remote.is_none() && self.repo.id_of(&name)? == Some(value) => {
                     Adopted::PutAway(value)
@@ -69,6 +72,22 @@ impl Bus {
         };
         crash_point("adopted");
         Ok(adopted)
+    }
+
+    /// Keeps what the remote was seen to have of a task and has no more: it is about to be forgotten that it was seen, and a ref that is
+    /// gone frees nothing.
+    fn outlive_remote(&self, lock: &mut Lock, name: &RefName, task: &TaskId) -> Result<(), Error> {
+        let Some(seen) = self.seen_claim(task) else { return Ok(()) };
+        if self.repo.id_of(name)?.is_none() {
+            lock.about_to_write(name.as_str())?;
+            self.repo.put(name, seen.link.id)?;
+        }
+        let Some(tip) = self.tip(task)? else { return Ok(()) };
+        let recorded = self.file_claim(&self.record, &tip.claim.task_id).ok().flatten();
+        if recorded.is_none_or(|recorded| recorded.claim.revision < tip.claim.revision) {
+            replace_copy(&self.record.claim(&tip.claim.task_id), &tip.link.body)?;
+        }
+        Ok(())
     }
 
     /// Notes what the remote has of a task's ref. This comes last: a push from then on relies on the local chain having it.

@@ -151,16 +151,19 @@ impl Bus {
         Ok(self.repo.list_tree(tree)?.map_err(|what| damaged(&tree.to_string(), what))?)
     }
 
-    /// Brings this clone's own log, called `name`, in line with what `remote` has of it, whose objects are here.
+    /// Brings this clone's own log, called `name`, in line with what `remote` has of it, whose objects are here; `before` is what was
+    /// known of that before the look.
     pub(super) fn adopt_own_log(
         &self,
         lock: &mut Lock,
         remote: &Remote,
         name: &RefName,
         theirs: Option<ObjectId>,
+        before: Option<ObjectId>,
     ) -> Result<OwnLog, Error> {
         let seen = self.seen_at(remote, name)?;
         let Some(theirs) = theirs.filter(|theirs| Some(*theirs) != seen) else { return Ok(OwnLog::Known) };
+        let Some(is_rewritten) = self.is_rewritten(seen, theirs, before)? else { return Ok(OwnLog::Known) };
         let published = Published::load(&self.private)?;
         let ours = self.repo.id_of(name)?;
         let last = match ours {
@@ -168,7 +171,6 @@ impl Bus {
             None => self.last_of_log(name, &published)?,
         };
         let has = |known: Option<ObjectId>| known.map_or(Ok(false), |known| self.repo.has_in_history(known, theirs));
-        let is_rewritten = seen.map_or(Ok(false), |seen| Ok::<_, Error>(!self.repo.has_in_history(theirs, seen)?))?;
         let is_ours = has(last)? || has(seen)? || published.tip == Some(theirs.to_string());
         if let Some(seen) = seen.filter(|_| is_rewritten) {
             self.note_rewritten(lock, name, seen, theirs)?;
@@ -195,6 +197,19 @@ impl Bus {
         crash_point("own-log-adopted");
         self.note_seen(lock, remote, name, Some(theirs))?;
         Ok(outcome)
+    }
+
+    /// Whether a log that was `seen` on the remote, and is at `theirs` there, was rewritten; `None` if that was looked at before another
+    /// process saw it anew: then it may be old. `before` is what was known of it before the look.
+    pub(super) fn is_rewritten(
+        &self,
+        seen: Option<ObjectId>,
+        theirs: ObjectId,
+        before: Option<ObjectId>,
+    ) -> Result<Option<bool>, Error> {
+        let Some(known) = seen else { return Ok(Some(false)) };
+        let is_rewritten = !self.repo.has_in_history(theirs, known)?;
+        Ok(Some(is_rewritten).filter(|is_rewritten| !is_rewritten || seen == before))
     }
 
     /// Whether the record has all lines of the log at `commit`.

@@ -17,6 +17,9 @@ use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
 use crate::record::{AgentId, Claim, Event, Fleet, TaskId};
 use crate::store::{Lock, crash_point, stamp};
 
+/// How many states of a chain are looked for, to see whether all of it is here.
+const MAX_CHAIN: usize = 10_000;
+
 /// A change of the table of leases that goes to the remote together with a claim.
 pub(super) struct Beside {
     pub(super) swap: Swap,
@@ -58,6 +61,8 @@ struct Answer {
 #[derive(Default)]
 struct Carried {
     swap: Option<Swap>,
+    /// What the remote was last seen to have of it.
+    seen: Option<ObjectId>,
     /// The remote has lost it.
     is_lost: bool,
     /// Why it does not go with the claim any more: it must never keep one from being made.
@@ -153,9 +158,11 @@ impl Bus {
                 let claim = tip.claim.clone();
                 return Ok(Step::Done(Box::new(Changed { outcome: Outcome::Unchanged, previous, claim })));
             }
-            // It is so here, and the fleet does not know.
-            (Next::Settle, Some(tip)) => ("confirm", Box::new(tip.claim.clone()), Outcome::Confirmed),
-            (Next::Settle, None) => return Err(Error::NotHeld { task: view.task, ended: None }),
+            // It is so here, and the fleet does not know, or there is no ref of it any more.
+            (Next::Settle, _) => match view.claim() {
+                Some(claim) => ("confirm", Box::new(claim.clone()), Outcome::Confirmed),
+                None => return Err(Error::NotHeld { task: view.task, ended: None }),
+            },
         };
         let expected = self.seen_at(remote, &view.name)?;
         let claim = Claim { confirmed: None, ..*claim };
@@ -199,6 +206,7 @@ impl Bus {
         let due = if log.fault.is_none() { self.log_due(remote, log.is_lost) } else { Ok(None) };
         log.fault = log.fault.take().or_else(|| due.as_ref().err().map(ToString::to_string));
         log.swap = due.ok().flatten();
+        log.seen = log.swap.as_ref().and_then(|swap| self.seen_at(remote, &swap.name).ok().flatten());
     }
 
     /// Notes what came of the log that went with a push; returns whether it may have kept the claim back, so that the same must be tried
@@ -213,7 +221,7 @@ impl Bus {
         } else if now != swap.expected {
             // Somebody else has changed it.
             log.is_lost = now.is_none();
-            self.bring_own_log(remote, &swap.name, now)
+            self.bring_own_log(remote, &swap.name, now, log.seen)
         } else {
             log.fault = is_stuck.then(|| what_came_of(&answer.pushed));
             Ok(())
@@ -222,13 +230,19 @@ impl Bus {
         is_stuck
     }
 
-    /// Brings this clone's own log in line with what the remote has of it now.
-    fn bring_own_log(&self, remote: &Remote, name: &RefName, now: Option<ObjectId>) -> Result<(), Error> {
+    /// Brings this clone's own log in line with what the remote has of it now, and was seen to have before.
+    fn bring_own_log(
+        &self,
+        remote: &Remote,
+        name: &RefName,
+        now: Option<ObjectId>,
+        before: Option<ObjectId>,
+    ) -> Result<(), Error> {
         let sight: Sight = now.map(|now| (name.clone(), now)).into_iter().collect();
         if !self.bring(remote, &sight, std::slice::from_ref(name))? {
             return Err(Error::RefContended { reference: name.as_str().to_owned(), tries: 1 });
         }
-        self.adopt_own_log(&mut self.lock()?, remote, name, now).map(drop)
+        self.adopt_own_log(&mut self.lock()?, remote, name, now, before).map(drop)
     }
 
     /// Pushes what is attempted, and looks again.
@@ -351,7 +365,7 @@ impl Bus {
         let mut missing = Vec::new();
         for name in names {
             if let Some(id) = sight.get(name)
-                && !self.repo.has_object(*id)?
+                && !self.is_brought(remote, name, *id)?
             {
                 missing.push((name.clone(), *id));
             }
@@ -363,6 +377,26 @@ impl Bus {
             return if gone { Ok(false) } else { Err(error.into()) };
         }
         missing.iter().try_fold(true, |all, (_, id)| Ok(all && self.repo.has_object(*id)?))
+    }
+
+    /// Whether the state `id` of a ref is here, with all that it follows. A fetch writes the end of a chain first: one that was killed, or
+    /// that another process is at, has not brought the rest.
+    fn is_brought(&self, remote: &Remote, name: &RefName, id: ObjectId) -> Result<bool, Error> {
+        let known = [self.repo.id_of(name)?, self.seen_at(remote, name)?];
+        if known.contains(&Some(id)) {
+            return Ok(self.repo.has_object(id)?);
+        }
+        // These have trees, too.
+        if *name == RefName::archive() || is_log(name) {
+            return Ok(false);
+        }
+        let mut next = Some(id);
+        for _ in 0..MAX_CHAIN {
+            let Some(id) = next.filter(|id| !known.contains(&Some(*id))) else { return Ok(true) };
+            let Ok(link) = self.repo.link(id)? else { return Ok(false) };
+            next = link.parent;
+        }
+        Ok(true)
     }
 
     /// What the remote was last seen to have of a ref.

@@ -102,6 +102,7 @@ impl Bus {
 
     /// Brings everything here that the remote has, and notes what became of what was sent. Returns what the remote has.
     pub(super) fn receive(&self, fleet: &Fleet, remote: &Remote, synced: &mut Synced) -> Result<Sight, Error> {
+        let before = self.seen_logs(remote)?;
         let sight = self.look_at_all(fleet, remote)?;
         let mut tasks: BTreeSet<TaskId> = sight.keys().filter_map(task_of).collect();
         let seen = format!("{}claims/", RefName::all_seen_on(remote.name()));
@@ -125,13 +126,23 @@ impl Bus {
         for tasks in changed.chunks(BATCH) {
             self.adopt_batch(remote, tasks, &sight, synced)?;
         }
-        self.receive_logs(remote, &sight, synced)?;
+        self.receive_logs(remote, &sight, &before, synced)?;
         touch(&self.private.fleet_seen(), self.clock);
         Ok(sight)
     }
 
+    /// What the remote was last seen to have of the clones' logs.
+    fn seen_logs(&self, remote: &Remote) -> Result<Sight, Error> {
+        let folder = format!("{}log/", RefName::all_seen_on(remote.name()));
+        let mut logs = Sight::new();
+        for name in self.repo.names_below(&folder)?.iter().filter_map(|clone| RefName::log(clone)) {
+            logs.extend(self.seen_at(remote, &name)?.map(|id| (name, id)));
+        }
+        Ok(logs)
+    }
+
     /// Notes what the remote has of the clones' logs, and takes in what is new of the others'.
-    fn receive_logs(&self, remote: &Remote, sight: &Sight, synced: &mut Synced) -> Result<(), Error> {
+    fn receive_logs(&self, remote: &Remote, sight: &Sight, before: &Sight, synced: &mut Synced) -> Result<(), Error> {
         let own = self.known_clone_id()?.and_then(|id| RefName::log(&id));
         {
             let mut lock = self.lock()?;
@@ -140,16 +151,17 @@ impl Bus {
                 if seen == Some(*id) {
                     continue;
                 }
-                if let Some(seen) = seen
-                    && !self.repo.has_in_history(*id, seen)?
-                {
+                let is_rewritten = self.is_rewritten(seen, *id, before.get(name).copied())?;
+                if let (Some(seen), Some(true)) = (seen, is_rewritten) {
                     self.note_rewritten(&lock, name, seen, *id)?;
                 }
-                self.note_seen(&mut lock, remote, name, Some(*id))?;
+                if is_rewritten.is_some() {
+                    self.note_seen(&mut lock, remote, name, Some(*id))?;
+                }
             }
             if let Some(own) = own {
                 let (seen, theirs) = (self.seen_at(remote, &own)?, sight.get(&own).copied());
-                match self.adopt_own_log(&mut lock, remote, &own, theirs)? {
+                match self.adopt_own_log(&mut lock, remote, &own, theirs, before.get(&own).copied())? {
                     OwnLog::Known => synced.log_published |= theirs.is_some() && theirs != seen,
                     OwnLog::Rewritten => {}
                     OwnLog::Twin => synced.new_id = self.known_clone_id()?,
