@@ -63,8 +63,11 @@ impl Bus {
         let claim = view.as_ref().and_then(View::claim).filter(|claim| claim.status.is_live());
         let task = view.as_ref().map_or(task, |view| &view.task);
         let previous = self.latest_assignment(task)?;
-        let here = self.assignment_in(&self.record, task)?;
-        let before = previous.as_ref().map(|latest| with_fields_of(latest, here.as_ref()));
+        let mut before = previous.clone();
+        for here in [Some(&self.record), self.mode()?.reads_worktrees().then_some(&self.layout)].into_iter().flatten() {
+            let here = self.assignment_in(here, task)?;
+            before = before.map(|latest| with_fields_of(&latest, here.as_ref()));
+        }
         let standing = before.as_ref().filter(|before| Some(successor(before, request)) == previous).cloned();
         let unchanged = standing.is_some();
         let assignment = standing.unwrap_or_else(|| self.new_assignment(task, before.as_ref(), request));
@@ -193,7 +196,8 @@ impl Bus {
     }
 }
 
-/// The `latest` assignment of all worktrees, and the unknown fields that this worktree's has beside: no other tool's data is lost.
+/// The `latest` assignment of all, and the unknown fields that the one `here`, which it replaces, has beside: no other tool's data is
+/// lost.
 fn with_fields_of(latest: &Assignment, here: Option<&Assignment>) -> Assignment {
     let mut extra = here.map_or_else(Object::new, |here| here.extra.clone());
     extra.extend(latest.extra.clone());

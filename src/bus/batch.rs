@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::mode::Mode;
 use super::{Bus, Error};
 use crate::record::{AgentId, Event, Message};
-use crate::store::{Error as StoreError, Lock, Place, Stream, Verb, append_lines, crash_point, each_line, replace};
+use crate::store::{Error as StoreError, Lock, Place, Stream, Verb, append_lines, crash_point, each_line, replace, replace_copy};
 
 /// The longest note that is read, in bytes.
 const MAX_NOTE: usize = 4 * 1024 * 1024;
@@ -31,7 +31,7 @@ struct BatchNote {
 }
 
 /// A batch that still takes lines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct OpenBatch {
     batch: String,
     /// The commit that HEAD was at; empty on a branch without commits.
@@ -40,6 +40,9 @@ struct OpenBatch {
     from: BTreeMap<String, u64>,
     /// Which files it has.
     files: Vec<String>,
+    /// Whether lines are being written of which `read` knows nothing yet.
+    #[serde(default)]
+    is_unfinished: bool,
 }
 
 /// What an export wrote.
@@ -77,34 +80,43 @@ impl Bus {
         let mut note: BatchNote = place.read(MAX_NOTE)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let worktree = self.repo.worktree_name().map_or_else(|| "main".to_owned(), |name| format!("worktrees/{name}"));
         let head = self.repo.head().map(|head| head.to_string()).unwrap_or_default();
-        let mut open = note.open.remove(&worktree).filter(|open| open.head == head);
+        let last = note.open.remove(&worktree);
+        let unfinished = last.as_ref().filter(|last| last.is_unfinished).map(|last| last.batch.clone());
+        let mut open = last.filter(|open| open.head == head);
         if let Some(lost) = open.take_if(|open| open.files.iter().any(|file| !self.layout.root().join(file).exists())) {
             // HEAD has not moved, so no commit has what stood in it.
             note.read.extend(lost.from);
         }
+        let is_new = open.is_none();
         let mut open =
-            open.unwrap_or_else(|| OpenBatch { batch: batch_name(), head, from: note.read.clone(), files: Vec::new() });
-        let mut exported = Exported::default();
+            open.unwrap_or_else(|| OpenBatch { batch: batch_name(), head, from: note.read.clone(), ..OpenBatch::default() });
+        let before = note.clone();
+        let mut lines = Vec::new();
         for stream in Stream::ALL {
-            let lines = self.unexported(stream, agent, &mut note.read)?;
-            if lines.is_empty() {
-                continue;
-            }
-            let file = self.layout.file(stream, &format!("{agent}@{}.jsonl", open.batch));
-            let count = add_missing(lock, &file, &lines)?;
+            lines.push((stream, self.unexported(stream, agent, &mut note.read)?));
+        }
+        lines.retain(|(_, lines)| !lines.is_empty());
+        let mut exported = Exported::default();
+        if lines.is_empty() {
+            return Ok(exported);
+        }
+        // Whoever comes after a crash finds the batch by its name, and what is in it already.
+        write_note(&place, before, &worktree, OpenBatch { is_unfinished: true, ..open.clone() }, is_new)?;
+        for (stream, lines) in lines {
+            let of = |batch: &str| self.layout.file(stream, &format!("{agent}@{batch}.jsonl"));
+            let file = of(&open.batch);
+            let count = add_missing(lock, &file, unfinished.as_deref().map(of).as_ref(), &lines)?;
             let shown = file.relative().display().to_string();
             *if stream == Stream::Log { &mut exported.events } else { &mut exported.messages } += count;
-            exported.files.push(shown.clone());
-            if !open.files.contains(&shown) {
+            if count > 0 {
+                exported.files.push(shown.clone());
+            }
+            if file.path().exists() && !open.files.contains(&shown) {
                 open.files.push(shown);
             }
         }
         crash_point("batch-written");
-        if !exported.files.is_empty() {
-            note.open.insert(worktree, open);
-            let bytes = serde_json::to_vec(&note).map_err(|error| StoreError::io(Verb::Write, &place.path())(error.into()))?;
-            replace(&place, &bytes)?;
-        }
+        write_note(&place, note, &worktree, OpenBatch { is_unfinished: false, ..open }, true)?;
         Ok(exported)
     }
 
@@ -136,10 +148,20 @@ impl Bus {
     }
 }
 
-/// Appends those of `lines` that the batch at `place` lacks, as it does unless a crash came before the note; returns how many.
-fn add_missing(lock: &Lock, place: &Place, lines: &[String]) -> Result<usize, Error> {
-    let known = place.read(usize::MAX - 1)?.unwrap_or_default();
-    let known: HashSet<&[u8]> = known.split(|byte| *byte == b'\n').collect();
+/// Notes how much of an agent's record is in batches, and the one that is `open`. Before lines are written a new one waits for the
+/// disk; for one that is known it is enough that no kill takes the note away.
+fn write_note(place: &Place, mut note: BatchNote, worktree: &str, open: OpenBatch, durable: bool) -> Result<(), Error> {
+    note.open.insert(worktree.to_owned(), open);
+    let bytes = serde_json::to_vec(&note).map_err(|error| StoreError::io(Verb::Write, &place.path())(error.into()))?;
+    Ok(if durable { replace(place, &bytes)? } else { replace_copy(place, &bytes)? })
+}
+
+/// Appends those of `lines` that the batch at `place` lacks, and the `unfinished` one that a crash has left: it has all unless a
+/// crash came before the note. Returns how many.
+fn add_missing(lock: &Lock, place: &Place, unfinished: Option<&Place>, lines: &[String]) -> Result<usize, Error> {
+    let known = [Some(place), unfinished].into_iter().flatten().map(|place| place.read(usize::MAX - 1));
+    let known = known.map(|bytes| Ok(bytes?.unwrap_or_default())).collect::<Result<Vec<_>, Error>>()?;
+    let known: HashSet<&[u8]> = known.iter().flat_map(|bytes| bytes.split(|byte| *byte == b'\n')).collect();
     let missing: Vec<&str> = lines.iter().map(String::as_str).filter(|line| !known.contains(line.as_bytes())).collect();
     if !missing.is_empty() {
         append_lines(lock, place, &missing)?;

@@ -230,7 +230,13 @@ impl Bus {
         Ok(match file {
             // Another branch may be checked out, which knows nothing of it.
             _ if !is_record && !layout.has_bus() => None,
-            None if !tip.claim.status.is_live() || is_record => None,
+            // Before the clone has moved over, no claim has a file there.
+            None if is_record && self.import_note()?.is_none() => None,
+            None if is_record => {
+                let what = "the record has no file of it, so its event may be missing".to_owned();
+                Some(finding("unsettled-claim", place, what, Some(Cure::Settle(task))))
+            }
+            None if !tip.claim.status.is_live() => None,
             None => Some(finding(
                 "missing-file",
                 place,
@@ -316,7 +322,13 @@ impl Bus {
                     findings.push(finding("torn-line", self.show(&place), what, Some(Cure::CloseLine(place))));
                 }
                 Ok(false) => {}
-                Err(error) => findings.push(self.of_error("torn-line", error.into())?),
+                Err(error) => {
+                    let found = self.of_error("torn-line", error.into())?;
+                    // A link in the place of the folder stands in the way of each file.
+                    if findings.iter().all(|known| (known.name, &known.place) != (found.name, &found.place)) {
+                        findings.push(found);
+                    }
+                }
             }
         }
         for left in self.import_note()?.unwrap_or_default().left {
@@ -326,11 +338,14 @@ impl Bus {
         Ok(())
     }
 
-    /// The files of `stream` that are written here: the record's, and this worktree's in a bus whose files are tracked.
+    /// The files of `stream` that are written here, and what stands in their place: the record's, and this worktree's in a bus whose
+    /// files are tracked.
     fn files_here(&self, stream: Stream) -> Vec<Place> {
         let layouts = [&self.record].into_iter().chain(self.reading_mode().reads_worktrees().then_some(&self.layout));
-        let files = layouts.flat_map(|layout| self.line_files(layout, stream).into_iter().map(move |path| (layout, path)));
-        files.filter_map(|(layout, path)| Some(layout.file(stream, path.file_name()?.to_str()?))).collect()
+        let files =
+            layouts.flat_map(|layout| self.listed(&layout.folder(stream)).into_iter().map(move |entry| (layout, entry.name)));
+        let lines = files.filter(|(_, name)| Path::new(name).extension().is_some_and(|end| end == "jsonl"));
+        lines.filter_map(|(layout, name)| Some(layout.file(stream, name.to_str()?))).collect()
     }
 
     /// Temporary files and locks of refs that a killed process left.

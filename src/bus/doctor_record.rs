@@ -12,6 +12,8 @@ impl Bus {
             return Ok(());
         }
         match self.reading_mode() {
+            // Copies may have stayed behind on a branch without a bus.
+            Mode::Untracked if self.layout.config().inspect()?.is_none() => Ok(()),
             Mode::Untracked => {
                 if !self.ignores_records() {
                     let what = "it does not cover the records, so `bus` writes no copies of them here".to_owned();

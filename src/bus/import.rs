@@ -15,9 +15,9 @@ use super::notes::Note;
 use super::{Bus, Error};
 use crate::git::RefName;
 use crate::record::json::{MAX_LINE, MAX_RECORD, parse_line};
-use crate::record::{AgentId, Claim, Lease, LeaseTable, TaskId};
+use crate::record::{AgentId, Assignment, Claim, Lease, LeaseTable, TaskId};
 use crate::store::{
-    Error as StoreError, KnownLines, Layout, Lock, Place, Stream, Verb, append_lines, crash_point, list, names, replace_record,
+    Error as StoreError, KnownLines, Layout, Lock, Place, Stream, Verb, append_lines, crash_point, list, names, replace_copy, replace_record,
 };
 
 /// The longest note that is read, in bytes.
@@ -108,6 +108,7 @@ impl Bus {
                 self.import_records(layout, &place, &mut note)?;
             }
         }
+        self.import_refs()?;
         if is_first {
             self.import_target(lock, &mut note)?;
             self.import_leases(&mut note)?;
@@ -255,6 +256,19 @@ impl Bus {
         self.record.file(stream, name)
     }
 
+    /// Notes what the claims' refs say: if one is ever gone, an older state in a file must not take its place.
+    fn import_refs(&self) -> Result<(), Error> {
+        for task in self.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok()) {
+            // One that cannot be read is for the doctor.
+            let Some(state) = self.tip(&task).ok().flatten() else { continue };
+            let known = self.file_claim(&self.record, &state.claim.task_id).ok().flatten();
+            if known.is_none_or(|known| known.claim.revision < state.claim.revision) {
+                replace_copy(&self.record.claim(&state.claim.task_id), &state.link.body)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps a worktree's claims that have no ref, and its assignments.
     fn import_records(&self, from: &Layout, to: &Layout, note: &mut ImportNote) -> Result<(), Error> {
         for (folder, is_claim) in [(from.claims(), true), (from.assignments(), false)] {
@@ -289,8 +303,9 @@ impl Bus {
         if has_ref || kept.read(MAX_RECORD)?.as_deref() == Some(bytes) {
             return Ok(());
         }
-        if is_claim && Claim::parse(bytes).is_err() && kept.inspect()?.is_some() {
-            // What is kept can be read, so it is better.
+        let is_bad = if is_claim { Claim::parse(bytes).is_err() } else { Assignment::parse(bytes).is_err() };
+        if is_bad && (self.mode()?.reads_worktrees() || kept.inspect()?.is_some()) {
+            // The file itself is read, and can be repaired there; or what is kept can be read, so it is better.
             return Ok(());
         }
         Ok(replace_record(kept, bytes)?)

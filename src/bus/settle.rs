@@ -26,23 +26,39 @@ impl Bus {
     /// `event` yet.
     pub(super) fn settle_new(&self, lock: &Lock, state: &State, event: Option<&Event>) -> Result<(), Error> {
         event.map_or(Ok(()), |event| self.append_event(lock, event))?;
-        self.settle_file(state)
+        self.settle_new_file(state)
     }
 
     /// The same for a state that the fleet's remote has taken. Another command of the same agent may have seen it there, too.
     pub(super) fn settle_landed(&self, lock: &Lock, state: &State, event: Option<&Event>) -> Result<(), Error> {
         event.map_or(Ok(()), |event| self.append_missing(lock, event))?;
+        self.settle_new_file(state)
+    }
+
+    /// Brings the claim's files in line with a state that was written just now. A heartbeat changes no file of a tracked bus's branch:
+    /// git would show it.
+    fn settle_new_file(&self, state: &State) -> Result<(), Error> {
+        if state.link.verb() == "heartbeat" && self.mode()? == Mode::Tracked {
+            return self.settle_record(state);
+        }
         self.settle_file(state)
     }
 
-    /// Brings the claim's files in line with `state`: the record's, and this worktree's as far as the mode has one.
-    pub(super) fn settle_file(&self, state: &State) -> Result<(), Error> {
-        crash_point("event-settled");
+    /// Brings the record's file of the claim in line with `state`.
+    fn settle_record(&self, state: &State) -> Result<(), Error> {
         let task = &state.claim.task_id;
         // It follows the event, whose sync commits the ref's name, so it need not wait for the disk itself.
         if self.is_behind(&self.record, state)? {
             replace_copy(&self.record.claim(task), &state.link.body)?;
         }
+        Ok(())
+    }
+
+    /// Brings the claim's files in line with `state`: the record's, and this worktree's as far as the mode has one.
+    pub(super) fn settle_file(&self, state: &State) -> Result<(), Error> {
+        crash_point("event-settled");
+        self.settle_record(state)?;
+        let task = &state.claim.task_id;
         match self.mode()? {
             Mode::Untracked => self.copy_claim(&state.claim, &state.link.body),
             Mode::Tracked if !self.has_file_here(state)? => {}
@@ -66,7 +82,9 @@ impl Bus {
         let Some(file) = file else { return Ok(true) };
         // A file that is ahead is not ours to judge here, and must not be lost, unless it is of a claim that was lost.
         let ahead = file.claim.revision > state.claim.revision && self.lost_claim(&file.claim)?.is_none();
-        if ahead || is_in_line(Some(&file), state) {
+        // The record's may have to stand in for the ref, so it follows each heartbeat, too.
+        let is_record = layout.root() == self.record.root();
+        if ahead || file.bytes == state.link.body || (!is_record && is_in_line(Some(&file), state)) {
             return Ok(false);
         }
         if !self.is_past_state(state, &file.claim).unwrap_or(false) {

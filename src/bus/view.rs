@@ -254,18 +254,18 @@ impl Bus {
     /// Without a ref: the spelling that stands, if one does, and the file of the highest revision in the record and in all that
     /// counts as it.
     fn stand_in(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<(Option<TaskId>, Option<FileClaim>), Error> {
-        let mut best: Option<FileClaim> = None;
-        for (index, layout) in self.record_layouts().iter().enumerate() {
-            let tasks = match files {
-                Some(files) => files.spellings(index, asked),
-                None => spellings(&layout.claims(), asked)?,
-            };
-            for task in tasks {
-                let Some(file) = self.file_claim(layout, &task)? else { continue };
-                best = Some(match best {
-                    Some(best) => higher(self, best, file)?,
-                    None => file,
-                });
+        let layouts = self.record_layouts().iter().enumerate();
+        // If the files of worktrees are records themselves, what was imported from them is only as good as the higher revision.
+        let reads_worktrees = self.reading_mode().reads_worktrees();
+        let is_imported =
+            |layout: &Layout| reads_worktrees && self.branch_records().iter().any(|known| known.root() == layout.root());
+        let (imported, own): (Vec<_>, Vec<_>) = layouts.partition(|(_, layout)| is_imported(layout));
+        let mut best = self.highest(own, asked, files)?;
+        if !imported.is_empty() {
+            match (self.highest(imported, asked, files), &best) {
+                (Ok(Some(file)), Some(known)) if file.claim.revision > known.claim.revision => best = Some(file),
+                (_, Some(_)) => {}
+                (file, None) => best = file?,
             }
         }
         if let Some(file) = &best {
@@ -280,6 +280,30 @@ impl Bus {
             }
         }
         Ok((None, None))
+    }
+
+    /// The file of the highest revision in these layouts, each with its place among all of them.
+    fn highest(
+        &self,
+        layouts: Vec<(usize, &Layout)>,
+        asked: &TaskId,
+        files: Option<&ClaimFiles>,
+    ) -> Result<Option<FileClaim>, Error> {
+        let mut best: Option<FileClaim> = None;
+        for (index, layout) in layouts {
+            let tasks = match files {
+                Some(files) => files.spellings(index, asked),
+                None => spellings(&layout.claims(), asked)?,
+            };
+            for task in tasks {
+                let Some(file) = self.file_claim(layout, &task)? else { continue };
+                best = Some(match best {
+                    Some(best) => higher(self, best, file)?,
+                    None => file,
+                });
+            }
+        }
+        Ok(best)
     }
 
     /// The names of all claim files and assignments that count as records. A folder that cannot be read is mentioned.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::harness::{Bus, Repo};
+use super::harness::{Bus, Repo, record};
 use super::locks::acquire;
 
 /// A bus where `a` holds `src/**` without `src/gen/`, and `b` holds `docs/`; returns the leases of both, too.
@@ -170,7 +170,7 @@ fn a_commit_is_checked_by_the_hook_with_the_index_that_it_makes_for_itself() {
     git(&repo, "a", &root, &["commit", "--quiet", "--message=x", "docs/a"]).exits(1);
     git(&repo, "a", &root, &["commit", "--quiet", "--message=x", "src/a"]).ok();
     git(&repo, "a", &root, &["commit", "--quiet", "--all", "--message=x"]).env("BUS_OVERRIDE", "a typo").ok();
-    assert!(repo.read("_bus/events/a.jsonl").contains("\"paths\":[\"docs/a\"]"));
+    assert!(repo.read(&record("events/a.jsonl")).contains("\"paths\":[\"docs/a\"]"));
     assert_eq!(repo.git(&["show", "--format=", "--name-only", "HEAD"]), "docs/a\n");
 }
 
@@ -224,7 +224,7 @@ fn what_was_committed_past_the_hook_is_found_by_the_validator() {
     repo.by("b", &["lock", "release"]).ok();
     assert_eq!(found(&repo), [], "what the base has as live is over: the table of this clone knows");
     repo.by("a", &["lock", "release"]).ok();
-    fs::remove_file(repo.path(&format!("_bus/locks/{}.json", acquire(&repo, "b", &["src/a"])))).unwrap();
+    acquire(&repo, "b", &["src/a"]);
     assert_eq!(found(&repo), told("src/a"), "the table alone knows of it");
 }
 

@@ -2,13 +2,18 @@
 
 use serde_json::json;
 
-use super::harness::{NOON, Repo};
+use super::harness::{Kept, NOON, Repo, record};
 
 #[test]
-fn a_claim_is_the_same_in_ref_file_and_log() {
-    let repo = Repo::new();
+fn a_claim_is_the_same_in_ref_files_and_log() {
+    Kept::ALL.into_iter().for_each(is_the_same);
+}
+
+fn is_the_same(kept: Kept) {
+    let repo = Repo::keeping(kept);
     repo.by("codex-1", &["claim", "QUEUE-001", "--notes", "hygiene", "--plan", "2026-03-01-q"]).ok();
-    let file = repo.read("_bus/claims/QUEUE-001.json");
+    let file = repo.read(&record("claims/QUEUE-001.json"));
+    assert_eq!(repo.read("_bus/claims/QUEUE-001.json"), file, "{kept:?}");
     let body = repo.git(&["cat-file", "commit", "refs/bus/claims/QUEUE-001"]);
     let (head, body) = body.split_once("\n\nclaim QUEUE-001 by codex-1\n\n").unwrap();
     assert_eq!(body, file, "the very bytes");
@@ -198,12 +203,19 @@ fn a_manager_may_end_a_claim_and_its_owner_is_told() {
 
 #[test]
 fn an_assignment_to_somebody_else_refuses_the_claim_in_every_worktree() {
-    let repo = Repo::new();
+    let recorded = record("assignments");
+    let modes = [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, "_bus/assignments"), (Kept::Older, "_bus/assignments")];
+    modes.into_iter().for_each(|(kept, folder)| refuses_in_every_worktree(&Repo::keeping(kept), folder));
+}
+
+/// Assignments count that are in `folder`.
+fn refuses_in_every_worktree(repo: &Repo, folder: &str) {
     let other = repo.worktree("wt");
     let assignment = |engineer: &str| {
         format!(r#"{{"task_id":"T-1","engineer":"{engineer}","manager":"boss","assigned_at":"{NOON}","plan_id":null}}"#)
     };
-    repo.write("_bus/assignments/T-1.json", assignment("b"));
+    let write = |task: &str, text: &str| repo.write(&format!("{folder}/{task}.json"), text);
+    write("T-1", &assignment("b"));
     let error = repo.by("a", &["claim", "t-1"]).within(&other).fails(3, "assigned-elsewhere");
     assert_eq!((&error["engineer"], &error["manager"]), (&json!("b"), &json!("boss")));
     let hint = error["hint"].as_str().unwrap();
@@ -212,13 +224,13 @@ fn an_assignment_to_somebody_else_refuses_the_claim_in_every_worktree() {
     repo.by("b", &["claim", "t-1"]).within(&other).ok().says("the task is spelled `T-1`");
     repo.by("b", &["release", "T-1", "--status", "released"]).within(&other).ok();
     repo.by("a", &["claim", "T-1", "--allow-unassigned"]).ok();
-    repo.write("_bus/assignments/T-2.json", assignment("unassigned").replace("T-1", "T-2"));
+    write("T-2", &assignment("unassigned").replace("T-1", "T-2"));
     repo.by("a", &["claim", "T-2"]).ok();
-    repo.write("_bus/config.toml", "require_assignment = true\n");
+    repo.write("_bus/config.toml", format!("require_assignment = true\n{}", repo.read("_bus/config.toml")));
     repo.by("a", &["claim", "T-3"]).fails(3, "not-assigned");
     repo.by("a", &["claim", "T-3", "--allow-unassigned"]).ok();
     repo.by("a", &["claim", "T-3"]).ok();
-    repo.write("_bus/assignments/T-4.json", "{");
+    write("T-4", "{");
     repo.by("a", &["claim", "T-4"]).fails(5, "malformed-record");
 }
 
@@ -237,18 +249,23 @@ fn a_branch_is_the_agents_own() {
 
 #[test]
 fn fields_of_other_tools_survive_every_rewrite() {
-    let repo = Repo::new();
-    repo.write(
-        "_bus/claims/T-1.json",
-        format!(
-            r#"{{"task_id":"T-1","agent_id":"a","branch":"agent/a/t-1","status":"active","claimed_at":"{NOON}",
+    let recorded = record("claims/T-1.json");
+    let file = "_bus/claims/T-1.json";
+    for (kept, place) in [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, file), (Kept::Older, file)] {
+        let repo = Repo::keeping(kept);
+        repo.write(
+            place,
+            format!(
+                r#"{{"task_id":"T-1","agent_id":"a","branch":"agent/a/t-1","status":"active","claimed_at":"{NOON}",
             "cost":12345678901234567890123.4500,"tool":{{"nested":[{{"key":null}}]}}}}"#
-        ),
-    );
-    repo.by("a", &["claim", "T-1", "--notes", "x"]).ok();
-    repo.by("a", &["release", "T-1", "--status", "released"]).ok();
-    repo.by("b", &["claim", "T-1"]).ok();
-    let text = repo.read("_bus/claims/T-1.json");
-    assert!(text.contains("\"cost\": 12345678901234567890123.4500,"), "{text}");
-    assert!(text.contains("\"key\": null"), "{text}");
+            ),
+        );
+        repo.by("a", &["claim", "T-1", "--notes", "x"]).ok();
+        repo.by("a", &["release", "T-1", "--status", "released"]).ok();
+        repo.by("b", &["claim", "T-1"]).ok();
+        for text in [repo.read(&recorded), repo.read(file)] {
+            assert!(text.contains("\"cost\": 12345678901234567890123.4500,"), "{kept:?}: {text}");
+            assert!(text.contains("\"key\": null"), "{kept:?}: {text}");
+        }
+    }
 }

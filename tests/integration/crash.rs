@@ -1,36 +1,59 @@
 //! Commands that die between two of their steps: the same command, run again, ends in the same state.
 #![cfg(debug_assertions)]
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
 
-use super::harness::Repo;
-use super::refused::{end, warm};
+use super::harness::{Kept, Repo, record};
+use super::refused::{end, warm, warmed};
 
-const STEPS: [&str; 6] =
-    ["object-written", "ref-written", "line-appended", "event-settled", "file-written-aside", "file-settled"];
+/// The lines of all batches of `agent`, each as often as it is there.
+fn exported(repo: &Repo, agent: &str) -> Vec<String> {
+    let files = fs::read_dir(repo.path("_bus/events")).into_iter().flatten().map(|entry| entry.unwrap());
+    let batches = files.filter(|file| file.file_name().to_str().unwrap().starts_with(&format!("{agent}@")));
+    batches.flat_map(|file| fs::read_to_string(file.path()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
 
 /// Prepares a bus, runs `command` as `agent` to its end, and once more for each step at which it may die.
 fn dies_at_each_step(prepare: &[(&str, &[&str])], agent: &str, command: &[&str]) {
+    Kept::ALL.into_iter().for_each(|kept| dies_at_each_step_of(kept, prepare, agent, command));
+}
+
+fn dies_at_each_step_of(kept: Kept, prepare: &[(&str, &[&str])], agent: &str, command: &[&str]) {
     let stage = || {
-        let repo = warm();
+        let repo = warmed(kept);
         prepare.iter().for_each(|(agent, arguments)| drop(repo.by(agent, arguments).ok()));
         repo
     };
     let whole = stage();
-    whole.by(agent, command).ok();
+    let steps = whole.by(agent, command).steps();
     let expected = end(&whole);
-    for step in STEPS {
+    let known: BTreeSet<&str> = steps.iter().map(String::as_str).collect();
+    let wanted = ["object-written", "ref-written", "line-appended", "event-settled", "file-written-aside", "file-settled"];
+    assert!(wanted.iter().all(|step| known.contains(step)), "{steps:?}");
+    assert!(kept != Kept::Tracked || command[0] != "release" || known.contains("batch-written"), "{steps:?}");
+    for step in &steps {
+        let why = format!("{kept:?}, after a crash at {step} of {steps:?}");
         let repo = stage();
         let died = repo.by(agent, command).env("BUS_CRASH_AT", step).run();
-        assert_eq!(died.status, None, "{step} is never reached:\n{}", died.transcript);
+        assert_eq!(died.status, None, "{why}: it is never reached:\n{}", died.transcript);
         repo.by(agent, command).ok();
-        assert_eq!(end(&repo), expected, "after a crash at {step}");
+        assert_eq!(end(&repo), expected, "{why}");
+        // In the branch: the claim, and the lines of whoever has released something.
+        assert_eq!(repo.read("_bus/claims/T-1.json"), repo.read(&record("claims/T-1.json")), "{why}");
+        if known.contains("batch-written") {
+            let own = fs::read_to_string(repo.path(&record(&format!("events/{agent}.jsonl")))).unwrap();
+            assert_eq!(exported(&repo, agent), own.lines().collect::<Vec<_>>(), "{why}");
+        }
         let settled = repo.state();
         repo.by(agent, command).ok();
-        assert_eq!(repo.state(), settled, "settling twice, after a crash at {step}");
-        assert_eq!(fs::read_dir(repo.path("_bus/claims")).unwrap().count(), 1, "nothing is left lying about after {step}");
+        assert_eq!(repo.state(), settled, "settling twice, {why}");
+        for folder in ["_bus/claims", &record("claims")] {
+            assert_eq!(fs::read_dir(repo.path(folder)).unwrap().count(), 1, "nothing is left lying about, {why}");
+        }
+        repo.bus(&["doctor"]).ok();
     }
 }
 
@@ -57,14 +80,19 @@ fn a_forced_release_that_died_is_finished_by_the_same_release() {
 
 #[test]
 fn the_event_of_a_claim_that_died_is_not_lost_when_something_else_comes_next() {
-    for step in ["ref-written", "line-appended", "event-settled", "file-written-aside"] {
-        let repo = warm();
-        repo.by("a", &["claim", "T-1"]).env("BUS_CRASH_AT", step).run();
-        repo.by("a", &["heartbeat", "T-1"]).ok();
-        repo.by("a", &["release", "T-1"]).ok();
-        let kinds: Vec<Value> =
-            repo.log_lines().iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect();
-        assert_eq!(kinds, ["claim", "release", "note"], "{step}");
+    for kept in Kept::ALL {
+        let steps = warmed(kept).by("a", &["claim", "T-1"]).steps();
+        let written = steps.iter().skip_while(|step| *step != "ref-written");
+        assert!(written.clone().count() >= 4, "{steps:?}");
+        for step in written {
+            let repo = warmed(kept);
+            repo.by("a", &["claim", "T-1"]).env("BUS_CRASH_AT", step).run();
+            repo.by("a", &["heartbeat", "T-1"]).ok();
+            repo.by("a", &["release", "T-1"]).ok();
+            let kinds: Vec<Value> =
+                repo.log_lines().iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect();
+            assert_eq!(kinds, ["claim", "release", "note"], "{kept:?}, {step}");
+        }
     }
 }
 

@@ -3,7 +3,22 @@
 use std::fs;
 use std::process::Command;
 
-use super::harness::{Ran, Repo};
+use super::harness::{Kept, Ran, Repo, record};
+
+/// The claim's file, where a branch has it.
+const FILE: &str = "_bus/claims/T-1.json";
+
+/// Where a claim's file is that counts, in each sort of bus.
+fn claim_files() -> [(Kept, String); 5] {
+    let recorded = || record("claims/T-1.json");
+    [
+        (Kept::Untracked, recorded()),
+        (Kept::Tracked, recorded()),
+        (Kept::Older, recorded()),
+        (Kept::Tracked, FILE.to_owned()),
+        (Kept::Older, FILE.to_owned()),
+    ]
+}
 
 /// The names and places of what is found; nothing is changed by looking.
 fn found(repo: &Repo) -> Vec<(String, String)> {
@@ -35,70 +50,113 @@ fn age(path: &std::path::Path) {
 
 #[test]
 fn nothing_is_wrong_with_a_bus_in_use() {
-    let repo = Repo::new();
-    let other = repo.worktree("wt");
-    repo.by("a", &["claim", "T-1", "--ttl", "1h"]).ok();
-    repo.by("a", &["heartbeat", "T-1"]).ok();
-    repo.by("b", &["claim", "T-2"]).within(&other).ok();
-    repo.by("b", &["release", "T-2"]).within(&other).ok();
-    repo.by("c", &["claim", "T-2", "--reopen"]).ok();
-    assert_eq!(found(&repo), []);
-    assert_eq!(repo.bus(&["doctor"]).within(&other).ok().stdout, "nothing is wrong\n", "a file behind another's ref is normal");
-    assert_eq!(repo.bus(&["doctor", "--fix"]).ok().stdout, "nothing is wrong\n");
+    for kept in Kept::ALL {
+        let repo = Repo::keeping(kept);
+        let other = repo.worktree("wt");
+        repo.by("a", &["claim", "T-1", "--ttl", "1h"]).ok();
+        repo.by("a", &["heartbeat", "T-1"]).ok();
+        repo.by("b", &["claim", "T-2"]).within(&other).ok();
+        repo.by("b", &["release", "T-2"]).within(&other).ok();
+        repo.by("c", &["claim", "T-2", "--reopen"]).ok();
+        assert_eq!(found(&repo), [], "{kept:?}");
+        let there = repo.bus(&["doctor"]).within(&other).ok();
+        assert_eq!(there.stdout, "nothing is wrong\n", "a file behind another's ref is normal");
+        assert_eq!(repo.bus(&["doctor", "--fix"]).ok().stdout, "nothing is wrong\n");
+    }
 }
 
 #[cfg(debug_assertions)]
 #[test]
 fn a_command_that_died_is_finished() {
-    for (step, name) in [("ref-written", "missing-file"), ("event-settled", "missing-file")] {
-        let repo = Repo::new();
-        repo.by("a", &["event", "log", "--event", "note", "--task", "W-1", "--summary", "warm"]).ok();
-        repo.by("a", &["claim", "T-1"]).env("BUS_CRASH_AT", step).run();
-        assert_eq!(names(&repo), [name], "{step}");
-        mend(&repo);
-        assert_eq!((repo.claim("T-1"), repo.log_lines().len()), (repo.tip("T-1"), 2), "{step}");
-        repo.by("a", &["release", "T-1"]).env("BUS_CRASH_AT", step).run();
-        assert_eq!(names(&repo), ["unsettled-claim"], "{step}");
-        mend(&repo);
-        assert_eq!((repo.claim("T-1"), repo.log_lines().len()), (repo.tip("T-1"), 3), "{step}");
+    for kept in Kept::ALL {
+        let steps = super::refused::warmed(kept).by("a", &["claim", "T-1"]).steps();
+        let before_the_file = |step: &&String| *step != "ref-written" && *step != "file-settled";
+        let written: Vec<&String> = steps.iter().skip_while(|step| *step != "ref-written").collect();
+        assert!(written.len() >= 5 && before_the_file(&written[1]), "{steps:?}");
+        // Without the record's file nobody knows whether the event was written; the branch's comes last.
+        let last = written.iter().position(|step| *step == "file-written-aside").unwrap();
+        for (index, step) in written.iter().enumerate().take(written.len() - 1) {
+            let name = if index <= last { "unsettled-claim" } else { "missing-file" };
+            if kept == Kept::Untracked && index > last {
+                continue;
+            }
+            let repo = super::refused::warmed(kept);
+            repo.by("a", &["claim", "T-1"]).env("BUS_CRASH_AT", step).run();
+            assert_eq!(names(&repo), [name], "{kept:?}, {step}");
+            mend(&repo);
+            assert_eq!((repo.claim("T-1"), repo.log_lines().len()), (repo.tip("T-1"), 2), "{kept:?}, {step}");
+            assert_eq!(repo.read(FILE), repo.read(&record("claims/T-1.json")), "{kept:?}, {step}");
+            repo.by("a", &["release", "T-1"]).env("BUS_CRASH_AT", step).run();
+            assert_eq!(names(&repo), ["unsettled-claim"], "{kept:?}, {step}");
+            mend(&repo);
+            assert_eq!((repo.claim("T-1"), repo.log_lines().len()), (repo.tip("T-1"), 3), "{kept:?}, {step}");
+            assert_eq!(repo.read(FILE), repo.read(&record("claims/T-1.json")), "{kept:?}, {step}");
+        }
     }
 }
 
 #[test]
 fn a_file_that_was_edited_is_kept_aside_and_one_that_is_ahead_is_left_to_a_person() {
-    let repo = Repo::new();
-    repo.by("a", &["claim", "T-1"]).ok();
-    let file = repo.read("_bus/claims/T-1.json");
-    repo.write("_bus/claims/T-1.json", file.replace("\"revision\": 1", "\"revision\": 5"));
-    assert_eq!(names(&repo), ["claim-edited"]);
-    mend(&repo);
-    assert_eq!(repo.read("_bus/claims/T-1.json"), file);
-    let kept = fs::read_dir(repo.path(".git/bus/broken")).unwrap().next().unwrap().unwrap().path();
-    assert!(fs::read_to_string(kept).unwrap().contains("\"revision\": 5"));
-    let foreign = file
-        .replace("\"revision\": 1", "\"revision\": 5")
-        .replace("\"claim_id\": \"", "\"claim_id\": \"x")
-        .replace("\"a\"", "\"z\"");
-    repo.write("_bus/claims/T-1.json", &foreign);
-    assert_eq!(names(&repo), ["claim-ahead"]);
-    let ran = repo.bus(&["doctor", "--fix"]).exits(1);
-    assert!(ran.stdout.contains("it names z, active, at revision 5, the ref names a, active, at revision 1"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("look at `git log refs/bus/claims/T-1`"), "{}", ran.stdout);
-    assert_eq!(repo.read("_bus/claims/T-1.json"), foreign);
+    for (kept, place) in claim_files() {
+        let repo = Repo::keeping(kept);
+        repo.by("a", &["claim", "T-1"]).ok();
+        let file = repo.read(&place);
+        repo.write(&place, file.replace("\"revision\": 1", "\"revision\": 5"));
+        assert_eq!(found(&repo), [("claim-edited".to_owned(), place.clone())], "{kept:?}");
+        mend(&repo);
+        assert_eq!(repo.read(&place), file);
+        let aside = fs::read_dir(repo.path(".git/bus/broken")).unwrap();
+        let aside: String = aside.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+        assert!(aside.contains("\"revision\": 5"), "{kept:?}");
+        let foreign = file
+            .replace("\"revision\": 1", "\"revision\": 5")
+            .replace("\"claim_id\": \"", "\"claim_id\": \"x")
+            .replace("\"a\"", "\"z\"");
+        repo.write(&place, &foreign);
+        assert_eq!(found(&repo), [("claim-ahead".to_owned(), place.clone())], "{kept:?}");
+        let ran = repo.bus(&["doctor", "--fix"]).exits(1);
+        let what = "it names z, active, at revision 5, the ref names a, active, at revision 1";
+        assert!(ran.stdout.contains(what), "{}", ran.stdout);
+        assert!(ran.stdout.contains("look at `git log refs/bus/claims/T-1`"), "{}", ran.stdout);
+        assert_eq!(repo.read(&place), foreign);
+    }
 }
 
 #[test]
 fn a_claim_file_that_a_merge_broke_is_restored_from_its_ref() {
-    let repo = Repo::new();
-    repo.by("a", &["claim", "T-1"]).ok();
-    let file = repo.read("_bus/claims/T-1.json");
-    repo.write("_bus/claims/T-1.json", format!("<<<<<<< HEAD\n{file}"));
-    repo.write("_bus/claims/T-2.json", "{");
-    assert_eq!(names(&repo), ["malformed-claim", "malformed-claim"]);
-    let ran = repo.bus(&["doctor", "--fix"]).exits(1);
-    assert!(ran.stdout.contains("mended malformed-claim: _bus/claims/T-1.json"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("found malformed-claim: _bus/claims/T-2.json"), "{}", ran.stdout);
-    assert_eq!((repo.read("_bus/claims/T-1.json"), repo.read("_bus/claims/T-2.json")), (file, "{".to_owned()));
+    for kept in Kept::IN_BRANCHES {
+        let repo = Repo::keeping(kept);
+        repo.by("a", &["claim", "T-1"]).ok();
+        let file = repo.read(FILE);
+        repo.write(FILE, format!("<<<<<<< HEAD\n{file}"));
+        repo.write("_bus/claims/T-2.json", "{");
+        assert_eq!(names(&repo), ["malformed-claim", "malformed-claim"], "{kept:?}");
+        let ran = repo.bus(&["doctor", "--fix"]).exits(1);
+        assert!(ran.stdout.contains("mended malformed-claim: _bus/claims/T-1.json"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("found malformed-claim: _bus/claims/T-2.json"), "{}", ran.stdout);
+        assert_eq!((repo.read(FILE), repo.read("_bus/claims/T-2.json")), (file, "{".to_owned()));
+    }
+}
+
+#[test]
+fn a_claim_file_of_the_record_that_a_power_loss_broke_is_restored_from_its_ref() {
+    for kept in Kept::ALL {
+        let repo = Repo::keeping(kept);
+        repo.by("a", &["claim", "T-1"]).ok();
+        let (one, two) = (record("claims/T-1.json"), record("claims/T-2.json"));
+        let file = repo.read(&one);
+        for damage in ["", "\0\0\0\0", "{\"task_id\""] {
+            repo.write(&one, damage);
+            repo.write(&two, damage);
+            let malformed = ("malformed-claim".to_owned(), two.clone());
+            assert_eq!(found(&repo), [("unsettled-claim".to_owned(), one.clone()), malformed.clone()], "{kept:?}, {damage:?}");
+            repo.by("b", &["claim", "T-1"]).fails(3, "claim-held");
+            repo.by("b", &["claim", "T-2"]).fails(5, "malformed-record");
+            repo.bus(&["doctor", "--fix"]).exits(1);
+            assert_eq!(found(&repo), [malformed], "{kept:?}, {damage:?}");
+            assert_eq!((repo.read(&one), repo.read(&two)), (file.clone(), damage.to_owned()), "{kept:?}");
+        }
+    }
 }
 
 #[test]
@@ -112,39 +170,23 @@ fn a_damaged_ref_is_set_aside() {
 }
 
 #[test]
-fn the_journal_and_a_torn_line_are_made_whole() {
-    let repo = Repo::new();
-    let note = |summary: &str| repo.by("a", &["event", "log", "--event", "note", "--summary", summary]);
-    note("one").ok();
-    repo.write(".git/index.lock", "");
-    note("two").ok();
-    let log = repo.read("_bus/events/a.jsonl");
-    repo.write("_bus/events/a.jsonl", format!("{}\n{{\"torn", log.lines().next().unwrap()));
-    assert_eq!(names(&repo), ["torn-line", "journal"]);
-    repo.bus(&["doctor", "--fix"]).exits(1);
-    assert_eq!(names(&repo), ["journal"], "git holds the tree");
-    fs::remove_file(repo.path(".git/index.lock")).unwrap();
-    mend(&repo);
-    assert_eq!(repo.read("_bus/events/a.jsonl").lines().count(), 3, "no line is dropped, the torn one neither");
-}
-
-#[test]
-fn a_channels_journal_and_its_torn_line_are_made_whole() {
-    let repo = Repo::new();
-    let say = |summary: &str| repo.by("a", &["message", "send", "--to", "b", "--summary", summary]);
-    say("one").ok();
-    repo.write(".git/index.lock", "");
-    say("two").ok();
-    let channel = "_bus/messages/agent-b.jsonl";
-    repo.write(channel, format!("{}\n{{\"torn", repo.read(channel).lines().next().unwrap()));
-    assert_eq!(found(&repo), ["torn-line", "journal"].map(|name| (name.to_owned(), channel.to_owned())));
-    repo.bus(&["doctor", "--fix"]).exits(1);
-    assert_eq!(names(&repo), ["journal"], "git holds the tree");
-    fs::remove_file(repo.path(".git/index.lock")).unwrap();
-    mend(&repo);
-    let lines: Vec<String> = repo.read(channel).lines().map(str::to_owned).collect();
-    assert_eq!((lines.len(), lines[1].as_str()), (3, "{\"torn"), "no line is dropped, the torn one neither");
-    assert!(lines[2].contains("\"two\""));
+fn a_torn_line_is_closed_and_none_is_dropped() {
+    for (kept, place) in [
+        (Kept::Untracked, record("events/a.jsonl")),
+        (Kept::Untracked, record("messages/agent-b.jsonl")),
+        (Kept::Tracked, record("events/a.jsonl")),
+        (Kept::Older, "_bus/events/a.jsonl".to_owned()),
+        (Kept::Older, "_bus/messages/agent-b.jsonl".to_owned()),
+    ] {
+        let repo = Repo::keeping(kept);
+        repo.by("a", &["event", "log", "--event", "note", "--summary", "one"]).ok();
+        repo.by("a", &["message", "send", "--to", "b", "--summary", "one"]).ok();
+        let whole = repo.read(&place);
+        repo.write(&place, format!("{whole}{{\"torn"));
+        assert_eq!(found(&repo), [("torn-line".to_owned(), place.clone())], "{kept:?}");
+        mend(&repo);
+        assert_eq!(repo.read(&place), format!("{whole}{{\"torn\n"), "the torn one neither");
+    }
 }
 
 #[test]
@@ -175,91 +217,112 @@ fn what_killed_processes_left_lying_about_is_removed_when_it_is_old() {
 #[cfg(unix)]
 #[test]
 fn two_spellings_a_copied_clone_and_missing_attributes_are_found() {
-    let repo = Repo::new();
-    repo.by("a", &["claim", "T-1"]).ok();
-    repo.write("_bus/claims/t-1.json", repo.read("_bus/claims/T-1.json"));
-    fs::write(repo.path(".gitattributes"), "* text=auto\n").unwrap();
-    assert_eq!(names(&repo), ["two-spellings", "missing-gitattributes"]);
-    fs::remove_file(repo.path("_bus/claims/t-1.json")).unwrap();
-    mend(&repo);
-    assert!(repo.read(".gitattributes").starts_with("* text=auto\n"));
-    let older = repo.read(".gitignore").replace("queue/.*.tmp\n", "");
-    repo.write(".gitignore", older);
-    assert_eq!(names(&repo), ["missing-gitignore"]);
-    mend(&repo);
-    assert!(repo.read(".gitignore").contains("queue/.*.tmp\n"));
-    let copy = repo.beside("copy");
-    assert!(Command::new("cp").arg("-r").args([repo.root(), copy.clone()]).status().unwrap().success());
-    let ran = repo.bus(&["doctor"]).within(&copy).exits(1);
-    assert!(ran.stdout.contains("found copied-clone-id"), "{}", ran.stdout);
-    repo.bus(&["doctor", "--fix"]).within(&copy).ok();
-    assert_eq!(found(&repo), [], "the original keeps its id");
+    for (kept, place) in claim_files() {
+        let repo = Repo::keeping(kept);
+        repo.by("a", &["claim", "T-1"]).ok();
+        let other = place.replace("T-1", "t-1");
+        repo.write(&other, repo.read(&place));
+        fs::write(repo.path(".gitattributes"), "* text=auto\n").unwrap();
+        assert_eq!(names(&repo), ["two-spellings", "missing-gitattributes"], "{kept:?}");
+        fs::remove_file(repo.path(&other)).unwrap();
+        mend(&repo);
+        assert!(repo.read(".gitattributes").starts_with("* text=auto\n"));
+        let older = repo.read(".gitignore").replace("queue/.*.tmp\n", "");
+        repo.write(".gitignore", older);
+        assert_eq!(names(&repo), ["missing-gitignore"]);
+        mend(&repo);
+        assert!(repo.read(".gitignore").contains("queue/.*.tmp\n"));
+        let copy = repo.beside("copy");
+        assert!(Command::new("cp").arg("-r").args([repo.root(), copy.clone()]).status().unwrap().success());
+        let ran = repo.bus(&["doctor"]).within(&copy).exits(1);
+        assert!(ran.stdout.contains("found copied-clone-id"), "{}", ran.stdout);
+        repo.bus(&["doctor", "--fix"]).within(&copy).ok();
+        assert_eq!(found(&repo), [], "the original keeps its id");
+    }
 }
 
 #[test]
 fn an_edit_that_keeps_the_revision_is_kept_aside_too_each_in_a_file_of_its_own() {
-    let repo = Repo::new();
-    repo.by("a", &["claim", "T-1", "--notes", "one"]).ok();
-    let file = repo.read("_bus/claims/T-1.json");
-    repo.write("_bus/claims/T-1.json", file.replace("\"one\"", "\"two\""));
-    assert_eq!(names(&repo), ["claim-edited"]);
-    mend(&repo);
-    repo.write("_bus/claims/T-1.json", file.replace("\"one\"", "\"three\""));
-    repo.by("a", &["claim", "T-1"]).ok();
-    assert_eq!(repo.read("_bus/claims/T-1.json"), file);
-    let kept =
-        fs::read_dir(repo.path(".git/bus/broken")).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
-    let kept: String = kept.collect();
-    assert!(kept.contains("\"two\"") && kept.contains("\"three\""), "{kept}");
+    for (kept, place) in claim_files() {
+        let repo = Repo::keeping(kept);
+        repo.by("a", &["claim", "T-1", "--notes", "one"]).ok();
+        let file = repo.read(&place);
+        repo.write(&place, file.replace("\"one\"", "\"two\""));
+        assert_eq!(names(&repo), ["claim-edited"], "{kept:?}, {place}");
+        mend(&repo);
+        repo.write(&place, file.replace("\"one\"", "\"three\""));
+        repo.by("a", &["claim", "T-1"]).ok();
+        assert_eq!(repo.read(&place), file);
+        let aside = fs::read_dir(repo.path(".git/bus/broken")).unwrap();
+        let aside: String = aside.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+        assert!(aside.contains("\"two\"") && aside.contains("\"three\""), "{kept:?}, {place}: {aside}");
+    }
 }
 
 #[test]
 fn what_commands_refuse_to_work_with_is_named() {
-    let repo = Repo::new();
-    repo.write("_bus/config.toml", "[events]\nfoo = [\n");
-    repo.write("_bus/assignments/T-1.json", "{bad");
-    repo.write("AGENT_MANIFEST.json", r#"{"agent_id": "../x"}"#);
-    fs::create_dir_all(repo.path("_bus/events/evil.jsonl")).unwrap();
-    fs::create_dir_all(repo.path("_bus/claims/T-2.json")).unwrap();
-    let expected = [
-        ("wrong-kind", "_bus/claims/T-2.json"),
-        ("malformed-config", "_bus/config.toml"),
-        ("malformed-assignment", "_bus/assignments/T-1.json"),
-        ("malformed-manifest", "AGENT_MANIFEST.json"),
-        ("wrong-kind", "_bus/events/evil.jsonl"),
-    ];
-    assert_eq!(found(&repo), expected.map(|(name, place)| (name.to_owned(), place.to_owned())));
-    for finding in repo.bus(&["doctor", "--json"]).exits(1).json()["findings"].as_array().unwrap() {
-        assert!(finding["mend"].is_null() && !finding["advice"].as_str().unwrap().is_empty(), "{finding}");
+    let recorded = record("");
+    for (kept, below) in [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, "_bus/"), (Kept::Older, "_bus/")] {
+        let repo = Repo::keeping(kept);
+        repo.write("_bus/config.toml", "[events]\nfoo = [\n");
+        repo.write(&format!("{below}assignments/T-1.json"), "{bad");
+        repo.write("AGENT_MANIFEST.json", r#"{"agent_id": "../x"}"#);
+        fs::create_dir_all(repo.path(&format!("{below}events/evil.jsonl"))).unwrap();
+        fs::create_dir_all(repo.path(&format!("{below}claims/T-2.json"))).unwrap();
+        let expected = [
+            ("wrong-kind", format!("{below}claims/T-2.json")),
+            ("malformed-config", "_bus/config.toml".to_owned()),
+            ("malformed-assignment", format!("{below}assignments/T-1.json")),
+            ("malformed-manifest", "AGENT_MANIFEST.json".to_owned()),
+            ("wrong-kind", format!("{below}events/evil.jsonl")),
+        ];
+        assert_eq!(found(&repo), expected.map(|(name, place)| (name.to_owned(), place)), "{kept:?}");
+        for finding in repo.bus(&["doctor", "--json"]).exits(1).json()["findings"].as_array().unwrap() {
+            assert!(finding["mend"].is_null() && !finding["advice"].as_str().unwrap().is_empty(), "{finding}");
+        }
     }
 }
 
 #[test]
 fn a_bad_file_of_another_worktree_is_named_and_hides_nothing() {
-    let repo = Repo::new();
-    let other = repo.worktree("side");
-    repo.by("a", &["claim", "T-1"]).within(&other).ok();
-    fs::write(other.join("_bus/claims/T-1.json"), "{").unwrap();
-    let place = other.join("_bus/claims/T-1.json");
-    assert_eq!(found(&repo), [("malformed-claim".to_owned(), fs::canonicalize(place).unwrap().display().to_string())]);
-    let shown = |folder: &std::path::Path| repo.bus(&["status", "--json"]).within(folder).ok().json();
-    assert_eq!(shown(&repo.root()), shown(&other), "the same from every worktree");
-    repo.by("a", &["release", "T-1"]).within(&other).fails(5, "malformed-record");
-    repo.bus(&["doctor", "--fix"]).within(&other).ok();
-    repo.by("a", &["release", "T-1"]).within(&other).ok();
+    for kept in Kept::IN_BRANCHES {
+        let repo = Repo::keeping(kept);
+        let other = repo.worktree("side");
+        repo.by("a", &["claim", "T-1"]).within(&other).ok();
+        fs::write(other.join(FILE), "{").unwrap();
+        let place = fs::canonicalize(other.join(FILE)).unwrap().display().to_string();
+        assert_eq!(found(&repo), [("malformed-claim".to_owned(), place)], "{kept:?}");
+        let shown = |folder: &std::path::Path| repo.bus(&["status", "--json"]).within(folder).ok().json();
+        assert_eq!(shown(&repo.root()), shown(&other), "the same from every worktree");
+        repo.by("a", &["release", "T-1"]).within(&other).fails(5, "malformed-record");
+        repo.bus(&["doctor", "--fix"]).within(&other).ok();
+        repo.by("a", &["release", "T-1"]).within(&other).ok();
+    }
 }
 
 #[test]
 fn a_branch_without_a_bus_is_left_alone() {
-    let repo = Repo::bare_of_bus();
-    repo.git(&["branch", "nobus"]);
-    repo.bus(&["init"]).ok();
-    repo.by("a", &["claim", "T-1"]).ok();
-    repo.commit_all("bus");
-    repo.git(&["checkout", "--quiet", "nobus"]);
-    repo.bus(&["doctor", "--fix"]).ok();
-    assert!(!repo.path("_bus").exists());
-    repo.git(&["checkout", "--quiet", "main"]);
+    for option in ["--untracked", "--tracked"] {
+        let repo = Repo::bare_of_bus();
+        repo.git(&["branch", "nobus"]);
+        repo.bus(&["init", option]).ok();
+        repo.by("a", &["claim", "T-1"]).ok();
+        repo.commit_all("bus");
+        repo.git(&["checkout", "--quiet", "nobus"]);
+        // Copies may have stayed behind, which nobody ignores here.
+        let before = repo.state();
+        repo.bus(&["doctor", "--fix"]).ok();
+        repo.by("a", &["heartbeat", "T-1"]).ok();
+        assert!(!repo.path("_bus/.gitignore").exists(), "{option}");
+        assert_eq!(repo.path("_bus").exists(), before.contains("main/_bus/"), "{option}");
+        repo.by("b", &["claim", "T-2"]).ok();
+        assert_eq!(repo.path("_bus/claims/T-2.json").exists(), option == "--tracked");
+        repo.git(&["clean", "--quiet", "-fdx"]);
+        repo.bus(&["doctor", "--fix"]).ok();
+        assert!(!repo.path("_bus").exists(), "{option}");
+        repo.git(&["checkout", "--quiet", "main"]);
+        repo.bus(&["doctor"]).ok();
+    }
 }
 
 #[cfg(unix)]

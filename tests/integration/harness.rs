@@ -15,6 +15,29 @@ pub(crate) const NOON: &str = "2026-03-01T12:00:00Z";
 #[cfg(unix)]
 const NOBODY: u32 = 65534;
 
+/// Where a bus keeps its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Beside the branches.
+    Untracked,
+    /// In files of the branches, too.
+    Tracked,
+    /// In files of the branches, too, as version 0.1 wrote them: the policy says nothing of records.
+    Older,
+}
+
+impl Kept {
+    pub(crate) const ALL: [Self; 3] = [Self::Untracked, Self::Tracked, Self::Older];
+
+    /// Those in which files of the branches are records.
+    pub(crate) const IN_BRANCHES: [Self; 2] = [Self::Tracked, Self::Older];
+}
+
+/// The path of a file of the record, below the root of the main worktree.
+pub(crate) fn record(relative: &str) -> String {
+    format!(".git/bus/log/_bus/{relative}")
+}
+
 /// A git repository with one commit, in a folder of its own.
 pub(crate) struct Repo {
     folder: TempDir,
@@ -36,6 +59,47 @@ impl Repo {
         repo.bus(&["init"]).ok();
         repo.commit_all("bus");
         repo
+    }
+
+    /// A repository whose bus keeps its records in files of the branches, too.
+    pub(crate) fn tracked() -> Self {
+        let repo = Self::bare_of_bus();
+        repo.bus(&["init", "--tracked"]).ok();
+        repo.commit_all("bus");
+        repo
+    }
+
+    /// A repository with a bus as version 0.1 has laid it out.
+    pub(crate) fn older() -> Self {
+        let repo = Self::bare_of_bus();
+        repo.lay("older/init", "");
+        repo.commit_all("bus");
+        repo
+    }
+
+    /// A repository whose bus keeps its records there.
+    pub(crate) fn keeping(kept: Kept) -> Self {
+        match kept {
+            Kept::Untracked => Self::new(),
+            Kept::Tracked => Self::tracked(),
+            Kept::Older => Self::older(),
+        }
+    }
+
+    /// Copies the files of a fixture to below `to`. What is called `dot.x` there becomes `.x`: git would heed it where it stands.
+    pub(crate) fn lay(&self, fixture: &str, to: &str) {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
+        for entry in walkdir::WalkDir::new(&from).min_depth(1) {
+            let entry = entry.unwrap();
+            let relative = entry.path().strip_prefix(&from).unwrap().to_str().unwrap().replace("dot.", ".");
+            let target = self.path(to).join(relative);
+            if entry.file_type().is_dir() {
+                fs::create_dir_all(target).unwrap();
+            } else {
+                fs::create_dir_all(target.parent().unwrap()).unwrap();
+                fs::write(target, fs::read(entry.path()).unwrap()).unwrap();
+            }
+        }
     }
 
     /// A clone of what is at `url`.
@@ -83,12 +147,17 @@ impl Repo {
         fs::write(path, text).unwrap();
     }
 
-    /// A claim file, read.
+    /// The record's file of a claim, read.
     pub(crate) fn claim(&self, task: &str) -> Value {
-        serde_json::from_str(&self.read(&format!("_bus/claims/{task}.json"))).unwrap_or_default()
+        serde_json::from_str(&self.read(&record(&format!("claims/{task}.json")))).unwrap_or_default()
     }
 
-    /// All lines of the main worktree's log.
+    /// What git would show to be changed or new in a worktree.
+    pub(crate) fn status_of(&self, folder: &Path) -> String {
+        self.git_in(folder, &["status", "--porcelain", "--untracked-files=all"])
+    }
+
+    /// All lines of the record's log.
     pub(crate) fn log_lines(&self) -> Vec<String> {
         log_lines(&self.root())
     }
@@ -210,13 +279,14 @@ impl Repo {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Everything that git tracks or could track, and all refs: what a read must not change.
+    /// Everything that git tracks or could track, the record, and all refs: what a read must not change.
     pub(crate) fn state(&self) -> String {
         let refs = self.git(&["for-each-ref"]);
         let mut text = refs;
         for entry in walkdir::WalkDir::new(self.root()).sort_by_file_name() {
             let entry = entry.unwrap();
-            if entry.file_type().is_file() && !entry.path().starts_with(self.path(".git")) {
+            let is_git = entry.path().starts_with(self.path(".git")) && !entry.path().starts_with(self.path(".git/bus/log"));
+            if entry.file_type().is_file() && !is_git {
                 writeln!(text, "{} {:?}", entry.path().display(), fs::read(entry.path()).unwrap()).unwrap();
             }
         }
@@ -240,10 +310,15 @@ pub(crate) fn alone(program: &str, folder: &Path, home: &Path) -> Command {
     command
 }
 
-/// All lines of a worktree's log, file by file.
+/// All lines of the log of the clone that has a worktree at `root`, file by file.
 pub(crate) fn log_lines(root: &Path) -> Vec<String> {
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(root.join("_bus/events")).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    let mut common = root.join(".git");
+    if let Ok(text) = fs::read_to_string(&common) {
+        let own = PathBuf::from(text.strip_prefix("gitdir: ").unwrap().trim());
+        common = own.join(fs::read_to_string(own.join("commondir")).unwrap().trim());
+    }
+    let folder = common.join("bus/log/_bus/events");
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files.iter().flat_map(|file| fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
@@ -287,6 +362,21 @@ impl Bus<'_> {
     /// Starts it, and does not wait.
     pub(crate) fn start(mut self) -> Child {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Runs it to its end, which must be good, and returns each step at which it could have died, as `BUS_CRASH_AT` names it.
+    #[cfg(debug_assertions)]
+    pub(crate) fn steps(self) -> Vec<String> {
+        let file = self.repo.beside("steps");
+        let _ = fs::remove_file(&file);
+        self.env("BUS_STEPS", file.to_str().unwrap()).ok();
+        let text = fs::read_to_string(&file).unwrap();
+        let mut steps: Vec<String> = Vec::new();
+        for step in text.lines() {
+            let before = steps.iter().filter(|known| known.split('@').next() == Some(step)).count();
+            steps.push(if before == 0 { step.to_owned() } else { format!("{step}@{}", before + 1) });
+        }
+        steps
     }
 
     /// Starts it where its stdout was set; what it says on stderr is dropped.

@@ -22,6 +22,8 @@ fn mode(repo: &Repo, path: &str) -> u32 {
 }
 
 /// What stands in the hooks' folder: names, modes, bytes.
+const NOTHING_TO_DO: &str = "records: untracked (as this clone has it)\nnothing to do: the bus is laid out\n";
+
 fn hooks(repo: &Repo) -> Vec<(String, u32, Vec<u8>)> {
     let entries = fs::read_dir(repo.path(".git/hooks")).unwrap().map(|entry| entry.unwrap());
     let mut all: Vec<_> = entries
@@ -46,7 +48,7 @@ fn init_puts_both_hooks_in_once_and_deinit_takes_them_out() {
     }
     assert!(printed.contains("wrote _bus/config.toml\n"), "{printed}");
     let laid = hooks(&repo);
-    assert_eq!(repo.bus(&["init", "--hooks"]).ok().stdout, "nothing to do: the bus is laid out\n");
+    assert_eq!(repo.bus(&["init", "--hooks"]).ok().stdout, NOTHING_TO_DO);
     assert_eq!(hooks(&repo), laid);
     let printed = repo.bus(&["deinit"]).ok().stdout;
     assert!(printed.contains("took out .git/hooks/pre-commit\n") && printed.contains("took out .git/hooks/pre-push\n"));
@@ -79,7 +81,7 @@ fn a_hook_that_stands_is_kept_aside_and_comes_back_with_every_byte_and_its_mode(
     assert!(printed.contains("moved what stood there to .git/hooks/pre-commit.before-bus: it runs first\n"), "{printed}");
     assert_eq!(repo.read(".git/hooks/pre-commit"), PRE_COMMIT);
     assert_eq!(repo.read(".git/hooks/pre-commit.before-bus"), "#!/bin/sh\nexit 7");
-    assert_eq!(repo.bus(&["init", "--hooks"]).ok().stdout, "nothing to do: the bus is laid out\n");
+    assert_eq!(repo.bus(&["init", "--hooks"]).ok().stdout, NOTHING_TO_DO);
     let taken = repo.bus(&["deinit", "--json"]).ok().json();
     assert_eq!(taken["restored"], json!([".git/hooks/pre-commit"]));
     assert_eq!(hooks(&repo), before);

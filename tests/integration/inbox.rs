@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::harness::{Bus, NOON, Ran, Repo};
+use super::harness::{Bus, Kept, NOON, Ran, Repo, record};
 
 fn tell<'a>(repo: &'a Repo, to: &str, summary: &str) -> Bus<'a> {
     repo.by("boss", &["message", "send", "--to", to, "--summary", summary])
@@ -25,12 +25,16 @@ fn shown(repo: &Repo, folder: &Path, more: &[&str]) -> Vec<String> {
 
 #[test]
 fn what_is_unread_is_shown_until_it_is_marked() {
-    let repo = Repo::new();
+    Kept::ALL.into_iter().for_each(is_shown_until_it_is_marked);
+}
+
+fn is_shown_until_it_is_marked(kept: Kept) {
+    let repo = Repo::keeping(kept);
     assert_eq!(inbox(&repo, &repo.root(), &[]).ok().json(), json!({"unread": 0, "messages": []}));
     assert_eq!(repo.by("a", &["inbox"]).ok().stdout, "no unread messages\n");
     tell(&repo, "a", "one").ok();
     tell(&repo, "b", "not for a").ok();
-    let message: Value = serde_json::from_str(&repo.read("_bus/messages/agent-a.jsonl")).unwrap();
+    let message: Value = serde_json::from_str(&repo.read(&record("messages/agent-a.jsonl"))).unwrap();
     for _ in 0..2 {
         assert_eq!(inbox(&repo, &repo.root(), &[]).ok().json(), json!({"unread": 1, "messages": [message]}));
     }
@@ -70,47 +74,59 @@ fn the_limit_shows_the_last_counts_all_and_marks_only_what_is_shown() {
 
 #[test]
 fn messages_of_all_worktrees_are_shown_and_read_once() {
-    let repo = Repo::new();
-    let other = repo.worktree("wt");
-    tell(&repo, "a", "here").at("2026-03-01T11:02:00Z").ok();
-    tell(&repo, "a", "there").at("2026-03-01T11:01:00Z").within(&other).ok();
-    let copy = fs::read_to_string(other.join("_bus/messages/agent-a.jsonl")).unwrap();
-    repo.write("_bus/messages/agent-a.jsonl", repo.read("_bus/messages/agent-a.jsonl") + &copy);
-    assert_eq!(shown(&repo, &other, &["--mark-read"]), ["there", "here"]);
-    assert_eq!(shown(&repo, &repo.root(), &[]), [""; 0]);
+    for kept in Kept::ALL {
+        let repo = Repo::keeping(kept);
+        let other = repo.worktree("wt");
+        tell(&repo, "a", "here").at("2026-03-01T11:02:00Z").ok();
+        tell(&repo, "a", "there").at("2026-03-01T11:01:00Z").within(&other).ok();
+        // The same lines once more, as branches bring them to each other.
+        for folder in [&repo.root(), &other] {
+            repo.by("boss", &["export"]).within(folder).ok();
+            fs::create_dir_all(folder.join("_bus/messages")).unwrap();
+            fs::write(folder.join("_bus/messages/agent-a.jsonl"), repo.read(&record("messages/agent-a.jsonl"))).unwrap();
+        }
+        assert_eq!(shown(&repo, &other, &["--mark-read"]), ["there", "here"], "{kept:?}");
+        assert_eq!(shown(&repo, &repo.root(), &[]), [""; 0], "{kept:?}");
+    }
 }
 
 #[test]
 fn what_a_merge_brings_late_is_unread_however_old_it_is() {
-    let repo = Repo::new();
-    tell(&repo, "a", "base").at("2026-03-01T10:00:00Z").ok();
-    repo.commit_all("base");
-    repo.git(&["checkout", "--quiet", "-b", "side"]);
-    // As it comes from another clone: no journal of this one has it.
-    let line = |summary: &str, ts: &str| {
-        format!(r#"{{"from":"x","id":"{summary}","summary":"{summary}","to":"a","ts":"{ts}","type":"note"}}"#)
-    };
-    let news = [line("old", "2026-03-01T10:30:00Z"), line("same second", "2026-03-01T11:00:00Z")].join("\n");
-    repo.write("_bus/messages/agent-a.jsonl", repo.read("_bus/messages/agent-a.jsonl") + &news + "\n");
-    repo.commit_all("side");
-    repo.git(&["checkout", "--quiet", "main"]);
-    tell(&repo, "a", "new").at("2026-03-01T11:00:00Z").ok();
-    assert_eq!(shown(&repo, &repo.root(), &["--mark-read"]), ["base", "new"]);
-    repo.commit_all("main");
-    repo.git(&["merge", "--quiet", "-m", "merge", "side"]);
-    assert_eq!(shown(&repo, &repo.root(), &["--mark-read"]), ["old", "same second"]);
-    assert_eq!(shown(&repo, &repo.root(), &[]), [""; 0]);
+    for (kept, file) in [(Kept::Older, "agent-a.jsonl"), (Kept::Tracked, "x@abcdefghij01.jsonl")] {
+        let repo = Repo::keeping(kept);
+        let file = format!("_bus/messages/{file}");
+        tell(&repo, "a", "base").at("2026-03-01T10:00:00Z").ok();
+        repo.commit_all("base");
+        repo.git(&["checkout", "--quiet", "-b", "side"]);
+        // As it comes from another clone: this one's record does not have it.
+        let line = |summary: &str, ts: &str| {
+            format!(r#"{{"from":"x","id":"{summary}","summary":"{summary}","to":"a","ts":"{ts}","type":"note"}}"#)
+        };
+        let news = [line("old", "2026-03-01T10:30:00Z"), line("same second", "2026-03-01T11:00:00Z")].join("\n");
+        repo.write(&file, repo.read(&file) + &news + "\n");
+        repo.commit_all("side");
+        repo.git(&["checkout", "--quiet", "main"]);
+        tell(&repo, "a", "new").at("2026-03-01T11:00:00Z").ok();
+        assert_eq!(shown(&repo, &repo.root(), &["--mark-read"]), ["base", "new"], "{kept:?}");
+        repo.commit_all("main");
+        repo.git(&["merge", "--quiet", "-m", "merge", "side"]);
+        assert_eq!(shown(&repo, &repo.root(), &["--mark-read"]), ["old", "same second"], "{kept:?}");
+        assert_eq!(shown(&repo, &repo.root(), &[]), [""; 0], "{kept:?}");
+    }
 }
 
 #[test]
 fn lines_without_an_id_are_read_one_by_one() {
-    let repo = Repo::new();
-    let line = |summary: &str| format!(r#"{{"from":"x","summary":"{summary}","to":"a","ts":"{NOON}","type":"note"}}"#) + "\n";
-    repo.write("_bus/messages/agent-a.jsonl", line("one"));
-    assert_eq!(shown(&repo, &repo.root(), &["--mark-read"]), ["one"]);
-    repo.write("_bus/messages/agent-a.jsonl", line("two") + &line("one"));
-    assert_eq!(shown(&repo, &repo.root(), &["--mark-read"]), ["two"]);
-    assert_eq!(shown(&repo, &repo.root(), &[]), [""; 0]);
+    let recorded = record("messages/agent-a.jsonl");
+    for (kept, file) in [(Kept::Untracked, recorded.as_str()), (Kept::Older, "_bus/messages/agent-a.jsonl")] {
+        let repo = Repo::keeping(kept);
+        let line = |summary: &str| format!(r#"{{"from":"x","summary":"{summary}","to":"a","ts":"{NOON}","type":"note"}}"#) + "\n";
+        repo.write(file, line("one"));
+        assert_eq!(shown(&repo, &repo.root(), &["--mark-read"]), ["one"], "{kept:?}");
+        repo.write(file, line("two") + &line("one"));
+        assert_eq!(shown(&repo, &repo.root(), &["--mark-read"]), ["two"], "{kept:?}");
+        assert_eq!(shown(&repo, &repo.root(), &[]), [""; 0], "{kept:?}");
+    }
 }
 
 #[test]
@@ -186,8 +202,8 @@ fn what_comes_while_a_reader_marks_stays_unread() {
     let mut shown_first = BufReader::new(reader.stdout.take().unwrap());
     shown_first.read_line(&mut String::new()).unwrap();
     // It has shown what it read, and waits for the lock.
-    let line = repo.read("_bus/messages/agent-a.jsonl");
-    repo.write("_bus/messages/agent-a.jsonl", line.replace("\"one\"", "\"two\"").replace("\"id\":\"", "\"id\":\"x") + &line);
+    let line = repo.read(&record("messages/agent-a.jsonl"));
+    repo.write(&record("messages/agent-a.jsonl"), line.replace("\"one\"", "\"two\"").replace("\"id\":\"", "\"id\":\"x") + &line);
     drop(lock);
     assert!(reader.wait().unwrap().success());
     assert_eq!(shown(&repo, &repo.root(), &[]), ["two"]);

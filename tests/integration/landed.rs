@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::dice::Dice;
-use super::harness::Repo;
+use super::harness::{Kept, Repo, record};
 
 /// A worktree in which `codex-1` has claimed `T-1` on a branch of its own.
 fn claimed(repo: &Repo) -> PathBuf {
@@ -141,7 +141,11 @@ fn what_only_looks_like_the_work_is_not_the_work() {
 
 #[test]
 fn files_of_the_bus_are_no_work() {
-    let repo = Repo::new();
+    Kept::IN_BRANCHES.into_iter().for_each(files_of_the_bus_are_no_work_of);
+}
+
+fn files_of_the_bus_are_no_work_of(kept: Kept) {
+    let repo = Repo::keeping(kept);
     let tree = claimed(&repo);
     repo.by("codex-1", &["event", "log", "--event", "note", "--summary", "x"]).within(&tree).ok();
     repo.commit_all_in(&tree, "bus");
@@ -404,7 +408,7 @@ fn who_has_not_begun_is_waiting() {
     assert_eq!(waiting(&["--agent", "codex-2"]), [""; 0]);
     assert!(repo.bus(&["status", "--long"]).ok().stdout.contains("T-2   waiting  codex-1"));
     assert!(repo.bus(&["status", "--json"]).ok().json().get("waiting").is_none());
-    repo.write("_bus/assignments/T-9.json", "{}");
+    repo.write(&record("assignments/T-9.json"), "{}");
     assert_eq!(repo.bus(&["status", "--long"]).ok().says("_bus/assignments/T-9.json").status, Some(0));
 }
 

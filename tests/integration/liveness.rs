@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::harness::{NOON, Repo};
+use super::harness::{Kept, NOON, Repo, record};
 
 const LATER: &str = "2026-03-01T19:00:00Z";
 
@@ -30,24 +30,37 @@ fn a_silent_owner_is_stale_and_a_present_one_is_not() {
 
 #[test]
 fn an_event_of_the_owner_in_the_logs_end_is_a_sign_of_life() {
-    let repo = Repo::new();
-    repo.by("a", &["claim", "T-1"]).ok();
-    let event = |ts: &str| format!(r#"{{"agent_id":"a","event":"note","summary":"by another tool","ts":"{ts}"}}"#) + "\n";
-    repo.write("_bus/events/other.jsonl", event("2026-03-05T00:00:00Z"));
-    assert_eq!(repo.bus(&["status", "--json"]).at(LATER).ok().json()["claims"][0]["state"], "stale", "the future is no sign");
-    repo.write("_bus/events/other.jsonl", event("2026-03-01T18:00:00Z"));
-    let claim = repo.bus(&["status", "--json"]).at(LATER).ok().json()["claims"][0].clone();
-    assert_eq!((&claim["state"], &claim["last_seen"]), (&json!("active"), &json!("2026-03-01T18:00:00Z")));
+    let recorded = record("events/other.jsonl");
+    let file = "_bus/events/other.jsonl";
+    for (kept, place) in [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, file), (Kept::Older, file)] {
+        let repo = Repo::keeping(kept);
+        repo.by("a", &["claim", "T-1"]).ok();
+        let event = |ts: &str| format!(r#"{{"agent_id":"a","event":"note","summary":"by another tool","ts":"{ts}"}}"#) + "\n";
+        repo.write(place, event("2026-03-05T00:00:00Z"));
+        let status = || repo.bus(&["status", "--json"]).at(LATER).ok().json()["claims"][0].clone();
+        assert_eq!(status()["state"], "stale", "{kept:?}: the future is no sign");
+        repo.write(place, event("2026-03-01T18:00:00Z"));
+        let claim = status();
+        let expected = (&json!("active"), &json!("2026-03-01T18:00:00Z"));
+        assert_eq!((&claim["state"], &claim["last_seen"]), expected, "{kept:?}");
+    }
 }
 
 #[test]
 fn a_claim_with_a_time_to_live_expires_unless_it_is_renewed() {
-    let repo = Repo::new();
+    Kept::ALL.into_iter().for_each(expires_unless_it_is_renewed);
+}
+
+fn expires_unless_it_is_renewed(kept: Kept) {
+    let repo = Repo::keeping(kept);
     repo.by("a", &["claim", "T-1", "--ttl", "10m"]).ok();
     assert_eq!(repo.claim("T-1")["expires_at"], "2026-03-01T12:10:00Z");
     let before = repo.read("_bus/claims/T-1.json");
     repo.by("a", &["heartbeat", "T-1"]).at("2026-03-01T12:09:00Z").ok();
-    assert_eq!(repo.read("_bus/claims/T-1.json"), before, "a heartbeat writes no file");
+    if kept != Kept::Untracked {
+        assert_eq!(repo.read("_bus/claims/T-1.json"), before, "{kept:?}: a heartbeat writes no file of the branch");
+    }
+    assert_eq!(repo.claim("T-1"), repo.tip("T-1"), "but the record's");
     assert_eq!(repo.log_lines().len(), 1, "and no event");
     let tip = repo.tip("T-1");
     assert_eq!((&tip["revision"], &tip["expires_at"]), (&json!(2), &json!("2026-03-01T12:19:00Z")));
@@ -60,8 +73,9 @@ fn a_claim_with_a_time_to_live_expires_unless_it_is_renewed() {
 
 #[test]
 fn commands_that_name_the_task_renew_it_when_that_is_due() {
-    let repo = Repo::new();
+    let repo = Repo::tracked();
     repo.by("a", &["claim", "T-1", "--ttl", "40m"]).ok();
+    let file = repo.read("_bus/claims/T-1.json");
     let log = ["event", "log", "--event", "note", "--task", "T-1", "--summary", "x"];
     repo.by("a", &log).at("2026-03-01T12:10:00Z").ok();
     assert_eq!(repo.history("T-1").len(), 1, "not due within a quarter of the time to live");
@@ -72,7 +86,8 @@ fn commands_that_name_the_task_renew_it_when_that_is_due() {
     repo.by("a", &["claim", "T-1"]).at("2026-03-01T12:22:00Z").ok();
     assert_eq!(repo.history("T-1").len(), 3);
     assert_eq!(repo.tip("T-1")["expires_at"], "2026-03-01T13:02:00Z");
-    assert_eq!(repo.claim("T-1")["revision"], 1, "the file stays");
+    assert_eq!(repo.claim("T-1"), repo.tip("T-1"));
+    assert_eq!(repo.read("_bus/claims/T-1.json"), file, "the branch's file stays");
     repo.by("a", &["claim", "T-1"]).at("2026-03-01T12:23:00Z").ok();
     assert_eq!((repo.history("T-1").len(), repo.log_lines().len()), (3, 4), "nothing is settled twice");
 }
@@ -94,16 +109,19 @@ fn a_paused_claim_may_be_taken_over_at_once_and_a_live_one_by_force() {
 
 #[test]
 fn a_claim_of_another_clone_is_given_up_only_after_this_one_has_waited_as_long() {
-    let repo = Repo::new();
-    repo.by("a", &["claim", "T-1", "--ttl", "10m"]).ok();
-    repo.commit_all("claim");
-    let clone = repo.beside("clone");
-    repo.git(&["clone", "--quiet", repo.root().to_str().unwrap(), clone.to_str().unwrap()]);
-    let reclaim = ["reclaim", "T-1", "--note", "x"];
-    repo.by("b", &reclaim).within(&clone).at(LATER).fails(3, "claim-alive");
-    repo.by("b", &reclaim).within(&clone).at("2026-03-01T19:09:59Z").fails(3, "claim-alive");
-    repo.by("b", &reclaim).within(&clone).at("2026-03-01T19:10:00Z").ok();
-    assert_eq!(repo.git_in(&clone, &["log", "--format=%s", "refs/bus/claims/T-1"]), "reclaim T-1 by b\nimport T-1 by b\n");
+    for kept in Kept::IN_BRANCHES {
+        let repo = Repo::keeping(kept);
+        repo.by("a", &["claim", "T-1", "--ttl", "10m"]).ok();
+        repo.commit_all("claim");
+        let clone = repo.beside("clone");
+        repo.git(&["clone", "--quiet", repo.root().to_str().unwrap(), clone.to_str().unwrap()]);
+        let reclaim = ["reclaim", "T-1", "--note", "x"];
+        repo.by("b", &reclaim).within(&clone).at(LATER).fails(3, "claim-alive");
+        repo.by("b", &reclaim).within(&clone).at("2026-03-01T19:09:59Z").fails(3, "claim-alive");
+        repo.by("b", &reclaim).within(&clone).at("2026-03-01T19:10:00Z").ok();
+        let history = repo.git_in(&clone, &["log", "--format=%s", "refs/bus/claims/T-1"]);
+        assert_eq!(history, "reclaim T-1 by b\nimport T-1 by b\n", "{kept:?}");
+    }
 }
 
 #[test]

@@ -1,14 +1,13 @@
 //! Commands on leases that die between two of their steps: the same command, run again, ends in the same state.
 #![cfg(debug_assertions)]
 
-use std::fs;
-
 use serde_json::Value;
 
-use super::harness::Repo;
-use super::locks::{kinds, live, subjects};
-use super::refused::warm;
+use super::harness::{Kept, Repo};
+use super::locks::{kinds, live, noted, subjects};
+use super::refused::{warm, warmed};
 
+/// The steps of each change of a lease.
 const STEPS: [&str; 6] =
     ["object-written", "ref-written", "line-appended", "event-settled", "file-written-aside", "file-settled"];
 
@@ -18,23 +17,21 @@ struct End {
     leases: Vec<(Value, Value)>,
     writes: Vec<String>,
     events: Vec<String>,
-    files: Vec<(Value, bool)>,
+    /// Who has what in the record's table, which is the ref's.
+    noted: Vec<(Value, Value)>,
     claim: Value,
 }
 
 fn end(repo: &Repo) -> End {
-    let files = fs::read_dir(repo.path("_bus/locks")).into_iter().flatten().map(|entry| entry.unwrap().path());
-    let files = files.map(|path| serde_json::from_str::<Value>(&fs::read_to_string(path).unwrap()).unwrap());
-    let mut files: Vec<_> = files.map(|lease| (lease["owner"].clone(), lease["released_at"].is_null())).collect();
-    files.sort_by_key(|(owner, live)| (owner.to_string(), *live));
+    let leases = |leases: &[Value]| leases.iter().map(|lease| (lease["owner"].clone(), lease["scope"].clone())).collect();
     let verb = |subject: String| format!("{} {}", subject.split(' ').next().unwrap(), subject.split(' ').next_back().unwrap());
     let mut events = kinds(repo);
     events.sort();
     End {
-        leases: live(repo).iter().map(|lease| (lease["owner"].clone(), lease["scope"].clone())).collect(),
+        leases: leases(&live(repo)),
         writes: subjects(repo).into_iter().map(verb).collect(),
         events,
-        files,
+        noted: leases(noted(repo)["leases"].as_array().unwrap()),
         claim: repo.claim("T-1")["status"].clone(),
     }
 }
@@ -47,8 +44,12 @@ fn only(repo: &Repo) -> Option<String> {
 /// Prepares a bus, runs `command` as `agent` to its end, and once more for each step at which it may die. `ID` in the command is
 /// the lease that stood before.
 fn dies_at_each_step(prepare: &[(&str, &[&str])], agent: &str, command: &[&str]) {
+    Kept::ALL.into_iter().for_each(|kept| dies_at_each_step_of(kept, prepare, agent, command));
+}
+
+fn dies_at_each_step_of(kept: Kept, prepare: &[(&str, &[&str])], agent: &str, command: &[&str]) {
     let stage = || {
-        let repo = warm();
+        let repo = warmed(kept);
         prepare.iter().for_each(|(agent, arguments)| drop(repo.by(agent, arguments).ok()));
         let id = only(&repo).unwrap_or_default();
         let command: Vec<String> = command.iter().map(|word| word.replace("ID", &id)).collect();
@@ -59,18 +60,20 @@ fn dies_at_each_step(prepare: &[(&str, &[&str])], agent: &str, command: &[&str])
         repo.by(agent, &words).env("BUS_CRASH_AT", step).run()
     };
     let (whole, words) = stage();
-    assert_eq!(run(&whole, &words, "").status, Some(0));
+    let steps = whole.by(agent, &words.iter().map(String::as_str).collect::<Vec<_>>()).steps();
     let expected = end(&whole);
-    for step in STEPS {
+    assert!(STEPS.iter().all(|step| steps.iter().any(|known| known == step)), "{steps:?}");
+    for step in &steps {
+        let why = format!("{kept:?}, after a crash at {step} of {steps:?}");
         let (repo, words) = stage();
         let died = run(&repo, &words, step);
-        assert_eq!(died.status, None, "{step} is never reached:\n{}", died.transcript);
+        assert_eq!(died.status, None, "{why}: it is never reached:\n{}", died.transcript);
         let again = run(&repo, &words, "");
-        assert_eq!(again.status, Some(0), "after a crash at {step}: {}", again.transcript);
-        assert_eq!(end(&repo), expected, "after a crash at {step}");
+        assert_eq!(again.status, Some(0), "{why}: {}", again.transcript);
+        assert_eq!(end(&repo), expected, "{why}");
         let settled = repo.state();
         assert_eq!(run(&repo, &words, "").status, Some(0));
-        assert_eq!(repo.state(), settled, "settling twice, after a crash at {step}");
+        assert_eq!(repo.state(), settled, "settling twice, {why}");
         repo.bus(&["doctor"]).ok();
     }
 }
@@ -104,7 +107,7 @@ fn what_died_is_finished_by_the_doctor() {
         repo.bus(&["doctor", "--fix"]).exits(0);
         let end = end(&repo);
         assert_eq!(end.events, ["lock", "lock", "note", "unlock", "unlock"], "{step}");
-        assert!(end.files.iter().all(|(_, live)| !live), "{step}");
+        assert!(end.noted.is_empty(), "{step}");
     }
 }
 
@@ -125,7 +128,9 @@ fn the_event_of_a_lease_that_died_is_not_lost_when_something_else_comes_next() {
 #[test]
 fn a_task_and_its_paths_are_both_taken_or_neither_wherever_the_claim_dies() {
     let command = ["claim", "T-1", "--lock", "src/**"];
-    for step in ["object-written", "ref-written", "paths-written", "line-appended", "event-settled", "file-written-aside"] {
+    let steps = warm().by("a", &command).steps();
+    assert!(steps.iter().any(|step| step == "paths-written"), "{steps:?}");
+    for step in &steps {
         let repo = warm();
         let died = repo.by("a", &command).env("BUS_CRASH_AT", step).run();
         assert_eq!(died.status, None, "{step} is never reached:\n{}", died.transcript);
@@ -150,16 +155,20 @@ fn a_task_and_its_paths_are_both_taken_or_neither_wherever_the_claim_dies() {
 
 #[test]
 fn a_release_that_died_has_freed_the_paths_with_the_task() {
-    for step in STEPS {
+    let taken = || {
         let repo = warm();
         repo.by("a", &["claim", "T-1", "--lock", "src/**"]).ok();
-        repo.by("a", &["release", "T-1"]).env("BUS_CRASH_AT", step).run();
+        repo
+    };
+    for step in taken().by("a", &["release", "T-1"]).steps() {
+        let repo = taken();
+        repo.by("a", &["release", "T-1"]).env("BUS_CRASH_AT", &step).run();
         let claims = repo.bus(&["status", "--active-only", "--json"]).ok().json()["claims"].as_array().unwrap().len();
         assert_eq!(live(&repo).len(), claims, "after a crash at {step}");
         repo.by("a", &["release", "T-1"]).ok();
         repo.bus(&["doctor"]).ok();
         let end = end(&repo);
         assert_eq!(end.events, ["claim", "lock", "note", "release", "unlock"], "after a crash at {step}");
-        assert_eq!((end.leases.len(), end.files[0].1), (0, false), "after a crash at {step}");
+        assert_eq!((end.leases.len(), end.noted.len()), (0, 0), "after a crash at {step}");
     }
 }

@@ -4,7 +4,10 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::harness::{NOON, Ran, Repo};
+use super::harness::{Kept, NOON, Ran, Repo};
+
+/// The record's table of leases.
+const TABLE: &str = ".git/bus/log/locks.json";
 
 /// Takes a lease as `agent`; returns its id.
 pub(crate) fn acquire(repo: &Repo, agent: &str, patterns: &[&str]) -> String {
@@ -33,33 +36,39 @@ pub(crate) fn kinds(repo: &Repo) -> Vec<String> {
     ran.ndjson().iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
 }
 
-fn file(repo: &Repo, id: &str) -> Value {
-    serde_json::from_str(&repo.read(&format!("_bus/locks/{id}.json"))).unwrap_or_default()
+/// The table that the record has, which must be the ref's.
+pub(crate) fn noted(repo: &Repo) -> Value {
+    let text = repo.read(TABLE);
+    let body = repo.git(&["log", "-1", "--format=%b", "refs/bus/locks"]);
+    assert_eq!(text.trim_end(), body.trim_end(), "the record follows the ref");
+    serde_json::from_str(&text).unwrap()
 }
 
 #[test]
-fn a_lease_is_the_same_in_ref_file_and_log() {
-    let repo = Repo::new();
+fn a_lease_is_the_same_in_ref_record_and_log_and_in_no_file_of_a_branch() {
+    Kept::ALL.into_iter().for_each(is_the_same);
+}
+
+fn is_the_same(kept: Kept) {
+    let repo = Repo::keeping(kept);
     let ran = repo.by("a", &["lock", "acquire", "/src/**", "*.toml", "--deny", "src/gen/", "--objective", "the lexer", "--json"]);
     let ran = ran.ok();
     let (id, lease) = (id(&ran), ran.json()["lease"].clone());
     assert_eq!((id.len(), &id[..2], &ran.json()["outcome"]), (9, "L-", &json!("acquired")));
-    assert_eq!(file(&repo, &id), lease);
     assert_eq!((&lease["scope"], &lease["deny"]), (&json!(["src/**", "*.toml"]), &json!(["src/gen/"])));
     assert_eq!((&lease["mode"], &lease["revision"], &lease["owner"]), (&json!("exclusive"), &json!(1), &json!("a")));
     assert_eq!((&lease["start_time"], &lease["expires_at"]), (&json!(NOON), &json!("2026-03-01T12:50:00Z")), "50 minutes");
     assert_eq!(lease["base"], repo.git(&["rev-parse", "HEAD"]).trim());
     assert_eq!(subjects(&repo), [format!("acquire {id} by a")]);
-    let body = repo.git(&["log", "-1", "--format=%b", "refs/bus/locks"]);
-    let table: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(table, json!({"changed": [lease], "leases": [lease], "revision": 1}));
+    assert_eq!(noted(&repo), json!({"changed": [lease], "leases": [lease], "revision": 1}));
     let events = repo.bus(&["event", "list", "--json"]).ok().ndjson();
     assert_eq!((&events[0]["event"], &events[0]["lock_id"]), (&json!("lock"), &json!(id)));
     assert_eq!(events[0]["summary"], "locked src/** *.toml !src/gen/: the lexer");
     repo.git(&["fsck", "--strict"]);
     repo.git(&["gc", "--quiet", "--prune=now"]);
     repo.by("a", &["lock", "release"]).ok();
-    assert_eq!((&file(&repo, &id)["released_at"], live(&repo).len()), (&json!(NOON), 0));
+    assert_eq!((&noted(&repo)["changed"][0]["released_at"], live(&repo).len()), (&json!(NOON), 0));
+    assert!(!repo.path("_bus/locks").exists(), "{kept:?}");
     assert_eq!(
         (kinds(&repo), subjects(&repo)[1].clone()),
         (vec!["lock".to_owned(), "unlock".to_owned()], format!("release {id} by a"))
@@ -106,7 +115,7 @@ fn the_same_name_in_two_worktrees_is_two_workers() {
     repo.by("a", &["lock", "renew"]).within(&other).fails(4, "no-lock");
     let shown = repo.bus(&["lock", "show", &id, "--json"]).within(&other).ok().json();
     assert_eq!((&shown["lease"]["here"], &shown["lease"]["state"]), (&json!(false), &json!("live")));
-    assert!(!other.join("_bus/locks").exists(), "the file is the owner's worktree's");
+    assert!(!other.join("_bus/locks").exists());
 }
 
 #[test]
@@ -123,7 +132,7 @@ fn taking_the_same_again_finds_it_taken_and_renews_it_when_that_is_due() {
     let ran = repo.by("a", &["lock", "acquire", "docs/", "src/**", "--ttl", "2h", "--objective", "x", "--json"]).ok();
     assert_eq!((&ran.json()["outcome"], &ran.json()["lease"]["expires_at"]), (&json!("renewed"), &json!("2026-03-01T14:00:00Z")));
     assert_eq!((live(&repo).len(), kinds(&repo)), (1, vec!["lock".to_owned()]));
-    assert_eq!(file(&repo, &id)["revision"], 1, "a renewal writes no file");
+    assert_eq!(noted(&repo)["leases"][0]["revision"], 3, "the record follows a renewal");
     for other in [&["--shared"][..], &["--task", "T-1"], &["--deny", "docs/x"]] {
         repo.by("a", &[&["lock", "acquire", "docs/", "src/**", "--objective", "x"], other].concat()).ok();
     }
@@ -175,7 +184,7 @@ fn what_has_expired_still_holds_its_paths_but_may_be_taken_over_and_its_owner_is
         (&ran.json()["previous"]["released_by"], &ran.json()["previous"]["release_note"]),
         (&json!("b"), &json!("a crashed"))
     );
-    assert_eq!(file(&repo, &id)["released_by"], "b");
+    assert_eq!(noted(&repo)["changed"][0]["released_by"], "b");
     for command in ["renew", "release"] {
         let error = repo.by("a", &["lock", command, &id]).at(late).fails(8, "lock-lost");
         assert_eq!((&error["lost_to"], &error["note"]), (&json!("b"), &json!("a crashed")));
@@ -277,20 +286,32 @@ fn the_table_of_a_worklog_is_kept_between_two_lines_and_nothing_else_is_touched(
 }
 
 #[test]
-fn without_a_ref_the_files_decide_and_the_first_write_imports_them() {
-    let repo = Repo::new();
-    let id = acquire(&repo, "a", &["src/**"]);
-    let gone = acquire(&repo, "a", &["docs/"]);
-    repo.by("a", &["lock", "release", &gone]).ok();
-    repo.git(&["update-ref", "-d", "refs/bus/locks"]);
-    assert_eq!(live(&repo).len(), 1);
-    repo.by("b", &["lock", "acquire", "src/x", "--objective", "y"]).fails(3, "lock-held");
-    acquire(&repo, "b", &["docs/"]);
-    assert_eq!(subjects(&repo)[0], "import by b");
-    repo.by("a", &["lock", "renew", &id]).ok();
-    repo.git(&["update-ref", "-d", "refs/bus/locks"]);
-    repo.write(&format!("_bus/locks/{id}.json"), "{");
-    repo.by("c", &["lock", "acquire", "other", "--objective", "y"]).fails(5, "malformed-record");
+fn without_a_ref_the_record_decides_and_the_first_write_makes_it_anew() {
+    for kept in Kept::ALL {
+        for packed in [false, true] {
+            let repo = Repo::keeping(kept);
+            let id = acquire(&repo, "a", &["src/**"]);
+            let gone = acquire(&repo, "a", &["docs/"]);
+            repo.by("a", &["lock", "release", &gone]).ok();
+            packed.then(|| repo.git(&["pack-refs", "--all"]));
+            repo.git(&["update-ref", "-d", "refs/bus/locks"]);
+            assert_eq!(live(&repo).len(), 1);
+            repo.by("b", &["lock", "acquire", "src/x", "--objective", "y"]).fails(3, "lock-held");
+            repo.by("b", &["lock", "release", &id]).fails(3, "lock-held");
+            repo.by("b", &["lock", "reclaim", &id, "--note", "x"]).fails(3, "lock-alive");
+            acquire(&repo, "b", &["docs/"]);
+            assert_eq!(subjects(&repo)[0], "import by b", "{kept:?}");
+            repo.by("a", &["lock", "renew", &id]).ok();
+            assert_eq!(noted(&repo)["leases"].as_array().unwrap().len(), 2);
+            repo.git(&["update-ref", "-d", "refs/bus/locks"]);
+            // The owner goes on, too.
+            repo.by("a", &["lock", "release", &id]).ok();
+            assert_eq!(live(&repo).len(), 1);
+            repo.git(&["update-ref", "-d", "refs/bus/locks"]);
+            repo.write(TABLE, "{");
+            repo.by("c", &["lock", "acquire", "other", "--objective", "y"]).fails(5, "malformed-record");
+        }
+    }
 }
 
 #[test]
@@ -335,7 +356,7 @@ fn a_bus_with_live_leases_is_not_taken_out() {
 }
 
 #[test]
-fn a_lease_file_that_is_behind_missing_or_edited_is_found_and_mended() {
+fn a_table_of_the_record_that_is_behind_missing_or_edited_is_found_and_repaired() {
     let repo = Repo::new();
     let findings = || {
         let ran = repo.bus(&["doctor", "--json"]).run();
@@ -343,25 +364,25 @@ fn a_lease_file_that_is_behind_missing_or_edited_is_found_and_mended() {
         names.iter().map(|finding| finding["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let id = acquire(&repo, "a", &["src/**"]);
-    let path = format!("_bus/locks/{id}.json");
-    let live_file = repo.read(&path);
+    let first = repo.read(TABLE);
+    acquire(&repo, "a", &["docs/"]);
+    let second = repo.read(TABLE);
     assert!(findings().is_empty(), "{:?}", findings());
-    let expect = |name: &str, truth: &str| {
-        assert_eq!(findings(), [name]);
+    fs::remove_file(repo.path(TABLE)).unwrap();
+    for wrong in [None, Some(first.clone()), Some(second.replace("src/**", "lib/**")), Some("<<<<<<< HEAD\n".to_owned())] {
+        wrong.iter().for_each(|wrong| repo.write(TABLE, wrong));
+        assert_eq!(findings(), ["unsettled-lease"], "{wrong:?}");
         repo.bus(&["doctor", "--fix"]).exits(0);
-        assert_eq!(repo.read(&path), truth, "{name}");
-    };
-    fs::remove_file(repo.path(&path)).unwrap();
-    expect("missing-file", &live_file);
-    repo.write(&path, live_file.replace("src/**", "docs/**"));
-    expect("lease-edited", &live_file);
-    repo.write(&path, "<<<<<<< HEAD\n");
-    expect("malformed-lease", &live_file);
-    repo.by("a", &["lock", "release"]).ok();
-    let ended = repo.read(&path);
-    repo.write(&path, &live_file);
-    expect("unsettled-lease", &ended);
-    assert_eq!(kinds(&repo), ["lock", "unlock"]);
+        assert_eq!(repo.read(TABLE), second, "{wrong:?}");
+    }
+    assert_eq!(kinds(&repo), ["lock", "lock"]);
+    repo.git(&["update-ref", "-d", "refs/bus/locks"]);
+    assert_eq!(findings(), ["missing-ref"]);
+    repo.by("a", &["lock", "renew", &id]).ok();
+    assert!(findings().is_empty(), "{:?}", findings());
+    repo.git(&["update-ref", "-d", "refs/bus/locks"]);
+    repo.write(TABLE, "<<<<<<< HEAD\n");
+    assert_eq!(findings(), ["malformed-lease"]);
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::process::Child;
 
 use serde_json::{Value, json};
 
-use super::harness::{NOON, Ran, Repo};
+use super::harness::{Bus, Kept, NOON, Ran, Repo, record};
 
-fn note<'a>(repo: &'a Repo, agent: &str, summary: &str) -> super::harness::Bus<'a> {
+fn note<'a>(repo: &'a Repo, agent: &str, summary: &str) -> Bus<'a> {
     repo.by(agent, &["event", "log", "--event", "note", "--summary", summary])
 }
 
@@ -87,7 +87,11 @@ fn what_cannot_be_logged_is_refused_and_nothing_is_written() {
 
 #[test]
 fn only_the_owner_speaks_for_a_task_until_its_end() {
-    let repo = Repo::new();
+    Kept::ALL.into_iter().for_each(only_the_owner_speaks);
+}
+
+fn only_the_owner_speaks(kept: Kept) {
+    let repo = Repo::keeping(kept);
     let say = |agent: &str, event: &str| repo.by(agent, &["event", "log", "--event", event, "--task", "T-1", "--summary", "x"]);
     for event in ["status", "complete", "proposal", "pr_opened", "release", "COMPLETE", "Pr_Opened"] {
         let error = say("a", event).fails(3, "guard-refused");
@@ -101,19 +105,20 @@ fn only_the_owner_speaks_for_a_task_until_its_end() {
     }
     repo.by("a", &["release", "T-1"]).ok();
     say("b", "complete").ok();
-    let refusals: Vec<Value> =
-        repo.read("_report/agent/b/errors.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let recorded = |agent: &str| repo.read(&format!(".git/bus/log/refusals/{agent}.jsonl"));
+    let refusals: Vec<Value> = recorded("b").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let expected = json!([{"ts": NOON, "agent_id": "b", "event": "status", "reason": "guard-refused", "task_id": "T-1",
         "claim_owner": "a", "claim_status": "active"}]);
     assert_eq!(Value::from(refusals), expected);
-    assert_eq!(repo.read("_report/agent/a/errors.jsonl").lines().count(), 7);
+    assert_eq!(recorded("a").lines().count(), 7);
     repo.by("b", &["claim", "T-1"]).fails(3, "task-finished");
-    assert_eq!(repo.read("_report/agent/b/errors.jsonl").lines().count(), 1, "only the guard's refusals are recorded");
+    assert_eq!(recorded("b").lines().count(), 1, "only the guard's refusals are recorded");
+    assert!(!repo.path("_report/agent").exists(), "as version 0.1 did in the branch");
 }
 
 #[test]
 fn of_64_processes_with_20_events_each_every_line_is_whole_and_every_id_unique() {
-    let repo = Repo::new();
+    let repo = Repo::older();
     repo.write("_bus/config.toml", "[events]\nlayout = \"single\"\n");
     std::thread::scope(|scope| {
         for writer in 0..64 {
@@ -127,10 +132,14 @@ fn of_64_processes_with_20_events_each_every_line_is_whole_and_every_id_unique()
             });
         }
     });
-    let events: Vec<Value> = repo.log_lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let ids: BTreeSet<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
-    let summaries: BTreeSet<&str> = events.iter().map(|event| event["summary"].as_str().unwrap()).collect();
-    assert_eq!((events.len(), ids.len(), summaries.len()), (1280, 1280, 1280));
+    // The one file that all write to is the branch's.
+    let branch: Vec<String> = repo.read("_bus/events/events.jsonl").lines().map(str::to_owned).collect();
+    for lines in [repo.log_lines(), branch] {
+        let events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let ids: BTreeSet<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
+        let summaries: BTreeSet<&str> = events.iter().map(|event| event["summary"].as_str().unwrap()).collect();
+        assert_eq!((events.len(), ids.len(), summaries.len()), (1280, 1280, 1280));
+    }
 }
 
 #[test]
@@ -168,98 +177,74 @@ fn no_acknowledged_event_is_lost_when_writers_are_killed() {
 
 #[test]
 fn branches_that_both_append_merge_and_each_event_is_shown_once() {
-    for layout in ["single", "per-agent"] {
-        let repo = Repo::new();
-        repo.write("_bus/config.toml", format!("[events]\nlayout = \"{layout}\"\n"));
+    for (kept, layout) in [(Kept::Older, "single"), (Kept::Older, "per-agent"), (Kept::Tracked, "batches")] {
+        let repo = Repo::keeping(kept);
+        if kept == Kept::Older {
+            repo.write("_bus/config.toml", format!("[events]\nlayout = \"{layout}\"\n"));
+        }
+        let commit = |agent: &str, folder: &Path, message: &str| {
+            repo.by(agent, &["export"]).within(folder).ok();
+            repo.commit_all_in(folder, message);
+        };
         note(&repo, "a", "base").ok();
-        repo.commit_all("base");
+        commit("a", &repo.root(), "base");
         let other = repo.worktree("side");
         for number in 0..3 {
             note(&repo, "a", &format!("main {number}")).ok();
             note(&repo, "b", &format!("side {number}")).within(&other).ok();
         }
-        repo.commit_all("main");
-        repo.commit_all_in(&other, "side");
+        commit("a", &repo.root(), "main");
+        commit("b", &other, "side");
         repo.git(&["merge", "--quiet", "--squash", "side"]);
         repo.commit_all("squash");
         repo.git_in(&other, &["merge", "--quiet", "-m", "back", "main"]);
         note(&repo, "b", "side 3").within(&other).ok();
-        repo.commit_all_in(&other, "more");
+        commit("b", &other, "more");
         repo.git(&["merge", "--quiet", "-m", "again", "side"]);
         repo.git(&["worktree", "remove", "--force", other.to_str().unwrap()]);
         let shown = listed(&repo, &repo.root());
         let unique: BTreeSet<&String> = shown.iter().collect();
         assert_eq!((shown.len(), unique.len()), (8, 8), "{layout}: {shown:?}");
+        // A clone that has the branch alone has them, too.
+        let clone = repo.beside("clone");
+        repo.git(&["clone", "--quiet", repo.root().to_str().unwrap(), clone.to_str().unwrap()]);
+        assert_eq!(listed(&repo, &clone).into_iter().collect::<BTreeSet<_>>(), unique.into_iter().cloned().collect(), "{layout}");
     }
 }
 
 #[test]
 fn a_checkout_in_a_loop_beside_a_writer_loses_no_acknowledged_event() {
-    let repo = Repo::new();
-    note(&repo, "a", "first").ok();
-    repo.commit_all("log");
-    repo.git(&["branch", "side"]);
-    std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            let noted = |number: &usize| note(&repo, "a", &format!("n{number}")).run().status == Some(0);
-            (0..120).filter(noted).count()
+    for kept in Kept::ALL {
+        let repo = Repo::keeping(kept);
+        note(&repo, "a", "first").ok();
+        repo.commit_all("log");
+        repo.git(&["branch", "side"]);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let noted = |number: &usize| note(&repo, "a", &format!("n{number}")).run().status == Some(0);
+                (0..60).filter(noted).count()
+            });
+            let mut turn = 0;
+            while !writer.is_finished() {
+                turn += 1;
+                // Each may refuse because the tree is dirty, or the index locked: that is git's own answer.
+                repo.try_git_in(&repo.root(), &["commit", "--quiet", "--all", "--message", "log"]);
+                repo.try_git_in(&repo.root(), &["checkout", "--quiet", if turn % 2 == 0 { "main" } else { "side" }]);
+                repo.try_git_in(&repo.root(), &["stash", "--include-untracked", "--quiet"]);
+                repo.try_git_in(&repo.root(), &["clean", "--quiet", "-fdx"]);
+            }
+            assert_eq!(writer.join().unwrap(), 60);
         });
-        let mut turn = 0;
-        while !writer.is_finished() {
-            turn += 1;
-            // Each may refuse because the tree is dirty, or the index locked: that is git's own answer.
-            repo.try_git_in(&repo.root(), &["commit", "--quiet", "--all", "--message", "log"]);
-            repo.try_git_in(&repo.root(), &["checkout", "--quiet", if turn % 2 == 0 { "main" } else { "side" }]);
-        }
-        assert_eq!(writer.join().unwrap(), 120);
-    });
-    note(&repo, "a", "last").ok();
-    repo.commit_all("rest");
-    let mut seen: BTreeSet<String> = BTreeSet::new();
-    for branch in ["main", "side"] {
-        repo.git(&["checkout", "--quiet", branch]);
-        seen.extend(listed(&repo, &repo.root()));
+        note(&repo, "a", "last").ok();
+        let expected = std::iter::once("first".to_owned()).chain((0..60).map(|number| format!("n{number}")));
+        let expected: Vec<String> = expected.chain(["last".to_owned()]).collect();
+        assert_eq!(listed(&repo, &repo.root()), expected, "{kept:?}");
     }
-    let missing: Vec<String> = (0..120).map(|number| format!("n{number}")).filter(|name| !seen.contains(name)).collect();
-    assert!(missing.is_empty(), "{missing:?}");
-}
-
-#[test]
-fn while_git_holds_the_tree_events_are_journaled_and_put_back() {
-    let repo = Repo::new();
-    note(&repo, "a", "one").ok();
-    repo.write(".git/index.lock", "");
-    note(&repo, "a", "two").ok();
-    note(&repo, "b", "three").ok();
-    // git overwrites what it had decided to overwrite.
-    fs::remove_dir_all(repo.path("_bus/events")).unwrap();
-    assert_eq!(listed(&repo, &repo.root()), ["one", "two", "three"], "readers read the journal");
-    fs::remove_file(repo.path(".git/index.lock")).unwrap();
-    note(&repo, "a", "four").ok();
-    assert_eq!(listed(&repo, &repo.root()), ["one", "two", "three", "four"]);
-    assert_eq!(repo.read("_bus/events/b.jsonl").lines().count(), 1, "each line is back in its own file");
-}
-
-#[test]
-fn what_is_logged_between_a_stashs_look_and_its_reset_is_not_lost() {
-    let repo = Repo::new();
-    note(&repo, "a", "one").ok();
-    repo.commit_all("log");
-    note(&repo, "a", "two").ok();
-    // What `git stash` does: it looks at the tree, makes a commit of what it saw, and resets the tree.
-    repo.git(&["stash", "create"]);
-    note(&repo, "a", "three").ok();
-    note(&repo, "b", "untracked").ok();
-    repo.git(&["reset", "--quiet", "--hard"]);
-    assert_eq!(listed(&repo, &repo.root()), ["one", "two", "three", "untracked"], "readers read the journal");
-    note(&repo, "b", "four").ok();
-    assert_eq!(repo.read("_bus/events/a.jsonl").lines().count(), 3, "another agent's line is put back, too");
-    assert_eq!(listed(&repo, &repo.root()), ["one", "two", "three", "untracked", "four"]);
 }
 
 #[test]
 fn what_another_branch_has_is_not_put_onto_this_one() {
-    let repo = Repo::new();
+    let repo = Repo::older();
     repo.git(&["branch", "other"]);
     note(&repo, "a", "one").ok();
     repo.commit_all("log");
@@ -271,57 +256,50 @@ fn what_another_branch_has_is_not_put_onto_this_one() {
     assert!(!repo.path("_bus/events/a.jsonl").exists());
     note(&repo, "a", "three").ok();
     assert_eq!(repo.read("_bus/events/a.jsonl").lines().count(), 1);
-    // A rebase writes an entry of the reflog for each commit.
     repo.commit_all("other");
     repo.git(&["checkout", "--quiet", "-b", "topic", "main~1"]);
     (0..9).for_each(|_| repo.commit_all("work"));
     repo.git(&["rebase", "--quiet", "--keep-empty", "other"]);
     note(&repo, "a", "four").ok();
     assert_eq!(repo.read("_bus/events/a.jsonl").lines().count(), 2);
+    assert_eq!(listed(&repo, &repo.root()), ["one", "stashed", "two", "three", "four"], "the record has all");
 }
 
-#[cfg(debug_assertions)]
 #[test]
-fn a_log_that_is_swapped_under_the_writer_still_gets_the_line() {
-    let repo = Repo::new();
+fn a_file_of_the_branch_that_git_has_not_checked_out_is_not_begun_anew() {
+    let repo = Repo::older();
     note(&repo, "a", "one").ok();
-    let flag = repo.beside("flag");
-    let writer =
-        note(&repo, "a", "two").env("BUS_PAUSE_AT", "line-appended").env("BUS_PAUSE_FILE", flag.to_str().unwrap()).start();
-    while !flag.exists() {
-        std::thread::yield_now();
-    }
-    let log = repo.path("_bus/events/a.jsonl");
-    let swapped = fs::read_to_string(&log).unwrap().lines().next().unwrap().to_owned() + "\n";
-    fs::write(repo.path("new"), swapped).unwrap();
-    fs::rename(repo.path("new"), &log).unwrap();
-    fs::remove_file(&flag).unwrap();
-    assert_eq!(Ran::of(writer).status, Some(0));
-    assert!(
-        fs::read_to_string(&log).unwrap().contains("\"two\""),
-        "it is in the file that stands there, not in the journal alone"
-    );
+    repo.commit_all("log");
+    // As in a sparse checkout: whoever adds everything would replace the whole log by one line.
+    repo.git(&["update-index", "--skip-worktree", "_bus/events/a.jsonl"]);
+    fs::remove_file(repo.path("_bus/events/a.jsonl")).unwrap();
+    note(&repo, "a", "two").ok();
+    assert!(!repo.path("_bus/events/a.jsonl").exists());
     assert_eq!(listed(&repo, &repo.root()), ["one", "two"]);
 }
 
 #[test]
 fn bad_lines_are_named_and_hide_nothing() {
-    let repo = Repo::new();
-    note(&repo, "a", "one").ok();
+    bad_lines_are_named(&Repo::new(), &record("events/a.jsonl"));
+    bad_lines_are_named(&Repo::older(), "_bus/events/a.jsonl");
+}
+
+fn bad_lines_are_named(repo: &Repo, place: &str) {
+    note(repo, "a", "one").ok();
     let good = repo.log_lines()[0].clone();
     let other = good.replace("\"one\"", "\"forged\"");
     let bad = format!("{good}\n\n{{\"torn\n[]\n{good}{good}\n{}\n{other}\n{{\"ts\"", "y".repeat(70_000));
-    repo.write("_bus/events/a.jsonl", bad);
+    repo.write(place, bad);
     for arguments in [vec!["event", "list"], vec!["event", "list", "--limit", "9"], vec!["status"]] {
         let ran = repo.bus(&arguments).ok();
         for line in [3, 4, 5, 6, 8] {
-            assert!(ran.stderr.contains(&format!("`_bus/events/a.jsonl` line {line}: ")), "{line}\n{}", ran.transcript);
+            assert!(ran.stderr.contains(&format!("`{place}` line {line}: ")), "{line}\n{}", ran.transcript);
         }
         assert!(ran.stderr.contains("another event has the same id"), "{}", ran.transcript);
         assert_eq!(ran.stdout.matches(" :: note :: ").count(), 1, "{}", ran.transcript);
     }
-    note(&repo, "a", "two").ok();
-    assert!(listed(&repo, &repo.root()).contains(&"two".to_owned()), "a torn last line is closed");
+    note(repo, "a", "two").ok();
+    assert!(listed(repo, &repo.root()).contains(&"two".to_owned()), "a torn last line is closed");
 }
 
 #[test]
@@ -356,18 +334,27 @@ fn what_comes_from_the_future_is_shown_and_flagged() {
 
 #[test]
 fn what_is_split_over_files_and_worktrees_and_doubled_is_listed_once_and_in_order() {
-    let repo = Repo::new();
-    let other = repo.worktree("wt");
-    let line = |number: usize| {
-        let id = if number.is_multiple_of(2) { format!(r#""id":"id{number}","#) } else { String::new() };
-        format!(r#"{{"agent_id":"a","event":"note",{id}"summary":"s{number}","ts":"2026-03-01T12:0{number}:00Z"}}"#) + "\n"
-    };
-    let lines = |numbers: &[usize]| numbers.iter().map(|number| line(*number)).collect::<String>();
-    repo.write("_bus/events/x.jsonl", lines(&[0, 3, 4]));
-    repo.write("_bus/events/y.jsonl", lines(&[0, 1, 5]));
-    fs::create_dir_all(other.join("_bus/events")).unwrap();
-    fs::write(other.join("_bus/events/x.jsonl"), lines(&[1, 2, 3, 4])).unwrap();
-    for folder in [&repo.root(), &other] {
-        assert_eq!(listed(&repo, folder), ["s0", "s1", "s2", "s3", "s4", "s5"]);
+    for kept in Kept::IN_BRANCHES {
+        let repo = Repo::keeping(kept);
+        let other = repo.worktree("wt");
+        let line = |number: usize| {
+            let id = if number.is_multiple_of(2) { format!(r#""id":"id{number}","#) } else { String::new() };
+            format!(r#"{{"agent_id":"a","event":"note",{id}"summary":"s{number}","ts":"2026-03-01T12:0{number}:00Z"}}"#) + "\n"
+        };
+        let lines = |numbers: &[usize]| numbers.iter().map(|number| line(*number)).collect::<String>();
+        repo.write("_bus/events/x.jsonl", lines(&[0, 3, 4]));
+        repo.write("_bus/events/y.jsonl", lines(&[0, 1, 5]));
+        fs::create_dir_all(other.join("_bus/events")).unwrap();
+        fs::write(other.join("_bus/events/x.jsonl"), lines(&[1, 2, 3, 4])).unwrap();
+        repo.write(&record("events/z.jsonl"), lines(&[2, 6]));
+        let expected = ["s0", "s1", "s2", "s3", "s4", "s5", "s6"];
+        for folder in [&repo.root(), &other] {
+            assert_eq!(listed(&repo, folder), expected, "{kept:?}");
+        }
+        // The same once the files were imported.
+        note(&repo, "b", "last").at("2026-03-01T13:00:00Z").ok();
+        for folder in [&repo.root(), &other] {
+            assert_eq!(listed(&repo, folder), [&expected[..], &["last"]].concat(), "{kept:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::harness::{Bus, NOON, Ran, Repo};
+use super::harness::{Bus, Kept, NOON, Repo, record};
 
 fn say<'a>(repo: &'a Repo, agent: &str, task: &str, summary: &str) -> Bus<'a> {
     repo.by(agent, &["message", "send", "--task", task, "--summary", summary])
@@ -19,15 +19,19 @@ fn listed(repo: &Repo, folder: &Path, more: &[&str]) -> Vec<String> {
     list.ndjson().iter().map(|message| message["summary"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The lines of a channel of the main worktree, read.
+/// The lines of a channel of the record, read.
 fn lines(repo: &Repo, channel: &str) -> Vec<Value> {
-    let text = repo.read(&format!("_bus/messages/{channel}.jsonl"));
+    let text = repo.read(&record(&format!("messages/{channel}.jsonl")));
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
 fn a_message_has_what_it_was_given_and_stands_where_it_belongs() {
-    let repo = Repo::new();
+    Kept::ALL.into_iter().for_each(a_message_has_what_it_was_given);
+}
+
+fn a_message_has_what_it_was_given(kept: Kept) {
+    let repo = Repo::keeping(kept);
     repo.write("r1", "");
     let words = "message send --task T-1 --type review --summary two\nlines --note more --receipt r1 --receipt https://x/y \
                  --meta a=b=c --meta n=1 --branch topic --plan p-1 --json";
@@ -55,7 +59,12 @@ fn a_message_has_what_it_was_given_and_stands_where_it_belongs() {
     repo.bus(&["doctor"]).ok();
     for feed in [["event", "list"], ["watch", "--limit=9"]] {
         let ran = repo.bus(&feed).ok();
-        assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""), "a message is no event, in a journal neither");
+        assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""), "a message is no event");
+    }
+    for channel in ["T-1", "agent-b"] {
+        let file = format!("messages/{channel}.jsonl");
+        let in_branch = if kept == Kept::Older { repo.read(&record(&file)) } else { String::new() };
+        assert_eq!(repo.read(&format!("_bus/{file}")), in_branch, "{kept:?}");
     }
 }
 
@@ -73,10 +82,10 @@ fn what_cannot_be_sent_is_refused_and_nothing_is_written() {
     send(&["--task", "T-1", "--summary", "x", "--meta", "plan_id=p", "--plan", "p"]).fails(2, "usage");
     send(&["--task", "T-1", "--summary", &"x".repeat(64 * 1024)]).fails(2, "usage");
     repo.bus(&["message", "send", "--task", "T-1", "--summary", "x"]).fails(2, "no-identity");
-    assert!(!repo.path("_bus/messages").exists());
+    assert!(!repo.path("_bus/messages").exists() && !repo.path(&record("messages")).exists());
     Repo::bare_of_bus().by("a", &["message", "send", "--to", "b", "--summary", "x"]).fails(4, "no-bus");
     send(&["--task", "T-1", "--summary", &"x".repeat(63 * 1024)]).ok();
-    fs::create_dir_all(repo.path("_bus/messages/T-2.jsonl")).unwrap();
+    fs::create_dir_all(repo.path(&record("messages/T-2.jsonl"))).unwrap();
     send(&["--task", "T-2", "--summary", "x"]).fails(5, "not-a-regular-file");
 }
 
@@ -98,14 +107,14 @@ fn only_the_owner_speaks_for_a_task_and_everybody_says_the_rest() {
     for kind in ["note", "audit", "review", "request", "consensus", "directive", "assignment"] {
         say("b", kind, &[]).ok();
     }
-    let refusals: Vec<Value> =
-        repo.read("_report/agent/b/errors.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let recorded = |agent: &str| repo.read(&format!(".git/bus/log/refusals/{agent}.jsonl"));
+    let refusals: Vec<Value> = recorded("b").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let refused = |event: &str| {
         json!({"ts": NOON, "agent_id": "b", "event": event, "reason": "guard-refused", "task_id": "T-1", "claim_owner": "a",
             "claim_status": "active"})
     };
     assert_eq!(refusals, [refused("status"), refused("proposal")]);
-    assert_eq!(repo.read("_report/agent/a/errors.jsonl").lines().count(), 4);
+    assert_eq!(recorded("a").lines().count(), 4);
     repo.by("b", &["reclaim", "T-1", "--note", "x", "--force"]).ok();
     assert_eq!(say("a", "summary", &[]).fails(8, "claim-lost")["lost_to"], "b");
     say("a", "note", &[]).ok();
@@ -129,10 +138,15 @@ fn a_message_on_ones_own_task_gives_the_heartbeat_that_is_due() {
 
 #[test]
 fn a_claim_that_cannot_be_read_stops_no_note_and_every_status() {
-    let repo = Repo::new();
-    repo.write("_bus/claims/T-1.json", "{");
-    say(&repo, "a", "T-1", "it is broken").ok();
-    repo.by("a", &["message", "send", "--task", "T-1", "--type", "status", "--summary", "x"]).fails(5, "malformed-record");
+    let recorded = record("claims/T-1.json");
+    let file = "_bus/claims/T-1.json";
+    for (kept, place) in [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, file), (Kept::Older, file)] {
+        let repo = Repo::keeping(kept);
+        repo.write(place, "{");
+        say(&repo, "a", "T-1", "it is broken").ok();
+        let status = ["message", "send", "--task", "T-1", "--type", "status", "--summary", "x"];
+        assert_eq!(repo.by("a", &status).fails(5, "malformed-record")["file"], place);
+    }
 }
 
 #[test]
@@ -144,7 +158,8 @@ fn the_spelling_that_stands_is_used_and_said() {
     say(&repo, "a", "TASK-2", "three").ok().says("the task is spelled `task-2`");
     repo.by("a", &["message", "send", "--to", "Codex", "--summary", "four"]).ok();
     repo.by("a", &["message", "send", "--to", "codex", "--summary", "five"]).ok();
-    let names: BTreeSet<_> = fs::read_dir(repo.path("_bus/messages")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: BTreeSet<_> =
+        fs::read_dir(repo.path(&record("messages"))).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["Task-1.jsonl", "task-2.jsonl", "agent-Codex.jsonl"].map(Into::into).into());
     assert_eq!(listed(&repo, &repo.root(), &["--task", "tAsK-1"]), ["one", "two"]);
     assert_eq!(listed(&repo, &repo.root(), &["--to", "CODEX"]), ["four", "five"]);
@@ -152,22 +167,28 @@ fn the_spelling_that_stands_is_used_and_said() {
 
 #[test]
 fn messages_of_all_worktrees_are_listed_once_and_in_the_order_of_time() {
-    let repo = Repo::new();
-    let other = repo.worktree("wt");
-    let line = |number: usize| {
-        let id = if number.is_multiple_of(2) { format!(r#""id":"id{number}","#) } else { String::new() };
-        format!(r#"{{"from":"a",{id}"summary":"s{number}","task_id":"T-1","ts":"2026-03-01T12:0{number}:00Z","type":"note"}}"#)
-            + "\n"
-    };
-    let text = |numbers: &[usize]| numbers.iter().map(|number| line(*number)).collect::<String>();
-    // A merge brings old lines to the end of a file.
-    repo.write("_bus/messages/T-1.jsonl", text(&[3, 4, 0]));
-    fs::create_dir_all(other.join("_bus/messages")).unwrap();
-    fs::write(other.join("_bus/messages/T-1.jsonl"), text(&[5, 1, 4, 3])).unwrap();
-    fs::write(other.join("_bus/messages/agent-b.jsonl"), text(&[2])).unwrap();
-    for folder in [&repo.root(), &other] {
-        assert_eq!(listed(&repo, folder, &[]), ["s0", "s1", "s2", "s3", "s4", "s5"]);
-        assert_eq!(listed(&repo, folder, &["--to", "b"]), ["s2"], "what stands in an inbox is for its agent");
+    for kept in Kept::IN_BRANCHES {
+        let repo = Repo::keeping(kept);
+        let other = repo.worktree("wt");
+        let line = |number: usize| {
+            let id = if number.is_multiple_of(2) { format!(r#""id":"id{number}","#) } else { String::new() };
+            let ts = format!("2026-03-01T12:0{number}:00Z");
+            format!(r#"{{"from":"a",{id}"summary":"s{number}","task_id":"T-1","ts":"{ts}","type":"note"}}"#) + "\n"
+        };
+        let text = |numbers: &[usize]| numbers.iter().map(|number| line(*number)).collect::<String>();
+        // A merge brings old lines to the end of a file.
+        repo.write("_bus/messages/T-1.jsonl", text(&[3, 4, 0]));
+        fs::create_dir_all(other.join("_bus/messages")).unwrap();
+        fs::write(other.join("_bus/messages/T-1.jsonl"), text(&[5, 1, 4, 3])).unwrap();
+        fs::write(other.join("_bus/messages/agent-b.jsonl"), text(&[2])).unwrap();
+        repo.write(&record("messages/T-1.jsonl"), text(&[6, 4]));
+        for is_imported in [false, true] {
+            is_imported.then(|| repo.by("z", &["event", "log", "--event", "note", "--summary", "x"]).ok());
+            for folder in [&repo.root(), &other] {
+                assert_eq!(listed(&repo, folder, &[]), ["s0", "s1", "s2", "s3", "s4", "s5", "s6"], "{kept:?}");
+                assert_eq!(listed(&repo, folder, &["--to", "b"]), ["s2"], "what stands in an inbox is for its agent");
+            }
+        }
     }
 }
 
@@ -194,21 +215,26 @@ fn filters_come_before_the_limit() {
 
 #[test]
 fn bad_lines_are_named_and_hide_nothing() {
-    let repo = Repo::new();
-    say(&repo, "a", "T-1", "one").ok();
-    let good = repo.read("_bus/messages/T-1.jsonl").trim_end().to_owned();
+    bad_lines_are_named(&Repo::new(), &record("messages"));
+    bad_lines_are_named(&Repo::older(), "_bus/messages");
+}
+
+fn bad_lines_are_named(repo: &Repo, folder: &str) {
+    let place = format!("{folder}/T-1.jsonl");
+    say(repo, "a", "T-1", "one").ok();
+    let good = repo.read(&place).trim_end().to_owned();
     let other = good.replace("\"one\"", "\"forged\"");
     let bad = format!("{good}\n\n{{\"torn\n[]\n{good}{good}\n{}\n{other}\n{{\"ts\"", "y".repeat(70_000));
-    repo.write("_bus/messages/T-1.jsonl", bad);
+    repo.write(&place, bad);
     let ran = repo.bus(&["message", "list"]).ok();
     for line in [3, 4, 5, 6, 8] {
-        assert!(ran.stderr.contains(&format!("`_bus/messages/T-1.jsonl` line {line}: ")), "{line}\n{}", ran.transcript);
+        assert!(ran.stderr.contains(&format!("`{place}` line {line}: ")), "{line}\n{}", ran.transcript);
     }
     assert!(ran.stderr.contains("another message has the same id"), "{}", ran.transcript);
     assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.transcript);
-    say(&repo, "a", "T-1", "two").ok();
+    say(repo, "a", "T-1", "two").ok();
     assert_eq!(repo.bus(&["message", "list"]).ok().stdout.lines().count(), 2, "a torn last line is closed");
-    repo.write("_bus/messages/T-2.jsonl", "x\n".repeat(50));
+    repo.write(&format!("{folder}/T-2.jsonl"), "x\n".repeat(50));
     repo.bus(&["message", "list"]).ok().says("more lines of the channels are no messages");
 }
 
@@ -219,7 +245,7 @@ fn text_from_a_channel_cannot_reach_the_terminal() {
     let send = ["message", "send", "--to", "b", "--summary", evil, "--note", evil, "--receipt", evil];
     let sent = repo.by("a", &send).ok();
     repo.by("a", &["assign", "T-1", "--engineer", "b", "--note", evil]).ok();
-    repo.write("_bus/messages/evil.jsonl", format!("{evil}\n"));
+    repo.write(&record("messages/evil.jsonl"), format!("{evil}\n"));
     let harmless = |text: &str| {
         let bad = |character: char| (character.is_control() && character != '\n') || "\u{202e}\u{2028}\u{9b}".contains(character);
         assert!(!text.chars().any(bad), "{text:?}");
@@ -255,125 +281,62 @@ fn of_16_senders_at_once_no_message_is_lost_or_torn() {
 
 #[test]
 fn a_checkout_in_a_loop_beside_a_sender_loses_no_acknowledged_message() {
-    let repo = Repo::new();
-    say(&repo, "a", "T-1", "first").ok();
-    repo.commit_all("channel");
-    repo.git(&["branch", "side"]);
-    std::thread::scope(|scope| {
-        let sender = scope.spawn(|| {
-            let said = |number: &usize| say(&repo, "a", "T-1", &format!("n{number}")).run().status == Some(0);
-            (0..80).filter(said).count()
+    for kept in Kept::ALL {
+        let repo = Repo::keeping(kept);
+        say(&repo, "a", "T-1", "first").ok();
+        repo.commit_all("channel");
+        repo.git(&["branch", "side"]);
+        std::thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                let said = |number: &usize| say(&repo, "a", "T-1", &format!("n{number}")).run().status == Some(0);
+                (0..40).filter(said).count()
+            });
+            let mut turn = 0;
+            while !sender.is_finished() {
+                turn += 1;
+                // Each may refuse because the tree is dirty, or the index locked: that is git's own answer.
+                repo.try_git_in(&repo.root(), &["commit", "--quiet", "--all", "--message", "channel"]);
+                repo.try_git_in(&repo.root(), &["checkout", "--quiet", if turn % 2 == 0 { "main" } else { "side" }]);
+                repo.try_git_in(&repo.root(), &["reset", "--quiet", "--hard"]);
+                repo.try_git_in(&repo.root(), &["clean", "--quiet", "-fdx"]);
+            }
+            assert_eq!(sender.join().unwrap(), 40);
         });
-        let mut turn = 0;
-        while !sender.is_finished() {
-            turn += 1;
-            // Each may refuse because the tree is dirty, or the index locked: that is git's own answer.
-            repo.try_git_in(&repo.root(), &["commit", "--quiet", "--all", "--message", "channel"]);
-            repo.try_git_in(&repo.root(), &["checkout", "--quiet", if turn % 2 == 0 { "main" } else { "side" }]);
-        }
-        assert_eq!(sender.join().unwrap(), 80);
-    });
-    say(&repo, "a", "T-1", "last").ok();
-    repo.commit_all("rest");
-    let mut seen: BTreeSet<String> = BTreeSet::new();
-    for branch in ["main", "side"] {
-        repo.git(&["checkout", "--quiet", branch]);
-        seen.extend(listed(&repo, &repo.root(), &[]));
+        say(&repo, "a", "T-1", "last").ok();
+        let expected = std::iter::once("first".to_owned()).chain((0..40).map(|number| format!("n{number}")));
+        let expected: Vec<String> = expected.chain(["last".to_owned()]).collect();
+        assert_eq!(listed(&repo, &repo.root(), &[]), expected, "{kept:?}");
     }
-    let missing: Vec<String> = (0..80).map(|number| format!("n{number}")).filter(|name| !seen.contains(name)).collect();
-    assert!(missing.is_empty(), "{missing:?}");
-}
-
-#[test]
-fn while_git_holds_the_tree_messages_are_journaled_and_put_back() {
-    let repo = Repo::new();
-    say(&repo, "a", "T-1", "one").ok();
-    repo.write(".git/index.lock", "");
-    say(&repo, "a", "T-1", "two").ok();
-    repo.by("a", &["message", "send", "--to", "b", "--summary", "three"]).ok();
-    // git overwrites what it had decided to overwrite.
-    fs::remove_dir_all(repo.path("_bus/messages")).unwrap();
-    assert_eq!(listed(&repo, &repo.root(), &["--task", "T-1"]), ["one", "two"], "readers read the journal");
-    assert_eq!(listed(&repo, &repo.root(), &["--to", "b"]), ["three"]);
-    assert_eq!(repo.bus(&["inbox", "--agent", "b", "--json"]).ok().json()["unread"], 1);
-    assert_eq!(repo.bus(&["event", "list"]).ok().stderr, "");
-    fs::remove_file(repo.path(".git/index.lock")).unwrap();
-    say(&repo, "a", "T-2", "four").ok();
-    assert_eq!(lines(&repo, "agent-b").len(), 1, "each line is back in its own file");
-    assert_eq!(listed(&repo, &repo.root(), &["--task", "T-1"]), ["one", "two"]);
-}
-
-#[test]
-fn what_is_sent_between_a_stashs_look_and_its_reset_is_not_lost() {
-    let repo = Repo::new();
-    say(&repo, "a", "T-1", "one").ok();
-    say(&repo, "a", "T-2", "other").ok();
-    repo.commit_all("channels");
-    say(&repo, "a", "T-1", "two").ok();
-    // What `git stash` does: it looks at the tree, makes a commit of what it saw, and resets the tree.
-    repo.git(&["stash", "create"]);
-    say(&repo, "a", "T-1", "three").ok();
-    repo.git(&["reset", "--quiet", "--hard"]);
-    assert_eq!(listed(&repo, &repo.root(), &["--task", "T-1"]), ["one", "two", "three"], "readers read the journal");
-    say(&repo, "b", "T-2", "four").ok();
-    assert_eq!(lines(&repo, "T-1").len(), 3, "another channel's lines are put back, too");
-    assert_eq!(listed(&repo, &repo.root(), &["--task", "T-2"]), ["other", "four"]);
-}
-
-#[cfg(debug_assertions)]
-#[test]
-fn a_channel_that_is_swapped_under_the_sender_still_gets_the_line() {
-    let repo = Repo::new();
-    say(&repo, "a", "T-1", "one").ok();
-    let flag = repo.beside("flag");
-    let sender = say(&repo, "a", "T-1", "two").env("BUS_PAUSE_AT", "line-appended");
-    let sender = sender.env("BUS_PAUSE_FILE", flag.to_str().unwrap()).start();
-    while !flag.exists() {
-        std::thread::yield_now();
-    }
-    let channel = repo.path("_bus/messages/T-1.jsonl");
-    let swapped = fs::read_to_string(&channel).unwrap().lines().next().unwrap().to_owned() + "\n";
-    fs::write(repo.path("new"), swapped).unwrap();
-    fs::rename(repo.path("new"), &channel).unwrap();
-    fs::remove_file(&flag).unwrap();
-    assert_eq!(Ran::of(sender).status, Some(0));
-    assert!(fs::read_to_string(&channel).unwrap().contains("\"two\""), "it is in the file that stands there");
-    assert_eq!(listed(&repo, &repo.root(), &[]), ["one", "two"]);
-}
-
-#[test]
-fn an_event_puts_back_what_git_took_of_the_channels_and_a_message_what_it_took_of_the_log() {
-    let repo = Repo::new();
-    let note = |summary: &str| repo.by("a", &["event", "log", "--event", "note", "--summary", summary]);
-    let stage = || {
-        note("event").ok();
-        say(&repo, "a", "T-1", "message").ok();
-        repo.commit_all("both");
-        note("late event").ok();
-        say(&repo, "a", "T-1", "late message").ok();
-        repo.git(&["reset", "--quiet", "--hard"]);
-    };
-    stage();
-    note("next").ok();
-    assert_eq!(lines(&repo, "T-1").len(), 2);
-    stage();
-    repo.by("a", &["message", "send", "--to", "b", "--summary", "next"]).ok();
-    assert!(repo.log_lines().last().unwrap().contains("late event"));
 }
 
 #[cfg(unix)]
 #[test]
 fn a_channel_that_is_a_link_is_neither_read_nor_written() {
-    let repo = Repo::new();
-    let outside = repo.beside("outside");
-    fs::create_dir(&outside).unwrap();
-    let line = r#"{"from":"x","summary":"outside","to":"b","ts":"2026-03-01T12:00:00Z","type":"note"}"#;
-    fs::write(outside.join("agent-b.jsonl"), format!("{line}\n")).unwrap();
-    std::os::unix::fs::symlink(&outside, repo.path("_bus/messages")).unwrap();
-    assert_eq!(repo.bus(&["message", "list"]).ok().stdout, "");
-    assert_eq!(repo.by("b", &["inbox"]).ok().stdout, "no unread messages\n");
-    repo.by("a", &["message", "send", "--to", "b", "--summary", "x"]).fails(5, "not-a-regular-file");
-    repo.by("a", &["assign", "T-1", "--engineer", "b"]).fails(5, "not-a-regular-file");
-    assert!(!repo.path("_bus/assignments").exists(), "nothing is half done");
-    assert_eq!(fs::read_to_string(outside.join("agent-b.jsonl")).unwrap().lines().count(), 1);
+    for (kept, is_record) in [(Kept::Untracked, true), (Kept::Untracked, false), (Kept::Tracked, false), (Kept::Older, false)] {
+        let repo = Repo::keeping(kept);
+        let outside = repo.beside("outside");
+        fs::create_dir(&outside).unwrap();
+        let line = r#"{"from":"x","summary":"outside","to":"b","ts":"2026-03-01T12:00:00Z","type":"note"}"#;
+        fs::write(outside.join("agent-b.jsonl"), format!("{line}\n")).unwrap();
+        let folder = if is_record { record("messages") } else { "_bus/messages".to_owned() };
+        fs::create_dir_all(repo.path(&folder).parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(&outside, repo.path(&folder)).unwrap();
+        let list = repo.bus(&["message", "list"]).ok();
+        assert_eq!(list.stdout, "");
+        // A copy that is a link is nobody's business; a record that is one is named.
+        assert_eq!(list.stderr.contains(&folder), is_record || kept != Kept::Untracked, "{kept:?}: {}", list.stderr);
+        assert_eq!(repo.by("b", &["inbox"]).ok().stdout, "no unread messages\n");
+        let send = ["message", "send", "--to", "b", "--summary", "x"];
+        if is_record {
+            repo.by("a", &send).fails(5, "not-a-regular-file");
+            repo.by("a", &["assign", "T-1", "--engineer", "b"]).fails(5, "not-a-regular-file");
+            assert!(!repo.path(&record("assignments")).exists(), "nothing is half done");
+        } else {
+            repo.by("a", &send).ok();
+            repo.by("a", &["assign", "T-1", "--engineer", "b"]).ok();
+            assert_eq!((lines(&repo, "agent-b").len(), lines(&repo, "T-1").len()), (1, 1), "{kept:?}");
+        }
+        assert_eq!(fs::read_to_string(outside.join("agent-b.jsonl")).unwrap().lines().count(), 1);
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1, "{kept:?}");
+    }
 }

@@ -7,7 +7,7 @@ use std::process::Child;
 
 use serde_json::{Value, json};
 
-use super::harness::{Ran, Repo};
+use super::harness::{Kept, Ran, Repo, record};
 
 fn add<'a>(repo: &'a Repo, words: &[&str]) -> super::harness::Bus<'a> {
     repo.by("boss", &[&["queue", "add"], words].concat())
@@ -230,7 +230,7 @@ fn an_assignment_makes_a_task_ready_for_one_agent() {
     assert_eq!((ready(&repo, "a"), ready(&repo, "b")), (vec![], vec!["QUEUE-001".to_owned()]));
     assert_eq!(state(&repo, "QUEUE-002"), "unassigned");
     assert!(!repo.bus(&["queue", "ready"]).ok().stdout.contains("QUEUE-002"));
-    repo.write("_bus/assignments/QUEUE-001.json", "{");
+    repo.write(&record("assignments/QUEUE-001.json"), "{");
     assert_eq!(state(&repo, "QUEUE-001"), "unreadable");
 }
 
@@ -247,7 +247,7 @@ fn what_cannot_be_read_is_not_ready_and_hides_nothing_else() {
     repo.write("queue/07-name.md", "# Task: x\n");
     repo.write("queue/008-blocked.md", "# Task: x\nAfter: QUEUE-009\n");
     repo.write("queue/009-claim.md", "# Task: x\n");
-    repo.write("_bus/claims/QUEUE-009.json", "{");
+    repo.write(&record("claims/QUEUE-009.json"), "{");
     fs::create_dir(repo.path("queue/010-folder.md")).unwrap();
     assert_eq!(ready(&repo, "a"), ["QUEUE-001"]);
     let unreadable: Vec<String> =
@@ -269,26 +269,34 @@ fn what_cannot_be_read_is_not_ready_and_hides_nothing_else() {
 
 #[test]
 fn a_claim_that_only_looks_free_is_not_ready() {
-    let repo = Repo::new();
+    let file = "_bus/claims/QUEUE-001.json";
+    for (kept, place) in [(Kept::Untracked, record("claims/QUEUE-001.json").as_str()), (Kept::Tracked, file), (Kept::Older, file)]
+    {
+        only_looks_free(kept, place);
+    }
+}
+
+fn only_looks_free(kept: Kept, place: &str) {
+    let repo = Repo::keeping(kept);
     add(&repo, &["x"]).ok();
     repo.by("a", &["claim", "QUEUE-001"]).ok();
     repo.by("a", &["release", "QUEUE-001", "--status", "released"]).ok();
     assert_eq!(ready(&repo, "a"), ["QUEUE-001"]);
-    let good = repo.read("_bus/claims/QUEUE-001.json");
-    repo.write("_bus/claims/QUEUE-001.json", "{");
-    assert_eq!(state(&repo, "QUEUE-001"), "unreadable");
+    let good = repo.read(place);
+    repo.write(place, "{");
+    // The record's file is written after the ref, and need not come to the disk.
+    assert_eq!(state(&repo, "QUEUE-001"), if kept == Kept::Untracked { "ready" } else { "unreadable" });
     let rival =
         good.replace("\"released\"", "\"active\"").replace("\"revision\": 2", "\"revision\": 9").replace("\"a\"", "\"b\"");
-    let id = repo.claim("QUEUE-001")["claim_id"].clone();
-    assert_eq!(id, Value::Null);
     let rival = rival.lines().filter(|line| !line.contains("claim_id")).collect::<Vec<_>>().join("\n");
-    repo.write("_bus/claims/QUEUE-001.json", rival.replace("agent/a/", "agent/b/") + "\n");
+    repo.write(place, rival.replace("agent/a/", "agent/b/") + "\n");
     assert_eq!(state(&repo, "QUEUE-001"), "unreadable");
     repo.by("a", &["claim", "--next"]).fails(4, "nothing-ready");
-    repo.write("_bus/claims/QUEUE-001.json", good);
+    repo.write(place, good);
     fs::write(repo.path(".git/refs/bus/claims/QUEUE-001"), "rubbish").unwrap();
     assert_eq!(ready(&repo, "a"), ["QUEUE-001"], "the file stands in for the ref");
-    fs::remove_file(repo.path("_bus/claims/QUEUE-001.json")).unwrap();
+    fs::remove_file(repo.path(place)).unwrap();
+    let _ = fs::remove_file(repo.path(&record("claims/QUEUE-001.json")));
     assert_eq!(state(&repo, "QUEUE-001"), "unreadable");
 }
 

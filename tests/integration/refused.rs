@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::harness::{Ran, Repo};
+use super::harness::{Kept, Ran, Repo, record};
 
 /// What must be the same in the end, whether or not the command died on the way.
 #[derive(Debug, PartialEq)]
@@ -32,7 +32,12 @@ pub(crate) fn end(repo: &Repo) -> End {
 
 /// A bus whose clone has its id already, so that each step is the claim's own.
 pub(crate) fn warm() -> Repo {
-    let repo = Repo::new();
+    warmed(Kept::Untracked)
+}
+
+/// The same, with its records kept there.
+pub(crate) fn warmed(kept: Kept) -> Repo {
+    let repo = Repo::keeping(kept);
     repo.by("z", &["event", "log", "--event", "note", "--task", "W-1", "--summary", "warm"]).ok();
     repo
 }
@@ -123,15 +128,8 @@ fn a_full_disk_is_exit_9_and_the_same_command_finishes_once_there_is_room() {
 #[cfg(unix)]
 #[test]
 fn what_may_not_be_written_is_exit_9_with_its_path_and_the_same_command_finishes_once_it_may() {
-    let places = [
-        "_bus/claims",
-        "_bus/events",
-        "_bus/events/a.jsonl",
-        ".git/bus/lock",
-        ".git/bus/journal/main/events",
-        ".git/objects",
-        ".git/refs/bus/claims",
-    ];
+    let recorded = ["claims", "events", "events/a.jsonl"].map(record);
+    let places = [&recorded[0], &recorded[1], &recorded[2], ".git/bus/lock", ".git/objects", ".git/refs/bus/claims"];
     let mut failed = std::collections::BTreeSet::new();
     for (number, (agent, command)) in commands().iter().enumerate() {
         let command = words(command);
@@ -159,7 +157,58 @@ fn what_may_not_be_written_is_exit_9_with_its_path_and_the_same_command_finishes
             repo.bus(&["doctor"]).ok();
         }
     }
-    assert_eq!(failed.len(), places.len() - 1, "a journal that cannot be written stops nobody: {failed:?}");
+    assert_eq!(failed.len(), places.len(), "{failed:?}");
+}
+
+/// What keeps a copy from being written.
+#[cfg(unix)]
+fn hinder(repo: &Repo, how: &str, place: &str) {
+    let path = repo.path(place);
+    let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+    match how {
+        "a folder" => fs::create_dir_all(path.join("x")).unwrap(),
+        "a file" => repo.write(place, "mine"),
+        _ => std::os::unix::fs::symlink(repo.beside("outside"), path).unwrap(),
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_copy_that_cannot_be_written_stops_nobody_and_is_mentioned_to_whoever_asks() {
+    let release = ["release", "T-1", "--status", "released"];
+    let log = ["event", "log", "--event", "note", "--summary", "x"];
+    let hindered: [(&str, &str, &[&str]); 7] = [
+        ("a folder", "_bus/claims/.T-1.json.tmp", &release),
+        ("a folder", "_bus/claims/T-1.json", &release),
+        ("a file", "_bus/claims", &release),
+        ("a link", "_bus/claims", &release),
+        ("a folder", "_bus/events/a.jsonl", &log),
+        ("a file", "_bus/events", &log),
+        ("a link", "_bus/events/a.jsonl", &log),
+    ];
+    for (how, place, command) in hindered {
+        let repo = stage(1);
+        fs::create_dir(repo.beside("outside")).unwrap();
+        hinder(&repo, how, place);
+        let ran = repo.by("a", &[command, &["-v"]].concat()).ok();
+        assert!(ran.stderr.contains("a copy was not written"), "{how} at {place}: {}", ran.transcript);
+        repo.by("a", &["claim", "T-1"]).ok();
+        let ran = repo.by("a", command).ok();
+        assert!(!ran.stderr.contains("copy"), "{how} at {place}: {}", ran.transcript);
+        assert_eq!(fs::read_dir(repo.beside("outside")).unwrap().count(), 0, "{how} at {place}");
+        assert!(end(&repo).file_is_tip, "{how} at {place}");
+        repo.bus(&["doctor"]).ok();
+    }
+    let repo = stage(1);
+    let user = repo.give_away();
+    for (place, command) in [("_bus/claims", &release[..]), ("_bus/events/a.jsonl", &log)] {
+        set_writable(&repo.path(place), false);
+        let ran = repo.by_user(user, "a", &[command, &["-v"]].concat()).ok();
+        set_writable(&repo.path(place), true);
+        assert!(ran.stderr.contains("a copy was not written"), "{place}: {}", ran.transcript);
+    }
+    repo.take_back();
+    assert_eq!(repo.log_lines().len(), 4, "claim, release and two notes");
 }
 
 #[cfg(unix)]
@@ -197,17 +246,18 @@ fn what_cannot_be_written_is_called_by_its_own_name() {
 #[test]
 fn a_folder_where_a_file_is_to_be_written_stops_the_command_and_loses_nothing() {
     let repo = warm();
-    repo.write("_bus/claims/.T-1.json.tmp/x", "");
+    let aside = record("claims/.T-1.json.tmp");
+    repo.write(&format!("{aside}/x"), "");
     let error = repo.by("a", &["claim", "T-1"]).fails(9, "system");
-    assert!(error["message"].as_str().unwrap().contains("_bus/claims/.T-1.json.tmp"), "{error}");
-    fs::remove_dir_all(repo.path("_bus/claims/.T-1.json.tmp")).unwrap();
+    assert!(error["message"].as_str().unwrap().contains(&aside), "{error}");
+    fs::remove_dir_all(repo.path(&aside)).unwrap();
     repo.by("a", &["claim", "T-1"]).ok();
     assert_eq!((repo.history("T-1").len(), repo.claim("T-1") == repo.tip("T-1")), (1, true));
-    fs::remove_dir_all(repo.path("_bus/events")).unwrap();
-    repo.write("_bus/events", "a file");
+    fs::remove_dir_all(repo.path(&record("events"))).unwrap();
+    repo.write(&record("events"), "a file");
     repo.by("a", &["release", "T-1"]).fails(5, "not-a-regular-file");
     assert_eq!(repo.history("T-1").len(), 1, "the ref was not moved either");
-    fs::remove_file(repo.path("_bus/events")).unwrap();
+    fs::remove_file(repo.path(&record("events"))).unwrap();
     repo.by("a", &["release", "T-1"]).ok();
 }
 

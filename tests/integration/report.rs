@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::harness::{NOON, Repo};
+use super::harness::{Kept, NOON, Repo, record};
 
 /// What would do harm in markdown, on GitHub, in a diagram, on a terminal.
 const HOSTILE: &str =
@@ -129,15 +129,22 @@ fn what_needs_the_manager_comes_first_with_what_helps() {
 
 #[test]
 fn what_cannot_be_read_is_a_conflict_and_hides_nothing_else() {
-    let repo = Repo::new();
+    for (kept, below) in [(Kept::Untracked, record("")), (Kept::Tracked, "_bus/".to_owned()), (Kept::Older, "_bus/".to_owned())] {
+        is_a_conflict(&Repo::keeping(kept), &below);
+    }
+}
+
+/// The records that count are below `below`.
+fn is_a_conflict(repo: &Repo, below: &str) {
     repo.by("a", &["claim", "T-1"]).ok();
-    repo.write("_bus/claims/T-2.json", "{");
-    repo.write("_bus/assignments/T-3.json", "[]");
+    repo.write(&format!("{below}claims/T-2.json"), "{");
+    repo.write(&format!("{below}assignments/T-3.json"), "[]");
     repo.write("_plans/2026-03-01-x.plan.json", "{}");
     repo.write("_bus/config.toml", "nonsense = [");
     fs::create_dir_all(repo.path("_report/agent/a")).unwrap();
     repo.write("_report/agent/a/errors.jsonl", "{}\nnonsense\n");
-    repo.write("_bus/events/x.jsonl", "nonsense\n{\"cut\":");
+    repo.write(".git/bus/log/refusals/a.jsonl", "{}\nnonsense\n");
+    repo.write(&format!("{below}events/x.jsonl"), "nonsense\n{\"cut\":");
     let answer = repo.bus(&["report", "--json"]).ok().json();
     let conflicts: Vec<&str> = answer["needs"]
         .as_array()

@@ -2,13 +2,14 @@
 
 use std::fs;
 
-use super::harness::Repo;
+use super::harness::{Kept, Repo, record};
 
 const BAD_IDS: [&str; 12] = ["", "../x", "a/b", "a..b", "a.", "a.lock", ".a", "-a-", "con", "a b", "a\u{1b}b", "é"];
 
 #[test]
 fn bad_ids_are_refused_where_they_enter() {
     let repo = Repo::new();
+    let before = repo.state();
     for id in BAD_IDS {
         repo.by("a", &["claim", "--task", id]).exits(2);
         repo.bus(&["claim", "T-1", "--agent", id]).exits(2);
@@ -19,43 +20,72 @@ fn bad_ids_are_refused_where_they_enter() {
     repo.by("a", &["claim", "agent-a"]).exits(2);
     repo.write("AGENT_MANIFEST.json", r#"{"agent_id": "../x"}"#);
     repo.bus(&["claim", "T-1"]).fails(5, "malformed-record");
-    assert_eq!(fs::read_dir(repo.path("_bus")).unwrap().count(), 2, "nothing was written");
+    fs::remove_file(repo.path("AGENT_MANIFEST.json")).unwrap();
+    assert_eq!(repo.state(), before, "nothing was written");
+}
+
+/// Puts a link at `path` to what is called `target` in a folder outside of the repository.
+#[cfg(unix)]
+fn link(repo: &Repo, path: &str, target: &str) -> std::path::PathBuf {
+    let outside = repo.beside("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::create_dir(outside.join("folder")).unwrap();
+    fs::write(outside.join("file"), "{}").unwrap();
+    let path = repo.path(path);
+    let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(outside.join(target), path).unwrap();
+    outside
+}
+
+/// Asserts that nothing was written there.
+#[cfg(unix)]
+fn is_untouched(outside: &std::path::Path, why: &str) {
+    assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "{}", "{why}");
+    assert_eq!(fs::read_dir(outside.join("folder")).unwrap().count(), 0, "{why}");
+    assert!(!outside.join("missing").exists(), "{why}");
 }
 
 #[cfg(unix)]
 #[test]
 fn no_write_follows_a_link() {
-    use std::os::unix::fs::symlink;
-    let paths = [
-        "_bus/claims",
-        "_bus/claims/T-1.json",
-        "_bus/events",
-        "_bus/events/a.jsonl",
-        "_bus/config.toml",
-        "_bus/assignments/T-1.json",
-        "AGENT_MANIFEST.json",
-    ];
-    for (index, path) in paths.into_iter().enumerate() {
-        for target in ["file", "folder", "missing"] {
-            let repo = Repo::new();
-            let outside = repo.beside("outside");
-            fs::create_dir(&outside).unwrap();
-            fs::create_dir(outside.join("folder")).unwrap();
-            fs::write(outside.join("file"), "{}").unwrap();
-            let _ = fs::remove_file(repo.path(path));
-            fs::create_dir_all(repo.path(path).parent().unwrap()).unwrap();
-            symlink(outside.join(target), repo.path(path)).unwrap();
-            let command = repo.bus(&["claim", "T-1"]);
-            let command = if index == paths.len() - 1 { command } else { command.env("BUS_AGENT", "a") };
-            command.fails(5, "not-a-regular-file");
-            assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "{}");
-            assert_eq!(fs::read_dir(outside.join("folder")).unwrap().count(), 0, "{path} -> {target}");
-            assert!(!outside.join("missing").exists(), "{path} -> {target}");
+    let all = ["_bus/config.toml", "AGENT_MANIFEST.json"].map(str::to_owned);
+    let recorded = ["claims", "claims/T-1.json", "events", "events/a.jsonl", "assignments/T-1.json", ""].map(record);
+    let in_branches = ["_bus/claims", "_bus/claims/T-1.json", "_bus/assignments/T-1.json"].map(str::to_owned);
+    for (kept, more) in [(Kept::Untracked, &[][..]), (Kept::Tracked, &in_branches), (Kept::Older, &in_branches)] {
+        for path in all.iter().chain(&recorded).chain(more) {
+            for target in ["file", "folder", "missing"] {
+                let repo = Repo::keeping(kept);
+                let outside = link(&repo, path.trim_end_matches('/'), target);
+                let command = repo.bus(&["claim", "T-1"]);
+                let command = if path == "AGENT_MANIFEST.json" { command } else { command.env("BUS_AGENT", "a") };
+                command.fails(5, "not-a-regular-file");
+                is_untouched(&outside, &format!("{kept:?}, {path} -> {target}"));
+            }
         }
     }
+    // A copy is not worth a refusal.
+    let copies = [(Kept::Untracked, "_bus/claims"), (Kept::Untracked, "_bus/claims/T-1.json")];
+    let logs = [Kept::Untracked, Kept::Older].map(|kept| [(kept, "_bus/events"), (kept, "_bus/events/a.jsonl")]);
+    for (kept, path) in copies.into_iter().chain(logs.concat()) {
+        for target in ["file", "folder", "missing"] {
+            let repo = Repo::keeping(kept);
+            let outside = link(&repo, path, target);
+            repo.by("a", &["claim", "T-1"]).ok();
+            is_untouched(&outside, &format!("{kept:?}, {path} -> {target}"));
+            assert_eq!(repo.log_lines().len(), 1);
+        }
+    }
+    let repo = Repo::tracked();
+    repo.by("a", &["claim", "T-1"]).ok();
+    let outside = link(&repo, "_bus/events", "folder");
+    repo.by("a", &["release", "T-1"]).fails(5, "not-a-regular-file");
+    is_untouched(&outside, "a batch");
     let repo = Repo::new();
-    symlink(repo.beside("outside"), repo.path("_report/agent")).unwrap();
+    let outside = link(&repo, ".git/bus/log/refusals", "folder");
     repo.by("a", &["event", "log", "--event", "status", "--task", "T-1", "--summary", "x"]).fails(5, "not-a-regular-file");
+    is_untouched(&outside, "a refusal");
+    let symlink = |from: &std::path::Path, to: std::path::PathBuf| std::os::unix::fs::symlink(from, to);
     for path in [".gitignore", ".gitattributes", "_bus", "queue"] {
         let repo = Repo::bare_of_bus();
         let outside = repo.beside("outside");
@@ -84,11 +114,16 @@ fn no_mark_of_the_clone_follows_a_link_either() {
     repo.by("a", &["claim", "T-1"]).ok();
     assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "mine");
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
-    symlink(&outside, repo.path("linked")).unwrap();
-    fs::write(outside.join("x.jsonl"), "{}\n").unwrap();
-    fs::rename(repo.path("_bus/events"), repo.path("events")).unwrap();
-    symlink(&outside, repo.path("_bus/events")).unwrap();
-    assert_eq!(repo.bus(&["event", "list"]).ok().stderr, "", "a log outside of the repository is nobody's");
+    let line = r#"{"agent_id":"x","event":"note","summary":"outside","ts":"2026-03-01T12:00:00Z"}"#;
+    fs::write(outside.join("x.jsonl"), format!("{line}\n")).unwrap();
+    for (place, is_named) in [("_bus/events".to_owned(), false), (record("events"), true)] {
+        fs::rename(repo.path(&place), repo.path("events")).unwrap();
+        symlink(&outside, repo.path(&place)).unwrap();
+        let ran = repo.bus(&["event", "list"]).ok();
+        assert!(!ran.stdout.contains("outside"), "a log outside of the repository is nobody's");
+        assert_eq!(ran.stderr.contains(&place), is_named, "{}", ran.stderr);
+        fs::remove_dir_all(repo.path("events")).unwrap();
+    }
 }
 
 #[cfg(unix)]
@@ -116,7 +151,7 @@ fn texts_that_no_record_could_hold_are_refused_before_anything_is_written() {
         assert_eq!(status["unreadable"], serde_json::json!([]), "round {round}");
     }
     repo.write(
-        "_bus/claims/T-2.json",
+        &record("claims/T-2.json"),
         format!(
             r#"{{"task_id":"T-2","agent_id":"a","branch":"agent/a/{}","status":"active",
         "claimed_at":"2026-03-01T12:00:00Z"}}"#,
@@ -129,20 +164,29 @@ fn texts_that_no_record_could_hold_are_refused_before_anything_is_written() {
 #[cfg(unix)]
 #[test]
 fn a_temporary_file_that_is_a_link_is_not_followed() {
-    let repo = Repo::new();
-    fs::write(repo.beside("outside"), "mine").unwrap();
-    fs::create_dir(repo.path("_bus/claims")).unwrap();
-    std::os::unix::fs::symlink(repo.beside("outside"), repo.path("_bus/claims/.T-1.json.tmp")).unwrap();
-    repo.by("a", &["claim", "T-1"]).ok();
-    assert_eq!(fs::read_to_string(repo.beside("outside")).unwrap(), "mine");
+    for kept in Kept::ALL {
+        let repo = Repo::keeping(kept);
+        fs::write(repo.beside("outside"), "mine").unwrap();
+        for folder in ["_bus/claims".to_owned(), record("claims")] {
+            fs::create_dir_all(repo.path(&folder)).unwrap();
+            std::os::unix::fs::symlink(repo.beside("outside"), repo.path(&folder).join(".T-1.json.tmp")).unwrap();
+        }
+        repo.by("a", &["claim", "T-1"]).ok();
+        assert_eq!(fs::read_to_string(repo.beside("outside")).unwrap(), "mine");
+        assert_eq!(repo.claim("T-1"), repo.tip("T-1"));
+    }
 }
 
 #[test]
 fn a_folder_in_the_way_is_named() {
-    let repo = Repo::new();
-    fs::create_dir_all(repo.path("_bus/claims/T-1.json")).unwrap();
-    let error = repo.by("a", &["claim", "T-1"]).fails(5, "not-a-regular-file");
-    assert!(error["message"].as_str().unwrap().contains("_bus/claims/T-1.json` is a folder"), "{error}");
+    let recorded = record("claims/T-1.json");
+    let file = "_bus/claims/T-1.json";
+    for (kept, place) in [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, file), (Kept::Older, file)] {
+        let repo = Repo::keeping(kept);
+        fs::create_dir_all(repo.path(place)).unwrap();
+        let error = repo.by("a", &["claim", "T-1"]).fails(5, "not-a-regular-file");
+        assert!(error["message"].as_str().unwrap().contains(&format!("{place}` is a folder")), "{error}");
+    }
 }
 
 #[test]
@@ -153,7 +197,7 @@ fn text_from_the_bus_cannot_reach_the_terminal() {
     repo.by("a", &["event", "log", "--event", "note", "--summary", evil, "--receipt", evil]).ok();
     repo.by("b", &["reclaim", "T-1", "--note", evil, "--force"]).ok();
     repo.by("a", &["release", "T-1"]).exits(8);
-    repo.write("_bus/events/evil.jsonl", format!("{evil}\n"));
+    repo.write(&record("events/evil.jsonl"), format!("{evil}\n"));
     let harmless = |text: &str| {
         let bad = |character: char| (character.is_control() && character != '\n') || "\u{202e}\u{2028}\u{9b}".contains(character);
         assert!(!text.chars().any(bad), "{text:?}");
@@ -262,7 +306,7 @@ fn a_hostile_line_of_the_log_costs_no_more_than_its_reading() {
     let long = format!("\"{}", "x".repeat(8 << 20));
     repo.by("a", &["message", "send", "--to", "b", "--summary", "x"]).ok();
     for folder in ["events", "messages"] {
-        repo.write(&format!("_bus/{folder}/evil.jsonl"), format!("{deep}\n{long}\n{deep}"));
+        repo.write(&record(&format!("{folder}/evil.jsonl")), format!("{deep}\n{long}\n{deep}"));
     }
     for arguments in [vec!["event", "list"], vec!["event", "list", "--reverse"], vec!["message", "list"]] {
         let ran = repo.bus(&arguments).ok();
@@ -275,7 +319,7 @@ fn a_hostile_line_of_the_log_costs_no_more_than_its_reading() {
 fn a_log_full_of_rubbish_is_counted_and_not_searched_again_for_each_line() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();
-    repo.write("_bus/events/evil.jsonl", "x\n".repeat(300_000));
+    repo.write(&record("events/evil.jsonl"), "x\n".repeat(300_000));
     let ran = repo.bus(&["event", "list"]).ok();
     assert!(ran.stderr.contains("299990 more lines of the log are no events"), "{}", ran.stderr);
     let error = repo.by("b", &["claim", "T-1"]).at("2026-03-03T12:00:00Z").fails(3, "claim-held");

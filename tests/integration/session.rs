@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::harness::{Bus, NOON, Repo};
+use super::harness::{Bus, Kept, NOON, Repo, record};
 
 const LATER: &str = "2026-03-01T12:20:00Z";
 const NEXT_DAY: &str = "2026-03-02T12:00:00Z";
@@ -71,7 +71,7 @@ fn a_session_begins_with_who_and_what_and_what_is_next() {
         "assignments": [], "ready": {"count": 0, "first": []}, "peers": [], "unreadable": [], "next": "bus status --active-only", "generated_at": NOON});
     assert_eq!(answer, expected);
     assert_eq!(notes(&repo), [format!("codex-1@{}", session.to_lowercase())]);
-    assert_eq!(repo.git(&["status", "--porcelain", "--untracked-files=all"]), "?? _bus/events/codex-1.jsonl\n");
+    assert_eq!(repo.status_of(&repo.root()), "", "git has nothing to show");
     repo.bus(&["validate"]).ok();
     repo.bus(&["doctor"]).ok();
     // Afterwards the manifest says who commands without a name are by.
@@ -490,12 +490,18 @@ fn peers_are_active_then_idle_then_stale_and_then_gone_unless_they_hold_somethin
 
 #[test]
 fn what_cannot_be_read_hides_nothing_else() {
-    let repo = Repo::new();
+    for (kept, below) in [(Kept::Untracked, record("")), (Kept::Tracked, "_bus/".to_owned()), (Kept::Older, "_bus/".to_owned())] {
+        hides_nothing_else(&Repo::keeping(kept), &below);
+    }
+}
+
+/// The records that count are below `below`.
+fn hides_nothing_else(repo: &Repo, below: &str) {
     repo.by("b", &["claim", "T-1"]).ok();
-    repo.write("_bus/claims/T-8.json", "{");
-    repo.write("_bus/assignments/T-9.json", "{");
-    repo.write("_bus/messages/agent-a.jsonl", "{\n");
-    let ran = start(&repo, "a", &[]).ok().says("`T-8`").says("`T-9`");
+    repo.write(&format!("{below}claims/T-8.json"), "{");
+    repo.write(&format!("{below}assignments/T-9.json"), "{");
+    repo.write(&format!("{below}messages/agent-a.jsonl"), "{\n");
+    let ran = start(repo, "a", &[]).ok().says("`T-8`").says("`T-9`");
     assert_eq!(ran.json()["peers"][0]["agent_id"], "b");
     let unreadable = ran.json()["unreadable"].clone();
     assert_eq!((&unreadable[0]["task_id"], &unreadable[1]["code"]), (&json!("T-8"), &json!("malformed-record")));

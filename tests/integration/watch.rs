@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::harness::{Bus, Repo};
+use super::harness::{Bus, Kept, Repo, record};
 
 /// How long something may take before a test gives it up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -131,18 +131,25 @@ fn the_latest_events_come_first_as_they_are_asked_for() {
 
 #[test]
 fn whatever_becomes_of_the_files_each_event_is_shown_once() {
-    let repo = Repo::new();
+    whatever_becomes_of(Kept::Untracked, &record(""));
+    whatever_becomes_of(Kept::Older, "_bus/");
+}
+
+/// Of files that count, below `below`.
+fn whatever_becomes_of(kept: Kept, below: &str) {
+    let repo = Repo::keeping(kept);
     note(&repo, "a", "old").ok();
-    let log = repo.path("_bus/events/a.jsonl");
+    let events = format!("{below}events");
+    let log = repo.path(&events).join("a.jsonl");
     let mut watcher = Watcher::start(&repo, &[]);
     watcher.expect("old");
     note(&repo, "a", "appended").ok();
     watcher.expect("appended");
     let (first, second) = (foreign("in pieces"), foreign("in one"));
-    append(&repo.path("_bus/events/z.jsonl"), &first[..30]);
-    append(&repo.path("_bus/events/y.jsonl"), &second);
+    append(&repo.path(&events).join("z.jsonl"), &first[..30]);
+    append(&repo.path(&events).join("y.jsonl"), &second);
     watcher.expect("in one");
-    append(&repo.path("_bus/events/z.jsonl"), &first[30..]);
+    append(&repo.path(&events).join("z.jsonl"), &first[30..]);
     watcher.expect("in pieces");
     // Replaced by rename, with a line that somebody merged into its middle.
     let lines = fs::read_to_string(&log).unwrap();
@@ -158,11 +165,11 @@ fn whatever_becomes_of_the_files_each_event_is_shown_once() {
     fs::remove_file(&log).unwrap();
     fs::write(&log, text + &foreign("made again")).unwrap();
     watcher.expect("made again");
-    fs::rename(repo.path("_bus/events"), repo.path("_bus/gone")).unwrap();
+    fs::rename(repo.path(&events), repo.path(&format!("{below}gone"))).unwrap();
     note(&repo, "b", "in a new folder").ok();
     watcher.expect("in a new folder");
-    fs::remove_dir_all(repo.path("_bus")).unwrap();
-    repo.git(&["checkout", "--quiet", "--", "_bus"]);
+    fs::remove_dir_all(repo.path(below)).unwrap();
+    (kept == Kept::Older).then(|| repo.git(&["checkout", "--quiet", "--", "_bus"]));
     note(&repo, "c", "in a new bus").ok();
     watcher.expect("in a new bus");
     watcher.has_shown(&[
@@ -180,7 +187,11 @@ fn whatever_becomes_of_the_files_each_event_is_shown_once() {
 
 #[test]
 fn branches_and_worktrees_may_come_and_go() {
-    let repo = Repo::new();
+    Kept::ALL.into_iter().for_each(may_come_and_go);
+}
+
+fn may_come_and_go(kept: Kept) {
+    let repo = Repo::keeping(kept);
     note(&repo, "a", "base").ok();
     repo.commit_all("base");
     let side = repo.worktree("side");
@@ -211,13 +222,14 @@ fn what_is_no_event_is_named_and_skipped() {
     note(&repo, "a", "one").ok();
     let mut watcher = Watcher::start(&repo, &[]);
     watcher.expect("one");
-    append(&repo.path("_bus/events/a.jsonl"), &format!("rubbish\n\n{}\n", "x".repeat(200_000)));
+    let log = record("events/a.jsonl");
+    append(&repo.path(&log), &format!("rubbish\n\n{}\n", "x".repeat(200_000)));
     note(&repo, "a", "two").ok();
     watcher.expect("two");
     let (seen, stderr) = watcher.end();
     assert_eq!(seen, ["one", "two"]);
-    for what in ["`_bus/events/a.jsonl` line 2: ", "`_bus/events/a.jsonl` line 4: it is longer than 65536 bytes"] {
-        assert_eq!(stderr.matches(what).count(), 1, "{stderr}");
+    for what in [format!("`{log}` line 2: "), format!("`{log}` line 4: it is longer than 65536 bytes")] {
+        assert_eq!(stderr.matches(&what).count(), 1, "{stderr}");
     }
 }
 
@@ -236,7 +248,7 @@ fn filters_hold_for_what_comes_too() {
 #[test]
 fn more_notifications_than_the_system_keeps_lose_no_event() {
     let repo = Repo::new();
-    let paths = [repo.path("_bus/events/y.jsonl"), repo.path("_bus/events/z.jsonl")];
+    let paths = ["events/y.jsonl", "events/z.jsonl"].map(|path| repo.path(&record(path)));
     paths.iter().for_each(|path| append(path, ""));
     note(&repo, "a", "first").ok();
     let mut watcher = Watcher::start(&repo, &[]);
@@ -321,7 +333,7 @@ fn a_cursor_shows_each_event_once_after_any_gap() {
     repo.commit_all("main");
     repo.git(&["merge", "--quiet", "-m", "merged", "side"]);
     repo.git(&["worktree", "remove", "--force", side.to_str().unwrap()]);
-    append(&repo.path("_bus/events/a.jsonl"), "rubbish\n");
+    append(&repo.path(&record("events/a.jsonl")), "rubbish\n");
     assert_eq!(read().into_iter().collect::<BTreeSet<_>>(), ["four", "three", "two"].map(str::to_owned).into());
     // What a killed watcher left unfinished is nothing.
     append(&repo.path(".git/bus/cursors/mine"), "torn");
@@ -336,8 +348,8 @@ fn a_cursor_shows_each_event_once_after_any_gap() {
     watcher.has_shown(&["six"]);
     repo.by("w", &["watch", "--cursor", "../x"]).exits(2);
     // What clashes is said once; a damaged cursor skips nothing.
-    append(&repo.path("_bus/events/z.jsonl"), &foreign("a").replace("{", "{\"id\":\"1\","));
-    append(&repo.path("_bus/events/z.jsonl"), &foreign("b").replace("{", "{\"id\":\"1\","));
+    append(&repo.path(&record("events/z.jsonl")), &foreign("a").replace("{", "{\"id\":\"1\","));
+    append(&repo.path(&record("events/z.jsonl")), &foreign("b").replace("{", "{\"id\":\"1\","));
     let ran = repo.by("w", &["watch", "--json", "--cursor", "mine"]).ok().says("the same id `1`");
     assert_eq!(ran.ndjson().len(), 1);
     let again = repo.by("w", &["watch", "--json", "--cursor", "mine"]).ok();
@@ -350,19 +362,22 @@ fn a_cursor_shows_each_event_once_after_any_gap() {
 #[cfg(unix)]
 #[test]
 fn a_folder_that_becomes_a_link_is_nobodys_log_any_more() {
-    let repo = Repo::new();
-    note(&repo, "a", "one").ok();
-    let mut watcher = Watcher::start(&repo, &[]);
-    watcher.expect("one");
-    let outside = repo.beside("outside");
-    append(&outside.join("a.jsonl"), &foreign("from outside"));
-    fs::remove_dir_all(repo.path("_bus/events")).unwrap();
-    std::os::unix::fs::symlink(&outside, repo.path("_bus/events")).unwrap();
-    append(&outside.join("a.jsonl"), &foreign("from outside, later"));
-    fs::remove_file(repo.path("_bus/events")).unwrap();
-    note(&repo, "b", "two").ok();
-    watcher.expect("two");
-    watcher.has_shown(&["one", "two"]);
+    for (kept, events) in [(Kept::Untracked, record("events")), (Kept::Older, "_bus/events".to_owned())] {
+        let repo = Repo::keeping(kept);
+        let events = repo.path(&events);
+        note(&repo, "a", "one").ok();
+        let mut watcher = Watcher::start(&repo, &[]);
+        watcher.expect("one");
+        let outside = repo.beside("outside");
+        append(&outside.join("a.jsonl"), &foreign("from outside"));
+        fs::remove_dir_all(&events).unwrap();
+        std::os::unix::fs::symlink(&outside, &events).unwrap();
+        append(&outside.join("a.jsonl"), &foreign("from outside, later"));
+        fs::remove_file(&events).unwrap();
+        note(&repo, "b", "two").ok();
+        watcher.expect("two");
+        watcher.has_shown(&["one", "two"]);
+    }
 }
 
 /// Everything that a watcher on a cursor shows while it is ended and started again, each second or so.
@@ -388,8 +403,12 @@ fn restarted(repo: &Repo, stop: &dyn Fn() -> bool, last: &str) -> Vec<String> {
 
 #[test]
 fn watchers_show_each_acknowledged_event_once_while_git_and_editors_replace_the_files() {
-    const EVENTS: usize = 60;
-    let repo = Repo::new();
+    Kept::ALL.into_iter().for_each(each_once_while_files_are_replaced);
+}
+
+fn each_once_while_files_are_replaced(kept: Kept) {
+    const EVENTS: usize = 20;
+    let repo = Repo::keeping(kept);
     let side = repo.worktree("side");
     note(&repo, "w", "first").ok();
     repo.commit_all("log");

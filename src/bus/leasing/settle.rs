@@ -51,13 +51,21 @@ impl Bus {
             let here = self.known_clone_id()?;
             let is_ours = |lease: &&Lease| lease.origin.as_ref().is_none_or(|origin| Some(origin.clone_id()) == here.as_deref());
             for lease in view.table.changed.iter().filter(is_ours) {
-                if self.lease_event(lease)?.is_some() {
+                if self.lease_event(lease)?.is_some() && self.has_begun(lease) {
                     self.settle_lease(lock, lease)?;
                 }
             }
             self.note_table()?;
         }
         Ok(())
+    }
+
+    /// Whether `lease` ever held anything: one that was taken with a claim did not if a crash came before the claim.
+    fn has_begun(&self, lease: &Lease) -> bool {
+        let (Some(task), Some(id)) = (&lease.task_id, &lease.claim_id) else { return true };
+        let Ok(view) = self.deciding_view(task, None) else { return true };
+        let is_this = view.claim().is_some_and(|claim| claim.claim_id.as_ref() == Some(id));
+        is_this || view.tip.is_some_and(|tip| self.knows_claim(&tip, id))
     }
 
     /// The event of a lease as a write has just left it; none where it was only renewed.
