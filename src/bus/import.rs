@@ -17,7 +17,8 @@ use crate::git::RefName;
 use crate::record::json::{MAX_LINE, MAX_RECORD, parse_line};
 use crate::record::{AgentId, Assignment, Claim, Lease, LeaseTable, TaskId};
 use crate::store::{
-    Error as StoreError, KnownLines, Layout, Lock, Place, Stream, Verb, append_lines, crash_point, list, names, replace_copy, replace_record,
+    Error as StoreError, KnownLines, Layout, Lock, Place, Stream, Verb, append_lines, crash_point, list, names, replace_copy,
+    replace_record,
 };
 
 /// The longest note that is read, in bytes.

@@ -48,7 +48,8 @@ impl Bus {
 
     /// The same for a command that waits, more often, where there is a fleet.
     pub(super) fn look_meanwhile(&self) {
-        let may_be_in_one = || self.fleet().is_ok_and(|fleet| fleet.is_some()) || self.has_fresh_answer().is_ok_and(|is_fresh| !is_fresh);
+        let may_be_in_one =
+            || self.fleet().is_ok_and(|fleet| fleet.is_some()) || self.has_fresh_answer().is_ok_and(|is_fresh| !is_fresh);
         if self.looking.get().is_none() && may_be_in_one() {
             let _ = self.looking.set(self.look_every(WAITING));
         }
