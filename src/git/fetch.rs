@@ -86,7 +86,7 @@ impl Repository {
     /// # Errors
     ///
     /// [`Error::NoGit`] where git cannot be started.
-    pub fn remotes(&self) -> Result<(Option<String>, Vec<(String, String)>), Error> {
+    pub fn remotes(&self) -> Result<(Option<String>, Vec<Setting>), Error> {
         let mut settings = git_remote_settings(self.root())?;
         let first = match choose(&settings, self.branch().as_deref()) {
             Choice::One(remote) => Some(remote),
@@ -106,6 +106,9 @@ impl Repository {
         git_ignores(self.root(), path)
     }
 }
+
+/// A key of git's configuration and its value.
+pub type Setting = (String, String);
 
 /// Which remote is meant.
 #[derive(Debug, PartialEq, Eq)]
