@@ -111,6 +111,7 @@ impl Bus {
         }
         self.import_refs()?;
         if is_first {
+            self.repo.write_empty_tree()?;
             self.import_target(lock, &mut note)?;
             self.import_leases(&mut note)?;
         }
