@@ -174,7 +174,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
         let entry = entry.unwrap();
         let target = to.join(entry.path().strip_prefix(from).unwrap());
         if entry.file_type().is_dir() {
-            fs::create_dir_all(target).unwrap()
+            fs::create_dir_all(target).unwrap();
         } else {
             fs::copy(entry.path(), target).map(drop).unwrap()
         }
