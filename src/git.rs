@@ -23,7 +23,7 @@ pub use archive::Archive;
 pub use chain::{Link, Tip};
 pub use changes::ChangesOf;
 pub use error::Error;
-pub use fetch::{Fetch, Setting};
+pub use fetch::{Fetch, Remotes};
 pub use history::{Distance, History, Indexed, TreeFile, blob_id};
 pub use interrupt::signals_are_handled;
 pub use landing::{Landed, Landing};

@@ -23,7 +23,7 @@ impl Bus {
             });
         }
         self.examine_rewritten(findings)?;
-        for (key, value) in self.repo.remotes()?.1 {
+        for (key, value) in self.repo.remotes()?.greedy {
             let what = format!("`{value}` lets git remove or overwrite refs of the bus when it fetches or pushes");
             let advice = "have it name branches only: `+refs/heads/*:refs/remotes/NAME/*`; a mirror is no place for a bus";
             findings.push(finding("greedy-remote", key, what, None).advise(advice));

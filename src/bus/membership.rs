@@ -46,6 +46,11 @@ impl Bus {
     ///
     /// As [`Bus::learn_fleet`].
     pub(super) fn ask_for_fleet(&self) -> Result<(), Error> {
+        self.ask_for_fleet_within(self.remote_patience)
+    }
+
+    /// The same; each answer may take as long as `patience`.
+    pub(super) fn ask_for_fleet_within(&self, patience: Duration) -> Result<(), Error> {
         if self.fleet()?.is_some() {
             return Ok(());
         }
@@ -53,7 +58,7 @@ impl Bus {
         let remotes = self.repo.remote_addresses();
         for (name, _) in &remotes {
             for prefix in [OWN_PREFIX, BRANCH_PREFIX] {
-                let there = self.repo.remote(name, prefix, self.remote_patience)?;
+                let there = self.repo.remote(name, prefix, patience)?;
                 let Some(id) = self.served(&there)? else { continue };
                 let fleet = Fleet::new(name.clone(), id, prefix.to_owned()).map_err(super::found::usage)?;
                 if let Some(said) = said.filter(|said| (&said.id, &said.prefix) != (&fleet.id, &fleet.prefix)) {

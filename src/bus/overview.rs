@@ -150,8 +150,10 @@ impl Bus {
         let next = next_step(&claims, &leases, claimable, &inbox, &ready);
         let (branch, upstream, default_branch) = self.whereabouts();
         // If git cannot be started, whoever needs it says so.
-        let (remote, greedy) = self.repo.remotes().unwrap_or_default();
-        let is_alone = self.fleet().is_ok_and(|fleet| fleet.is_none());
+        let remotes = self.repo.remotes().unwrap_or_default();
+        // A branch may say that there is one before the remote was asked.
+        let is_alone =
+            self.fleet().is_ok_and(|fleet| fleet.is_none()) && self.config().is_ok_and(|config| config.fleet.is_none());
         let generated_at = self.clock.now();
         Ok(Overview {
             branch,
@@ -167,8 +169,8 @@ impl Bus {
             peers,
             unreadable,
             next,
-            unshared: remote.filter(|_| is_alone),
-            greedy,
+            unshared: remotes.first.filter(|_| is_alone),
+            greedy: remotes.greedy,
             generated_at,
         })
     }

@@ -9,7 +9,7 @@ use super::notes::Note;
 use super::{Bus, Error};
 use crate::git::{self, LogTree, ObjectId, Pushed, RefName, Remote, Swap, blob_id};
 use crate::record::json::MAX_RECORD;
-use crate::record::{AgentId, Assignment, CloneId, Event, Fleet, Glance, Message};
+use crate::record::{AgentId, Assignment, CloneId, Event, Glance, Message};
 use crate::store::{FileMark, KnownLines, Lock, Published, Stream, crash_point, whole_lines};
 
 /// How much of the record is read while the lock is held, in bytes: others wait for it.
@@ -112,34 +112,29 @@ impl Bus {
         if self.notes.has_unsent() {
             return;
         }
-        let sent = match self.fleet() {
-            Ok(Some(fleet)) => self.send_log(fleet),
-            Ok(None) => return,
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(why) = sent {
-            self.notes.add(Note::Unsent(why));
+        match self.send_log() {
+            Ok(Pushed::Done) => {}
+            Ok(Pushed::TimedOut) => self.notes.add(Note::Unsent("the remote did not answer within a second".to_owned())),
+            Ok(Pushed::Refused(what) | Pushed::Unclear(what)) => self.notes.add(Note::Unsent(what)),
+            Err(error) => self.notes.add(Note::Unsent(error.to_string())),
         }
     }
 
-    /// Has the remote take this clone's log; the error says why it did not.
-    fn send_log(&self, fleet: &Fleet) -> Result<(), String> {
-        let send = || {
-            let patience = self.remote_patience.min(A_MOMENT);
-            let remote = self.repo.remote(&fleet.remote, &fleet.prefix, patience)?;
-            let Some(swap) = self.log_due(&remote, false)? else { return Ok(Pushed::Done) };
-            let pushed = self.push_claims(&remote, vec![swap.clone()])?;
-            if pushed == Pushed::Done {
-                self.note_seen(&mut self.lock()?, &remote, &swap.name, swap.new)?;
-            }
-            Ok::<_, Error>(pushed)
-        };
-        match send() {
-            Ok(Pushed::Done) => Ok(()),
-            Ok(Pushed::TimedOut) => Err(format!("`{}` did not answer within a second", fleet.remote)),
-            Ok(Pushed::Refused(what) | Pushed::Unclear(what)) => Err(what),
-            Err(error) => Err(error.to_string()),
+    /// Has the fleet's remote take this clone's log; done without a fleet.
+    fn send_log(&self) -> Result<Pushed, Error> {
+        let patience = self.remote_patience.min(A_MOMENT);
+        if self.fleet()?.is_none() && self.config()?.fleet.is_some() {
+            // A branch says that there is one, and the remote was not asked yet.
+            self.ask_for_fleet_within(patience)?;
         }
+        let Some(fleet) = self.fleet()? else { return Ok(Pushed::Done) };
+        let remote = self.repo.remote(&fleet.remote, &fleet.prefix, patience)?;
+        let Some(swap) = self.log_due(&remote, false)? else { return Ok(Pushed::Done) };
+        let pushed = self.push_claims(&remote, vec![swap.clone()])?;
+        if pushed == Pushed::Done {
+            self.note_seen(&mut self.lock()?, &remote, &swap.name, swap.new)?;
+        }
+        Ok(pushed)
     }
 
     /// Publishes this clone's log, and returns what the remote lacks of it, as it was last seen there, or if it `is_lost` there.

@@ -50,6 +50,16 @@ pub enum Fetch {
     },
 }
 
+/// What git's configuration says of remotes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remotes {
+    /// The one that the branch follows, else `origin`, else the first one by name; `None` if there is none.
+    pub first: Option<String>,
+    /// The settings by which git would remove or overwrite refs of the bus when it fetches or pushes, as keys and values: a mirror,
+    /// or a refspec whose target takes in `refs/bus/`.
+    pub greedy: Vec<(String, String)>,
+}
+
 impl Repository {
     /// Fetches from the remote that the branch follows, else from `origin`, else from the only one, as the user's git is
     /// configured to, for so long at most.
@@ -79,14 +89,12 @@ impl Repository {
         })
     }
 
-    /// The remote that the branch follows, else `origin`, else the first one by name; `None` if there is none. And the settings by which
-    /// git would remove or overwrite refs of the bus when it fetches or pushes, as keys and values: a mirror, or a refspec whose
-    /// target takes in `refs/bus/`.
+    /// What git's configuration says of remotes.
     ///
     /// # Errors
     ///
     /// [`Error::NoGit`] where git cannot be started.
-    pub fn remotes(&self) -> Result<(Option<String>, Vec<Setting>), Error> {
+    pub fn remotes(&self) -> Result<Remotes, Error> {
         let mut settings = git_remote_settings(self.root())?;
         let first = match choose(&settings, self.branch().as_deref()) {
             Choice::One(remote) => Some(remote),
@@ -94,7 +102,7 @@ impl Repository {
             Choice::Unclear => settings.iter().filter_map(|(key, _)| name_in(key, "remote.", ".url")).min().map(str::to_owned),
         };
         settings.retain(|(key, value)| is_greedy(key, value));
-        Ok((first, settings))
+        Ok(Remotes { first, greedy: settings })
     }
 
     /// Whether git ignores the file `path` of this worktree.
@@ -106,9 +114,6 @@ impl Repository {
         git_ignores(self.root(), path)
     }
 }
-
-/// A key of git's configuration and its value.
-pub type Setting = (String, String);
 
 /// Which remote is meant.
 #[derive(Debug, PartialEq, Eq)]

@@ -53,6 +53,17 @@ fn what_is_said_and_assigned_and_ended_is_sent_at_once() {
 }
 
 #[test]
+fn a_clone_that_has_just_been_made_sends_what_it_says_first() {
+    let fleet = Fleet::new(Transport::File, 2);
+    fleet.by(1, "b", &["message", "send", "--to", "a", "--summary", "hello"]).ok();
+    fleet.by(0, "a", &["sync"]).ok();
+    assert_eq!(fleet.by(0, "a", &["inbox", "--json"]).ok().json()["messages"][0]["summary"], "hello");
+    let late = Repo::clone_of(&fleet.remote.url());
+    fleet.remote.goes_away();
+    late.by("c", &["message", "send", "--to", "a", "--summary", "later"]).ok().says("not sent yet");
+}
+
+#[test]
 fn what_cannot_be_sent_within_a_second_is_said_and_sent_later() {
     let fleet = Fleet::new(Transport::Daemon, 2);
     fleet.by(0, "a", &["claim", "T-1"]).ok();

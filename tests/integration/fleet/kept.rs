@@ -86,7 +86,7 @@ fn a_log_that_was_rewritten_is_reported_until_it_is_accepted_and_no_line_is_lost
     assert_eq!(synced["rewritten_logs"][0]["code"], "log-rewritten");
     assert_eq!(summaries(&fleet, 1), ["first", "second"]);
     for _ in 0..2 {
-        assert_eq!(rewritten(&fleet, 1), [id.clone()]);
+        assert_eq!(rewritten(&fleet, 1), std::slice::from_ref(&id));
         fleet.by(1, "b", &["status"]).ok().says("log-rewritten").says(&format!("bus doctor --accept-log {id}"));
         let found = fleet.by(1, "b", &["doctor", "--json"]).exits(1).json();
         assert_eq!(
@@ -174,7 +174,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
         let entry = entry.unwrap();
         let target = to.join(entry.path().strip_prefix(from).unwrap());
         if entry.file_type().is_dir() {
-            fs::create_dir_all(target).unwrap()
+            fs::create_dir_all(target).unwrap();
         } else {
             fs::copy(entry.path(), target).map(drop).unwrap()
         }

@@ -18,9 +18,11 @@ fn a_bus_without_a_fleet_in_a_clone_that_has_a_remote_says_what_that_means() {
     assert!(told.contains("`bus init --remote upstream`"), "{told}");
     let told = start(&["--json"]).json()["no_fleet"].clone();
     assert_eq!((&told["remote"], &told["command"]), (&"upstream".into(), &"bus init --remote upstream".into()));
-    let fleet = Fleet::new(Transport::File, 1);
-    let told = fleet.by(0, "a", &["session", "start", "--json"]).ok().json();
-    assert_eq!(told["no_fleet"], Value::Null);
+    let fleet = Fleet::new(Transport::File, 2);
+    for (clone, more) in [(0, &[][..]), (1, &["--no-fetch"]), (1, &[])] {
+        let told = fleet.by(clone, "a", &[&["session", "start", "--json"], more].concat()).ok().json();
+        assert_eq!(told["no_fleet"], Value::Null, "{clone} {more:?}");
+    }
 }
 
 #[test]
