@@ -66,6 +66,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             let json = arguments.iter().any(|argument| argument == "--json");
             let mut output = Output::new(json, false, clap::ColorChoice::Auto);
+            // What was typed stands in what clap says, as it is.
+            let error = harmless(&arguments).and_then(|arguments| parse(&arguments).err()).unwrap_or(error);
             let done = exit::usage(&error, &commands::named(&arguments), &mut output);
             (output, done)
         }
@@ -94,6 +96,13 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     // The process is about to end, and taking this tree apart costs a twelfth of a `bus event log`.
     std::mem::forget(command);
     parsed
+}
+
+/// The arguments with what a terminal would heed or hide escaped; `None` if there is nothing of the kind in them.
+fn harmless(arguments: &[OsString]) -> Option<Vec<OsString>> {
+    let escape = |argument: &OsString| OsString::from(escape::terminal(&argument.to_string_lossy()).into_owned());
+    let escaped: Vec<OsString> = arguments.iter().map(escape).collect();
+    (escaped != arguments).then_some(escaped)
 }
 
 fn dispatch(cli: Cli, output: &mut Output) -> Result<u8, Failure> {

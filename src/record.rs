@@ -55,7 +55,7 @@ pub use plan::{PLAN_VERSION, Plan as PlanRecord, Progress, Step, Tally};
 pub use queue_item::{Doubt, Priority, QueueField, QueueItem};
 pub use receipts::{Receipts, Sha256, Sha256Fault};
 pub use refusal::Refusal;
-pub use scope::{Fold, MAX_PATTERN, Pattern, PatternFault, Scope, ScopeIndex};
+pub use scope::{Budget, Fold, MAX_PATTERN, Pattern, PatternFault, Scope, ScopeIndex, Spent};
 pub use session_mark::SessionMark;
 pub use slug::{Slug, SlugFault};
 pub use text::{is_dangerous, sound_text};

@@ -21,21 +21,24 @@ mod queue;
 mod records;
 mod rewrites;
 mod rule;
+mod tree;
 mod untracked;
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::OnceLock;
 
-use base::{ALTERING, Base, Change, Commit, Delta, may_be_altered};
+use base::{ALTERING, Attributes, Base, Change, Commit, Delta, folders_above};
 use bus_refs::BusRefs;
-use files::{Found, Kind, is_record_file};
+use files::{ATTRIBUTES, Found, Kind, Stands, is_record_file};
 use finding::Findings;
 use hashes::Secret;
 use logs::{Author, Known, LineCheck, LineFile};
 use records::Surroundings;
 
 use crate::git::{Error as GitError, History, ObjectId, Repository};
+use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Config, PlanId, Records, Timestamp};
 use crate::store::{Error as StoreError, Verb, on_all_cores};
 
@@ -44,6 +47,18 @@ pub use error::Error;
 pub use finding::{Finding, FleetSight, Place, Report, SHOWN, Selection};
 pub use format::annotation;
 pub use rule::{About, LooksAt, NoSuchRule, Rule, Severity};
+
+/// How many bytes of record files are judged at most, all together: those of a log are more.
+const MAX_RECORDS: u64 = 128 * 1024 * 1024;
+
+/// The same of files of lines.
+const MAX_LINES: u64 = 512 * 1024 * 1024;
+
+/// The longest file of lines that is judged, in bytes.
+const MAX_LOG: u64 = 128 * 1024 * 1024;
+
+/// As how many bytes a file counts besides its own.
+const FILE_COST: u64 = 1024;
 
 /// What is to be validated.
 #[derive(Clone, Debug, Default)]
@@ -172,11 +187,12 @@ impl Run<'_> {
         records::check_names(&mut findings, self.found, |path| changes.news.contains(path));
         queue::check_cycles(&mut findings, self.repo.root(), self.found, |path| changes.news.contains(path))?;
         self.check_records(&mut findings, &changes)?;
+        self.check_tree(&mut findings)?;
         self.check_untracked(&mut findings)?;
         let (author, fleet) = (self.author()?, self.fleet_sight()?);
         self.check_claimed(&mut findings, &author, &fleet)?;
-        let mut files = self.line_files(&changes);
-        let others = self.other_branches()?;
+        let mut files = self.line_files(&mut findings, &changes);
+        let others = self.other_branches(&mut findings)?;
         self.check_history(&mut findings, &changes, &author, &mut files, &others)?;
         self.check_leases(&mut findings, &changes, &author, &others)?;
         let (root, secret, before) = (self.repo.root(), self.secret, OnceLock::new());
@@ -211,7 +227,7 @@ impl Run<'_> {
         if let Some(known) = self.refs.get() {
             return Ok(known);
         }
-        let refs = BusRefs::read(self.repo)?;
+        let refs = BusRefs::read(self.repo, self.policy.fleet.as_ref())?;
         Ok(self.refs.get_or_init(|| refs))
     }
 
@@ -246,10 +262,22 @@ impl Run<'_> {
         Ok(changes)
     }
 
-    /// Checks that the bytes that are judged here are those that are merged.
+    /// Checks that the bytes that are judged here are those that are merged, of unchanged files, too, if attributes above them changed.
     fn check_altered(&self, findings: &mut Findings, delta: &Delta<'_>, touched: &HashSet<&str>) -> Result<(), Error> {
-        let paths: Vec<&str> = self.readable(touched).map(|(path, _)| path).collect();
-        let suspects = may_be_altered(self.repo.root(), &paths);
+        let all: HashSet<&str> = self.found.iter().map(|found| found.path.as_str()).collect();
+        let folders: HashSet<&Path> = all.iter().copied().flat_map(folders_above).collect();
+        let changed: HashSet<&Path> = folders.into_iter().filter(|folder| self.has_new_attributes(delta, folder)).collect();
+        let is_affected = |path: &str| touched.contains(path) || folders_above(path).any(|folder| changed.contains(folder));
+        let paths: Vec<&str> = self.readable(&all).map(|(path, _)| path).filter(|path| is_affected(path)).collect();
+        let attributes = Attributes::above(self.repo.root(), &paths);
+        // git reads such a file for every path below it; that of the base is nobody's doing here.
+        for path in &attributes.too_long {
+            let folder = Path::new(path).parent().unwrap_or_else(|| Path::new(""));
+            if changed.contains(folder) {
+                findings.add(Rule::TooMuch, path, None, || "it has more than 1 MiB of attributes, which are not read".to_owned());
+            }
+        }
+        let suspects = if attributes.too_long.is_empty() { attributes.suspects } else { Vec::new() };
         let named: HashSet<&str> = self.repo.with_attributes(&ALTERING, &suspects)?.into_iter().collect();
         for path in paths {
             let what = match named.contains(path) {
@@ -262,6 +290,17 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Whether the attributes file of a folder is not what the base has.
+    fn has_new_attributes(&self, delta: &Delta<'_>, folder: &Path) -> bool {
+        let Some(base) = self.base else { return false };
+        let path = folder.join(ATTRIBUTES).to_string_lossy().replace('\\', "/");
+        let is_here = self.repo.root().join(&path).symlink_metadata().is_ok();
+        let is_known = base.newest_first().any(|commit| commit.at(&path).is_some());
+        // Whatever stands there now is looked at as it is.
+        let found = Found { path, kind: None, stands: Stands::Not("anything") };
+        (is_here || is_known) && delta.change(base, &found) == Change::News
+    }
+
     /// The files among `paths` that can be read.
     fn readable<'a>(&'a self, paths: &'a HashSet<&str>) -> impl Iterator<Item = (&'a str, Kind)> {
         let files = self.found.iter().filter(|found| found.stands.is_readable() && paths.contains(found.path.as_str()));
@@ -270,7 +309,8 @@ impl Run<'_> {
 
     fn check_records(&self, findings: &mut Findings, changes: &Changes<'_>) -> Result<(), Error> {
         let around = Surroundings::new(self.repo.root(), self.found);
-        let records: Vec<_> = self.readable(&changes.news).filter(|(_, kind)| !kind.is_lines()).collect();
+        let records = self.readable(&changes.news).filter(|(_, kind)| !kind.is_lines()).collect();
+        let records = self.within(findings, records, MAX_RECORD as u64, MAX_RECORDS);
         let start = || findings.sister();
         let sisters = on_all_cores(records.len(), start, |findings, number| {
             let (path, kind) = records[number];
@@ -280,9 +320,32 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn line_files(&self, changes: &Changes<'_>) -> Vec<LineFile> {
-        let files = self.readable(&changes.touched).filter(|(_, kind)| kind.is_lines());
+    fn line_files(&self, findings: &mut Findings, changes: &Changes<'_>) -> Vec<LineFile> {
+        let files = self.readable(&changes.touched).filter(|(_, kind)| kind.is_lines()).collect();
+        let files = self.within(findings, files, MAX_LOG, MAX_LINES).into_iter();
         files.map(|(path, kind)| LineFile { path: path.to_owned(), kind, known: Known::default() }).collect()
+    }
+
+    /// Those of `files` that are judged, all together so many bytes at most; of each `most` are read, and of what has more than
+    /// [`MAX_LOG`] none. It is told which is the first that is not.
+    fn within<'a>(&self, findings: &mut Findings, files: Vec<(&'a str, Kind)>, most: u64, sum: u64) -> Vec<(&'a str, Kind)> {
+        let (mut judged, mut left) = (Vec::new(), sum);
+        for (path, kind) in files {
+            let length = self.repo.root().join(path).symlink_metadata().map_or(0, |metadata| metadata.len());
+            if length > MAX_LOG {
+                findings.add(Rule::TooMuch, path, None, || format!("it has more than {} MiB, and is not judged", MAX_LOG >> 20));
+                continue;
+            }
+            // A file without a byte takes its time, too.
+            let Some(rest) = left.checked_sub(length.min(most) + FILE_COST) else {
+                let words = || format!("it and those after it are not judged: all that are have {} MiB together", sum >> 20);
+                findings.add(Rule::TooMuch, path, None, words);
+                break;
+            };
+            left = rest;
+            judged.push((path, kind));
+        }
+        judged
     }
 
     /// The one agent that may change something on this branch; none where the branch is nobody's own, or a manager's.

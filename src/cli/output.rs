@@ -226,7 +226,13 @@ impl Output {
     /// Help or usage, as clap has laid it out: to stdout where it was asked for.
     pub(super) fn help(&mut self, text: &clap::builder::StyledStr, asked_for: bool) {
         let (colour, out) = if asked_for { (self.colour, true) } else { (self.colour_err, false) };
-        let text = if colour { text.ansi().to_string() } else { text.to_string() };
+        let plain = text.to_string();
+        let is_dangerous = !out && plain.lines().any(|line| matches!(escape::terminal(line), Cow::Owned(_)));
+        let text = match (is_dangerous, colour) {
+            (true, _) => plain.lines().map(|line| format!("{}\n", escape::terminal(line))).collect(),
+            (false, true) => text.ansi().to_string(),
+            (false, false) => plain,
+        };
         if out {
             self.write(text.as_bytes());
         } else {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use gix::actor::Signature;
 use gix::lock::File as LockFile;
 use gix::lock::acquire::Fail;
-use gix::objs::{Commit, CommitRef, Find, Kind, WriteTo as _};
+use gix::objs::{Commit, CommitRef, Find, FindHeader, Kind, WriteTo as _};
 use gix::refs::transaction::{Change, PreviousValue, RefEdit, RefLog};
 
 use super::error::store;
@@ -27,6 +27,9 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(5);
 
 /// How long `packed-refs` is waited for: what git itself waits (`core.packedRefsTimeout`).
 const PACKED_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The longest state that is read, in bytes: a table of leases, whose records have a MiB.
+const MAX_LINK: u64 = 16 * 1024 * 1024;
 
 /// How much of a ref's file is read, in bytes: an object id is shorter, and what is longer is none.
 const MAX_REF: usize = 128;
@@ -132,6 +135,12 @@ impl Repository {
             Err(error) => Some(error).filter(|error| error.kind() == io::ErrorKind::PermissionDenied),
         };
         let mut buffer = Vec::new();
+        // No state is so long; whoever can push can make an object that fills the memory.
+        if let Ok(Some(header)) = FindHeader::try_header(self.objects()?, &id)
+            && header.size > MAX_LINK
+        {
+            return Ok(Err(format!("the object {id} is too long")));
+        }
         match (self.objects()?.try_find(&id, &mut buffer), refused) {
             (Ok(Some(object)), _) => Ok(parsed(object.kind, object.data)),
             (_, Some(refused)) => Err(store("read", &id.to_string(), &refused)),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::path::Path;
 
 use gix::index::entry::stat::Options as StatOptions;
-use gix::index::entry::{Mode, Stage, Stat};
+use gix::index::entry::{Flags, Mode, Stage, Stat};
 use gix::objs::tree::EntryKind;
 
 use super::error::store;
@@ -22,6 +22,9 @@ const BOTH: u8 = FIRST | SECOND;
 /// How many files of a commit are read at most: a few trees can make billions.
 const MAX_FILES: usize = 1_000_000;
 
+/// How many folders may be read in any case: the root's, and those of the bus.
+const ALWAYS: usize = 16;
+
 /// The history of a repository.
 pub struct History {
     pub(super) repo: gix::Repository,
@@ -34,6 +37,8 @@ pub struct TreeFile {
     pub id: ObjectId,
     /// Whether it is a regular file, and no link.
     pub is_regular: bool,
+    /// Whether it is a commit of another repository: a submodule, with or without a `.gitmodules`.
+    pub is_submodule: bool,
 }
 
 /// How far a commit is from another one.
@@ -129,14 +134,28 @@ impl History {
     ///
     /// [`Error::Store`] where a tree cannot be read.
     pub fn files(&self, commit: ObjectId, enter: impl Fn(&str) -> bool) -> Result<BTreeMap<String, TreeFile>, Error> {
+        self.files_up_to(commit, MAX_FILES, enter)?.ok_or_else(|| too_many(commit))
+    }
+
+    /// The same; `None` if there are more than `max` files, or folders.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::files`].
+    pub fn files_up_to(
+        &self,
+        commit: ObjectId,
+        max: usize,
+        enter: impl Fn(&str) -> bool,
+    ) -> Result<Option<BTreeMap<String, TreeFile>>, Error> {
         let refused = |error: gix::Error| store("read", &commit.to_string(), &error);
         let root = self.repo.find_commit(commit).and_then(|commit| commit.tree_id()).map_err(refused)?;
         let (mut files, mut trees) = (BTreeMap::new(), 0);
         let mut folders: Vec<(String, ObjectId)> = vec![(String::new(), root.detach())];
         while let Some((folder, id)) = folders.pop() {
             trees += 1;
-            if trees > MAX_FILES {
-                return Err(too_many(commit));
+            if trees > max.max(ALWAYS) {
+                return Ok(None);
             }
             let tree = self.repo.find_tree(id).map_err(refused)?;
             for entry in tree.iter() {
@@ -145,7 +164,7 @@ impl History {
                 match entry.mode().kind() {
                     EntryKind::Tree if enter(&path) => folders.push((format!("{path}/"), entry.object_id())),
                     EntryKind::Tree => {}
-                    _ if files.len() >= MAX_FILES => return Err(too_many(commit)),
+                    _ if files.len() >= max => return Ok(None),
                     kind if !folder.is_empty() || enter(&path) => {
                         files.insert(path, tree_file(kind, entry.object_id()));
                     }
@@ -153,7 +172,7 @@ impl History {
                 }
             }
         }
-        Ok(files)
+        Ok(Some(files))
     }
 
     /// The bytes of a file in a commit.
@@ -359,6 +378,13 @@ impl Indexed {
 }
 
 impl Indexed {
+    /// Whether the next commit would have a file at `path` that a sparse checkout leaves out of the worktree.
+    #[must_use]
+    pub fn skips(&self, path: &str) -> bool {
+        let entry = self.index.as_ref().and_then(|index| index.entry_by_path_and_stage(path.into(), Stage::Unconflicted));
+        entry.is_some_and(|entry| entry.flags.contains(Flags::SKIP_WORKTREE))
+    }
+
     /// The files that the next commit would have, by path, of those that are `wanted`; `None` if there is no index, or it names a
     /// folder of theirs as a whole, as that of a sparse checkout does.
     #[must_use]
@@ -372,7 +398,7 @@ impl Indexed {
                     return None;
                 }
                 let is_regular = entry.mode == Mode::FILE || entry.mode == Mode::FILE_EXECUTABLE;
-                files.insert(path, TreeFile { id: entry.id, is_regular });
+                files.insert(path, TreeFile { id: entry.id, is_regular, is_submodule: entry.mode == Mode::COMMIT });
             }
         }
         Some(files)
@@ -391,5 +417,6 @@ fn too_many(commit: ObjectId) -> Error {
 }
 
 fn tree_file(kind: EntryKind, id: ObjectId) -> TreeFile {
-    TreeFile { id, is_regular: matches!(kind, EntryKind::Blob | EntryKind::BlobExecutable) }
+    let is_regular = matches!(kind, EntryKind::Blob | EntryKind::BlobExecutable);
+    TreeFile { id, is_regular, is_submodule: kind == EntryKind::Commit }
 }

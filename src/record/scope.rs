@@ -10,10 +10,14 @@ mod pattern;
 #[cfg(test)]
 mod property;
 
+pub use automaton::{Budget, Spent};
 pub use chars::Fold;
 pub use fault::PatternFault;
 pub use index::ScopeIndex;
 pub use pattern::{MAX_PATTERN, Pattern};
+
+/// How much two scopes are compared at most, if nobody says otherwise.
+const MAX_STEPS: u64 = 4_000_000;
 
 /// The paths that some pattern matches and no denied pattern does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,15 +62,29 @@ impl Scope {
     /// they cannot be told apart within a bounded search are they left out: then it errs on the side of sharing.
     #[must_use]
     pub fn overlap(&self, other: &Self, fold: Fold) -> Option<String> {
+        // What cannot be told is taken for shared: both patterns stand in the answer.
+        let told = self.overlap_within(other, fold, &mut Budget::new(MAX_STEPS));
+        told.unwrap_or_else(|Spent| self.patterns.first().map(|pattern| pattern.as_str().to_owned()))
+    }
+
+    /// The same, as far as it can be told within `budget`.
+    ///
+    /// # Errors
+    ///
+    /// [`Spent`] if it cannot.
+    pub fn overlap_within(&self, other: &Self, fold: Fold, budget: &mut Budget) -> Result<Option<String>, Spent> {
         // In one order, so that both directions find the same example.
         let (one, two) = if self.texts().le(other.texts()) { (self, other) } else { (other, self) };
         let deny = one.deny.iter().chain(&two.deny).flat_map(Pattern::globs);
         let deny: Vec<&glob::Glob> = deny.collect();
-        let mut pairs = one.patterns.iter().flat_map(|a| two.patterns.iter().map(move |b| (a, b)));
-        pairs.find_map(|(a, b)| {
-            let mut pairs = a.globs().iter().flat_map(|a| b.globs().iter().map(move |b| (a, b)));
-            pairs.find_map(|(a, b)| automaton::shared_path(a, b, &deny, fold))
-        })
+        for a in one.patterns.iter().flat_map(Pattern::globs) {
+            for b in two.patterns.iter().flat_map(Pattern::globs) {
+                if let Some(path) = automaton::shared_path(a, b, &deny, fold, budget)? {
+                    return Ok(Some(path));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// A path in the scope; none where all that the patterns match is denied.

@@ -28,7 +28,7 @@ struct Audit<'a> {
 ///
 /// [`Error::NoRefs`] if there are none; [`Error::Git`] or [`Error::Store`] if the system refuses to read.
 pub fn audit(repo: &Repository, rules: &Selection) -> Result<Report, Error> {
-    let (history, refs) = (repo.history()?, BusRefs::read(repo)?);
+    let (history, refs) = (repo.history()?, BusRefs::read(repo, None)?);
     if refs.is_empty() {
         return Err(Error::NoRefs { root: repo.root().to_owned() });
     }

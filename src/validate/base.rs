@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::Metadata;
 use std::path::Path;
 
-use super::files::{Found, Kind, Stands, is_below_roots, is_record_file, kind_of};
+use super::files::{ATTRIBUTES, Found, Kind, Stands, is_below_roots, is_looked_at, is_record_file, kind_of};
 use crate::git::{Error, History, Indexed, ObjectId, TreeFile, blob_id};
 use crate::record::AgentId;
 
@@ -24,13 +24,20 @@ pub(super) struct Commit {
 impl Commit {
     /// The whole bus of a commit.
     pub(super) fn read(history: &History, id: ObjectId) -> Result<Self, Error> {
-        Ok(Self::of(id, history.files(id, is_below_roots)?))
+        Ok(Self::of(id, history.files(id, is_looked_at)?))
     }
 
     /// The claims and leases of a commit and nothing else: it may be anybody's, and a few trees that hold each other make a folder that
     /// has no end.
-    pub(super) fn claims(history: &History, id: ObjectId) -> Result<Self, Error> {
-        Ok(Self::of(id, history.files(id, |path| ["_bus", "_bus/claims", "_bus/locks"].contains(&path))?))
+    /// `None` if it has more than `max` files there.
+    pub(super) fn claims(history: &History, id: ObjectId, max: usize) -> Result<Option<Self>, Error> {
+        let is_wanted = |path: &str| ["_bus", "_bus/claims", "_bus/locks"].contains(&path);
+        Ok(history.files_up_to(id, max, is_wanted)?.map(|files| Self::of(id, files)))
+    }
+
+    /// How many files were read of it.
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
     }
 
     /// The files of a commit that stand in `_bus` itself, as the policy does.
@@ -90,7 +97,7 @@ impl Commit {
     }
 
     /// Whether the commit has a folder at `path`.
-    fn has_folder(&self, path: &str) -> bool {
+    pub(super) fn has_folder(&self, path: &str) -> bool {
         let below = format!("{path}/");
         self.all.range(below.clone()..).next().is_some_and(|(path, _)| path.starts_with(&below))
     }
@@ -236,7 +243,8 @@ impl Delta<'_> {
             return Some(id);
         }
         let place = self.root.join(path);
-        let length = place.metadata().ok()?.len();
+        // A pipe has no length, and reading it no end.
+        let length = place.symlink_metadata().ok().filter(Metadata::is_file)?.len();
         let size = |file: &TreeFile| self.history.size(file.id);
         let fits = known.iter().any(|file| size(file) == Some(length));
         // With other line endings a record is longer by one byte a line at most; logs have git's own, wherever they are.
@@ -256,7 +264,12 @@ impl Delta<'_> {
     /// Line endings alone say nothing.
     pub(super) fn is_altered(&self, path: &str) -> bool {
         let Some(id) = self.indexed.blob_of(self.root, path) else { return false };
-        let Ok(bytes) = std::fs::read(self.root.join(path)) else { return false };
+        let place = self.root.join(path);
+        let length = place.symlink_metadata().map_or(0, |metadata| metadata.len());
+        if length > MAX_HASHED {
+            return self.history.size(id) != Some(length);
+        }
+        let Ok(bytes) = std::fs::read(place) else { return false };
         let is_it = |bytes: &[u8]| blob_id(bytes) == Some(id);
         !is_it(&bytes) && !is_it(&without_returns(&bytes))
     }
@@ -265,16 +278,48 @@ impl Delta<'_> {
 /// The attributes by which git changes a file on its way (gitattributes(5)).
 pub(super) const ALTERING: [&str; 3] = ["ident", "filter", "working-tree-encoding"];
 
-/// Those of `paths` that have an attributes file above them with a word of what could change them. Each is read once.
-pub(super) fn may_be_altered<'a>(root: &Path, paths: &[&'a str]) -> Vec<&'a str> {
-    let above = |path: &'a str| Path::new(path).ancestors().skip(1);
-    let folders: HashSet<&Path> = paths.iter().copied().flat_map(above).collect();
-    let names = |folder: &&Path| {
-        let text = std::fs::read(root.join(folder).join(".gitattributes")).unwrap_or_default();
-        ALTERING.iter().any(|word| memchr::memmem::find(&text, word.as_bytes()).is_some())
-    };
-    let naming: HashSet<&Path> = folders.into_iter().filter(names).collect();
-    paths.iter().copied().filter(|path| above(path).any(|folder| naming.contains(folder))).collect()
+/// The longest attributes file that is read, in bytes.
+const MAX_ATTRIBUTES: u64 = 1024 * 1024;
+
+/// What the attributes files are that stand above some paths.
+#[derive(Debug, Default)]
+pub(super) struct Attributes<'a> {
+    /// The paths that have one above them with a word of what could change them.
+    pub(super) suspects: Vec<&'a str>,
+    /// Those that are too long to be read.
+    pub(super) too_long: Vec<String>,
+}
+
+impl<'a> Attributes<'a> {
+    /// Looks at those above `paths`, at each once. As git, it follows no link.
+    pub(super) fn above(root: &Path, paths: &[&'a str]) -> Self {
+        let mut attributes = Self::default();
+        let mut naming: HashSet<&Path> = HashSet::new();
+        for folder in paths.iter().copied().flat_map(folders_above).collect::<HashSet<_>>() {
+            let file = folder.join(ATTRIBUTES);
+            let metadata = root.join(&file).symlink_metadata().ok().filter(Metadata::is_file);
+            match metadata.map(|metadata| metadata.len()) {
+                None => continue,
+                Some(length) if length > MAX_ATTRIBUTES => {
+                    attributes.too_long.push(file.to_string_lossy().replace('\\', "/"));
+                    continue;
+                }
+                Some(_) => {}
+            }
+            let text = std::fs::read(root.join(&file)).unwrap_or_default();
+            if ALTERING.iter().any(|word| memchr::memmem::find(&text, word.as_bytes()).is_some()) {
+                naming.insert(folder);
+            }
+        }
+        let is_suspect = |path: &&&str| folders_above(path).any(|folder| naming.contains(folder));
+        attributes.suspects = paths.iter().filter(is_suspect).copied().collect();
+        attributes
+    }
+}
+
+/// The folders that a path is in, up to the root.
+pub(super) fn folders_above(path: &str) -> impl Iterator<Item = &Path> {
+    Path::new(path).ancestors().skip(1)
 }
 
 /// The bytes with the line endings that git keeps.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::git::{Error, ObjectId, RefName, Repository, Tip};
-use crate::record::{LeaseTable, QueueItem, TaskId};
+use crate::record::{Fleet, LeaseTable, QueueItem, TaskId};
 
 /// Where this clone's own refs are.
 const OWN: &str = "refs/bus/";
@@ -36,20 +36,31 @@ pub(super) struct BusRefs<'a> {
     /// The refs of logs, by the clones' ids.
     logs: BTreeMap<String, Vec<RefName>>,
     is_empty: bool,
+    strangers: Vec<String>,
+    has_fetched: bool,
 }
 
 impl<'a> BusRefs<'a> {
-    /// Reads the names of the refs.
+    /// Reads the names of the refs: those of `fleet`, or all if the policy names none.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] if they cannot be read.
-    pub(super) fn read(repo: &'a Repository) -> Result<Self, Error> {
+    pub(super) fn read(repo: &'a Repository, fleet: Option<&Fleet>) -> Result<Self, Error> {
         let (claims, logs) = (BTreeMap::new(), BTreeMap::new());
-        let mut refs = Self { repo, claims, archives: Vec::new(), tables: Vec::new(), logs, is_empty: true };
+        let mut refs =
+            Self { repo, claims, archives: Vec::new(), tables: Vec::new(), logs, is_empty: true, strangers: Vec::new(), has_fetched: false };
         for prefix in [OWN, RefName::ALL_SEEN] {
+            let mut known: BTreeMap<String, bool> = BTreeMap::new();
             for rest in repo.names_below(prefix)? {
-                if let Some(name) = RefName::parse(&format!("{prefix}{rest}")) {
+                let Some(name) = RefName::parse(&format!("{prefix}{rest}")) else { continue };
+                let place = place_of(name.as_str());
+                if !known.contains_key(place) {
+                    let is_ours = refs.is_of(fleet, place)?;
+                    known.insert(place.to_owned(), is_ours);
+                    refs.strangers.extend((!is_ours).then(|| place.to_owned()));
+                }
+                if known[place] {
                     refs.add(name);
                 }
             }
@@ -57,8 +68,26 @@ impl<'a> BusRefs<'a> {
         Ok(refs)
     }
 
+    /// Whether the refs below `place` are of the fleet that the policy names: what is another's proves nothing. This clone's own are
+    /// its own until they say otherwise; those of a remote have to say so.
+    fn is_of(&self, fleet: Option<&Fleet>, place: &str) -> Result<bool, Error> {
+        let Some(fleet) = fleet else { return Ok(true) };
+        let Some(name) = RefName::parse(&format!("{place}fleet")) else { return Ok(false) };
+        match self.repo.tip(&name)? {
+            Tip::Missing => Ok(place == OWN),
+            Tip::Unreadable { .. } => Ok(false),
+            Tip::At(root) => Ok(root.parent.is_none() && root.subject.trim_end().strip_prefix("fleet ") == Some(fleet.id.as_str())),
+        }
+    }
+
+    /// Where refs are that belong to another fleet than the policy names, or to none.
+    pub(super) fn strangers(&self) -> &[String] {
+        &self.strangers
+    }
+
     fn add(&mut self, name: RefName) {
         self.is_empty = false;
+        self.has_fetched |= name.as_str().starts_with(RefName::ALL_SEEN);
         let rest = name.as_str().strip_prefix(OWN).map(|rest| format!("/{rest}"));
         let rest = rest.unwrap_or_else(|| name.as_str().to_owned());
         if let Some((_, task)) = rest.rsplit_once("/claims/") {
@@ -70,6 +99,11 @@ impl<'a> BusRefs<'a> {
         } else if rest.ends_with("/archive") {
             self.archives.push(name);
         }
+    }
+
+    /// Whether some were fetched of a remote.
+    pub(super) const fn has_fetched(&self) -> bool {
+        self.has_fetched
     }
 
     /// Whether there are none.
@@ -140,6 +174,14 @@ impl Chain {
         let name = name.as_str().to_owned();
         Self { is_fetched: name.starts_with(RefName::ALL_SEEN), name, tip }
     }
+}
+
+/// Where the refs of one bus are: `refs/bus/`, or `refs/bus-remote/<remote>/`. A remote's name may have slashes.
+fn place_of(name: &str) -> &str {
+    let Some(rest) = name.strip_prefix(RefName::ALL_SEEN) else { return OWN };
+    let ends = ["/claims/", "/log/", "/lost/", "/queue/"].iter().filter_map(|middle| rest.find(middle));
+    let end = ends.min().or_else(|| rest.rfind('/')).map_or(rest.len(), |end| end + 1);
+    &name[..RefName::ALL_SEEN.len() + end]
 }
 
 /// What the ref of a task is called: two spellings of one task have one.

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use super::base::Base;
 use super::bus_refs::{BusRefs, Chain};
 use super::finding::{Findings, FleetSight};
+use super::handover::MAX_CHAIN;
 use super::logs::Author;
 use super::rule::Rule;
 use super::{Error, Run};
 use crate::git::{Link, Repository};
 use crate::record::{AgentId, Claim, TaskId, Timestamp};
+
+/// Of how many tasks a branch is looked at: one that brings reports of more says enough by these.
+const MAX_TASKS: usize = 100;
 
 /// What a branch is to a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +34,13 @@ impl Run<'_> {
         let missing = "the policy names a fleet, and none of its refs is here";
         Ok(match &self.query.unread {
             Some(why) => FleetSight::Unread(why.clone()),
-            None if !self.refs()?.is_empty() => FleetSight::Read,
+            None if self.refs()?.has_fetched() || (self.refs()?.strangers().is_empty() && !self.refs()?.is_empty()) => {
+                FleetSight::Read
+            }
+            None if !self.refs()?.strangers().is_empty() => {
+                let places = self.refs()?.strangers().join(", ");
+                FleetSight::Unread(format!("what is at {places} is not of the fleet that the base's policy names"))
+            }
             None if self.policy.fleet.is_some() => FleetSight::Unread(missing.to_owned()),
             None => FleetSight::None,
         })
@@ -40,6 +50,10 @@ impl Run<'_> {
     pub(super) fn check_claimed(&self, findings: &mut Findings, author: &Author, sight: &FleetSight) -> Result<(), Error> {
         let Some(base) = self.base.filter(|_| self.query.plans.is_none()) else { return Ok(()) };
         let branch = self.branch();
+        if branch.is_none() && self.query.branch.is_none() {
+            let words = || "no branch is checked out or named, so what an agent may change was not looked at".to_owned();
+            findings.add(Rule::NotJudged, "HEAD", None, words);
+        }
         // An older bus knew none of these rules.
         let is_judged = author.is_some() && self.policy.records.is_some();
         match (sight, author, branch) {
@@ -75,7 +89,8 @@ impl Run<'_> {
             let folders: Vec<&str> = path.split('/').collect();
             let ["_report", "agent", agent, task, _, ..] = folders.as_slice() else { continue };
             let Some(task) = TaskId::new(*task).ok().filter(|_| author.as_str().eq_ignore_ascii_case(agent)) else { continue };
-            if !chains.contains_key(&task)
+            if chains.len() < MAX_TASKS
+                && !chains.contains_key(&task)
                 && let Some(chain) = self.newest_chain(refs, &task)?
             {
                 chains.insert(task, chain);
@@ -117,7 +132,8 @@ fn standing(repo: &Repository, chain: &Chain, agent: &AgentId, branch: &str) -> 
     let mut elsewhere = None;
     let mut newer: Option<(Link, Claim)> = None;
     let mut next = Some(chain.tip);
-    while let Some(id) = next {
+    for _ in 0..MAX_CHAIN {
+        let Some(id) = next else { return Ok(Standing::Unclaimed { elsewhere }) };
         let Ok(link) = repo.link(id)? else { return Ok(Standing::Unknown) };
         next = link.parent;
         // A state that cannot be read hides what it did; what is older still counts.
@@ -130,7 +146,7 @@ fn standing(repo: &Repository, chain: &Chain, agent: &AgentId, branch: &str) -> 
         }
         newer = Some((link, claim));
     }
-    Ok(Standing::Unclaimed { elsewhere })
+    Ok(Standing::Unknown)
 }
 
 /// What became of `claim`, which the state `newer` follows.
@@ -164,7 +180,7 @@ fn tell(findings: &mut Findings, author: &AgentId, branch: &str, standings: &BTr
             }
             Standing::Unknown => {
                 is_told = true;
-                let words = || format!("who holds `{task}` cannot be told: a state of {name} is not here");
+                let words = || format!("who holds `{task}` cannot be told: a state of {name} is not here, or it has more than {MAX_CHAIN} of them");
                 findings.add(Rule::NotJudged, &place, None, words);
             }
             Standing::Lawful => is_told = true,

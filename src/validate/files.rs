@@ -16,16 +16,82 @@ pub(super) const IGNORE_FILE: &str = "_bus/.gitignore";
 /// How many characters tell a batch from the other batches of its owner.
 const BATCH_LENGTH: usize = 12;
 
-/// Whether `path` is in one of the bus's folders, or stands in the place of one. The name of `_bus` counts in whatever letter case: not
-/// every disk tells them apart.
+/// The file that says how git treats the files beside and below it.
+pub(super) const ATTRIBUTES: &str = ".gitattributes";
+
+/// The folders of `_bus`.
+const FOLDERS: [&str; 6] = ["claims", "locks", "assignments", "events", "messages", "meta"];
+
+/// The endings that make a file one of the bus's.
+const ENDINGS: [&str; 4] = [".plan.json", ".jsonl", ".json", ".md"];
+
+/// Whether `path` is in one of the bus's folders, or stands in the place of one, in whatever letter case: not every disk tells them apart.
 pub(super) fn is_below_roots(path: &str) -> bool {
-    let folder = path.split('/').next().unwrap_or_default();
-    ROOTS.contains(&folder) || is_bus_folder(folder)
+    ROOTS.contains(&folded(path.split('/').next().unwrap_or_default()).as_str())
 }
 
-/// Whether a name is that of the folder `_bus`, as a disk that does not tell letter cases apart reads it: to some the long `\u{17f}` is an S.
+/// Whether the validator looks at what a commit has at `path`: what is below the bus's folders, and at the root what decides about it.
+pub(super) fn is_looked_at(path: &str) -> bool {
+    is_below_roots(path) || path == ATTRIBUTES || is_manifest(path)
+}
+
+/// Whether `path` says who works in a worktree, as some disk reads it.
+pub(super) fn is_manifest(path: &str) -> bool {
+    let name = folded(path);
+    !path.contains('/') && name.starts_with("agent_manifest") && name.ends_with(".json")
+}
+
+/// A name as it is read by disks that do not tell letter cases apart. To some the long `\u{17f}` is an S; some pass over characters that
+/// cannot be seen, and some over dots and blanks at the end, and over what follows a `::`.
+fn folded(name: &str) -> String {
+    let is_unseen =
+        |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
+    let seen: String = name.split("::").next().unwrap_or_default().chars().filter(|c| !is_unseen(*c)).collect();
+    seen.trim_end_matches(['.', ' ']).to_uppercase().to_lowercase()
+}
+
+/// A path that is the bus's on some disks alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Misspelled {
+    /// What is spelled otherwise: the file, or a folder that it is in.
+    pub(super) path: String,
+    /// The same as the bus spells it.
+    pub(super) meant: String,
+}
+
+impl Misspelled {
+    /// What is misspelled of `path`; `None` if it is the bus's everywhere, or nowhere.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.split('/').collect();
+        let mut meant: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+        let last = parts.len() - 1;
+        for (number, part) in parts.iter().enumerate() {
+            let name = folded(part);
+            let is_known = match (number, meant[0].as_str()) {
+                (0, _) => ROOTS.contains(&name.as_str()),
+                _ if number == last && [".gitattributes", ".gitignore", "errors.jsonl"].contains(&name.as_str()) => true,
+                (1, "_bus") => FOLDERS.contains(&name.as_str()) || name == "config.toml",
+                (1, "_report") => name == "agent",
+                (2, "_bus") => name == "agents.json" && meant[1] == "meta",
+                _ => false,
+            };
+            let ends = |end: &&str| number == last && name.ends_with(*end) && !part.ends_with(*end);
+            if is_known || ENDINGS.iter().any(|end| ends(&end)) {
+                meant[number] = name;
+            }
+        }
+        let folder = (0..last).rev().find(|number| meant[*number] != parts[*number]);
+        let whole = meant.join("/");
+        // A file of the bus's is meant itself; of others the folder is.
+        let is_file = whole != path && (kind_of(&whole).is_some() || folder.is_none() && !ENDINGS.iter().any(|end| whole.ends_with(end)));
+        let end = if is_file { last } else { folder? };
+        Some(Self { path: parts[..=end].join("/"), meant: meant[..=end].join("/") })
+    }
+}
+
+/// Whether a name is that of the folder `_bus`, as some disk reads it.
 fn is_bus_folder(name: &str) -> bool {
-    name.to_uppercase() == "_BUS"
+    folded(name) == "_bus"
 }
 
 /// Whether `path` is a record file's: anything below `_bus/`, in whatever letter case, but for what belongs in a branch in every bus
@@ -202,7 +268,7 @@ fn what(kind: FileType) -> Option<&'static str> {
 }
 
 /// Whether a folder of the bus is expected at `path`.
-fn is_folder_of_bus(path: &str) -> bool {
+pub(super) fn is_folder_of_bus(path: &str) -> bool {
     let folders = ["_bus/claims", "_bus/locks", "_bus/assignments", "_bus/events", "_bus/messages", "_bus/meta", "_report/agent"];
     ROOTS.contains(&path) || folders.contains(&path)
 }

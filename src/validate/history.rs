@@ -7,12 +7,19 @@ use super::files::{Kind, Stands, name_of, stem_of};
 use super::finding::Findings;
 use super::handover::{Claims, Held, Judge};
 use super::logs::{Author, LineFile};
-use super::policy::{self, CONFIG};
+use super::policy::{self, CONFIG, Policy};
 use super::rule::Rule;
 use super::{Changes, Error, Run, plans, records};
 use crate::git::ObjectId;
 use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, QueueItem, TaskId};
+
+/// How many other branches are looked at, and how many files of claims and leases of theirs.
+const MAX_OTHERS: usize = 1000;
+const MAX_OTHER_FILES: usize = 200_000;
+
+/// How many claims of a change are held against the base and the claims' histories.
+const MAX_CLAIMS: usize = 5000;
 
 impl Run<'_> {
     /// Compares with the base and with other branches; notes in `files` which of their lines are known.
@@ -22,17 +29,17 @@ impl Run<'_> {
         changes: &Changes<'_>,
         author: &Author,
         files: &mut [LineFile],
-        others: &BTreeMap<String, ObjectId>,
+        others: &BTreeMap<String, Commit>,
     ) -> Result<(), Error> {
         if self.base.is_none() && others.is_empty() {
             return Ok(());
         }
         let touched = &changes.touched;
-        let ours = self.claims_here(touched)?;
+        let ours = self.claims_here(findings, touched)?;
         let judge = Judge::new(self.repo, self.refs()?, author);
         if let Some(base) = self.base {
             self.check_gone(findings, base);
-            self.check_policy(findings, base, changes, author)?;
+            self.check_policy(findings, base, author)?;
             self.check_stored(findings, base, author);
             self.check_plans(findings, base, touched)?;
             self.check_receipts(findings, base, &changes.news)?;
@@ -42,8 +49,8 @@ impl Run<'_> {
                 self.check_beside(findings, &judge, &ours, beside, "the base")?;
             }
         }
-        for (name, id) in others {
-            self.check_beside(findings, &judge, &ours, &Commit::claims(self.history, *id)?, name)?;
+        for (name, commit) in others {
+            self.check_beside(findings, &judge, &ours, commit, name)?;
         }
         Ok(())
     }
@@ -84,7 +91,7 @@ impl Run<'_> {
         let theirs = self.claims_of(commit, wanted)?;
         for now in ours.values() {
             if let Some(theirs) = theirs.get(&now.claim.task_id) {
-                judge.beside(findings, now, theirs, name);
+                judge.beside(findings, now, theirs, name)?;
             }
         }
         Ok(())
@@ -99,19 +106,46 @@ impl Run<'_> {
         Ok(managers)
     }
 
-    /// Nobody makes itself a manager on a branch of its own.
-    fn check_policy(&self, findings: &mut Findings, base: &Base, changes: &Changes<'_>, author: &Author) -> Result<(), Error> {
-        let Some(author) = author.as_ref().filter(|_| self.readable(&changes.news).any(|(path, _)| path == CONFIG)) else {
-            return Ok(());
-        };
-        let bytes = records::read(&self.repo.root().join(CONFIG))?;
-        let now = policy::parse(&bytes).managers;
-        let before = self.managers(base)?;
-        if let Some(manager) = now.iter().find(|manager| !before.contains(manager)) {
-            let words = || format!("`{manager}` was made a manager on a branch of `{author}`");
-            findings.add(Rule::Tampering, CONFIG, None, words);
+    /// The policy is the base's: an agent changes none of it on a branch of its own.
+    fn check_policy(&self, findings: &mut Findings, base: &Base, author: &Author) -> Result<(), Error> {
+        // Who brings the first bus brings its policy.
+        let Some(author) = author.as_ref().filter(|_| base.newest_first().any(|commit| commit.has_folder("_bus"))) else { return Ok(()) };
+        let now = self.policy_here(base)?;
+        let mut changed: Option<Vec<&str>> = None;
+        for commit in base.newest_first() {
+            let file = commit.at(CONFIG).filter(|file| file.is_regular);
+            let before = match file {
+                Some(file) => Policy::of(&self.history.read(file.id)?),
+                None => Policy::Missing,
+            };
+            let parts = now.changed_since(&before);
+            if parts.is_empty() {
+                return Ok(());
+            }
+            changed.get_or_insert(parts);
+        }
+        if let Some(parts) = changed {
+            let words = || format!("it was changed on a branch of `{author}`: {}", parts.join(", "));
+            findings.add(Rule::PolicyChanged, CONFIG, None, words);
         }
         Ok(())
+    }
+
+    /// The policy that the next commit would have, which a sparse checkout may not show.
+    fn policy_here(&self, base: &Base) -> Result<Policy, Error> {
+        let committed = self.committed_files(&self.history.indexed())?.get(CONFIG).copied();
+        let is_old = base.newest_first().any(|commit| commit.at(CONFIG).is_some());
+        let root = self.repo.root();
+        match committed {
+            Some(file) if !file.is_regular => Ok(Policy::Missing),
+            None if is_old => Ok(Policy::Missing),
+            _ if records::is_plain(root, CONFIG) => Ok(Policy::of(&records::read(&root.join(CONFIG))?)),
+            Some(file) if self.history.indexed().skips(CONFIG) => match self.history.size(file.id) {
+                Some(size) if size <= MAX_RECORD as u64 => Ok(Policy::of(&self.history.read(file.id)?)),
+                _ => Ok(Policy::Unreadable),
+            },
+            _ => Ok(Policy::Missing),
+        }
     }
 
     /// What another agent stored proves its work, and is its own.
@@ -125,9 +159,14 @@ impl Run<'_> {
     }
 
     /// The claims in this tree at these paths. What is no claim is told of elsewhere.
-    fn claims_here(&self, paths: &HashSet<&str>) -> Result<Claims, Error> {
+    fn claims_here(&self, findings: &mut Findings, paths: &HashSet<&str>) -> Result<Claims, Error> {
         let mut claims = Claims::new();
-        for (path, _) in self.readable(paths).filter(|(_, kind)| *kind == Kind::Claim) {
+        for (number, (path, _)) in self.readable(paths).filter(|(_, kind)| *kind == Kind::Claim).enumerate() {
+            if number == MAX_CLAIMS {
+                let words = || format!("it and those after it are not held against their histories: of claims {MAX_CLAIMS} are");
+                findings.add(Rule::TooMuch, path, None, words);
+                break;
+            }
             let bytes = records::read(&self.repo.root().join(path))?;
             hold(&mut claims, path, bytes);
         }
@@ -190,7 +229,25 @@ impl Run<'_> {
     }
 
     /// The branches that `--refs` names, but for this one.
-    pub(super) fn other_branches(&self) -> Result<BTreeMap<String, ObjectId>, Error> {
+    pub(super) fn other_branches(&self, findings: &mut Findings) -> Result<BTreeMap<String, Commit>, Error> {
+        let names = self.names_of_others()?;
+        let (mut branches, mut left) = (BTreeMap::new(), MAX_OTHER_FILES);
+        for (number, (name, id)) in names.into_iter().enumerate() {
+            let commit = if number < MAX_OTHERS { Commit::claims(self.history, id, left)? } else { None };
+            let Some(commit) = commit else {
+                let words = || {
+                    format!("it and the branches after it are not looked at: {MAX_OTHERS} are, and {MAX_OTHER_FILES} claims of theirs")
+                };
+                findings.add(Rule::TooMuch, &format!("refs/heads/{name}"), None, words);
+                break;
+            };
+            left -= commit.count();
+            branches.insert(name, commit);
+        }
+        Ok(branches)
+    }
+
+    fn names_of_others(&self) -> Result<BTreeMap<String, ObjectId>, Error> {
         let mut branches = BTreeMap::new();
         if self.query.refs.is_empty() {
             return Ok(branches);

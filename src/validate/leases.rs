@@ -1,6 +1,7 @@
 //! The rules of path leases: patterns that mean something, leases that keep out of each other's way, and paths that an agent's
 //! branch may change.
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 
 use super::base::{Base, Commit};
@@ -10,14 +11,23 @@ use super::finding::Findings;
 use super::logs::Author;
 use super::rule::Rule;
 use super::{Changes, Error, Run, records};
-use crate::git::{ObjectId, Repository};
+use crate::git::Repository;
 use crate::record::json::MAX_RECORD;
 use crate::record::{
-    AgentId, Claim, Fold, Lease, LeaseTable, LockId, LockPolicy, Mode, Needed, Pattern, Scope, ScopeIndex, Timestamp, is_of_bus,
+    AgentId, Budget, Claim, Fold, Lease, LeaseTable, LockId, LockPolicy, Mode, Needed, Pattern, Scope, ScopeIndex, Spent, Timestamp, is_of_bus,
 };
 
 /// How many states of the table of leases are looked through for the end of one lease. `ci/validate.sh` fetches as many.
 pub(super) const MAX_STATES: usize = 2000;
+
+/// How many bytes these have at most, all together.
+const MAX_STATE_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many files of leases are looked at: those here, and those of other branches.
+const MAX_LEASES: usize = 2000;
+
+/// How many steps all comparisons of patterns take, in one look at all leases.
+pub(super) const MAX_STEPS: u64 = 4_000_000;
 
 /// A lease whose patterns mean something, and the file that it was read from; none where it stands in the table alone.
 pub(super) struct Held {
@@ -38,9 +48,9 @@ impl Held {
         &self.lease
     }
 
-    /// A path that is in both, as an example.
-    pub(super) fn overlaps(&self, other: &Self, fold: Fold) -> Option<String> {
-        self.scope.overlap(&other.scope, fold)
+    /// A path that is in both, as an example, as far as it can be told within `budget`.
+    pub(super) fn overlaps(&self, other: &Self, fold: Fold, budget: &mut Budget) -> Result<Option<String>, Spent> {
+        self.scope.overlap_within(&other.scope, fold, budget)
     }
 
     /// Whether both may stand at a time, whatever paths they hold.
@@ -61,6 +71,12 @@ struct Leases<'a, 'r> {
     table: Option<Table>,
     /// The leases of the tree.
     here: Vec<Held>,
+    /// The first file of a lease of the tree that is not looked at, since there are too many.
+    left_out: Option<String>,
+    /// What is left for comparisons of patterns.
+    budget: RefCell<Budget>,
+    /// What the states of the table changed, the newest first, with the time of each, once somebody asks.
+    changed: OnceCell<Vec<(Timestamp, Vec<Lease>)>>,
 }
 
 impl Run<'_> {
@@ -71,12 +87,16 @@ impl Run<'_> {
         findings: &mut Findings,
         changes: &Changes<'_>,
         author: &Author,
-        others: &BTreeMap<String, ObjectId>,
+        others: &BTreeMap<String, Commit>,
     ) -> Result<(), Error> {
         if self.query.plans.is_some() {
             return Ok(());
         }
         let leases = Leases::new(self, changes)?;
+        if let Some(path) = &leases.left_out {
+            let words = || format!("it and those after it are not looked at: of leases {MAX_LEASES} are");
+            findings.add(Rule::TooMuch, path, None, words);
+        }
         let live: Vec<&Held> = leases.live(&leases.here)?;
         let is_news = |held: &Held| held.path.as_ref().is_some_and(|path| changes.news.contains(path.as_str()));
         for (number, one) in live.iter().enumerate() {
@@ -84,20 +104,23 @@ impl Run<'_> {
             for two in live[number + 1..].iter().filter(|two| is_news(one) || is_news(two)) {
                 let in_order = one.lease.start_time <= two.lease.start_time;
                 let (early, late) = if is_news(two) && (in_order || !is_news(one)) { (one, two) } else { (two, one) };
-                leases.check_pair(findings, late, early, "here");
+                if leases.check_pair(findings, late, early, "here").is_err() {
+                    return Ok(());
+                }
             }
         }
         let news: Vec<&Held> = live.into_iter().filter(|held| is_news(held)).collect();
         let beside = self.base.and_then(|base| base.beside.as_ref()).map(|commit| Ok(("the base", self.leases_of(commit)?)));
-        let others = others.iter().map(|(name, id)| {
-            let commit = Commit::claims(self.history, *id)?;
-            Ok((name.as_str(), self.leases_of(&commit)?))
-        });
+        let others = others.iter().map(|(name, commit)| Ok((name.as_str(), self.leases_of(commit)?)));
         let elsewhere = beside.into_iter().chain(others).collect::<Result<Vec<_>, Error>>()?;
         for (name, theirs) in &elsewhere {
             let ids: HashSet<&LockId> = leases.here.iter().map(|held| &held.lease.lock_id).collect();
             for theirs in leases.live(theirs)?.into_iter().filter(|theirs| !ids.contains(&theirs.lease.lock_id)) {
-                news.iter().for_each(|held| leases.check_pair(findings, held, theirs, name));
+                for held in &news {
+                    if leases.check_pair(findings, held, theirs, name).is_err() {
+                        return Ok(());
+                    }
+                }
             }
         }
         match (self.base, author) {
@@ -108,7 +131,7 @@ impl Run<'_> {
 
     fn leases_of(&self, commit: &Commit) -> Result<Vec<Held>, Error> {
         let mut leases = Vec::new();
-        for (path, file) in commit.leases() {
+        for (path, file) in commit.leases().take(MAX_LEASES) {
             if self.history.size(file.id).is_some_and(|size| size <= MAX_RECORD as u64) {
                 let lease = Lease::parse(&self.history.read(file.id)?).ok();
                 leases.extend(lease.and_then(|lease| Held::new(lease, Some(path))));
@@ -123,15 +146,21 @@ impl<'a, 'r> Leases<'a, 'r> {
         let table = run.refs()?.newest_table()?;
         let is_old = run.policy.records.is_none();
         let all: HashSet<&str> = run.found.iter().map(|found| found.path.as_str()).collect();
-        let mut here = Vec::new();
+        let (mut here, mut left_out, mut count) = (Vec::new(), None, 0);
         for (path, _) in run.readable(&all).filter(|(_, kind)| *kind == Kind::Lease) {
+            count += 1;
+            if count > MAX_LEASES {
+                left_out = Some(path.to_owned());
+                break;
+            }
             // Files that the base has are of version 0.1; once there is a table nobody reads them (design, section 1.1).
             if is_old || table.is_none() || changes.news.contains(path) {
                 let lease = Lease::parse(&records::read(&run.repo.root().join(path))?).ok();
                 here.extend(lease.and_then(|lease| Held::new(lease, Some(path))));
             }
         }
-        Ok(Self { run, fold: fold_of(run.repo), table, here })
+        let (budget, changed) = (RefCell::new(Budget::new(MAX_STEPS)), OnceCell::new());
+        Ok(Self { run, fold: fold_of(run.repo), table, here, left_out, budget, changed })
     }
 
     /// The leases that commits of the base have in files, as version 0.1 wrote them.
@@ -164,24 +193,42 @@ impl<'a, 'r> Leases<'a, 'r> {
         if self.table.as_ref().is_some_and(|table| table.leases.row(&lease.lock_id).is_some()) {
             return Ok(true);
         }
-        let changed = self.changed_since(lease.start_time)?;
-        if changed.iter().any(|changed| changed.lock_id == lease.lock_id && !changed.is_live()) {
+        let mut changed = self.changed_since(lease.start_time)?;
+        if changed.any(|changed| changed.lock_id == lease.lock_id && !changed.is_live()) {
             return Ok(false);
         }
         Ok(self.run.query.now.is_none_or(|now| now <= lease.expires_at))
     }
 
     /// The leases that the states of the table made, renewed or ended since a time, the newest first.
-    fn changed_since(&self, time: Timestamp) -> Result<Vec<Lease>, Error> {
-        let mut changed = Vec::new();
+    fn changed_since(&self, time: Timestamp) -> Result<impl Iterator<Item = &Lease>, Error> {
+        let states = match self.changed.get() {
+            Some(states) => states,
+            None => {
+                let states = self.states()?;
+                self.changed.get_or_init(|| states)
+            }
+        };
+        // The first that is older is looked at, too: its time is when it was written.
+        let young = states.iter().position(|(written, _)| *written < time).map_or(states.len(), |first| first + 1);
+        Ok(states[..young].iter().flat_map(|(_, changed)| changed))
+    }
+
+    /// What the last states of the table changed, each with its time.
+    fn states(&self) -> Result<Vec<(Timestamp, Vec<Lease>)>, Error> {
+        let (mut states, mut bytes) = (Vec::new(), 0);
         let mut next = self.table.as_ref().map(|table| table.id);
         for _ in 0..MAX_STATES {
             // In a shallow clone the older states are not here.
             let Some(Ok(link)) = next.map(|id| self.run.repo.link(id)).transpose()? else { break };
-            changed.extend(LeaseTable::parse(&link.body).unwrap_or_default().changed);
-            next = link.parent.filter(|_| link.time >= time);
+            bytes += link.body.len();
+            if bytes > MAX_STATE_BYTES {
+                break;
+            }
+            states.push((link.time, LeaseTable::parse(&link.body).unwrap_or_default().changed));
+            next = link.parent;
         }
-        Ok(changed)
+        Ok(states)
     }
 
     /// The leases of `author` that ended since the base: what was changed under them was changed rightly. In an older bus the branch
@@ -192,7 +239,7 @@ impl<'a, 'r> Leases<'a, 'r> {
         }
         let times = base.commits.iter().map(|commit| self.run.history.time_of(commit.id)).collect::<Result<Vec<_>, _>>()?;
         let begun = Timestamp::from_unix(times.into_iter().min().unwrap_or_default());
-        let changed = self.changed_since(begun)?.into_iter();
+        let changed = self.changed_since(begun)?.cloned();
         let ended = changed.filter(|lease| is_of(lease, author) && lease.released_at.is_some_and(|ended| ended >= begun));
         Ok(ended.filter_map(|lease| Held::new(lease, None)).collect())
     }
@@ -206,22 +253,42 @@ impl<'a, 'r> Leases<'a, 'r> {
             newest = newest.into_iter().chain(claim).max_by_key(|claim| claim.revision);
         }
         // A file in the tree of an untracked bus says nothing.
-        let path = self.run.repo.root().join(format!("_bus/claims/{task}.json"));
-        if newest.is_none() && !self.run.is_untracked() && path.is_file() {
-            newest = Claim::parse(&records::read(&path)?).ok();
+        let (root, path) = (self.run.repo.root(), format!("_bus/claims/{task}.json"));
+        if newest.is_none() && !self.run.is_untracked() && records::is_plain(root, &path) {
+            newest = Claim::parse(&records::read(&root.join(&path))?).ok();
         }
         Ok(newest.is_none_or(|claim| claim.status.is_live() && claim.claim_id.as_ref() == Some(id)))
     }
 
-    fn check_pair(&self, findings: &mut Findings, held: &Held, other: &Held, name: &str) {
-        if held.is_harmless_to(other) {
-            return;
-        }
-        let (Some(file), Some(path)) = (&held.path, held.overlaps(other, self.fold)) else { return };
+    /// Compares two leases.
+    ///
+    /// # Errors
+    ///
+    /// [`Spent`] if nothing is left for comparisons, which is told.
+    fn check_pair(&self, findings: &mut Findings, held: &Held, other: &Held, name: &str) -> Result<(), Spent> {
+        let budget = &mut *self.budget.borrow_mut();
         let theirs = &other.lease;
-        findings.add(Rule::LeaseOverlap, file, None, || {
-            format!("`{path}` is in `{}`, too, which is {}'s {name}: {}", theirs.lock_id, theirs.owner, theirs.objective)
-        });
+        let Some(file) = &held.path else { return Ok(()) };
+        let told = match budget.spend(1) {
+            Ok(()) if held.is_harmless_to(other) => return Ok(()),
+            Ok(()) => held.overlaps(other, self.fold, budget),
+            Err(spent) => Err(spent),
+        };
+        match told {
+            Ok(None) => {}
+            Ok(Some(path)) => findings.add(Rule::LeaseOverlap, file, None, || {
+                format!("`{path}` is in `{}`, too, which is {}'s {name}: {}", theirs.lock_id, theirs.owner, theirs.objective)
+            }),
+            Err(spent) => {
+                let id = &held.lease.lock_id;
+                let words = || {
+                    format!("`{id}` and `{}` were not compared to the end, nor those after them: their patterns take too long", theirs.lock_id)
+                };
+                findings.add(Rule::TooMuch, file, None, words);
+                return Err(spent);
+            }
+        }
+        Ok(())
     }
 
     /// Checks the paths that the branch of `author` has changed.

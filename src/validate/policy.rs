@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::base::{Base, Commit};
-use super::records;
+use super::records::{self, MAX_CONFIG};
 use crate::git::{History, Repository};
 use crate::record::Config;
 
@@ -29,8 +29,7 @@ pub(super) fn that_holds(repo: &Repository, history: &History, base: Option<&Bas
         return Ok(policy);
     }
     let path = repo.root().join(CONFIG);
-    let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
-    Ok(if is_file { parse(&records::read(&path)?) } else { Config::default() })
+    Ok(if records::is_plain(repo.root(), CONFIG) { parse(&records::read(&path)?) } else { Config::default() })
 }
 
 /// The policy that a commit has; `None` if it has none.
@@ -41,5 +40,48 @@ pub(super) fn of_commit(history: &History, commit: &Commit) -> Result<Option<Con
 
 /// Reads the text of a policy; one that means nothing is the default.
 pub(super) fn parse(bytes: &[u8]) -> Config {
-    std::str::from_utf8(bytes).ok().and_then(|text| Config::parse(text).ok()).unwrap_or_default()
+    match Policy::of(bytes) {
+        Policy::Is(config) => *config,
+        Policy::Missing | Policy::Unreadable => Config::default(),
+    }
+}
+
+/// A policy, as far as it can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Policy {
+    Missing,
+    Unreadable,
+    Is(Box<Config>),
+}
+
+impl Policy {
+    /// Reads the text of a policy.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_CONFIG);
+        let config = text.and_then(|text| Config::parse(text).ok());
+        config.map_or(Self::Unreadable, |config| Self::Is(Box::new(config)))
+    }
+
+    /// What of the policy holds otherwise than in `before`, as the file calls it. Where a log's lines go is each clone's own.
+    pub(super) fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        let (old, new) = match (before, self) {
+            (one, other) if one == other => return Vec::new(),
+            (Self::Is(old), Self::Is(new)) => ((**old).clone(), (**new).clone()),
+            (Self::Missing, Self::Is(new)) => (Config::default(), (**new).clone()),
+            (_, Self::Missing) => return vec!["the file, which is gone"],
+            (_, Self::Unreadable) => return vec!["the file, which cannot be read"],
+            // Whoever repairs it decides what holds.
+            (Self::Unreadable, Self::Is(_)) => return vec!["the file, which could not be read"],
+        };
+        let parts = [
+            ("[fleet]", old.fleet != new.fleet),
+            ("[records]", old.records != new.records),
+            ("[locks]", old.locks != new.locks),
+            ("[claims]", (old.ttl, old.stale_after) != (new.ttl, new.stale_after)),
+            ("[ci]", old.claims_required != new.claims_required),
+            ("require_assignment", old.require_assignment != new.require_assignment),
+            ("managers", old.managers != new.managers),
+        ];
+        parts.into_iter().filter(|(_, is_changed)| *is_changed).map(|(part, _)| part).collect()
+    }
 }

@@ -1,7 +1,7 @@
 //! The static rules of record files: claims, assignments, plans, queue items, the policy.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,9 @@ use crate::store::{Error, Sums, Verb};
 
 /// How much room a record file usually takes: so much is read at a time, in bytes.
 const USUAL: usize = 16 * 1024;
+
+/// The longest policy that is read, in bytes.
+pub(super) const MAX_CONFIG: usize = 64 * 1024;
 
 /// What the rules of one file need to know of the others.
 #[derive(Debug)]
@@ -50,6 +53,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let file = File::open(path).map_err(Error::io(Verb::Read, path))?;
     file.take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes).map_err(Error::io(Verb::Read, path))?;
     Ok(bytes)
+}
+
+/// Whether a regular file stands at `path` below `root`, and no link on the way to it.
+pub(super) fn is_plain(root: &Path, path: &str) -> bool {
+    let is = |path: &str, what: fn(&Metadata) -> bool| root.join(path).symlink_metadata().is_ok_and(|found| what(&found));
+    path.match_indices('/').all(|(end, _)| is(&path[..end], Metadata::is_dir)) && is(path, Metadata::is_file)
 }
 
 /// Checks a record file.
@@ -199,7 +208,7 @@ fn check_queue_item(findings: &mut Findings, path: &str, bytes: &[u8]) {
         Ok(item) => {
             let task = QueueItem::task(name_of(path));
             let usual = task.as_ref().and_then(QueueItem::number).map(QueueItem::numbered);
-            if let Some((task, usual)) = task.zip(usual).filter(|(task, usual)| task != usual) {
+            if let Some((task, usual)) = task.zip(usual).filter(|(task, usual)| task.as_str() != usual.as_str()) {
                 let message = || format!("its name says `{task}`, and a claim of `{usual}` would not be known to be of it");
                 findings.add(Rule::DoubtfulQueueItem, path, None, message);
             }
@@ -214,7 +223,9 @@ fn check_config(findings: &mut Findings, path: &str, bytes: &[u8]) {
     match sound_text(bytes) {
         Err(fault) => in_record(findings, path, bytes, &[fault]),
         Ok(text) => {
-            if let Err(fault) = Config::parse(text) {
+            if bytes.len() > MAX_CONFIG {
+                findings.add(Rule::BadConfig, path, None, || format!("it has more than {} KiB", MAX_CONFIG >> 10));
+            } else if let Err(fault) = Config::parse(text) {
                 findings.add(Rule::BadConfig, path, Some(Place::line(fault.line)), || fault.what);
             }
         }

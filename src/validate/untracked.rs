@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::base::{Base, Change, Commit, Delta};
-use super::files::{Found, IGNORE_FILE, Stands, is_below_roots, is_record_file};
+use super::files::{Found, IGNORE_FILE, Stands, is_looked_at, is_record_file};
 use super::finding::Findings;
 use super::policy::{self, CONFIG};
 use super::rule::Rule;
@@ -58,10 +58,10 @@ impl Run<'_> {
     }
 
     /// The files that the next commit would have, of those in the bus's folders; without an index those of HEAD.
-    fn committed_files(&self, indexed: &Indexed) -> Result<BTreeMap<String, TreeFile>, Error> {
-        match (indexed.files(is_below_roots), self.history.head()) {
+    pub(super) fn committed_files(&self, indexed: &Indexed) -> Result<BTreeMap<String, TreeFile>, Error> {
+        match (indexed.files(is_looked_at), self.history.head()) {
             (Some(files), _) => Ok(files),
-            (None, Some(head)) => Ok(self.history.files(head, is_below_roots)?),
+            (None, Some(head)) => Ok(self.history.files(head, is_looked_at)?),
             (None, None) => Ok(BTreeMap::new()),
         }
     }
@@ -93,7 +93,7 @@ impl Run<'_> {
         let Ok(metadata) = path.symlink_metadata() else {
             return Ok(Some("it is not there, so that records would be committed: `bus init` writes it"));
         };
-        if !metadata.is_file() {
+        if !metadata.is_file() || !records::is_plain(self.repo.root(), IGNORE_FILE) {
             return Ok(Some("it is no regular file, so git does not heed it: `bus init` writes it"));
         }
         let bytes = records::read(&path)?;
@@ -104,9 +104,9 @@ impl Run<'_> {
 
     /// Whether the change is the one by which people, not an agent, move the records back into the branches.
     fn leaves_untracked(&self) -> Result<bool, Error> {
-        let path = self.repo.root().join(CONFIG);
-        let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
-        let now = if is_file { policy::parse(&records::read(&path)?) } else { return Ok(false) };
+        let root = self.repo.root();
+        let is_file = records::is_plain(root, CONFIG);
+        let now = if is_file { policy::parse(&records::read(&root.join(CONFIG))?) } else { return Ok(false) };
         Ok(now.records == Some(Records::Tracked) && self.author()?.is_none())
     }
 }

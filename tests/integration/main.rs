@@ -67,10 +67,12 @@ mod status;
 #[cfg(unix)]
 mod stub;
 #[cfg(unix)]
+mod validate_bounds;
 mod validate_fleet;
 mod validate_fuzz;
 mod validate_hostile;
 mod validate_merges;
 mod validate_property;
 mod validate_sound;
+mod validate_tree;
 mod watch;

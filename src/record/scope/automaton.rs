@@ -8,22 +8,91 @@ use super::glob::{Glob, Op};
 /// How many states a search may come through while there are denied globs to follow.
 const MAX_STATES: usize = 1 << 14;
 
-/// The shortest path that both globs match and none of `deny` does.
-///
-/// Where the denied ones need more than [`MAX_STATES`], they are left out.
-pub(super) fn shared_path(one: &Glob, two: &Glob, deny: &[&Glob], fold: Fold) -> Option<String> {
-    if one.is_apart(two, fold) {
-        return None;
+/// How many states any search may come through: what more would need in memory is refused.
+const MAX_VISITS: usize = 1 << 19;
+
+/// How much may be compared, in steps of a search and looks at pairs of globs.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    left: u64,
+}
+
+/// Nothing is left of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent;
+
+impl Budget {
+    /// So many steps; a comparison of two plain patterns is one.
+    #[must_use]
+    pub const fn new(steps: u64) -> Self {
+        Self { left: steps }
     }
-    let deny: Vec<&Glob> = deny.iter().filter(|deny| !deny.is_apart(one, fold) && !deny.is_apart(two, fold)).copied().collect();
-    match Search::new(one, two, &deny, fold).nicest() {
-        Ok(path) => path,
-        Err(TooMany) => Search::new(one, two, &[], fold).nicest().unwrap_or_default(),
+
+    /// Takes some steps.
+    ///
+    /// # Errors
+    ///
+    /// [`Spent`] if there are not so many left; then and from then on.
+    pub fn spend(&mut self, steps: u64) -> Result<(), Spent> {
+        match self.left.checked_sub(steps) {
+            Some(left) => self.left = left,
+            None => {
+                self.left = 0;
+                return Err(Spent);
+            }
+        }
+        Ok(())
     }
 }
 
-/// The search came through too many states.
-struct TooMany;
+/// The shortest path that both globs match and none of `deny` does.
+///
+/// Where the denied ones need more than [`MAX_STATES`], they are left out.
+///
+/// # Errors
+///
+/// [`Spent`] if that cannot be told within `budget`.
+pub(super) fn shared_path(
+    one: &Glob,
+    two: &Glob,
+    deny: &[&Glob],
+    fold: Fold,
+    budget: &mut Budget,
+) -> Result<Option<String>, Spent> {
+    let look = |a: &Glob, b: &Glob| 1 + a.ops.len().min(b.ops.len()) as u64 / 32;
+    budget.spend(look(one, two))?;
+    if one.is_apart(two, fold) {
+        return Ok(None);
+    }
+    budget.spend(deny.iter().map(|deny| look(deny, one) + look(deny, two)).sum())?;
+    let deny: Vec<&Glob> = deny.iter().filter(|deny| !deny.is_apart(one, fold) && !deny.is_apart(two, fold)).copied().collect();
+    match Search::new(one, two, &deny, fold).nicest(budget) {
+        Ok(path) => Ok(path),
+        Err(End::TooMany) => Search::new(one, two, &[], fold).nicest(budget).map_err(|_| Spent),
+        Err(End::Spent) => Err(Spent),
+    }
+}
+
+/// Whether no path that git has can match the glob.
+pub(super) fn is_void(glob: &Glob) -> bool {
+    let everything = Glob { ops: vec![Op::Rest] };
+    // A search along one glob alone ends soon.
+    shared_path(glob, &everything, &[], Fold::Off, &mut Budget::new(u64::MAX)) == Ok(None)
+}
+
+/// Why a search ended without an answer.
+enum End {
+    /// It came through too many states.
+    TooMany,
+    /// Nothing is left of the budget.
+    Spent,
+}
+
+impl From<Spent> for End {
+    fn from(_: Spent) -> Self {
+        Self::Spent
+    }
+}
 
 /// How far a path has come in its present name, as to whether git takes it for a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,16 +163,17 @@ impl<'a> Search<'a> {
     }
 
     /// A shortest path; where it has a name such as `.rs` that nobody asked for, rather one with `a.rs`.
-    fn nicest(&mut self) -> Result<Option<String>, TooMany> {
-        let shortest = self.shortest(false)?;
+    fn nicest(&mut self, budget: &mut Budget) -> Result<Option<String>, End> {
+        budget.spend(self.alphabet.len() as u64)?;
+        let shortest = self.shortest(false, budget)?;
         if shortest.as_ref().is_some_and(|path| path.starts_with('.') || path.contains("/.")) {
-            return Ok(self.shortest(true)?.or(shortest));
+            return Ok(self.shortest(true, budget)?.or(shortest));
         }
         Ok(shortest)
     }
 
     /// A shortest path; with `is_nice` none where a `*` stands for nothing before a dot.
-    fn shortest(&mut self, is_nice: bool) -> Result<Option<String>, TooMany> {
+    fn shortest(&mut self, is_nice: bool, budget: &mut Budget) -> Result<Option<String>, End> {
         let start = State { one: 0, two: 0, denied: Subsets::START, name: Name::Empty };
         let mut visits = vec![Visit { state: start, from: 0, by: None }];
         let mut seen = HashSet::from([start.key()]);
@@ -126,6 +196,7 @@ impl<'a> Search<'a> {
                     level.push(visits.len());
                     visits.push(Visit { state, from, by: None });
                 }
+                budget.spend(self.cost(state))?;
                 for (c, state) in self.steps(state, is_nice) {
                     if seen.insert(state.key()) {
                         next_level.push(visits.len());
@@ -134,7 +205,10 @@ impl<'a> Search<'a> {
                 }
             }
             if visits.len() > MAX_STATES && !self.denied.globs.is_empty() {
-                return Err(TooMany);
+                return Err(End::TooMany);
+            }
+            if visits.len() > MAX_VISITS {
+                return Err(End::Spent);
             }
             level = next_level;
         }
@@ -143,6 +217,13 @@ impl<'a> Search<'a> {
 
     fn is_end(&self, state: State) -> bool {
         self.one.may_end(state.one) && self.two.may_end(state.two) && state.name.may_end() && !self.denied.may_end(state.denied)
+    }
+
+    /// How many looks the steps from a state take.
+    fn cost(&self, from: State) -> u64 {
+        let is_char = |glob: &Glob, at: usize| matches!(glob.ops[at], Op::Char(_));
+        let tried = if is_char(self.one, from.one) || is_char(self.two, from.two) { 1 } else { self.alphabet.len() };
+        (tried * (1 + self.denied.sets[from.denied].len() / 4)) as u64
     }
 
     /// Where each character leads to.
@@ -246,7 +327,7 @@ fn alphabet<'a>(globs: impl Iterator<Item = &'a Glob>, fold: Fold) -> Vec<char> 
     // One stands for all that no glob mentions.
     let is_other = |c: &char| !ranges.iter().any(|(first, last)| (first..=last).contains(&c));
     let mut alphabet: Vec<char> = nicest_of(LETTERS.chars(), fold, is_other)
-        .or_else(|| nicest_of((' '..=char::MAX).chain('\x01'..' '), fold, is_other))
+        .or_else(|| nicest_of((gap_in(&ranges)..=char::MAX).chain('\x01'..' '), fold, is_other))
         .into_iter()
         .collect();
     // Where ranges begin (+1) and have ended (-1): between two such places all characters are the same to all globs.
@@ -263,6 +344,18 @@ fn alphabet<'a>(globs: impl Iterator<Item = &'a Glob>, fold: Fold) -> Vec<char> 
     }
     alphabet.sort_unstable_by_key(|c| rank(*c));
     alphabet
+}
+
+/// The first character from the blank on that is in none of `ranges`, which are in order; the last one if there is none.
+fn gap_in(ranges: &[(char, char)]) -> char {
+    let mut next = ' ' as u32;
+    for (first, last) in ranges {
+        if *first as u32 > next {
+            break;
+        }
+        next = next.max(*last as u32 + 1);
+    }
+    char::from_u32(next).unwrap_or(if next < 0xE000 { '\u{E000}' } else { char::MAX })
 }
 
 /// The characters that look best in an example.

@@ -12,6 +12,9 @@ pub enum PatternFault {
     /// Its alternatives make too many patterns.
     #[error("the alternatives of `{0}` make too many patterns: split it, or write a `*`")]
     TooMany(String),
+    /// It has so many wildcards that nobody can tell in time what it shares with others.
+    #[error("`{0}` has more than 16 wildcards: write `**`, or several patterns")]
+    TooManyWildcards(String),
     /// Braces within braces within braces.
     #[error("the braces of `{0}` are nested too deep")]
     TooDeep(String),

@@ -5,7 +5,7 @@ use std::str::Chars;
 use std::sync::Arc;
 
 use super::automaton;
-use super::chars::{CharSet, Fold};
+use super::chars::CharSet;
 use super::glob::{Glob, Op};
 use super::{MAX_PATTERN, PatternFault};
 use crate::record::is_dangerous;
@@ -18,6 +18,10 @@ const MAX_TOKENS: usize = 4 * MAX_PATTERN;
 
 /// How deep braces may be nested.
 const MAX_DEPTH: usize = 8;
+
+/// How many wildcards a pattern has at most, in each reading of its alternatives; `?` beside `?` is one. A search for a path that two
+/// patterns share has to try what each of them may stand for.
+const MAX_WILDCARDS: usize = 16;
 
 /// What a backslash may stand before.
 const SPECIAL: &str = "*?[]{},!\\";
@@ -167,6 +171,9 @@ impl Reader<'_> {
 /// The glob of a reading.
 fn glob(text: &str, tokens: &[Token]) -> Result<Glob, PatternFault> {
     let fault = |fault: fn(String) -> PatternFault| Err(fault(text.to_owned()));
+    if wildcards(tokens) > MAX_WILDCARDS {
+        return fault(PatternFault::TooManyWildcards);
+    }
     let mut names: Vec<&[Token]> = tokens.split(|token| *token == SLASH).collect();
     if names.len() > 1 && (names[0].is_empty() || literal(names[0]).as_deref() == Some(".")) {
         names.remove(0);
@@ -203,10 +210,20 @@ fn glob(text: &str, tokens: &[Token]) -> Result<Glob, PatternFault> {
     let glob = Glob { ops: steps(&names, is_folder) };
     // Names without classes have been looked at above, and a search costs more than a look.
     let has_class = glob.ops.iter().any(|op| matches!(op, Op::Set(_)));
-    if has_class && automaton::shared_path(&glob, &glob, &[], Fold::Off).is_none() {
+    if has_class && automaton::is_void(&glob) {
         return fault(PatternFault::Void);
     }
     Ok(glob)
+}
+
+/// How many wildcards there are, of those that stand in a row of `?` one.
+fn wildcards(tokens: &[Token]) -> usize {
+    let is_one = |token: &Token| *token == Token::Op(Op::One);
+    let counts = |(number, token): &(usize, &Token)| match token {
+        Token::StarStar | Token::Op(Op::Star | Op::Set(_)) => true,
+        token => is_one(token) && !number.checked_sub(1).is_some_and(|before| is_one(&tokens[before])),
+    };
+    tokens.iter().enumerate().filter(counts).count()
 }
 
 /// The name, where it has no wildcards.

@@ -8,7 +8,7 @@ use crate::record::Claim;
 use crate::validate::Error;
 use crate::validate::bus_refs::key;
 use crate::validate::finding::Findings;
-use crate::validate::handover::same_owner;
+use crate::validate::handover::{MAX_CHAIN, same_owner};
 use crate::validate::rule::Rule;
 
 /// The first words of the subjects of states that others than the owner may write: what a file knew, and a manager's pause.
@@ -58,7 +58,14 @@ impl Audit<'_> {
     fn check_chain(&self, findings: &mut Findings, chain: &Chain<'_>, tip: ObjectId) -> Result<(), Error> {
         let mut newer: Option<(Link, Claim)> = None;
         let mut next = Some(tip);
+        let mut count = 0;
         while let Some(id) = next {
+            count += 1;
+            if count > MAX_CHAIN {
+                let words = || format!("of the states of `{}` {MAX_CHAIN} are looked at, and it has more", chain.task);
+                findings.add(Rule::TooMuch, chain.name, None, words);
+                break;
+            }
             let link = match self.repo.link(id)? {
                 Ok(link) => link,
                 Err(what) => {

@@ -14,6 +14,32 @@ use crate::validate::rule::Rule;
 /// The longest segment of a log file, in bytes.
 const MAX_SEGMENT: usize = 1024 * 1024;
 
+/// How many commits of a log are looked at, and how many bytes of its segments: each segment once, however often it is named.
+const MAX_COMMITS: usize = 20_000;
+const MAX_LOG: usize = 256 * 1024 * 1024;
+
+/// How many times segments may be named, and as how many bytes each time counts.
+const NAME_COST: usize = 1024;
+
+/// What is left of what may be read of a log.
+struct Left {
+    bytes: usize,
+    seen: HashSet<(String, ObjectId)>,
+}
+
+impl Left {
+    fn new() -> Self {
+        Self { bytes: MAX_LOG, seen: HashSet::new() }
+    }
+
+    /// Takes some bytes; `false` if there are not so many left, then and from then on.
+    fn take(&mut self, bytes: usize) -> bool {
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes = left.unwrap_or_default();
+        left.is_some()
+    }
+}
+
 /// The folders of a log whose files are cut into segments.
 const LINES: [&str; 2] = ["events", "messages"];
 
@@ -51,7 +77,14 @@ impl Audit<'_> {
     /// Checks that each commit of a log has all that the one before had.
     fn check_commits(&self, findings: &mut Findings, name: &RefName, tip: ObjectId) -> Result<(), Error> {
         let (mut next, mut newer) = (Some(tip), None);
+        let (mut count, mut left) = (0, Left::new());
         while let Some(id) = next {
+            count += 1;
+            if count > MAX_COMMITS {
+                let words = || format!("of its commits {MAX_COMMITS} are looked at, and it has more");
+                findings.add(Rule::TooMuch, name.as_str(), None, words);
+                break;
+            }
             let (link, tree) = match (self.repo.link(id)?, self.repo.tree_of(id)?) {
                 (Ok(link), Ok(tree)) => (link, tree),
                 (Err(what), _) | (_, Err(what)) => {
@@ -62,10 +95,14 @@ impl Audit<'_> {
                 }
             };
             if let Some((newer_id, newer_tree)) = newer
-                && let Some(lost) = self.lost_between(tree, newer_tree)?
+                && let Some(lost) = self.lost_between(tree, newer_tree, &mut left)?
             {
                 let words = || format!("the commit {} has not all that {} had of `{lost}`", short(newer_id), short(id));
                 findings.add(Rule::LogRewritten, name.as_str(), None, words);
+            }
+            if left.bytes == 0 {
+                add_too_long(findings, name);
+                break;
             }
             newer = Some((id, tree));
             next = link.parent;
@@ -74,15 +111,18 @@ impl Audit<'_> {
     }
 
     /// The file of `old` of which `new` lacks something. Trees that cannot be read are told of with the tip's lines.
-    fn lost_between(&self, old: ObjectId, new: ObjectId) -> Result<Option<String>, Error> {
+    fn lost_between(&self, old: ObjectId, new: ObjectId, left: &mut Left) -> Result<Option<String>, Error> {
         let (before, after) = (self.items(old)?, self.items(new)?);
         for folder in before.values().filter(|folder| LINES.contains(&folder.name.as_str())) {
             let Some(now) = after.get(&folder.name) else { return Ok(Some(folder.name.clone())) };
             let (files, now) = (self.items(folder.id)?, if now.id == folder.id { continue } else { self.items(now.id)? });
             for file in files.values() {
+                if !left.take(NAME_COST / 16) {
+                    return Ok(None);
+                }
                 let path = format!("{}/{}", folder.name, file.name);
                 match now.get(&file.name) {
-                    Some(now) if now.id == file.id || self.has_grown(file.id, now.id)? => {}
+                    Some(now) if now.id == file.id || self.has_grown(file.id, now.id, left)? => {}
                     _ => return Ok(Some(path)),
                 }
             }
@@ -91,14 +131,19 @@ impl Audit<'_> {
     }
 
     /// Whether the segments of `old` are all in `new`; the last one may have grown.
-    fn has_grown(&self, old: ObjectId, new: ObjectId) -> Result<bool, Error> {
+    fn has_grown(&self, old: ObjectId, new: ObjectId, left: &mut Left) -> Result<bool, Error> {
         let (before, after) = (self.items(old)?, self.items(new)?);
         let mut changed = before.values().filter(|segment| after.get(&segment.name).map(|now| now.id) != Some(segment.id));
         let Some(segment) = changed.next() else { return Ok(true) };
         let is_last = before.keys().next_back() == Some(&segment.name);
         let Some(now) = after.get(&segment.name).filter(|_| is_last) else { return Ok(false) };
+        // What cannot be compared any more is told of as that.
+        if !left.take(NAME_COST * before.len() / 16) {
+            return Ok(true);
+        }
         let (was, is) = (self.repo.blob(segment.id, MAX_SEGMENT)?, self.repo.blob(now.id, MAX_SEGMENT)?);
-        Ok(was.is_ok_and(|was| is.is_ok_and(|is| is.starts_with(&was))))
+        let (Ok(was), Ok(is)) = (was, is) else { return Ok(false) };
+        Ok(!left.take(was.len() + is.len()) || is.starts_with(&was))
     }
 
     /// What a tree has, by name; nothing if it cannot be read.
@@ -110,6 +155,7 @@ impl Audit<'_> {
     /// Checks all that the tip of a log has.
     fn check_lines(&self, findings: &mut Findings, name: &RefName, tip: ObjectId) -> Result<(), Error> {
         let Ok(root) = self.repo.tree_of(tip)? else { return Ok(()) };
+        let mut left = Left::new();
         for folder in self.list(findings, name, root)? {
             let is_folder = folder.kind == ItemKind::Folder;
             match folder.name.as_str() {
@@ -120,7 +166,11 @@ impl Audit<'_> {
                 }
                 lines if is_folder && LINES.contains(&lines) => {
                     for file in self.list(findings, name, folder.id)? {
-                        self.check_file(findings, name, lines, &file)?;
+                        self.check_file(findings, name, lines, &file, &mut left)?;
+                        if left.bytes == 0 {
+                            add_too_long(findings, name);
+                            return Ok(());
+                        }
                     }
                 }
                 other => self.is_no_log(findings, name, other),
@@ -154,7 +204,14 @@ impl Audit<'_> {
     }
 
     /// Checks the lines of a file of the log, segment by segment.
-    fn check_file(&self, findings: &mut Findings, name: &RefName, folder: &str, file: &TreeItem) -> Result<(), Error> {
+    fn check_file(
+        &self,
+        findings: &mut Findings,
+        name: &RefName,
+        folder: &str,
+        file: &TreeItem,
+        left: &mut Left,
+    ) -> Result<(), Error> {
         let path = format!("{folder}/{}", file.name);
         if file.kind != ItemKind::Folder || !file.name.ends_with(".jsonl") {
             self.is_no_log(findings, name, &path);
@@ -162,9 +219,19 @@ impl Audit<'_> {
         }
         for segment in self.list(findings, name, file.id)? {
             let path = format!("{path}/{}", segment.name);
+            if !left.take(NAME_COST) {
+                return Ok(());
+            }
+            // The same bytes have the same faults.
+            if segment.kind == ItemKind::File && !left.seen.insert((folder.to_owned(), segment.id)) {
+                continue;
+            }
             let is_number = segment.name.bytes().all(|byte| byte.is_ascii_digit());
             match self.repo.blob(segment.id, MAX_SEGMENT)? {
                 Ok(bytes) if is_number && segment.kind == ItemKind::File => {
+                    if !left.take(bytes.len()) {
+                        return Ok(());
+                    }
                     check_segment(findings, &format!("{}:{path}", name.as_str()), folder, &bytes);
                 }
                 _ => self.is_no_log(findings, name, &path),
@@ -188,6 +255,11 @@ impl Audit<'_> {
         }
         Ok(seen)
     }
+}
+
+fn add_too_long(findings: &mut Findings, name: &RefName) {
+    let words = || format!("of a log {} MiB are read, and it has more, or names its segments too often", MAX_LOG >> 20);
+    findings.add(Rule::TooMuch, name.as_str(), None, words);
 }
 
 fn check_segment(findings: &mut Findings, path: &str, folder: &str, bytes: &[u8]) {

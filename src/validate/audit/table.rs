@@ -2,10 +2,10 @@
 
 use super::{Audit, short};
 use crate::git::{ObjectId, RefName, Tip};
-use crate::record::LeaseTable;
+use crate::record::{Budget, LeaseTable, Spent};
 use crate::validate::Error;
 use crate::validate::finding::Findings;
-use crate::validate::leases::{Held, MAX_STATES, fold_of};
+use crate::validate::leases::{Held, MAX_STATES, MAX_STEPS, fold_of};
 use crate::validate::rule::Rule;
 
 impl Audit<'_> {
@@ -41,14 +41,22 @@ impl Audit<'_> {
                 }
             }
         }
-        let fold = fold_of(self.repo);
+        let (fold, mut budget) = (fold_of(self.repo), Budget::new(MAX_STEPS));
         for (number, one) in leases.iter().enumerate() {
             for two in leases[..number].iter().filter(|two| !one.is_harmless_to(two)) {
-                if let Some(path) = one.overlaps(two, fold) {
-                    let of = |held: &Held| format!("{}'s `{}`", held.lease().owner, held.lease().lock_id);
-                    findings.add(Rule::LeaseOverlap, name.as_str(), None, || {
+                let of = |held: &Held| format!("{}'s `{}`", held.lease().owner, held.lease().lock_id);
+                match one.overlaps(two, fold, &mut budget) {
+                    Ok(None) => {}
+                    Ok(Some(path)) => findings.add(Rule::LeaseOverlap, name.as_str(), None, || {
                         format!("`{path}` is in {} and in {}", of(two), of(one))
-                    });
+                    }),
+                    Err(Spent) => {
+                        let words = || {
+                            let (one, two) = (of(one), of(two));
+                            format!("{one} and {two} were not compared to the end, nor those after them: their patterns take too long")
+                        };
+                        return findings.add(Rule::TooMuch, name.as_str(), None, words);
+                    }
                 }
             }
         }

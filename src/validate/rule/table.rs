@@ -22,8 +22,8 @@ impl About {
 }
 
 /// Every rule, at the place of its number.
-pub(super) static RULES: [About; 58] = [
-    rule(Rule::NotAFile, "not-a-file", Error, "something else where a file or a folder of the bus should be")
+pub(super) static RULES: [About; 61] = [
+    rule(Rule::NotAFile, "not-a-file", Error, "something else where a file or a folder of the bus should be: a symlink, a submodule, a folder or a file, in the commit or in the worktree")
         .mend("put a regular file there, or a folder where one should be; `bus` follows no link")
         .bad("_bus/claims/QUEUE-001.json -> ../../elsewhere.json")
         .good("_bus/claims/QUEUE-001.json, a regular file"),
@@ -35,8 +35,8 @@ pub(super) static RULES: [About; 58] = [
         .mend("give the file the name of the id that the record has; write a batch with `bus export`")
         .bad("_bus/claims/QUEUE-002.json: {\"task_id\": \"QUEUE-001\", …}")
         .good("_bus/claims/QUEUE-001.json: {\"task_id\": \"QUEUE-001\", …}"),
-    rule(Rule::MisplacedRecord, "misplaced-record", Error, "a record in a folder where no reader looks")
-        .mend("move the file up into the folder itself")
+    rule(Rule::MisplacedRecord, "misplaced-record", Error, "a record in a folder where no reader looks, or under a name that only systems without letter case take for the bus's")
+        .mend("move the file up into the folder itself, and spell folders and endings as the bus does")
         .bad("_bus/claims/old/QUEUE-001.json")
         .good("_bus/claims/QUEUE-001.json"),
     rule(Rule::DuplicateClaimFile, "duplicate-claim-file", Error, "two claim files of one task, by case or by folder")
@@ -195,6 +195,14 @@ pub(super) static RULES: [About; 58] = [
         .mend("take it out of the branch and keep the file: `git rm --cached -- FILE`; what the base has stays as the base has it (`git checkout origin/main -- FILE`), or goes")
         .bad("`[records] tracked = false`; the branch adds _bus/claims/QUEUE-001.json")
         .good("the branch has queue/, _plans/ and _report/ alone, and of _bus/ what the base has"),
+    rule(Rule::TrackedManifest, "tracked-manifest", Error, "an `AGENT_MANIFEST*.json` that is in a branch, in whatever letter case: a merge would put it in the place of each worktree's own")
+        .mend("take it out of the branch and keep the file: `git rm --cached -- FILE`; `bus init` lets git ignore it")
+        .bad("the branch adds AGENT_MANIFEST.json: {\"agent_id\": \"codex-1\"}")
+        .good("AGENT_MANIFEST.json is in the worktree alone, and git ignores it"),
+    rule(Rule::TooMuch, "too-much", Error, "more of something than is read: what is beyond the bound was not judged")
+        .mend("make it less: the message says what has a bound, and which")
+        .bad("2,000 leases whose patterns are so entangled that it cannot be told in time whether two share a path")
+        .good("leases of a few plain patterns each"),
     rule(Rule::AppendOnly, "append-only", Error, "a line of a log that is in the base but not here, or not in its place; a batch that is not as the base has it")
         .mend("put the line back as it was, in its place; a correction is a new line at the end, or in a new batch")
         .bad("a line that was edited, cut, moved up or deleted; a line that was added to a batch of the base's")
@@ -211,11 +219,11 @@ pub(super) static RULES: [About; 58] = [
         .mend("put the file back as the base has it (`git checkout origin/main -- FILE`); the claim goes on from there with `bus`")
         .bad("the base: revision 5, `done`; here: revision 3 of the same claim, `active`")
         .good("the base: revision 3; here: revision 5"),
-    rule(Rule::HandoverForged, "handover-forged", Error, "a change of owner that the claim's own history does not have")
+    rule(Rule::HandoverForged, "handover-forged", Error, "a change of owner, or another state of a claim, that the claim's own history does not have")
         .mend("take the record that `git log refs/bus/claims/<TASK>` shows")
         .bad("a `lineage` that was written by hand")
         .good("a record as `bus reclaim` wrote it"),
-    rule(Rule::HandoverUnproved, "handover-unproved", Warning, "a change of owner that only its own record tells of, and that nothing here can prove")
+    rule(Rule::HandoverUnproved, "handover-unproved", Warning, "a change of owner that only its own record tells of, or a state of a claim that its claim ref here does not have yet, and that nothing here can prove")
         .mend("nothing, if you know of it; where the claims' history is on the remote, it proves it: `git fetch origin '+refs/bus/claims/*:refs/bus-remote/origin/claims/*'`")
         .bad("a `lineage`, and no claim ref that can be read here")
         .good("a `lineage`, and a claim ref that has the record"),
@@ -239,10 +247,14 @@ pub(super) static RULES: [About; 58] = [
         .mend("ask who has the task now (`bus status`), and hand the work over; or claim it again when it is free. Managers are free")
         .bad("on agent/codex-1/queue-001: codex-2 has reclaimed QUEUE-001")
         .good("on agent/codex-1/queue-001: codex-1 has released QUEUE-001, and codex-2 has claimed it since"),
-    rule(Rule::NotJudged, "not-judged", Warning, "a change of which nobody can say who holds its tasks and its paths, since the fleet's refs are not here; an error if the base's policy says `[ci] claims = \"required\"`")
-        .mend("fetch them and judge again: `git fetch origin '+refs/bus/*:refs/bus-remote/origin/*'`; in CI ci/validate.sh fetches what it needs")
+    rule(Rule::NotJudged, "not-judged", Warning, "a change of which nobody can say whose branch it is on, since none is checked out or named, or who holds its tasks and its paths, since the fleet's refs are not here; an error if the base's policy says `[ci] claims = \"required\"`")
+        .mend("name the branch (`--branch NAME`; `--branch ''` if it is nobody's); fetch the refs and judge again: `git fetch origin '+refs/bus/*:refs/bus-remote/origin/*'`; in CI ci/validate.sh fetches what it needs")
         .bad("the base's policy has [fleet], and the remote did not answer")
         .good("ci/validate.sh has fetched the claim of the branch's task"),
+    rule(Rule::PolicyChanged, "policy-changed", Error, "on a branch `agent/<id>/…`: another policy than the base's: `[fleet]`, `[records]`, `[locks]`, `[claims]`, `[ci]`, `require_assignment` or `managers`, also by a `config.toml` that is gone or cannot be read")
+        .mend("take the change out of this branch (`git checkout origin/main -- _bus/config.toml`), and ask a manager for it. Managers are named in the base's `_bus/config.toml`")
+        .bad("on agent/codex-1/x: `[fleet]` was taken out of _bus/config.toml")
+        .good("on agent/codex-1/x: a comment in _bus/config.toml; on agent/lead/x, the manager's: `stale_after = \"2h\"`"),
     rule(Rule::Tampering, "tampering", Error, "on a branch `agent/<id>/…`: a claim or a log line of another agent that was changed or added, or a file below its `_report/agent/<id>/` that was changed or removed")
         .mend("take the line or the file out of this branch again; its agent writes it on a branch of its own. Managers are named in the base's `_bus/config.toml`")
         .bad("on agent/codex-1/x: a line by codex-2 in _bus/events/codex-2.jsonl")

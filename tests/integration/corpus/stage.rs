@@ -122,7 +122,9 @@ fn stream_of(case: &Case) -> Vec<u8> {
             Place::Ref { by } => {
                 let (What::Bytes(body) | What::Unended(body)) = &file.what else { panic!("{case}: a state has text") };
                 let author = by.clone().unwrap_or_else(|| owner_of(body));
-                let message = format!("claim\n\n{}", String::from_utf8_lossy(body));
+                // The root of a fleet says in its first line which one it is.
+                let head = if file.path.ends_with("/fleet") { "" } else { "claim\n\n" };
+                let message = format!("{head}{}", String::from_utf8_lossy(body));
                 add_commit(&mut stream, &file.path, None, &author, &message, []);
             }
             Place::Log(name) => add_commit(&mut stream, name, None, "test", "log", [file]),
