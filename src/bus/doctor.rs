@@ -180,18 +180,18 @@ impl Bus {
         findings.extend(self.examine_missing_ref(&view)?);
         match view.bad_file {
             Some(error) => findings.push(self.of_error("malformed-claim", error)?),
-            None => self.examine_files(&view, findings)?,
+            None => findings.extend(self.examine_file(&view)?),
         }
         Ok(())
     }
 
     /// The claim's files against the ref: the record's, and this worktree's if it is a record.
-    fn examine_files(&self, view: &View, findings: &mut Vec<Finding>) -> Result<(), Error> {
-        findings.extend(self.examine_file_of(view, &self.record, view.record.as_ref())?);
-        if self.reading_mode().reads_worktrees() {
-            findings.extend(self.examine_file_of(view, &self.layout, view.file.as_ref())?);
+    fn examine_file(&self, view: &View) -> Result<Option<Finding>, Error> {
+        // One at a time: what repairs the first does the same for the other.
+        match self.examine_file_of(view, &self.record, view.record.as_ref())? {
+            None if self.reading_mode().reads_worktrees() => self.examine_file_of(view, &self.layout, view.file.as_ref()),
+            found => Ok(found),
         }
-        Ok(())
     }
 
     fn examine_file_of(&self, view: &View, layout: &Layout, file: Option<&FileClaim>) -> Result<Option<Finding>, Error> {
@@ -202,9 +202,7 @@ impl Bus {
             && !is_in_line(Some(file), tip)
         {
             let what = format!("its claim was not the first in the fleet: {} has the task", tip.claim.agent_id);
-            let is_record = layout.root() == self.record.root();
-            let cure = if is_record { Cure::Restore(task) } else { Cure::GiveUp(task) };
-            return Ok(Some(finding("claim-lost", place, what, Some(cure))));
+            return Ok(Some(finding("claim-lost", place, what, Some(Cure::GiveUp(task)))));
         }
         if let Some(file) = file.filter(|file| file.claim.revision > tip.claim.revision) {
             let (theirs, ours) = (file.claim.revision, tip.claim.revision);

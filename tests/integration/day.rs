@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::harness::{Bus, Repo};
+use super::harness::{Bus, Ran, Repo};
 use super::snapshot::assert_snapshot;
 
 /// The day's repository: the manager in the main worktree, `codex-1` to `codex-4` in one each.
@@ -278,15 +278,19 @@ fn told_of(day: &Day, path: &str) {
 fn sound(day: &Day) {
     for agent in ["boss", "codex-2", "codex-3", "codex-4"] {
         day.commit(agent, "the evening");
-        validate(day, &day.tree(agent), if agent == "boss" { &day.morning } else { "main" });
+        let base = if agent == "boss" { &day.morning } else { "main" };
+        let validated = validate(day, &day.tree(agent), base);
+        // Its task was taken over: what it did is not its own to merge.
+        let is_lost = validated.stdout.contains("[claim-lost]") && agent == "codex-2";
+        assert!(validated.status == Some(0) || is_lost, "{}", validated.transcript);
     }
     for branch in ["agent/codex-3/queue-003", "agent/codex-4/queue-004", "agent/codex-2/queue-002"] {
         day.repo.git(&["merge", "--quiet", "--no-edit", branch]);
     }
-    validate(day, &day.repo.root(), &day.morning);
+    let validated = validate(day, &day.repo.root(), &day.morning);
+    assert_eq!(validated.status, Some(0), "{}", validated.transcript);
 }
 
-fn validate(day: &Day, tree: &Path, base: &str) {
-    let validated = day.repo.bus(&["validate", "--strict", "--base", base]).within(tree).run();
-    assert_eq!(validated.status, Some(0), "{}\n{}", tree.display(), validated.transcript);
+fn validate(day: &Day, tree: &Path, base: &str) -> Ran {
+    day.repo.bus(&["validate", "--strict", "--base", base]).within(tree).run()
 }
