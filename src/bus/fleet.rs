@@ -52,7 +52,8 @@ impl Bus {
 
     /// Notes that this clone belongs to `fleet`: what every clone of it makes alike, and the note.
     pub(super) fn join(&self, fleet: Fleet) -> Result<Fleet, Error> {
-        let _lock = self.lock()?;
+        let mut lock = self.lock()?;
+        lock.about_to_write(RefName::ALL_OWN)?;
         self.repo.put(&RefName::fleet(), self.fleet_root(&fleet.id)?)?;
         if self.repo.id_of(&RefName::archive())?.is_none() {
             self.repo.put(&RefName::archive(), self.repo.archive_root()?)?;
