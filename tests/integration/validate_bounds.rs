@@ -145,3 +145,30 @@ fn a_claim_with_a_history_without_end_is_named() {
     assert_eq!(found(&ran, "too-much"), ["_bus/claims/Q-1.json"], "{}", ran.transcript);
     assert!(ran.stdout.contains("refs/bus-remote/origin/claims/Q-1 was not read to its end"), "{}", ran.transcript);
 }
+
+#[test]
+fn a_log_that_names_its_segment_by_the_ten_thousand_is_named_itself() {
+    let repo = older_bus();
+    let line = r#"{"agent_id":"m","event":"note","id":"e-1","summary":"x","ts":"2026-03-01T12:00:00Z"}"#;
+    repo.write("segment", format!("{line}\n"));
+    let segment = repo.git(&["hash-object", "-w", "segment"]);
+    let tree = |entries: String| {
+        fs::write(repo.beside("entries"), entries).unwrap();
+        repo.git_answers(&["mktree"], File::open(repo.beside("entries")).unwrap()).trim().to_owned()
+    };
+    let audit = |files: usize| {
+        let names = (1..=20_000).fold(String::new(), |mut names, number| {
+            writeln!(names, "100644 blob {}\t{number:08}", segment.trim()).unwrap();
+            names
+        });
+        let file = tree(names);
+        let files = (0..files).map(|number| format!("040000 tree {file}\tm{number:03}.jsonl\n")).collect();
+        let events = tree(files);
+        let root = tree(format!("040000 tree {events}\tevents\n"));
+        let commit = repo.git(&["commit-tree", &root, "-m", "log"]);
+        repo.git(&["update-ref", "refs/bus/log/zzzz", commit.trim()]);
+        repo.bus(&["validate", "--fleet", "--json"]).run()
+    };
+    assert_eq!(found(&audit(20), "too-much"), ["refs/bus/log/zzzz"]);
+    assert_eq!(found(&audit(2), "too-much"), [""; 0]);
+}
