@@ -449,12 +449,24 @@ fn each_service_says_in_its_own_words_which_branch_it_tries_and_what_that_is_for
     let fork = format!("validate --branch= {base}");
     for (variables, called) in [
         ("BUILDKITE_BRANCH=agent/a/x", &push),
-        ("BUILDKITE_BRANCH=agent/a/x BUILDKITE_PULL_REQUEST=7 BUILDKITE_PULL_REQUEST_BASE_BRANCH=main BUILDKITE_REPO=git@x.org:o/r.git BUILDKITE_PULL_REQUEST_REPO=https://x.org/o/r", &pull),
-        ("BUILDKITE_BRANCH=me:agent/a/x BUILDKITE_PULL_REQUEST=7 BUILDKITE_PULL_REQUEST_BASE_BRANCH=main BUILDKITE_REPO=git@x.org:o/r.git BUILDKITE_PULL_REQUEST_REPO=git://x.org/me/r.git", &fork),
+        (
+            "BUILDKITE_BRANCH=agent/a/x BUILDKITE_PULL_REQUEST=7 BUILDKITE_PULL_REQUEST_BASE_BRANCH=main BUILDKITE_REPO=git@x.org:o/r.git BUILDKITE_PULL_REQUEST_REPO=https://x.org/o/r",
+            &pull,
+        ),
+        (
+            "BUILDKITE_BRANCH=me:agent/a/x BUILDKITE_PULL_REQUEST=7 BUILDKITE_PULL_REQUEST_BASE_BRANCH=main BUILDKITE_REPO=git@x.org:o/r.git BUILDKITE_PULL_REQUEST_REPO=git://x.org/me/r.git",
+            &fork,
+        ),
         ("CIRCLE_BRANCH=agent/a/x", &push),
         ("BUILD_SOURCEBRANCH=refs/heads/agent/a/x", &push),
-        ("SYSTEM_PULLREQUEST_SOURCEBRANCH=refs/heads/agent/a/x SYSTEM_PULLREQUEST_TARGETBRANCH=refs/heads/main SYSTEM_PULLREQUEST_ISFORK=False BUILD_SOURCEBRANCH=refs/pull/7/merge", &pull),
-        ("SYSTEM_PULLREQUEST_SOURCEBRANCH=refs/heads/agent/a/x SYSTEM_PULLREQUEST_TARGETBRANCH=refs/heads/main SYSTEM_PULLREQUEST_ISFORK=True", &fork),
+        (
+            "SYSTEM_PULLREQUEST_SOURCEBRANCH=refs/heads/agent/a/x SYSTEM_PULLREQUEST_TARGETBRANCH=refs/heads/main SYSTEM_PULLREQUEST_ISFORK=False BUILD_SOURCEBRANCH=refs/pull/7/merge",
+            &pull,
+        ),
+        (
+            "SYSTEM_PULLREQUEST_SOURCEBRANCH=refs/heads/agent/a/x SYSTEM_PULLREQUEST_TARGETBRANCH=refs/heads/main SYSTEM_PULLREQUEST_ISFORK=True",
+            &fork,
+        ),
         ("BRANCH_NAME=PR-7 CHANGE_BRANCH=agent/a/x CHANGE_TARGET=main", &pull),
         ("BRANCH_NAME=PR-7 CHANGE_BRANCH=agent/a/x CHANGE_TARGET=main CHANGE_FORK=me", &fork),
         ("BRANCH_NAME=agent/a/x", &push),
@@ -471,7 +483,9 @@ fn each_service_says_in_its_own_words_which_branch_it_tries_and_what_that_is_for
         assert_eq!(call(&stub), *called, "{variables}");
     }
     // A fork of CircleCI's has no branch here that it is for, and a tag no branch at all.
-    for (name, value, called) in [("CIRCLE_PR_REPONAME", "r", "validate --branch= --base HEAD~1"), ("GITHUB_REF_TYPE", "tag", "validate --base HEAD~1")] {
+    for (name, value, called) in
+        [("CIRCLE_PR_REPONAME", "r", "validate --branch= --base HEAD~1"), ("GITHUB_REF_TYPE", "tag", "validate --base HEAD~1")]
+    {
         let job = checkout(&repo, "p3");
         validate(&stub, &job, &["HEAD~1"]).env("CIRCLE_BRANCH", if value == "r" { "pull/7" } else { "" }).env(name, value).ok();
         assert_eq!(call(&stub), called);

@@ -37,7 +37,10 @@ fn patterns_that_take_too_long_are_named_by_their_leases() {
     // Leases of ordinary patterns are compared to the end.
     for number in 0..100 {
         let scope: Vec<String> = (0..10).map(|part| format!("src/m{number}/p{part}/**")).collect();
-        repo.write(&format!("_bus/locks/L-{number:07}.json"), lease(&format!("agent-{number}"), &format!("L-{number:07}"), &scope));
+        repo.write(
+            &format!("_bus/locks/L-{number:07}.json"),
+            lease(&format!("agent-{number}"), &format!("L-{number:07}"), &scope),
+        );
     }
     fs::remove_file(repo.path("_bus/locks/L-aaaaaaa.json")).unwrap();
     fs::remove_file(repo.path("_bus/locks/L-bbbbbbb.json")).unwrap();
@@ -47,7 +50,8 @@ fn patterns_that_take_too_long_are_named_by_their_leases() {
 #[test]
 fn a_pattern_of_many_wildcards_is_refused_and_found() {
     let repo = older_bus();
-    for bad in ["*a".repeat(17), "?a".repeat(17), "[ab]".repeat(17), format!("{{x,{}}}", "*a".repeat(17)), "**/".repeat(17) + "a"] {
+    for bad in ["*a".repeat(17), "?a".repeat(17), "[ab]".repeat(17), format!("{{x,{}}}", "*a".repeat(17)), "**/".repeat(17) + "a"]
+    {
         repo.by("codex-1", &["lock", "acquire", &bad, "--objective", "x"]).exits(2);
         repo.write("_bus/locks/L-aaaaaaa.json", lease("codex-1", "L-aaaaaaa", &[bad]));
         assert_eq!(found(&repo.bus(&["validate", "--json"]).exits(1), "bad-pattern"), ["_bus/locks/L-aaaaaaa.json"]);
@@ -64,7 +68,10 @@ fn of_many_leases_and_claims_the_first_that_is_left_out_is_named() {
     let repo = older_bus();
     repo.commit_all("bus");
     for number in 0..2001 {
-        repo.write(&format!("_bus/locks/L-{number:07}.json"), lease("codex-1", &format!("L-{number:07}"), &["src/**".to_owned()]));
+        repo.write(
+            &format!("_bus/locks/L-{number:07}.json"),
+            lease("codex-1", &format!("L-{number:07}"), &["src/**".to_owned()]),
+        );
     }
     for number in 0..5001 {
         let claim = format!(
