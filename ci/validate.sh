@@ -14,8 +14,10 @@
 #   BUS_REFS    globs of branches of origin, as `agent/*`, with which no task may be claimed twice; they are fetched
 #
 # If nobody names a base it is, in a pull request of GitHub, what GitHub merged it into to try it out, else the branch
-# that it is for; after a push, $BUS_BEFORE; in a merge request of GitLab, the branch that it is for; else
-# refs/remotes/origin/HEAD. If that is HEAD itself, everything is judged.
+# that it is for; after a push, $BUS_BEFORE; in a merge or pull request of GitLab, Buildkite, Azure Pipelines, Jenkins or
+# Bitbucket, the branch that it is for; else refs/remotes/origin/HEAD. If that is HEAD itself, everything is judged.
+#
+# The branch that is judged is what these services and CircleCI call it, else the one that is checked out. If nobody says, `bus` warns.
 #
 # Of the fleet's refs it fetches, for a branch agent/<id>/…, the claim of the branch's task and the newest table of leases; for claim files
 # that the change touches, their histories. It looks once, and fetches no log. A branch of a fork is judged as nobody's.
@@ -127,6 +129,12 @@ choose_base() {
     base=refs/remotes/origin/$CI_MERGE_REQUEST_TARGET_BRANCH_NAME
   fi
   base=${base:-${CI_MERGE_REQUEST_DIFF_BASE_SHA:-}}
+  if [ -z "$base" ]; then
+    target=${SYSTEM_PULLREQUEST_TARGETBRANCH:-${CHANGE_TARGET:-${BITBUCKET_PR_DESTINATION_BRANCH:-}}}
+    case ${BUILDKITE_PULL_REQUEST:-false} in false) ;; *) target=${target:-${BUILDKITE_PULL_REQUEST_BASE_BRANCH:-}} ;; esac
+    target=${target#refs/heads/}
+    base=${target:+refs/remotes/origin/$target}
+  fi
   [ -n "$base" ] || before "${CI_COMMIT_BEFORE_SHA:-}"
   if [ -z "$base" ] && commit refs/remotes/origin/HEAD >/dev/null; then base=refs/remotes/origin/HEAD; fi
   # On the default branch itself nothing has changed since: then everything is judged.
@@ -142,9 +150,31 @@ before() {
   fi
 }
 
-# The branch that is judged, as the CI service calls it, else the one that is checked out.
-judged_branch() {
+# The branch that is judged, as the CI service calls it; nothing if it does not say. The services' documents name the variables:
+# GitLab "Predefined CI/CD variables", Buildkite "Environment variables", CircleCI "Project values and variables", Azure Pipelines
+# "Predefined variables", Jenkins "Branch API" and "Git", Bitbucket "Variables and secrets", GitHub "Variables reference".
+named_branch() {
   name=${CI_MERGE_REQUEST_SOURCE_BRANCH_NAME:-${CI_COMMIT_BRANCH:-${GITHUB_HEAD_REF:-}}}
+  # A tag is no branch.
+  case ${GITHUB_REF_TYPE:-},${GITHUB_EVENT_NAME:-} in branch,pull_request*) ;; branch,*) name=${name:-${GITHUB_REF_NAME:-}} ;; esac
+  # Of a pull request that one, else the one that was pushed.
+  name=${name:-${BUILDKITE_BRANCH:-${CIRCLE_BRANCH:-${SYSTEM_PULLREQUEST_SOURCEBRANCH:-}}}}
+  if [ -z "$name" ]; then
+    case ${BUILD_SOURCEBRANCH:-} in refs/heads/*) name=$BUILD_SOURCEBRANCH ;; esac
+  fi
+  name=${name:-${CHANGE_BRANCH:-${BITBUCKET_BRANCH:-}}}
+  # Jenkins calls a pull request PR-1 here, which CHANGE_BRANCH has ruled out.
+  name=${name:-${BRANCH_NAME:-}}
+  if [ -z "$name" ] && [ -n "${JENKINS_URL:-}" ]; then name=${GIT_BRANCH:-} && name=${name#origin/}; fi
+  name=${name#refs/heads/}
+  # What GitHub and Azure check out to try a pull request is nobody's branch.
+  case $name in refs/* | *:*) name= ;; esac
+  printf '%s\n' "$name"
+}
+
+# The same, else the branch that is checked out.
+judged_branch() {
+  name=$(named_branch)
   [ -n "$name" ] || name=$(git symbolic-ref --quiet --short HEAD) || :
   printf '%s\n' "$name"
 }
@@ -152,12 +182,25 @@ judged_branch() {
 # Whether the branch is one of another repository than the one that it is for.
 is_fork() {
   [ "${CI_MERGE_REQUEST_SOURCE_PROJECT_ID:-}" = "${CI_MERGE_REQUEST_PROJECT_ID:-}" ] || return 0
+  # CircleCI, Jenkins and Azure say so; Bitbucket builds a fork in the fork.
+  [ -z "${CIRCLE_PR_REPONAME:-}${CHANGE_FORK:-}" ] || return 0
+  case ${SYSTEM_PULLREQUEST_ISFORK:-} in [Tt]rue) return 0 ;; esac
+  # Buildkite says which repository a pull request comes from, in whatever form.
+  case ${BUILDKITE_PULL_REQUEST_REPO:-} in
+  '') ;;
+  *) [ "$(repository_of "$BUILDKITE_PULL_REQUEST_REPO")" = "$(repository_of "${BUILDKITE_REPO:-}")" ] || return 0 ;;
+  esac
   case ${GITHUB_EVENT_NAME:-} in pull_request*) ;; *) return 1 ;; esac
   [ -r "${GITHUB_EVENT_PATH:-}" ] || return 1
   # The event is JSON, in which no text can begin a line as a key does: its quotes are escaped.
   head=$(sed 's/[{,]/&\
 /g' "$GITHUB_EVENT_PATH" | sed -n '/^[[:space:]]*"head":[[:space:]]*{/,/^[[:space:]]*"base":[[:space:]]*{/s/^[[:space:]]*"full_name":[[:space:]]*"\([^"]*\)".*/\1/p')
   [ "$head" != "${GITHUB_REPOSITORY:-}" ]
+}
+
+# What a URL says of the repository: its owner and its name, in small letters.
+repository_of() {
+  printf '%s\n' "$1" | sed 's|/*$||; s|\.git$||; s|^.*[:/]\([^:/]*/[^/]*\)$|\1|; y/ABCDEFGHIJKLMNOPQRSTUVWXYZ/abcdefghijklmnopqrstuvwxyz/'
 }
 
 # The paths below $1 that the change has, one a line.
@@ -196,12 +239,27 @@ needs_fleet() {
   [ -n "$tasks" ]
 }
 
-# Looks at the names of the fleet's refs on origin, and sets `refs` to them and `prefix` to where they are.
+# The section [fleet] of the policy that holds: that of the base, else of HEAD.
+fleet_section() {
+  git show "${base:-HEAD}:_bus/config.toml" 2>/dev/null | sed -n '/^[[:space:]]*\[[[:space:]]*fleet[[:space:]]*\]/,/^[[:space:]]*\[[[:space:]]*[^f[:space:]]/p' || :
+}
+
+# Looks at the names of the fleet's refs on origin, and sets `refs` to them and `prefix` to where they are: where the policy says, since
+# anybody may push branches below the other one. If it names no fleet, what is there tells.
 look() {
   refs=$(git ls-remote origin 'refs/bus/*' 'refs/heads/bus/*') || return
   refs=$(printf '%s\n' "$refs" | sed 's/^[0-9a-f]*[[:space:]]//')
   prefix=refs/bus
-  case $refs in refs/heads/bus/*) prefix=refs/heads/bus ;; esac
+  section=$(fleet_section)
+  case $section in
+  '') case $refs in refs/heads/bus/*) prefix=refs/heads/bus ;; esac ;;
+  *)
+    case $(printf '%s\n' "$section" | sed -n 's/^[[:space:]]*prefix[[:space:]]*=[[:space:]]*//p') in
+    [\"\']refs/heads/bus/[\"\']*) prefix=refs/heads/bus ;;
+    esac
+    ;;
+  esac
+  refs=$(printf '%s\n' "$refs" | sed -n "\\|^$prefix/|p")
 }
 
 # Fetches refs of the fleet, which are called $2 and so on below the prefix, to where `bus` looks for those of a remote; of each so many
@@ -312,9 +370,11 @@ if commit HEAD >/dev/null; then
     if needs_fleet && ! fetch_fleet; then set -- "--unread=origin does not say what the fleet has" "$@"; fi
   fi
 fi
-# GitLab checks out a commit, not a branch. GitHub says the branch in a variable that `bus` reads.
-branch=${CI_MERGE_REQUEST_SOURCE_BRANCH_NAME:-${CI_COMMIT_BRANCH:-}}
-case "$branch $*" in
+# CI services check out a commit, not a branch. The options on the command line count first.
+branch=$(named_branch)
+# That of a pull request of GitHub `bus` reads itself, and judges forks by it.
+[ -z "${GITHUB_HEAD_REF:-}" ] || [ "$branch" != "$GITHUB_HEAD_REF" ] || branch=
+case " $* " in
 *' --branch'*) ;;
 *) if is_fork; then set -- --branch= "$@"; elif [ -n "$branch" ]; then set -- "--branch=$branch" "$@"; fi ;;
 esac

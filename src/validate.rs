@@ -337,7 +337,9 @@ impl Run<'_> {
                 continue;
             }
             // A file without a byte takes its time, too.
-            let Some(rest) = left.checked_sub(length.min(most) + FILE_COST) else {
+            // So do the ids that an item names.
+            let weight = if kind == Kind::QueueItem { 4 } else { 1 };
+            let Some(rest) = left.checked_sub(weight * length.min(most) + FILE_COST) else {
                 let words = || format!("it and those after it are not judged: all that are have {} MiB together", sum >> 20);
                 findings.add(Rule::TooMuch, path, None, words);
                 break;

@@ -172,7 +172,9 @@ fn tell_of_limits(report: &Report, query: &Query, output: &mut Output) {
     }
     match (&report.base, &report.branch) {
         (None, _) => output.note("history was not compared: name what this grew from with `--base`"),
-        (Some(_), None) if query.branch.is_some() => output.note("the branch is nobody's, so what an agent may change was not looked at"),
+        (Some(_), None) if query.branch.is_some() => {
+            output.note("the branch is nobody's, so what an agent may change was not looked at")
+        }
         _ => {}
     }
     if report.records == Some(Records::Untracked) && report.fleet == FleetSight::None {

@@ -48,8 +48,16 @@ impl<'a> BusRefs<'a> {
     /// [`Error::Store`] if they cannot be read.
     pub(super) fn read(repo: &'a Repository, fleet: Option<&Fleet>) -> Result<Self, Error> {
         let (claims, logs) = (BTreeMap::new(), BTreeMap::new());
-        let mut refs =
-            Self { repo, claims, archives: Vec::new(), tables: Vec::new(), logs, is_empty: true, strangers: Vec::new(), has_fetched: false };
+        let mut refs = Self {
+            repo,
+            claims,
+            archives: Vec::new(),
+            tables: Vec::new(),
+            logs,
+            is_empty: true,
+            strangers: Vec::new(),
+            has_fetched: false,
+        };
         for prefix in [OWN, RefName::ALL_SEEN] {
             let mut known: BTreeMap<String, bool> = BTreeMap::new();
             for rest in repo.names_below(prefix)? {
@@ -76,7 +84,9 @@ impl<'a> BusRefs<'a> {
         match self.repo.tip(&name)? {
             Tip::Missing => Ok(place == OWN),
             Tip::Unreadable { .. } => Ok(false),
-            Tip::At(root) => Ok(root.parent.is_none() && root.subject.trim_end().strip_prefix("fleet ") == Some(fleet.id.as_str())),
+            Tip::At(root) => {
+                Ok(root.parent.is_none() && root.subject.trim_end().strip_prefix("fleet ") == Some(fleet.id.as_str()))
+            }
         }
     }
 

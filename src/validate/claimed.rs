@@ -180,7 +180,11 @@ fn tell(findings: &mut Findings, author: &AgentId, branch: &str, standings: &BTr
             }
             Standing::Unknown => {
                 is_told = true;
-                let words = || format!("who holds `{task}` cannot be told: a state of {name} is not here, or it has more than {MAX_CHAIN} of them");
+                let words = || {
+                    format!(
+                        "who holds `{task}` cannot be told: a state of {name} is not here, or it has more than {MAX_CHAIN} of them"
+                    )
+                };
                 findings.add(Rule::NotJudged, &place, None, words);
             }
             Standing::Lawful => is_told = true,

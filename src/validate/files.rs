@@ -83,7 +83,8 @@ impl Misspelled {
         let folder = (0..last).rev().find(|number| meant[*number] != parts[*number]);
         let whole = meant.join("/");
         // A file of the bus's is meant itself; of others the folder is.
-        let is_file = whole != path && (kind_of(&whole).is_some() || folder.is_none() && !ENDINGS.iter().any(|end| whole.ends_with(end)));
+        let is_file =
+            whole != path && (kind_of(&whole).is_some() || folder.is_none() && !ENDINGS.iter().any(|end| whole.ends_with(end)));
         let end = if is_file { last } else { folder? };
         Some(Self { path: parts[..=end].join("/"), meant: meant[..=end].join("/") })
     }

@@ -163,7 +163,12 @@ impl<'a> Judge<'a> {
         // Two owners are told of as often as there are others.
         let is_told = self.told.borrow().contains(&now.path);
         let total = findings.total();
-        let unproved = || format!("{}, as one of two branches says ({name} is the other), and no claim ref here can prove it", went(theirs, now));
+        let unproved = || {
+            format!(
+                "{}, as one of two branches says ({name} is the other), and no claim ref here can prove it",
+                went(theirs, now)
+            )
+        };
         if ours.succeeds(other) {
             match self.prove(findings, Some(theirs), now)? {
                 Proof::Proved | Proof::NoChain => {}
@@ -193,7 +198,8 @@ impl<'a> Judge<'a> {
             return Ok(());
         }
         let claim = &now.claim;
-        let state = || format!("revision {} of {}'s claim of `{}` ({})", claim.revision, claim.agent_id, claim.task_id, claim.status);
+        let state =
+            || format!("revision {} of {}'s claim of `{}` ({})", claim.revision, claim.agent_id, claim.task_id, claim.status);
         match self.prove(findings, before, now)? {
             Proof::Proved | Proof::NoChain => {}
             Proof::Refuted if !claim.is_unconfirmed() => {
@@ -243,7 +249,9 @@ impl<'a> Judge<'a> {
                 }
                 Some(_) => {}
                 None => {
-                    let words = || format!("{} was not read to its end: of a claim {MAX_CHAIN} states are, of all {MAX_LINKS}", chain.name);
+                    let words = || {
+                        format!("{} was not read to its end: of a claim {MAX_CHAIN} states are, of all {MAX_LINKS}", chain.name)
+                    };
                     findings.add(Rule::TooMuch, &now.path, None, words);
                 }
             }

@@ -109,7 +109,9 @@ impl Run<'_> {
     /// The policy is the base's: an agent changes none of it on a branch of its own.
     fn check_policy(&self, findings: &mut Findings, base: &Base, author: &Author) -> Result<(), Error> {
         // Who brings the first bus brings its policy.
-        let Some(author) = author.as_ref().filter(|_| base.newest_first().any(|commit| commit.has_folder("_bus"))) else { return Ok(()) };
+        let Some(author) = author.as_ref().filter(|_| base.newest_first().any(|commit| commit.has_folder("_bus"))) else {
+            return Ok(());
+        };
         let now = self.policy_here(base)?;
         let mut changed: Option<Vec<&str>> = None;
         for commit in base.newest_first() {
@@ -236,7 +238,9 @@ impl Run<'_> {
             let commit = if number < MAX_OTHERS { Commit::claims(self.history, id, left)? } else { None };
             let Some(commit) = commit else {
                 let words = || {
-                    format!("it and the branches after it are not looked at: {MAX_OTHERS} are, and {MAX_OTHER_FILES} claims of theirs")
+                    format!(
+                        "it and the branches after it are not looked at: {MAX_OTHERS} are, and {MAX_OTHER_FILES} claims of theirs"
+                    )
                 };
                 findings.add(Rule::TooMuch, &format!("refs/heads/{name}"), None, words);
                 break;

@@ -14,7 +14,8 @@ use super::{Changes, Error, Run, records};
 use crate::git::Repository;
 use crate::record::json::MAX_RECORD;
 use crate::record::{
-    AgentId, Budget, Claim, Fold, Lease, LeaseTable, LockId, LockPolicy, Mode, Needed, Pattern, Scope, ScopeIndex, Spent, Timestamp, is_of_bus,
+    AgentId, Budget, Claim, Fold, Lease, LeaseTable, LockId, LockPolicy, Mode, Needed, Pattern, Scope, ScopeIndex, Spent,
+    Timestamp, is_of_bus,
 };
 
 /// How many states of the table of leases are looked through for the end of one lease. `ci/validate.sh` fetches as many.
@@ -282,7 +283,10 @@ impl<'a, 'r> Leases<'a, 'r> {
             Err(spent) => {
                 let id = &held.lease.lock_id;
                 let words = || {
-                    format!("`{id}` and `{}` were not compared to the end, nor those after them: their patterns take too long", theirs.lock_id)
+                    format!(
+                        "`{id}` and `{}` were not compared to the end, nor those after them: their patterns take too long",
+                        theirs.lock_id
+                    )
                 };
                 findings.add(Rule::TooMuch, file, None, words);
                 return Err(spent);

@@ -43,7 +43,9 @@ pub(super) fn check_cycles(
         if edges > MAX_EDGES || bytes > MAX_BYTES {
             let words = || {
                 let (edges, mib) = (MAX_EDGES, MAX_BYTES >> 20);
-                format!("circles were not looked for: with this one the items name more than {edges} tasks in `After`, or have more than {mib} MiB")
+                format!(
+                    "circles were not looked for: with this one the items name more than {edges} tasks in `After`, or have more than {mib} MiB"
+                )
             };
             findings.add(Rule::TooMuch, &file.path, None, words);
             return Ok(());

@@ -439,3 +439,81 @@ fn where_there_is_no_commit_bus_says_what_is_wrong() {
     validate(&stub, &plain, &["--strict"]).exits(4);
     assert_eq!(call(&stub), "validate --strict");
 }
+
+#[test]
+fn each_service_says_in_its_own_words_which_branch_it_tries_and_what_that_is_for() {
+    let repo = served();
+    let stub = Stub::new(&repo);
+    let base = "--base refs/remotes/origin/main";
+    let (pull, push) = (format!("validate --branch=agent/a/x {base}"), "validate --branch=agent/a/x --base HEAD~1".to_owned());
+    let fork = format!("validate --branch= {base}");
+    for (variables, called) in [
+        ("BUILDKITE_BRANCH=agent/a/x", &push),
+        (
+            "BUILDKITE_BRANCH=agent/a/x BUILDKITE_PULL_REQUEST=7 BUILDKITE_PULL_REQUEST_BASE_BRANCH=main BUILDKITE_REPO=git@x.org:o/r.git BUILDKITE_PULL_REQUEST_REPO=https://x.org/o/r",
+            &pull,
+        ),
+        (
+            "BUILDKITE_BRANCH=me:agent/a/x BUILDKITE_PULL_REQUEST=7 BUILDKITE_PULL_REQUEST_BASE_BRANCH=main BUILDKITE_REPO=git@x.org:o/r.git BUILDKITE_PULL_REQUEST_REPO=git://x.org/me/r.git",
+            &fork,
+        ),
+        ("CIRCLE_BRANCH=agent/a/x", &push),
+        ("BUILD_SOURCEBRANCH=refs/heads/agent/a/x", &push),
+        (
+            "SYSTEM_PULLREQUEST_SOURCEBRANCH=refs/heads/agent/a/x SYSTEM_PULLREQUEST_TARGETBRANCH=refs/heads/main SYSTEM_PULLREQUEST_ISFORK=False BUILD_SOURCEBRANCH=refs/pull/7/merge",
+            &pull,
+        ),
+        (
+            "SYSTEM_PULLREQUEST_SOURCEBRANCH=refs/heads/agent/a/x SYSTEM_PULLREQUEST_TARGETBRANCH=refs/heads/main SYSTEM_PULLREQUEST_ISFORK=True",
+            &fork,
+        ),
+        ("BRANCH_NAME=PR-7 CHANGE_BRANCH=agent/a/x CHANGE_TARGET=main", &pull),
+        ("BRANCH_NAME=PR-7 CHANGE_BRANCH=agent/a/x CHANGE_TARGET=main CHANGE_FORK=me", &fork),
+        ("BRANCH_NAME=agent/a/x", &push),
+        ("JENKINS_URL=https://x.org GIT_BRANCH=origin/agent/a/x", &push),
+        ("BITBUCKET_BRANCH=agent/a/x", &push),
+        ("BITBUCKET_BRANCH=agent/a/x BITBUCKET_PR_DESTINATION_BRANCH=main", &pull),
+        ("CI_COMMIT_BRANCH=agent/a/x", &push),
+        ("GITHUB_REF_TYPE=branch GITHUB_REF_NAME=agent/a/x GITHUB_EVENT_NAME=push", &push),
+    ] {
+        let job = checkout(&repo, "p3");
+        let arguments: &[&str] = if called.ends_with("HEAD~1") { &["HEAD~1"] } else { &[] };
+        let run = variables.split(' ').filter_map(|variable| variable.split_once('='));
+        run.fold(validate(&stub, &job, arguments), |run, (name, value)| run.env(name, value)).ok();
+        assert_eq!(call(&stub), *called, "{variables}");
+    }
+    // A fork of CircleCI's has no branch here that it is for, and a tag no branch at all.
+    for (name, value, called) in
+        [("CIRCLE_PR_REPONAME", "r", "validate --branch= --base HEAD~1"), ("GITHUB_REF_TYPE", "tag", "validate --base HEAD~1")]
+    {
+        let job = checkout(&repo, "p3");
+        validate(&stub, &job, &["HEAD~1"]).env("CIRCLE_BRANCH", if value == "r" { "pull/7" } else { "" }).env(name, value).ok();
+        assert_eq!(call(&stub), called);
+    }
+}
+
+#[test]
+fn the_fleets_refs_are_where_the_policy_of_the_base_says() {
+    let refs_of = |policy: &str| {
+        let repo = served();
+        repo.git(&["checkout", "--quiet", "agent/a/x"]);
+        repo.write("_bus/config.toml", policy);
+        repo.commit_all("policy");
+        repo.git(&["tag", "policy"]);
+        // The change says otherwise.
+        repo.write("_bus/config.toml", "[fleet]\nprefix = \"refs/heads/bus/\"\n");
+        repo.commit_all("change");
+        repo.git(&["tag", "change"]);
+        chain(&repo, "refs/bus/fleet", 1);
+        chain(&repo, "refs/heads/bus/claims/X", 1);
+        let stub = Stub::new(&repo);
+        let job = checkout(&repo, "change");
+        validate(&stub, &job, &[&id(&repo, "policy")]).env("GITHUB_HEAD_REF", "agent/a/x").ok();
+        refs(&repo, &job)
+    };
+    let (fleet, claim) = ("refs/bus-remote/origin/fleet", "refs/bus-remote/origin/claims/X");
+    assert_eq!(refs_of("[fleet]\n# The fleet.\nremote = \"origin\"\n[ci]\nprefix = \"refs/heads/bus/\"\n"), [fleet]);
+    assert_eq!(refs_of("[fleet]\nprefix = \"refs/heads/bus/\"\n"), [claim]);
+    assert_eq!(refs_of("[fleet]\nprefix = 'refs/heads/bus/'\n"), [claim]);
+    assert_eq!(refs_of("[fleet]\nprefix = \"refs/heads/busy/\"\n"), [fleet]);
+}

@@ -37,7 +37,10 @@ fn patterns_that_take_too_long_are_named_by_their_leases() {
     // Leases of ordinary patterns are compared to the end.
     for number in 0..100 {
         let scope: Vec<String> = (0..10).map(|part| format!("src/m{number}/p{part}/**")).collect();
-        repo.write(&format!("_bus/locks/L-{number:07}.json"), lease(&format!("agent-{number}"), &format!("L-{number:07}"), &scope));
+        repo.write(
+            &format!("_bus/locks/L-{number:07}.json"),
+            lease(&format!("agent-{number}"), &format!("L-{number:07}"), &scope),
+        );
     }
     fs::remove_file(repo.path("_bus/locks/L-aaaaaaa.json")).unwrap();
     fs::remove_file(repo.path("_bus/locks/L-bbbbbbb.json")).unwrap();
@@ -47,7 +50,8 @@ fn patterns_that_take_too_long_are_named_by_their_leases() {
 #[test]
 fn a_pattern_of_many_wildcards_is_refused_and_found() {
     let repo = older_bus();
-    for bad in ["*a".repeat(17), "?a".repeat(17), "[ab]".repeat(17), format!("{{x,{}}}", "*a".repeat(17)), "**/".repeat(17) + "a"] {
+    for bad in ["*a".repeat(17), "?a".repeat(17), "[ab]".repeat(17), format!("{{x,{}}}", "*a".repeat(17)), "**/".repeat(17) + "a"]
+    {
         repo.by("codex-1", &["lock", "acquire", &bad, "--objective", "x"]).exits(2);
         repo.write("_bus/locks/L-aaaaaaa.json", lease("codex-1", "L-aaaaaaa", &[bad]));
         assert_eq!(found(&repo.bus(&["validate", "--json"]).exits(1), "bad-pattern"), ["_bus/locks/L-aaaaaaa.json"]);
@@ -64,7 +68,10 @@ fn of_many_leases_and_claims_the_first_that_is_left_out_is_named() {
     let repo = older_bus();
     repo.commit_all("bus");
     for number in 0..2001 {
-        repo.write(&format!("_bus/locks/L-{number:07}.json"), lease("codex-1", &format!("L-{number:07}"), &["src/**".to_owned()]));
+        repo.write(
+            &format!("_bus/locks/L-{number:07}.json"),
+            lease("codex-1", &format!("L-{number:07}"), &["src/**".to_owned()]),
+        );
     }
     for number in 0..5001 {
         let claim = format!(
@@ -144,4 +151,31 @@ fn a_claim_with_a_history_without_end_is_named() {
     let ran = repo.bus(&["validate", "--base", "main", "--json"]).exits(1);
     assert_eq!(found(&ran, "too-much"), ["_bus/claims/Q-1.json"], "{}", ran.transcript);
     assert!(ran.stdout.contains("refs/bus-remote/origin/claims/Q-1 was not read to its end"), "{}", ran.transcript);
+}
+
+#[test]
+fn a_log_that_names_its_segment_by_the_ten_thousand_is_named_itself() {
+    let repo = older_bus();
+    let line = r#"{"agent_id":"m","event":"note","id":"e-1","summary":"x","ts":"2026-03-01T12:00:00Z"}"#;
+    repo.write("segment", format!("{line}\n"));
+    let segment = repo.git(&["hash-object", "-w", "segment"]);
+    let tree = |entries: String| {
+        fs::write(repo.beside("entries"), entries).unwrap();
+        repo.git_answers(&["mktree"], File::open(repo.beside("entries")).unwrap()).trim().to_owned()
+    };
+    let audit = |files: usize| {
+        let names = (1..=20_000).fold(String::new(), |mut names, number| {
+            writeln!(names, "100644 blob {}\t{number:08}", segment.trim()).unwrap();
+            names
+        });
+        let file = tree(names);
+        let files = (0..files).map(|number| format!("040000 tree {file}\tm{number:03}.jsonl\n")).collect();
+        let events = tree(files);
+        let root = tree(format!("040000 tree {events}\tevents\n"));
+        let commit = repo.git(&["commit-tree", &root, "-m", "log"]);
+        repo.git(&["update-ref", "refs/bus/log/zzzz", commit.trim()]);
+        repo.bus(&["validate", "--fleet", "--json"]).run()
+    };
+    assert_eq!(found(&audit(20), "too-much"), ["refs/bus/log/zzzz"]);
+    assert_eq!(found(&audit(2), "too-much"), [""; 0]);
 }

@@ -5,7 +5,8 @@ use std::fs;
 use super::harness::{Ran, Repo};
 use super::sound_bus::older_bus;
 
-const CLAIM: &str = r#"{"agent_id":"codex-1","branch":"agent/codex-1/q","claimed_at":"2026-01-01T00:00:00Z","status":"active","task_id":"Q-1"}"#;
+const CLAIM: &str =
+    r#"{"agent_id":"codex-1","branch":"agent/codex-1/q","claimed_at":"2026-01-01T00:00:00Z","status":"active","task_id":"Q-1"}"#;
 
 /// The rules that are broken, with their paths.
 fn found(ran: &Ran) -> Vec<String> {
@@ -51,9 +52,17 @@ fn judge_entry(repo: &Repo, mode: &str, path: &str, options: &[&str]) -> Ran {
 #[test]
 fn a_submodule_where_the_bus_keeps_something_is_found_whatever_is_checked_out() {
     let repo = bus();
-    for path in
-        ["_bus", "_bus/messages", "_bus/locks", "_bus/assignments", "_bus/meta", "_plans", "queue", "_report", "_report/agent/codex-2"]
-    {
+    for path in [
+        "_bus",
+        "_bus/messages",
+        "_bus/locks",
+        "_bus/assignments",
+        "_bus/meta",
+        "_plans",
+        "queue",
+        "_report",
+        "_report/agent/codex-2",
+    ] {
         let ran = judge_entry(&repo, "160000", path, &[]);
         assert!(found(&ran).contains(&format!("not-a-file {path}")), "{path}: {}", ran.transcript);
     }
@@ -70,7 +79,14 @@ fn a_submodule_where_the_bus_keeps_something_is_found_whatever_is_checked_out() 
 fn a_link_is_found_where_a_disk_makes_a_file_of_it() {
     let repo = bus();
     let as_files = ["--config", "core.symlinks=false"];
-    for path in ["_bus/claims/Q-1.json", "_bus/events", "_plans", "_bus/config.toml", "_report/agent/codex-1", "_bus/claims/.gitattributes"] {
+    for path in [
+        "_bus/claims/Q-1.json",
+        "_bus/events",
+        "_plans",
+        "_bus/config.toml",
+        "_report/agent/codex-1",
+        "_bus/claims/.gitattributes",
+    ] {
         for options in [&as_files[..], &[]] {
             let ran = judge_entry(&repo, "120000", path, options);
             let told = found(&ran).iter().filter(|finding| **finding == format!("not-a-file {path}")).count();
@@ -170,7 +186,13 @@ fn nothing_without_an_end_is_read() {
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(target, place).unwrap();
     };
-    for path in ["_bus/claims/.gitattributes", "_bus/.gitattributes", "queue/.gitattributes", "_bus/claims/Q-9.json", "_bus/events/x.jsonl"] {
+    for path in [
+        "_bus/claims/.gitattributes",
+        "_bus/.gitattributes",
+        "queue/.gitattributes",
+        "_bus/claims/Q-9.json",
+        "_bus/events/x.jsonl",
+    ] {
         link("/dev/zero", path);
         repo.git(&["add", "--all"]);
         let ran = repo.bus(&["validate", "--base", "main", "--json"]).exits(1);

@@ -23,6 +23,8 @@ pub const MAX_PATTERN: usize = 1024;
 /// | `{a,b}` | either, with slashes and wildcards in them, too |
 /// | `\*` | the character itself: before one of `*?[]{},!\` |
 ///
+/// A pattern has at most 16 wildcards, in each reading of its alternatives; a row of `?` counts as one.
+///
 /// A first `/` or `./` is left out. A name may begin with a dot, and wildcards match the dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {

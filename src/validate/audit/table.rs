@@ -53,7 +53,9 @@ impl Audit<'_> {
                     Err(Spent) => {
                         let words = || {
                             let (one, two) = (of(one), of(two));
-                            format!("{one} and {two} were not compared to the end, nor those after them: their patterns take too long")
+                            format!(
+                                "{one} and {two} were not compared to the end, nor those after them: their patterns take too long"
+                            )
                         };
                         return findings.add(Rule::TooMuch, name.as_str(), None, words);
                     }
