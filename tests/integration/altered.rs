@@ -74,7 +74,7 @@ fn line_endings_that_git_gives_to_a_checkout_change_nothing() {
 
 #[test]
 fn another_repository_inside_of_the_bus_is_told_of() {
-    let repo = Repo::new();
+    let repo = Repo::tracked();
     repo.git(&["init", "--quiet", "_bus/claims"]);
     let found = findings(&repo.bus(&["validate", "--json"]).exits(1));
     assert_eq!(found, ["not-a-file _bus/claims/.git"]);
