@@ -190,9 +190,11 @@ impl Bus {
         let mut laid = Vec::new();
         for (place, _) in self.all_lines() {
             let Some(text) = place.read(MAX_TEXT)? else { continue };
+            // Only what stands in our own block is ours.
+            let Some((start, _, end)) = block(&text) else { continue };
             let is_older = |line: &&[u8]| OLDER_LINES.iter().any(|older| line.trim_ascii() == older.as_bytes());
-            let kept: Vec<u8> =
-                text.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_older(line)).flatten().copied().collect();
+            let ours = text[start..end].split_inclusive(|byte| *byte == b'\n').filter(|line| !is_older(line));
+            let kept = [&text[..start], &ours.flatten().copied().collect::<Vec<u8>>(), &text[end..]].concat();
             if kept != text {
                 replace(&place, &kept)?;
                 laid.push(Laid::committed(&place, vec!["(without merge=union, which forges do not heed)".to_owned()]));

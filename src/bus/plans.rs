@@ -132,11 +132,12 @@ impl Bus {
     /// in them first, then the newest, and only a few are looked into.
     pub(super) fn plan_of(&self, task: &TaskId) -> Option<PlanId> {
         let mut chosen: Vec<((bool, bool), String, &Layout)> = Vec::with_capacity(LOOKED_INTO + 1);
+        let spellings = spellings_of(task);
         for layout in self.layouts() {
             for_each_name(layout, |name| {
                 // A name without a date says nothing of its age.
                 let is_dated = name.starts_with(|first: char| first.is_ascii_digit());
-                let key = ((has_in_it(name.as_bytes(), task.as_str()), is_dated), name);
+                let key = ((names_one_of(name.as_bytes(), &spellings), is_dated), name);
                 let place = chosen.partition_point(|(sort, known, _)| (*sort, known.as_str()) > key);
                 let is_known = chosen.get(place).is_some_and(|(_, known, _)| known == name);
                 if place < LOOKED_INTO && !is_known {
@@ -154,7 +155,7 @@ impl Bus {
     fn linked_plan(&self, layout: &Layout, plan: &PlanId, task: &TaskId) -> Option<PlanRecord> {
         let bytes = layout.plan(plan).read(MAX_RECORD).ok()??;
         // Most plans are another task's: their text tells sooner than their records.
-        if !has_in_it(&bytes, task.as_str()) {
+        if !names_one_of(&bytes, &spellings_of(task)) {
             return None;
         }
         let found = PlanRecord::parse(&bytes).ok()?;
@@ -217,6 +218,16 @@ fn for_each_name(layout: &Layout, mut look: impl FnMut(&str)) {
             look(name);
         }
     }
+}
+
+/// How a text may spell a task: its number may have more zeros or fewer.
+fn spellings_of(task: &TaskId) -> Vec<String> {
+    [task.as_str().to_owned(), task.key()].into_iter().chain(task.other_keys()).collect()
+}
+
+/// Whether `text` has one of `words` in it, in whatever letter case.
+fn names_one_of(text: &[u8], words: &[String]) -> bool {
+    words.iter().any(|word| has_in_it(text, word))
 }
 
 /// Whether `text` has `word` in it, in whatever letter case.

@@ -33,6 +33,11 @@ fn check(repo: &Repo) -> String {
     format!("check --staged --quiet in {}", repo.root().display())
 }
 
+/// The calls before a push of `branch`.
+fn judged(branch: &str, base: &str, here: &str) -> [String; 2] {
+    [format!("check --base {base} --quiet in {here}"), format!("validate --quiet --branch={branch} --base {base} in {here}")]
+}
+
 fn head(repo: &Repo) -> String {
     repo.git(&["rev-parse", "HEAD"]).trim().to_owned()
 }
@@ -102,15 +107,15 @@ fn a_push_is_judged_from_what_the_remote_has() {
     let first = head(&repo);
     repo.git(&["commit", "--quiet", "--no-verify", "--allow-empty", "--message=x"]);
     push(&["main"]).ok();
-    assert_eq!(stub.calls(), [format!("validate --quiet --branch=main --base {first} in {here}")]);
+    assert_eq!(stub.calls(), judged("main", &first, &here));
     // A new branch: from where it left the remote's default branch, where that is known.
     let second = head(&repo);
     repo.git(&["commit", "--quiet", "--no-verify", "--allow-empty", "--message=y"]);
     push(&["HEAD:refs/heads/new"]).ok();
-    assert_eq!(stub.calls(), [format!("validate --quiet --branch=new --base {second} in {here}")]);
+    assert_eq!(stub.calls(), judged("new", &second, &here));
     repo.git(&["remote", "set-head", "origin", "main"]);
     push(&["HEAD:refs/heads/agent/a/x;y"]).ok();
-    assert_eq!(stub.calls(), [format!("validate --quiet --branch=agent/a/x;y --base {second} in {here}")]);
+    assert_eq!(stub.calls(), judged("agent/a/x;y", &second, &here));
     // What does not stand in this worktree cannot be judged in it.
     push(&["HEAD~1:refs/heads/old", ":new"]).ok();
     push(&["HEAD:refs/tags/v1"]).ok();
@@ -133,7 +138,7 @@ fn a_remote_that_is_ahead_is_judged_from_where_the_branches_parted() {
     repo.git(&["commit", "--quiet", "--no-verify", "--allow-empty", "--message=mine"]);
     let stub = Stub::new(&repo);
     stub.git(&repo.root(), &["push", "--quiet", "--force", "origin", "main"]).ok();
-    assert_eq!(stub.calls(), [format!("validate --quiet --branch=main --base {parted} in {}", repo.root().display())]);
+    assert_eq!(stub.calls(), judged("main", &parted, &repo.root().display().to_string()));
 }
 
 #[test]
@@ -156,12 +161,12 @@ fn the_hook_before_ours_gets_the_same_arguments_and_reads_the_same_lines() {
     assert_eq!(calls, lines, "and ours did not run");
     push().ok();
     let calls = stub.calls();
-    assert!(calls.len() == 4 && calls[3].starts_with("validate --quiet --branch=main --base"), "{calls:?}");
+    assert!(calls.len() == 5 && calls[4].starts_with("validate --quiet --branch=main --base"), "{calls:?}");
     // One that does not read is no obstacle.
     repo.write(".git/hooks/pre-push.before-bus", "#!/bin/sh\nexit 0\n");
     repo.git(&["commit", "--quiet", "--allow-empty", "--no-verify", "--message=y"]);
     stub.git(&repo.root(), &["push", "--quiet", "origin", "main"]).ok();
-    assert_eq!(stub.calls().len(), 1);
+    assert_eq!(stub.calls().len(), 2);
 }
 
 #[test]

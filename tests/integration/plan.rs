@@ -331,7 +331,7 @@ fn a_file_that_is_no_plan_hides_no_other_and_is_never_overwritten() {
 #[test]
 fn plan_validate_is_the_validator_over_plans_alone() {
     let repo = planned();
-    repo.write("_bus/claims/T-1.json", "{}\n");
+    repo.write("queue/001-x.md", "no heading\n");
     repo.bus(&["validate"]).exits(1);
     repo.bus(&["plan", "validate", "--strict"]).ok();
     repo.write("_plans/odd.plan.json", repo.read(FILE).replace("2026-03-01-work", "odd"));
@@ -400,8 +400,8 @@ fn of_several_plans_of_a_task_the_newest_that_is_not_done_is_named() {
     (0..20).for_each(|number| made(many("X-1", &format!("n{number}")), "02-01"));
     repo.by("a", &["claim", "QUEUE-7"]).ok();
     repo.by("a", &["claim", "QUEUE-8"]).ok();
-    assert_eq!(repo.claim("QUEUE-7")["plan_id"], "2026-01-01-queue-7");
-    assert_eq!(repo.claim("QUEUE-8").get("plan_id"), None, "only a few are looked into");
+    assert_eq!(repo.claim("QUEUE-007")["plan_id"], "2026-01-01-queue-7");
+    assert_eq!(repo.claim("QUEUE-008").get("plan_id"), None, "only a few are looked into");
 }
 
 #[test]
