@@ -77,7 +77,7 @@ fn release_and_the_end_of_a_session_write_them() {
     assert_eq!((lines(&repo.root(), "a").len(), lines(&repo.root(), "a")), (5, recorded(&repo, "a")));
     for repo in [Repo::new(), Repo::older()] {
         note(&repo, &repo.root(), "a", "x");
-        repo.by("a", &["export"]).ok().says("the records of this bus are not in files of branches");
+        repo.by("a", &["export"]).ok().says("only a bus that `bus init --tracked` has made keeps records in files of branches");
         assert_eq!(lines(&repo.root(), "a"), [""; 0]);
     }
 }

@@ -11,6 +11,15 @@ use super::stub::Stub;
 const PRE_COMMIT: &str = include_str!("../../ci/pre-commit");
 const PRE_PUSH: &str = include_str!("../../ci/pre-push");
 
+/// All hooks, and what they say.
+const HOOKS: [(&str, &str); 5] = [
+    ("pre-commit", PRE_COMMIT),
+    ("pre-merge-commit", PRE_COMMIT),
+    ("pre-applypatch", PRE_COMMIT),
+    ("prepare-commit-msg", include_str!("../../ci/prepare-commit-msg")),
+    ("pre-push", PRE_PUSH),
+];
+
 /// Writes a hook of the user's own.
 fn hook(repo: &Repo, name: &str, text: &str) {
     repo.write(&format!(".git/hooks/{name}"), text);
@@ -37,11 +46,11 @@ fn hooks(repo: &Repo) -> Vec<(String, u32, Vec<u8>)> {
 }
 
 #[test]
-fn init_puts_both_hooks_in_once_and_deinit_takes_them_out() {
+fn init_puts_all_hooks_in_once_and_deinit_takes_them_out() {
     let repo = Repo::bare_of_bus();
     let before = hooks(&repo);
     let printed = repo.bus(&["init", "--hooks"]).ok().stdout;
-    for (name, text) in [("pre-commit", PRE_COMMIT), ("pre-push", PRE_PUSH)] {
+    for (name, text) in HOOKS {
         let path = format!(".git/hooks/{name}");
         assert!(printed.contains(&format!("wrote {path}\n")), "{printed}");
         assert_eq!((repo.read(&path).as_str(), mode(&repo, &path) & 0o700), (text, 0o700));
@@ -51,7 +60,7 @@ fn init_puts_both_hooks_in_once_and_deinit_takes_them_out() {
     assert_eq!(repo.bus(&["init", "--hooks"]).ok().stdout, NOTHING_TO_DO);
     assert_eq!(hooks(&repo), laid);
     let printed = repo.bus(&["deinit"]).ok().stdout;
-    assert!(printed.contains("took out .git/hooks/pre-commit\n") && printed.contains("took out .git/hooks/pre-push\n"));
+    assert!(HOOKS.iter().all(|(name, _)| printed.contains(&format!("took out .git/hooks/{name}\n"))), "{printed}");
     assert_eq!(hooks(&repo), before);
     repo.bus(&["init", "--hooks", "--agents-md"]).exits(2);
 }
@@ -62,7 +71,7 @@ fn hooks_come_to_a_bus_that_stands_and_an_older_one_is_replaced() {
     assert!(hooks(&repo).iter().all(|(name, ..)| name.ends_with(".sample")));
     let written = |path: &str| json!({"path": path, "lines": []});
     let document = repo.bus(&["init", "--hooks", "--json"]).ok().json();
-    assert_eq!(document["written"], json!([written(".git/hooks/pre-commit"), written(".git/hooks/pre-push")]));
+    assert_eq!(document["written"], json!(HOOKS.map(|(name, _)| written(&format!(".git/hooks/{name}")))));
     let laid = hooks(&repo);
     hook(&repo, "pre-commit", "#!/bin/sh\n# bus: hook pre-commit, of another version\n");
     fs::set_permissions(repo.path(".git/hooks/pre-push"), fs::Permissions::from_mode(0o644)).unwrap();
@@ -113,7 +122,8 @@ fn a_hook_that_was_edited_stays_and_is_listed() {
     for kept in ["pre-push", "pre-push.before-bus"] {
         assert!(printed.contains(&format!("kept .git/hooks/{kept}\n")), "{printed}");
     }
-    let rest: Vec<_> = edited.into_iter().filter(|(name, ..)| name != "pre-commit").collect();
+    let is_taken = |name: &str| name != "pre-push" && HOOKS.iter().any(|(known, _)| *known == name);
+    let rest: Vec<_> = edited.into_iter().filter(|(name, ..)| !is_taken(name)).collect();
     assert_eq!(hooks(&repo), rest);
 }
 

@@ -57,6 +57,8 @@ mod older;
 mod paper;
 mod plan;
 mod property;
+#[cfg(unix)]
+mod purge_remote;
 mod queue;
 mod queue_next;
 mod race;

@@ -245,7 +245,8 @@ fn moved() -> (Repo, PathBuf) {
 fn init_untracked_moves_over_and_committed_records_are_frozen() {
     let (repo, side) = moved();
     let changed = repo.git(&["show", "--name-only", "--format=", "HEAD", "--", "_bus"]);
-    assert_eq!(changed, "_bus/.gitignore\n_bus/config.toml\n", "no record file is changed or taken out");
+    let laid = ["_bus/.gitignore", "_bus/README.md", "_bus/config.toml"];
+    assert_eq!(changed.lines().collect::<Vec<_>>(), laid, "no record file is changed or taken out");
     for folder in [&repo.root(), &side] {
         shows_all(&repo, folder, "moved");
     }
