@@ -84,8 +84,8 @@ impl Bus {
         let unfinished = last.as_ref().filter(|last| last.is_unfinished).map(|last| last.batch.clone());
         let mut open = last.filter(|open| open.head == head);
         if let Some(lost) = open.take_if(|open| open.files.iter().any(|file| !self.layout.root().join(file).exists())) {
-            // HEAD has not moved, so no commit has what stood in it.
-            note.read.extend(lost.from);
+            // HEAD has not moved, so no commit has what stood in it. A file of the record that is not in `from` began later.
+            note.read = lost.from;
         }
         let is_new = open.is_none();
         let mut open =

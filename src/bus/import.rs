@@ -4,6 +4,7 @@
 //! Lines that came with branches are kept in `<git common dir>/bus/log/imported/`, laid out per worktree, read as another clone's log is,
 //! and never published. What version 0.1's journals hold is this clone's own, and joins the record.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -231,9 +232,11 @@ impl Bus {
         Ok(())
     }
 
-    /// Adds the lines of version 0.1's journals: this clone wrote them.
+    /// Adds the lines of version 0.1's journals: this clone wrote them. Each file of the record gets them in the order of time, whatever
+    /// journal they are from.
     fn import_journals(&self, lock: &Lock, stream: Stream, known: &mut KnownLines, note: &mut ImportNote) -> Result<(), Error> {
         let journals = self.private.journals();
+        let mut lines: BTreeMap<PathBuf, (Place, Vec<(String, String)>)> = BTreeMap::new();
         for entry in walkdir::WalkDir::new(&journals).min_depth(1).max_depth(5).sort_by_file_name() {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -246,8 +249,26 @@ impl Bus {
             let is_of = entry.path().parent().is_some_and(|folder| folder.ends_with(stream.folder()));
             let name = entry.file_name().to_str().filter(|name| name.ends_with(".jsonl"));
             let (true, Some(name)) = (entry.file_type().is_file() && is_of, name) else { continue };
-            let copied = take_new(lock, entry.path(), &self.own_place(stream, name), known);
-            if let Err(error) = copied {
+            let place = self.own_place(stream, name);
+            let (_, lines) = lines.entry(place.path()).or_insert_with(|| (place, Vec::new()));
+            let read = read_lines(entry.path(), |line| {
+                if let (Ok(object), Ok(text)) = (parse_line(line), std::str::from_utf8(line)) {
+                    let time = object.get("ts").and_then(serde_json::Value::as_str).unwrap_or_default();
+                    lines.push((time.to_owned(), text.to_owned()));
+                }
+                Ok(())
+            });
+            if let Err(error) = read {
+                note.left.push(error.to_string());
+            }
+        }
+        for (place, mut lines) in lines.into_values() {
+            lines.sort_by(|one, other| one.0.cmp(&other.0));
+            lines.retain(|(_, line)| known.add(line.as_bytes()));
+            let lines: Vec<&str> = lines.iter().map(|(_, line)| line.as_str()).collect();
+            if !lines.is_empty()
+                && let Err(error) = append_lines(lock, &place, &lines)
+            {
                 note.left.push(error.to_string());
             }
         }

@@ -332,10 +332,7 @@ fn block(text: &[u8]) -> Option<(usize, &'static str, usize)> {
 /// A text without a newline at its end still has none afterwards, so that [`without_lines`] can tell.
 fn with_lines(text: Option<&[u8]>, lines: &[&str]) -> Option<(Vec<u8>, Vec<String>)> {
     let before = text.unwrap_or_default();
-    // A line of version 0.1 says more of the same files.
-    let says =
-        |line: &[u8], wanted: &str| line.strip_prefix(wanted.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b' ', ..]));
-    let has = |wanted: &str| before.split(|byte| *byte == b'\n').any(|line| says(line.trim_ascii(), wanted));
+    let has = |wanted: &str| before.split(|byte| *byte == b'\n').any(|line| line.trim_ascii() == wanted.as_bytes());
     let missing: Vec<String> = lines.iter().filter(|line| !has(line)).map(|line| (*line).to_owned()).collect();
     if missing.is_empty() {
         return None;
@@ -393,7 +390,6 @@ mod tests {
         assert_eq!(added, ["/one"]);
         assert_eq!(without_lines(&after, &["/one"]).unwrap(), Some(b"/two\r\n".to_vec()));
         assert_eq!(without_lines(b"/two\n", &["/two"]), None);
-        assert_eq!(with_lines(Some(b"/one text merge=union\n"), &["/one text"]), None);
         let mixed = String::from_utf8(after).unwrap().replace("/one\n", "/one\n/mine\n");
         assert_eq!(without_lines(mixed.as_bytes(), &["/one"]).unwrap(), Some(b"/two\r\n/mine\n".to_vec()));
     }

@@ -5,18 +5,21 @@
 #[cfg(unix)]
 mod altered;
 mod assign;
+mod batches;
 #[cfg(unix)]
 mod changes;
 #[cfg(unix)]
 mod check;
 mod ci_scripts;
 mod claims;
+mod clean_tree;
 #[cfg(unix)]
 mod corpus;
 mod crash;
 mod day;
 mod dice;
 mod doctor;
+mod dropped_files;
 mod durable;
 #[cfg(unix)]
 mod fleet;
@@ -46,21 +49,29 @@ mod logs_hostile;
 mod logs_read;
 mod message;
 mod model;
+mod modes;
+#[cfg(unix)]
+mod move_over;
 mod mutations;
 mod older;
 mod paper;
 mod plan;
 mod property;
+#[cfg(unix)]
+mod purge_remote;
 mod queue;
 mod queue_next;
 mod race;
 mod receipt;
+mod ref_gone;
 mod refused;
 mod report;
 mod rewritings;
 mod safety;
 mod scene;
 mod session;
+#[cfg(unix)]
+mod shared_repository;
 mod snapshot;
 mod sound_bus;
 mod status;
@@ -76,3 +87,4 @@ mod validate_property;
 mod validate_sound;
 mod validate_tree;
 mod watch;
+mod worktree_gone;

@@ -465,12 +465,15 @@ fn numbers_of_other_widths_are_the_same_number() {
     repo.by("a", &["release", "queue-00014"]).ok();
     assert_eq!(state(&repo, "QUEUE-014"), "done");
     repo.by("a", &["claim", "QUEUE-13"]).ok();
-    assert_eq!((repo.claim("QUEUE-013")["agent_id"].clone(), state(&repo, "QUEUE-013")), (json!("a"), "claimed".to_owned()));
+    assert_eq!((repo.claim("QUEUE-013")["agent_id"].clone(), state(&repo, "QUEUE-0013")), (json!("a"), "claimed".to_owned()));
     repo.by("a", &["claim", "QUEUE-99"]).ok();
     assert_eq!(repo.claim("QUEUE-099")["agent_id"], "a", "the queue knows nothing of it");
     repo.write("queue/099-z.md", "# Task: z\n");
-    repo.by("a", &["release", "QUEUE-0099"]).ok();
+    repo.by("b", &["claim", "QUEUE-0099"]).fails(3, "claim-held");
+    repo.by("a", &["release", "QUEUE-99"]).ok();
     assert_eq!((state(&repo, "QUEUE-099"), repo.claim("QUEUE-099")["status"].clone()), ("done".to_owned(), json!("done")));
+    let refs = repo.git(&["for-each-ref", "--format=%(refname:lstrip=3)", "refs/bus/claims"]);
+    assert_eq!(refs.lines().collect::<Vec<_>>(), ["QUEUE-013", "QUEUE-014", "QUEUE-099"], "one ref per task");
     repo.write("queue/00012-x.md", "# Task: x\nAfter: QUEUE-015\n");
     assert_eq!(state(&repo, "QUEUE-00012"), "unreadable");
 }

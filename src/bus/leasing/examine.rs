@@ -19,7 +19,8 @@ impl Bus {
             findings.push(finding("unreadable-ref", name.clone(), what.clone(), Some(Cure::SetLocksAside)));
         }
         match &view.tip {
-            Some(tip) if !self.has_noted_table(tip)? => {
+            // Before the clone has moved over, the record has no table.
+            Some(tip) if !self.has_noted_table(tip)? && self.import_note()?.is_some() => {
                 let what = "the record has no copy of its last change, whose events may be missing".to_owned();
                 findings.push(finding("unsettled-lease", name, what, Some(Cure::SettleLeases)));
             }
