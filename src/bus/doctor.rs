@@ -202,9 +202,7 @@ impl Bus {
             && !is_in_line(Some(file), tip)
         {
             let what = format!("its claim was not the first in the fleet: {} has the task", tip.claim.agent_id);
-            let is_record = layout.root() == self.record.root();
-            let cure = if is_record { Cure::Restore(task) } else { Cure::GiveUp(task) };
-            return Ok(Some(finding("claim-lost", place, what, Some(cure))));
+            return Ok(Some(finding("claim-lost", place, what, Some(Cure::GiveUp(task)))));
         }
         if let Some(file) = file.filter(|file| file.claim.revision > tip.claim.revision) {
             let (theirs, ours) = (file.claim.revision, tip.claim.revision);
