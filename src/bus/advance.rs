@@ -25,6 +25,18 @@ impl Bus {
     }
 }
 
+impl Bus {
+    /// Removes those of these refs that are at what is expected, all at once.
+    pub(super) fn remove_refs(&self, lock: &mut Lock, refs: &[(RefName, ObjectId)]) -> Result<(), Error> {
+        if refs.is_empty() {
+            return Ok(());
+        }
+        // Each of them is locked on the way, and there is room for one name.
+        lock.about_to_write(RefName::ALL_OWN)?;
+        Ok(self.repo.remove(refs)?)
+    }
+}
+
 /// Makes `attempt`s to change the ref called `name` until one comes to something.
 ///
 /// # Errors

@@ -153,7 +153,12 @@ impl Bus {
 fn write_note(place: &Place, mut note: BatchNote, worktree: &str, open: OpenBatch, durable: bool) -> Result<(), Error> {
     note.open.insert(worktree.to_owned(), open);
     let bytes = serde_json::to_vec(&note).map_err(|error| StoreError::io(Verb::Write, &place.path())(error.into()))?;
-    Ok(if durable { replace(place, &bytes)? } else { replace_copy(place, &bytes)? })
+    if durable {
+        replace(place, &bytes)?;
+    } else {
+        replace_copy(place, &bytes)?;
+    }
+    Ok(())
 }
 
 /// Appends those of `lines` that the batch at `place` lacks, and the `unfinished` one that a crash has left: it has all unless a

@@ -243,7 +243,7 @@ impl Bus {
         self.repo.put(&name, winner)?;
         crash_point("spellings-merged");
         let gone: Vec<_> = others.into_iter().map(|(name, state)| (name, state.link.id)).collect();
-        Ok(self.repo.remove(&gone)?)
+        self.remove_refs(lock, &gone)
     }
 
     /// The view of a task; a ref that cannot be read is first set aside, and what the files know takes its place.

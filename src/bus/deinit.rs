@@ -121,7 +121,7 @@ impl Bus {
     ///
     /// [`Error::InUse`] while a claim or a lease of this clone is live; else as the system refuses.
     pub fn purge(&self, apply: bool) -> Result<Purged, Error> {
-        let _lock = self.lock_alone()?;
+        let mut lock = self.lock_alone()?;
         let own = self.known_clone_id()?;
         let tasks = self.held_tasks(own.as_deref())?;
         if !tasks.is_empty() {
@@ -138,7 +138,7 @@ impl Bus {
         let folder = self.private.folder();
         items.push(folder.display().to_string());
         if apply {
-            self.repo.remove(&refs)?;
+            self.remove_refs(&mut lock, &refs)?;
             fs::remove_dir_all(&folder).map_err(StoreError::io(Verb::Remove, &folder))?;
         }
         Ok(Purged { items, is_done: apply })

@@ -103,7 +103,7 @@ impl Bus {
         self.repo.sync_name(&name)?;
         crash_point("archived");
         let refs: Vec<_> = still.iter().map(|(task, id)| (RefName::claim(task), *id)).collect();
-        Ok(self.repo.remove(&refs)?)
+        self.remove_refs(&mut lock, &refs)
     }
 
     /// In a fleet: all of it in one push, or nothing; where others push, too, again. Then this clone follows, as all others do.
@@ -148,8 +148,7 @@ impl Bus {
             let seen = self.seen_at(remote, &RefName::claim(task))?;
             gone.extend((seen.is_none() && self.archived_id(task)? == Some(*id)).then(|| (RefName::claim(task), *id)));
         }
-        let _lock = self.lock()?;
-        Ok(self.repo.remove(&gone)?)
+        self.remove_refs(&mut self.lock()?, &gone)
     }
 
     /// The archive after `before`, with these states in it.

@@ -111,6 +111,7 @@ impl Bus {
         }
         self.import_refs()?;
         if is_first {
+            self.repo.write_empty_tree()?;
             self.import_target(lock, &mut note)?;
             self.import_leases(&mut note)?;
         }
@@ -136,7 +137,7 @@ impl Bus {
     /// Where lines and records of branches are kept.
     pub(super) fn imported_layouts(&self) -> Vec<Layout> {
         let mut layouts = vec![self.private.imported("main"), self.private.imported(TARGET)];
-        let worktrees = self.listed(&self.private.imported("worktrees").root().to_owned());
+        let worktrees = self.listed(self.private.imported("worktrees").root());
         let names = worktrees.into_iter().filter_map(|entry| entry.name.into_string().ok());
         layouts.extend(names.map(|name| self.private.imported(&format!("worktrees/{name}"))));
         layouts.retain(|layout| layout.root().is_dir());
@@ -206,7 +207,10 @@ impl Bus {
         let folder = from.folder(stream);
         let files = match names(&folder, ".jsonl") {
             Ok(files) => files,
-            Err(error) => return Ok(note.left.push(error.to_string())),
+            Err(error) => {
+                note.left.push(error.to_string());
+                return Ok(());
+            }
         };
         for name in files {
             let place = from.file(stream, &name);
@@ -320,7 +324,10 @@ impl Bus {
         let layout = match self.unpack_target() {
             Ok(Some(layout)) => layout,
             Ok(None) => return Ok(()),
-            Err(error) => return Ok(note.left.push(error.to_string())),
+            Err(error) => {
+                note.left.push(error.to_string());
+                return Ok(());
+            }
         };
         let to = self.private.imported(TARGET);
         for stream in Stream::ALL {
@@ -349,7 +356,10 @@ impl Bus {
         }
         match self.frozen_leases() {
             Ok(table) => Ok(replace_record(&kept, &table.to_bytes())?),
-            Err(error) => Ok(note.left.push(error.to_string())),
+            Err(error) => {
+                note.left.push(error.to_string());
+                Ok(())
+            }
         }
     }
 

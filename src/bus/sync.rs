@@ -211,7 +211,7 @@ impl Bus {
                 _ => self.note_claim_seen(&mut lock, remote, task, sight)?,
             }
         }
-        Ok(self.repo.remove(&gone)?)
+        self.remove_refs(&mut lock, &gone)
     }
 
     /// Looks at everything that the remote has of the bus, and brings the objects here.

@@ -164,9 +164,8 @@ impl Output {
         let (Value::Object(fields), false) = (value, unreadable.is_empty()) else { return Cow::Borrowed(value) };
         let mut fields = fields.clone();
         let said = unreadable.into_iter().map(|what| words::object([("what", Value::from(what))]));
-        match fields.entry("unreadable").or_insert_with(|| Value::Array(Vec::new())) {
-            Value::Array(known) => known.extend(said),
-            _ => {}
+        if let Value::Array(known) = fields.entry("unreadable").or_insert_with(|| Value::Array(Vec::new())) {
+            known.extend(said);
         }
         Cow::Owned(Value::Object(fields))
     }

@@ -15,11 +15,15 @@ use gix::refs::transaction::{Change, PreviousValue, RefEdit, RefLog};
 
 use super::error::store;
 use super::loose::{self, LooseReader};
+use super::ref_name::OWN;
 use super::{Error, ObjectId, RefName, Repository};
 use crate::record::{AgentId, Timestamp};
 
 /// How long a ref that a foreign git has locked is waited for: what git itself waits (`core.filesRefLockTimeout`).
 const REF_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How old the lock of a ref of the bus must be before it counts as left behind.
+const ABANDONED_AFTER: Duration = Duration::from_secs(5);
 
 /// How long `packed-refs` is waited for: what git itself waits (`core.packedRefsTimeout`).
 const PACKED_PATIENCE: Duration = Duration::from_secs(1);
@@ -67,6 +71,15 @@ pub enum Tip {
 }
 
 impl Repository {
+    /// Writes the empty tree, which every state of a chain names: git knows it without an object, but `git fsck` asks for one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] if it cannot be written.
+    pub fn write_empty_tree(&self) -> Result<(), Error> {
+        self.write_object(Kind::Tree, b"", "the bus").map(drop)
+    }
+
     /// Reads the newest state of a chain.
     ///
     /// # Errors
@@ -249,10 +262,20 @@ impl Repository {
         removed.map(drop).map_err(|error| store("remove", &first, &error))
     }
 
-    /// Removes the lock that a killed process left beside the ref called `name`.
+    /// Removes the lock that a killed process left beside the ref called `name`; if that is [`RefName::ALL_OWN`], beside any ref of the bus.
     ///
     /// The caller holds the clone's lock and knows that the process is dead.
     pub fn remove_ref_lock(&self, name: &str) {
+        if name == OWN {
+            let folders = [OWN, RefName::ALL_SEEN].map(|folder| self.common_dir().join(folder));
+            let entries = folders.into_iter().flat_map(|folder| walkdir::WalkDir::new(folder).into_iter().flatten());
+            let locks = entries.filter(|entry| entry.file_type().is_file());
+            for lock in locks.filter(|entry| entry.path().extension().is_some_and(|end| end == "lock")) {
+                // One that cannot be removed is in the way of the write that follows, which says so.
+                let _ = fs::remove_file(lock.path());
+            }
+            return;
+        }
         let ours = (name.starts_with("refs/bus/") || name.starts_with("refs/bus-remote/"))
             && gix::validate::reference::name(name.into()).is_ok();
         if ours {
@@ -266,8 +289,28 @@ impl Repository {
         let patience = Fail::AfterDurationWithBackoff(REF_PATIENCE);
         let boundary = Some(self.common_dir().to_owned());
         // The umask decides who may read it, as for everything else here.
-        LockFile::acquire_to_update_resource(self.ref_path(name), patience, boundary, 0)
-            .map_err(|error| store("lock", name.as_str(), &error))
+        let acquire = || LockFile::acquire_to_update_resource(self.ref_path(name), patience, boundary.clone(), 0);
+        let lock = match acquire() {
+            // After a power loss nobody knows who left it; who holds one for so long is dead.
+            Err(_) if self.has_old_lock(name) => {
+                let _ = fs::remove_file(self.lock_path(name));
+                acquire()
+            }
+            lock => lock,
+        };
+        lock.map_err(|error| store("lock", name.as_str(), &error))
+    }
+
+    fn lock_path(&self, name: &RefName) -> PathBuf {
+        self.common_dir().join(format!("{}.lock", name.as_str()))
+    }
+
+    /// Whether the lock of a ref of the bus is older than anybody holds one. git holds one for milliseconds, and `bus` only while it has
+    /// the clone's lock, which the caller has now.
+    fn has_old_lock(&self, name: &RefName) -> bool {
+        let is_ours = name.as_str().starts_with(OWN) || name.as_str().starts_with(RefName::ALL_SEEN);
+        let written = fs::symlink_metadata(self.lock_path(name)).and_then(|metadata| metadata.modified());
+        is_ours && written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age >= ABANDONED_AFTER))
     }
 
     pub(super) fn ref_path(&self, name: &RefName) -> PathBuf {

@@ -21,6 +21,9 @@ const STRICTER: &str = "the rules for ids are stricter than those for refs";
 pub struct RefName(FullName);
 
 impl RefName {
+    /// Where everything of this clone's own is.
+    pub const ALL_OWN: &str = OWN;
+
     /// Where everything is that was seen on any remote.
     pub const ALL_SEEN: &str = SEEN;
 

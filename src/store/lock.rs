@@ -125,8 +125,10 @@ fn read_note(file: &mut File) -> Option<Note> {
     let mut text = String::new();
     file.seek(SeekFrom::Start(0)).ok()?;
     file.take(MAX_NOTE).read_to_string(&mut text).ok()?;
-    let mut words = text.lines().next()?.split(' ');
-    Some(Note { pid: words.next()?.parse().ok()?, command: words.next()?.to_owned(), reference: words.next()?.to_owned() })
+    // A command may be of two words: `lock acquire`.
+    let (pid, rest) = text.lines().next()?.split_once(' ')?;
+    let (command, reference) = rest.rsplit_once(' ')?;
+    Some(Note { pid: pid.parse().ok()?, command: command.to_owned(), reference: reference.to_owned() })
 }
 
 fn living_holder(path: &Path) -> Option<String> {

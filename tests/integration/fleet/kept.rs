@@ -86,7 +86,7 @@ fn a_log_that_was_rewritten_is_reported_until_it_is_accepted_and_no_line_is_lost
     assert_eq!(synced["rewritten_logs"][0]["code"], "log-rewritten");
     assert_eq!(summaries(&fleet, 1), ["first", "second"]);
     for _ in 0..2 {
-        assert_eq!(rewritten(&fleet, 1), [id.clone()]);
+        assert_eq!(rewritten(&fleet, 1), std::slice::from_ref(&id));
         fleet.by(1, "b", &["status"]).ok().says("log-rewritten").says(&format!("bus doctor --accept-log {id}"));
         let found = fleet.by(1, "b", &["doctor", "--json"]).exits(1).json();
         assert_eq!(
