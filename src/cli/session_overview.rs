@@ -58,8 +58,8 @@ fn greedy_json((key, value): &(String, String)) -> Value {
     words::object([("key", Value::from(key.as_str())), ("value", Value::from(value.as_str()))])
 }
 
-/// The fields of the overview as JSON.
-pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 14] {
+/// The fields of the overview as JSON; what is said of remotes only if there is something to say.
+pub(super) fn fields(overview: &Overview) -> Vec<(&'static str, Value)> {
     let now = overview.generated_at;
     let branch = words::object([
         ("name", overview.branch.as_ref().map_or(Value::Null, |branch| Value::from(branch.as_str()))),
@@ -67,7 +67,7 @@ pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 14] {
         ("default", overview.default_branch.as_ref().map_or(Value::Null, apart_json)),
     ]);
     let message = |letter: &Letter| words::message_json(&letter.message, letter.clone.as_ref(), now);
-    [
+    let mut fields = vec![
         ("branch", branch),
         ("claims", overview.claims.iter().map(claim_json).collect()),
         ("locks", overview.leases.iter().map(|held| lock::status_json(held, now)).collect()),
@@ -79,10 +79,13 @@ pub(super) fn fields(overview: &Overview) -> [(&'static str, Value); 14] {
         ("peers", overview.peers.iter().map(peer_json).collect()),
         ("unreadable", overview.unreadable.iter().map(|(task, error)| words::unreadable_json(task, error)).collect()),
         ("next", Value::from(overview.next.command())),
-        ("no_fleet", overview.unshared.as_deref().map_or(Value::Null, unshared_json)),
-        ("greedy_remotes", overview.greedy.iter().map(greedy_json).collect()),
         ("generated_at", Value::from(now.to_string())),
-    ]
+    ];
+    fields.extend(overview.unshared.as_deref().map(|remote| ("no_fleet", unshared_json(remote))));
+    if !overview.greedy.is_empty() {
+        fields.push(("greedy_remotes", overview.greedy.iter().map(greedy_json).collect()));
+    }
+    fields
 }
 
 /// Where the agent is: `on main, 2 commits behind origin/main`.

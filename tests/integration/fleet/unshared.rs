@@ -30,7 +30,7 @@ fn a_refspec_that_takes_the_refs_of_the_bus_is_told_at_the_start() {
     let repo = Repo::new();
     repo.git(&["remote", "add", "origin", "ssh://nowhere.invalid/x"]);
     let start = |more: &[&str]| repo.by("a", &[&["session", "start", "--no-fetch"], more].concat()).ok();
-    assert_eq!(start(&["--json"]).json()["greedy_remotes"], Value::Array(Vec::new()));
+    assert_eq!(start(&["--json"]).json()["greedy_remotes"], Value::Null);
     repo.git(&["config", "--add", "remote.origin.fetch", "+refs/*:refs/*"]);
     start(&[]).says("`remote.origin.fetch` is `+refs/*:refs/*`");
     let told = start(&["--json"]).json()["greedy_remotes"].clone();
