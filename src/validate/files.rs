@@ -75,8 +75,8 @@ impl Misspelled {
                 (2, "_bus") => name == "agents.json" && meant[1] == "meta",
                 _ => false,
             };
-            let ends = |end: &&str| number == last && name.ends_with(*end) && !part.ends_with(*end);
-            if is_known || ENDINGS.iter().any(|end| ends(&end)) {
+            let ends = |end: &str| number == last && name.ends_with(end) && !part.ends_with(end);
+            if is_known || ENDINGS.iter().any(|end| ends(end)) {
                 meant[number] = name;
             }
         }
