@@ -41,27 +41,34 @@ pub(super) struct Link {
     /// `confirmed: false`.
     pub(super) offline: bool,
     pub(super) revision: u8,
+    /// It came back from a record, so it is another commit than the one that was there before.
+    pub(super) imported: bool,
 }
+
+/// Where a state has its `imported`, and where the states of a chain have theirs.
+const IMPORTED: u32 = 15;
+const ALL_IMPORTED: u128 = (u128::MAX / 0xffff) << IMPORTED;
 
 impl Link {
     fn pack(self) -> u16 {
-        assert!(self.claim.number < 8 && self.claim.owner < 4 && self.revision < 16, "{self:?} does not fit");
+        assert!(self.claim.number < 8 && self.claim.owner < 8 && self.revision < 16, "{self:?} does not fit");
         u16::from(self.claim.owner)
-            | u16::from(self.claim.number) << 2
-            | (self.verb as u16) << 5
-            | u16::from(self.ended) << 8
-            | u16::from(self.offline) << 9
-            | u16::from(self.revision) << 10
+            | u16::from(self.claim.number) << 3
+            | (self.verb as u16) << 6
+            | u16::from(self.ended) << 9
+            | u16::from(self.offline) << 10
+            | u16::from(self.revision) << 11
+            | u16::from(self.imported) << IMPORTED
     }
 
     fn unpack(bits: u16) -> Self {
-        let field = |shift: u32, mask: u16| ((bits >> shift) & mask) as u8;
         Self {
-            claim: ClaimId { owner: field(0, 3), number: field(2, 7) },
-            verb: VERBS[usize::from(field(5, 7)) - 1],
-            ended: field(8, 1) == 1,
-            offline: field(9, 1) == 1,
-            revision: field(10, 15),
+            claim: ClaimId { owner: (bits & 7) as u8, number: (bits >> 3 & 7) as u8 },
+            verb: VERBS[usize::from(bits >> 6 & 7) - 1],
+            ended: bits & 1 << 9 != 0,
+            offline: bits & 1 << 10 != 0,
+            revision: (bits >> 11 & 15) as u8,
+            imported: bits & 1 << IMPORTED != 0,
         }
     }
 }
@@ -69,7 +76,8 @@ impl Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let offline = if self.offline { " offline" } else { "" };
-        write!(f, "{:?}{offline} {:?} r{}", self.verb, self.claim, self.revision)
+        let imported = if self.imported { " imported" } else { "" };
+        write!(f, "{:?}{offline}{imported} {:?} r{}", self.verb, self.claim, self.revision)
     }
 }
 
@@ -112,6 +120,16 @@ impl Chain {
         if len >= 8 { self } else { Self(self.0 & ((1 << (16 * len)) - 1)) }
     }
 
+    /// The chain that begins anew with what a record says: of its earlier states the lineage tells.
+    pub(super) fn imported(self) -> Self {
+        Self(self.0 | Self(ALL_IMPORTED).first(self.len()).0)
+    }
+
+    /// The same states, whether imported or not.
+    pub(super) fn plain(self) -> Self {
+        Self(self.0 & !ALL_IMPORTED)
+    }
+
     pub(super) fn parent(self) -> Self {
         self.first(self.len().saturating_sub(1))
     }
@@ -123,18 +141,16 @@ impl Chain {
 
     /// The states of this chain that `other` has not.
     pub(super) fn beyond(self, other: Self) -> impl Iterator<Item = Link> {
-        let common = (0..=self.len().min(other.len())).rev().find(|len| self.first(*len) == other.first(*len));
-        self.links().skip(common.unwrap_or(0) as usize)
+        let common = (self.0 ^ other.0).trailing_zeros() / 16;
+        self.links().skip(common as usize)
     }
 
     /// The last state of `claim`, and whether it is the tip.
     pub(super) fn last_of(self, claim: ClaimId) -> Option<(Link, bool)> {
-        let mut links = self.links().rev();
-        let tip = links.next()?;
-        if tip.claim == claim {
-            return Some((tip, true));
-        }
-        links.find(|link| link.claim == claim).map(|link| (link, false))
+        let wanted = u128::from(claim.owner | claim.number << 3);
+        let len = self.len();
+        let last = (0..len).rev().find(|index| self.0 >> (16 * index) & 63 == wanted)?;
+        Some((self.link(last), last + 1 == len))
     }
 
     /// Whether `claim` stood in this chain and has ended since.

@@ -1,8 +1,9 @@
 //! What a command comes to, given what its clone knows: the tables of the design, and who is told of a loss.
 
 use super::chain::{Chain, ClaimId, Verb};
-use super::fleet::{Command, Place, Site, live};
+use super::fleet::{Command, Place, State, live};
 use super::rules::{Change, Rules};
+use super::site::Site;
 
 /// What a command does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,10 +22,39 @@ pub(super) enum Verdict {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct People {
     pub(super) places: [Place; 3],
+    pub(super) reach: Reach,
     pub(super) rules: Rules,
 }
 
+/// How far a claim reaches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reach {
+    /// The worktrees of one clone, which knows no remote.
+    Clone,
+    /// The clones of a fleet.
+    Fleet,
+    /// The same, and the first clone may be copied with its id: the second one is its copy.
+    Twins,
+}
+
 impl People {
+    /// The same people in `state`: whoever works in a clone that has taken a new id has a new origin.
+    pub(super) fn at(mut self, state: &State) -> Self {
+        if self.reach != Reach::Twins {
+            return self;
+        }
+        for (worker, place) in self.places.iter_mut().enumerate() {
+            if state.sites[place.site].is_renamed {
+                place.origin = worker + 3;
+            }
+        }
+        self
+    }
+
+    pub(super) fn agent(&self, claim: ClaimId) -> char {
+        self.places[usize::from(claim.owner % 3)].agent
+    }
+
     /// Whether `claim` is the worker's: by agent and by origin.
     pub(super) fn owns(&self, worker: usize, claim: ClaimId) -> bool {
         let origin = usize::from(claim.owner);
@@ -33,7 +63,7 @@ impl People {
     }
 
     fn same_agent(&self, worker: usize, claim: ClaimId) -> bool {
-        self.places[usize::from(claim.owner)].agent == self.places[worker].agent
+        self.agent(claim) == self.places[worker].agent
     }
 
     pub(super) fn holds(&self, worker: usize, view: Chain) -> bool {
@@ -70,10 +100,10 @@ impl People {
     /// Whether somebody else ended the worker's newest claim. It is in the history of what stands, or in what was lost; the
     /// newest by its id counts, for an older one was either ended by the worker or told of.
     pub(super) fn has_lost(&self, worker: usize, site: &Site) -> bool {
-        let view = site.view();
+        let view = site.view(self.rules);
         let newest = |chain: Chain| chain.links().map(|link| link.claim).filter(|claim| self.owns(worker, *claim)).max();
         let stood = newest(view).map(|claim| (claim, view));
-        let lost = site.lost.iter().filter_map(|chain| newest(*chain).map(|claim| (claim, *chain))).max();
+        let lost = site.lost(self.rules).filter_map(|chain| newest(chain).map(|claim| (claim, chain))).max();
         let newest = match (stood, lost) {
             (stood, _) if self.rules.with(Change::LostUnseen) => stood,
             (Some(stood), _) if self.rules.with(Change::HistoryFirst) => Some(stood),

@@ -1,15 +1,20 @@
 //! What there is: a remote, clones, workers with what they run and what they believe, and pushes under way.
 
-use super::chain::{Chain, ClaimId, Link, Verb};
+use super::chain::{Chain, ClaimId, Link};
 use super::rules::{Change, Rules};
+use super::site::Site;
+use super::twins::Log;
 
-/// The task's two places on the remote.
+/// The task's two places on the remote, and the log of the first clone's id. If a clone is alone, `claim` is a list of what was
+/// done and answered: no worker reads it, and nothing vanishes from it.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Remote {
     /// `refs/bus/claims/<TASK_ID>`.
     pub(super) claim: Chain,
     /// The task's entry in `refs/bus/archive`.
     pub(super) archive: Chain,
+    /// `refs/bus/log/<clone id>`.
+    pub(super) log: Log,
 }
 
 impl Remote {
@@ -18,54 +23,6 @@ impl Remote {
     pub(super) fn value(self, rules: Rules) -> Chain {
         let void = !rules.with(Change::RefAlwaysCounts) && !self.claim.descends_from(self.archive);
         if self.claim.is_none() || void { self.archive } else { self.claim }
-    }
-}
-
-/// What the worktrees of a clone share.
-#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Site {
-    /// The claim's local ref.
-    pub(super) local: Chain,
-    /// What was last seen of the remote.
-    pub(super) tracking: Remote,
-    /// `refs/bus/lost/<TASK_ID>/<claim_id>`, in the order of the ids.
-    pub(super) lost: Vec<Chain>,
-}
-
-impl Site {
-    /// The claim as this clone knows it.
-    pub(super) fn view(&self) -> Chain {
-        if self.local.is_none() { self.tracking.archive } else { self.local }
-    }
-
-    /// Moves the local chain out of the way of the remote's.
-    pub(super) fn lose(&mut self, value: Chain, rules: Rules) {
-        let Some(tip) = self.local.tip() else { return };
-        let only_heartbeats = self.local.beyond(value).all(|link| link.verb == Verb::Heartbeat);
-        if !only_heartbeats && !rules.with(Change::LostDropped) {
-            self.lost.retain(|chain| chain.tip().is_some_and(|other| other.claim != tip.claim));
-            self.lost.push(self.local);
-            self.lost.sort_by_key(|chain| chain.tip().map(|tip| tip.claim));
-        }
-    }
-
-    /// Brings the local ref to what was seen: forward, or off a fork. What is not published yet stays.
-    pub(super) fn adopt(&mut self, seen: Remote, rules: Rules) {
-        let value = seen.value(rules);
-        self.tracking = seen;
-        let gone = self.local.is_none() && (seen.claim.is_none() || value != seen.claim);
-        let keep = if rules.with(Change::ByRevision) {
-            revision(self.local) >= revision(value)
-        } else {
-            self.local.descends_from(value)
-        };
-        if gone || keep {
-            return;
-        }
-        if !value.descends_from(self.local) {
-            self.lose(value, rules);
-        }
-        self.local = value;
     }
 }
 
@@ -118,8 +75,8 @@ pub(super) enum Phase {
 /// A change of the remote, sent with a lease.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Push {
-    /// The claim's ref; an empty lease goes with one on the archive.
-    Claim { commit: Chain, lease: Remote },
+    /// The claim's ref, and with it the log of a clone that may have a twin; an empty lease goes with one on the archive.
+    Claim { commit: Chain, lease: Remote, log: Option<Log> },
     /// The archive's entry.
     Archive { commit: Chain, lease: Chain },
     /// The end of the claim's ref.
@@ -154,8 +111,8 @@ pub(super) struct Witness {
 pub(super) enum Belief {
     /// Not the owner.
     Nothing,
-    /// The owner, by this claim.
-    Holds { claim: ClaimId, confirmed: bool },
+    /// The owner, by this claim. `copied` is whether it was told so before its clone was copied.
+    Holds { claim: ClaimId, confirmed: bool, copied: bool },
 }
 
 /// A worker: an agent in a worktree.
@@ -191,7 +148,7 @@ pub(super) enum Fault {
     NotTold,
     /// The remote's value was replaced by one that does not descend from it.
     Forked,
-    /// A claim was taken from an owner without one of the verbs for that.
+    /// A claim was taken from an owner without one of the verbs for that, or went on in the name of a twin.
     Unlawful,
     /// A revision that is not higher than the one before it.
     Shrank,
@@ -202,13 +159,15 @@ pub(super) enum Fault {
 }
 
 /// What is left of the bounds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Budget {
     pub(super) commands: u8,
     /// Workers killed, or the remote gone, in the middle of a command.
     pub(super) crashes: u8,
     /// Pushes whose answer is lost.
     pub(super) lost_answers: u8,
+    /// How often something befalls refs, clones and branches.
+    pub(super) mishaps: u8,
 }
 
 /// Everything.
@@ -220,6 +179,10 @@ pub(super) struct State {
     pub(super) flights: Vec<Flight>,
     /// What was acknowledged; of a chain only its end.
     pub(super) acknowledged: Vec<Chain>,
+    /// The second clone is a copy of the first.
+    pub(super) is_copied: bool,
+    /// The remote has forgotten something.
+    pub(super) has_forgotten: bool,
     pub(super) left: Budget,
     pub(super) fault: Option<Fault>,
 }
@@ -233,9 +196,16 @@ impl State {
             workers: [idle(), idle(), idle()],
             flights: Vec::new(),
             acknowledged: Vec::new(),
+            is_copied: false,
+            has_forgotten: false,
             left,
             fault: None,
         }
+    }
+
+    /// Whether nobody runs anything.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.workers.iter().all(|worker| worker.run.is_none())
     }
 
     pub(super) fn acknowledge(&mut self, chain: Chain) {

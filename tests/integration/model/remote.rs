@@ -1,23 +1,31 @@
 //! The remote: what a push does there, at once or late, and what may be seen there.
 
-use super::chain::{Chain, Verb};
-use super::decide::People;
-use super::fleet::{Command, Fault, Flight, Phase, Push, Remote, State, live, revision};
+use super::chain::{Chain, Link, Verb};
+use super::decide::{People, Reach};
+use super::fleet::{Command, Fault, Flight, Phase, Push, Remote, State, Witness, live, revision};
 use super::rules::{Change, Rules};
 
 impl People {
     /// Whether the client sends the push: it compares all leases with what the remote advertises.
     pub(super) fn is_sent(&self, remote: Remote, push: Push) -> bool {
-        self.lease_holds(remote, push) && self.archive_lease_holds(remote, push)
+        self.lease_holds(remote, push) && self.archive_lease_holds(remote, push) && self.log_lease_holds(remote, push)
     }
 
     /// What the server compares, too.
     fn lease_holds(&self, remote: Remote, push: Push) -> bool {
         match push {
-            Push::Claim { lease, .. } => remote.claim == lease.claim || self.rules.with(Change::NoLease),
+            Push::Claim { lease, log, .. } => {
+                let is_next = remote.claim == lease.claim || self.rules.with(Change::NoLease);
+                is_next && (remote.log == lease.log || log.is_none_or(|log| log == lease.log))
+            }
             Push::Archive { lease, .. } => remote.archive == lease,
             Push::Delete { lease } => remote.claim == lease || self.rules.with(Change::DeletedWithoutLease),
         }
+    }
+
+    /// Whether the log is as it was seen, also if it stays as it is: then git sends no command for it.
+    fn log_lease_holds(&self, remote: Remote, push: Push) -> bool {
+        !matches!(push, Push::Claim { lease, log: Some(_), .. } if remote.log != lease.log)
     }
 
     fn archive_lease_holds(&self, remote: Remote, push: Push) -> bool {
@@ -34,7 +42,9 @@ impl People {
             return false;
         }
         match push {
-            Push::Claim { commit, .. } => state.remote.claim = commit,
+            Push::Claim { commit, log, .. } => {
+                state.remote = Remote { claim: commit, log: log.unwrap_or(before.log), ..before };
+            }
             Push::Archive { commit, .. } => state.remote.archive = commit,
             Push::Delete { .. } => state.remote.claim = Chain::NONE,
         }
@@ -50,6 +60,14 @@ impl People {
             state.blame(Fault::Forked);
         }
         let Push::Claim { commit, .. } = push else { return };
+        self.check_states(state, commit);
+        if value != before && revision(value) <= revision(before) {
+            state.blame(Fault::Shrank);
+        }
+    }
+
+    /// Whether each state of a chain may follow the one before it.
+    fn check_states(&self, state: &mut State, commit: Chain) {
         for (earlier, link) in commit.links().zip(commit.links().skip(1)) {
             let handover = matches!(link.verb, Verb::Reclaim | Verb::Move) || earlier.ended;
             if link.claim != earlier.claim && !handover {
@@ -59,25 +77,41 @@ impl People {
                 state.blame(Fault::Shrank);
             }
         }
-        if value != before && revision(value) <= revision(before) {
-            state.blame(Fault::Shrank);
+    }
+
+    /// Enters in the list of a clone that is alone what `chain` has beyond it; if its last state `is_new`, that in any case.
+    /// What was written, and neither answered nor gone on from, is not in it.
+    pub(super) fn enter(&self, state: &mut State, chain: Chain, is_new: bool) {
+        if self.reach != Reach::Clone {
+            return;
         }
+        let list = state.remote.claim;
+        let (old, last) = (revision(list), chain.tip().filter(|_| is_new));
+        let missing = chain.plain().links().filter(|link| link.revision > old || Some(*link) == last.map(plain));
+        state.remote.claim = missing.fold(list, Chain::then);
+        self.check_states(state, state.remote.claim);
+        self.witness(state);
     }
 
     /// Notes for all that run what the remote says now.
     pub(super) fn witness(&self, state: &mut State) {
         let value = state.remote.value(self.rules);
-        let real = Self { rules: Rules(&[]), ..*self };
+        let real = Self { rules: Rules(&[]), ..self.at(state) };
         for worker in 0..3 {
             let Some(run) = &mut state.workers[worker].run else { continue };
             if !run.command.takes() && run.command != Command::Release {
                 continue;
             }
-            let mine = real.holds(worker, value);
-            run.witness.mine |= mine;
-            run.witness.not_mine |= !mine;
-            run.witness.others |= !mine && live(value).is_some();
+            real.see(&mut run.witness, worker, value);
         }
+    }
+
+    /// Notes for a worker that `value` was the remote's.
+    pub(super) fn see(&self, witness: &mut Witness, worker: usize, value: Chain) {
+        let mine = self.holds(worker, value);
+        witness.mine |= mine;
+        witness.not_mine |= !mine;
+        witness.others |= !mine && live(value).is_some();
     }
 
     /// The push is sent, and its answer never arrives: it takes effect at some time, or at none.
@@ -104,4 +138,8 @@ impl People {
             state.blame(Fault::EndedBehind);
         }
     }
+}
+
+fn plain(link: Link) -> Link {
+    Link { imported: false, ..link }
 }

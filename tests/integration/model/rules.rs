@@ -48,6 +48,42 @@ pub(super) enum Change {
     DeletedBeforeArchived,
     /// `gc` deletes the ref without a lease.
     DeletedWithoutLease,
+    /// A task whose ref is gone is free, whatever the record says.
+    NoRecord,
+    /// Without a ref the archive decides, also if the record goes on from its entry.
+    ArchiveFirst,
+    /// The record decides by its revision alone, whether or not its lineage has the claim that the refs end at.
+    LineageIgnored,
+    /// A local ref that was set back is gone on from, though the remote was seen to have more.
+    SeenIgnored,
+    /// A record stays as it is when the clone adopts what the remote has.
+    RecordStays,
+    /// An import is a fork of what the remote has, also if that ends at the very state that was imported.
+    ImportForks,
+    /// A record that gives way to what does not know it is dropped.
+    RecordDropped,
+    /// A heartbeat moves the ref and not the record.
+    PulseUnrecorded,
+    /// A claim file in the tree is read as a record.
+    CopiesRead,
+    /// The policy of the branch that is checked out says whether files in the tree are records.
+    ModeOfBranch,
+    /// In a mirror of the remote the chains that were lost vanish, too: they are refs.
+    LostVanishes,
+    /// The push of a claim does not carry the log.
+    LogNotCarried,
+    /// The push of a claim carries the log only if there are new lines, of which the claim's own is none yet.
+    LogOnlyIfNew,
+    /// The push of a claim carries a commit of the log that was written before and is not on the remote, if there is one.
+    LogReused,
+    /// A clone does not look for commits in its own log that it did not write, but goes on from them.
+    OwnLogUnread,
+    /// A clone that has taken a new id publishes what it wrote under the old one.
+    OldIdSpeaks,
+    /// What the remote has of the own log is noted as known before it is judged.
+    LogNotedFirst,
+    /// Only refs say which commits of its log a clone has written.
+    LogKnownByRef,
 }
 
 /// The protocol with some changes.

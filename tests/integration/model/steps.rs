@@ -2,9 +2,10 @@
 
 use super::answers::Answer;
 use super::chain::{Chain, ClaimId, Link, Verb};
-use super::decide::{People, Verdict};
-use super::fleet::{Command, Phase, Push, Remote, Run, State, Witness, live, revision};
+use super::decide::{People, Reach, Verdict};
+use super::fleet::{Belief, Command, Fault, Phase, Push, Remote, Run, State, Witness, Worker, live, revision};
 use super::rules::Change;
+use super::site::Site;
 
 /// How often a command writes before it gives up; the real one has five.
 const TRIES: u8 = 2;
@@ -19,7 +20,7 @@ impl People {
             flight.begun_since[worker] |= self.places[flight.sender].origin == self.places[worker].origin;
         }
         self.witness(state);
-        let Some(run) = state.workers[worker].run else { return };
+        let Some(run) = state.workers[worker].run.filter(|_| self.reach != Reach::Clone) else { return };
         match command {
             Command::ClaimOffline | Command::ReleaseOffline => self.offline(state, worker, command),
             Command::Beat | Command::BeatDue => self.beat(state, worker, command == Command::BeatDue),
@@ -31,9 +32,16 @@ impl People {
     /// Does the next thing of a command.
     pub(super) fn step(&self, state: &mut State, worker: usize) {
         let Some(mut run) = state.workers[worker].run else { return };
+        if self.reach == Reach::Clone {
+            return self.step_alone(state, worker, run);
+        }
         match run.phase {
             Phase::Push(push) => {
+                let speaks_for_twin = self.speaks_for_twin(state, worker, push);
                 let landed = self.is_sent(state.remote, push) && self.push(state, push);
+                if landed && speaks_for_twin {
+                    state.blame(Fault::Unlawful);
+                }
                 self.after_push(state, worker, push, landed);
             }
             Phase::Look | Phase::LookOn(_) => {
@@ -48,11 +56,24 @@ impl People {
                 };
                 state.workers[worker].run = Some(run);
             }
-            Phase::Adopt(seen) => {
-                state.sites[self.places[worker].site].adopt(seen, self.rules);
-                self.adopted(state, worker, run, seen);
-            }
+            Phase::Adopt(seen) => self.adopt(state, worker, run, seen),
         }
+    }
+
+    /// Under the lock: what was seen becomes this clone's. Whether somebody else uses its id is judged first.
+    fn adopt(&self, state: &mut State, worker: usize, mut run: Run, seen: Remote) {
+        let site = self.places[worker].site;
+        if self.judge_log(&mut state.sites[site], seen.log) {
+            state.sites[site].give_up(self.rules);
+        }
+        let people = self.at(state);
+        if state.sites[site].is_renamed {
+            // Under a new id, what was its own is another's.
+            people.see(&mut run.witness, worker, seen.value(self.rules));
+            state.workers[worker].run = Some(run);
+        }
+        state.sites[site].adopt(seen, self.rules);
+        people.adopted(state, worker, run, seen);
     }
 
     /// The worker is killed after it kept what the clone has lost, and before it moved the local ref.
@@ -62,12 +83,38 @@ impl People {
         if !site.local.descends_from(value) && !value.descends_from(site.local) {
             site.lose(value, self.rules);
         }
+        if self.rules.with(Change::LogNotedFirst) && !site.log.descends_from(seen.log) {
+            site.log = seen.log;
+        }
+    }
+
+    /// The worker is killed after it moved the local ref, and before the record follows. Nobody hears of it. None if the next
+    /// step writes no record.
+    pub(super) fn stop_before_record(&self, before: &State, mut state: State, worker: usize) -> Option<State> {
+        let site = self.places[worker].site;
+        self.step(&mut state, worker);
+        if state.sites[site].record == before.sites[site].record {
+            return None;
+        }
+        state.sites[site].record = before.sites[site].record;
+        if state.sites[site].is_renamed != before.sites[site].is_renamed {
+            // A new id comes last, as what was seen does.
+            state.sites[site].is_renamed = false;
+            state.sites[site].tracking = before.sites[site].tracking;
+        }
+        state.workers[worker] = Worker { run: None, claims: state.workers[worker].claims, ..before.workers[worker].clone() };
+        state.acknowledged.clone_from(&before.acknowledged);
+        state.fault = before.fault;
+        if self.reach == Reach::Clone {
+            state.remote = before.remote;
+        }
+        Some(state)
     }
 
     fn after_push(&self, state: &mut State, worker: usize, push: Push, landed: bool) {
         let Some(mut run) = state.workers[worker].run else { return };
         run.phase = Phase::Look;
-        if let Push::Claim { commit, lease } = push {
+        if let Push::Claim { commit, lease, .. } = push {
             let assumed = Phase::Adopt(Remote { claim: commit, ..lease });
             if self.rules.with(Change::NoSecondLook) {
                 run.phase = assumed;
@@ -85,22 +132,30 @@ impl People {
     fn adopted(&self, state: &mut State, worker: usize, run: Run, seen: Remote) {
         let value = seen.value(self.rules);
         let landed = !run.commit.is_none() && value.descends_from(run.commit);
-        let view = state.sites[self.places[worker].site].view();
+        let view = state.sites[self.places[worker].site].view(self.rules);
         match run.command {
             Command::Release if landed => self.finish(state, worker, run, Answer::Released(run.commit)),
-            Command::BeatDue if self.holds(worker, view) => self.finish(state, worker, run, Answer::Nothing),
+            Command::BeatDue if self.holds(worker, view) => {
+                if let (true, Belief::Holds { copied, .. }) = (landed, &mut state.workers[worker].belief) {
+                    *copied = false;
+                }
+                self.finish(state, worker, run, Answer::Nothing);
+            }
             Command::BeatDue => self.finish(state, worker, run, Answer::Refused),
             Command::Sync => self.sync(state, worker, run, value),
             Command::Gc => self.gc(state, worker, run, seen),
-            _ if landed && stands(run.commit, value) => self.finish(state, worker, run, Answer::Owner(run.commit)),
+            // Under an id that it has no more a twin may have written the very same bytes.
+            _ if landed && stands(run.commit, value) && self.holds(worker, value) => {
+                self.finish(state, worker, run, Answer::Owner(run.commit))
+            }
             _ => self.decide(state, worker, run, true),
         }
     }
 
     /// Decides on the local view, which is the remote's where `looked`.
-    fn decide(&self, state: &mut State, worker: usize, mut run: Run, looked: bool) {
+    pub(super) fn decide(&self, state: &mut State, worker: usize, mut run: Run, looked: bool) {
         let site = &state.sites[self.places[worker].site];
-        let (view, known) = (site.view(), site.tracking.value(self.rules));
+        let (view, known) = (site.view(self.rules), site.tracking.value(self.rules));
         let file_says_mine = self.rules.with(Change::FileGrants) && self.holds(worker, state.workers[worker].file);
         if run.command.takes() && file_says_mine {
             return self.finish(state, worker, run, Answer::Owner(state.workers[worker].file));
@@ -113,10 +168,12 @@ impl People {
                     run.judged = view;
                 }
                 let claim = self.claim_of(state, worker, run, verb, view);
-                let commit = view.then(next(view, claim, verb, false));
+                let commit = view.then(next(view, claim, verb));
                 self.push_next(state, worker, run, commit);
             }
-            Verdict::Renew if self.rules.with(Change::LocalYours) => self.finish(state, worker, run, Answer::Owner(view)),
+            Verdict::Renew if self.rules.with(Change::LocalYours) || self.reach == Reach::Clone => {
+                self.finish(state, worker, run, Answer::Owner(view))
+            }
             Verdict::Renew if self.rules.with(Change::YoursByLook) && !looked => state.workers[worker].run = Some(run),
             Verdict::Renew if self.rules.with(Change::YoursByLook) && stands(view, known) => {
                 self.finish(state, worker, run, Answer::Owner(known));
@@ -139,35 +196,51 @@ impl People {
             return before.claim;
         }
         let origin = self.places[worker].origin;
-        state.workers[origin].claims += 1;
-        ClaimId { number: state.workers[origin].claims - 1, owner: origin as u8 }
+        let made = &mut state.workers[origin % 3].claims;
+        *made += 1;
+        ClaimId { number: *made - 1, owner: origin as u8 }
     }
 
     /// A state on top of the local ref, written there first, then pushed: a heartbeat, a confirming state.
     fn renew(&self, state: &mut State, worker: usize, run: Run) {
-        let site = &mut state.sites[self.places[worker].site];
-        let Some(tip) = site.local.tip() else { return };
+        let view = state.sites[self.places[worker].site].view(self.rules);
+        let Some(tip) = view.tip() else { return };
         let verb = if run.command == Command::Sync { Verb::Confirm } else { Verb::Heartbeat };
-        let commit = site.local.then(Link { ended: tip.ended, ..next(site.local, tip.claim, verb, false) });
+        let commit = view.then(Link { ended: tip.ended, ..next(view, tip.claim, verb) });
+        let site = &mut state.sites[self.places[worker].site];
         if !self.rules.with(Change::RenewedRemoteFirst) {
-            site.local = commit;
+            self.write(site, commit);
         }
         self.push_next(state, worker, run, commit);
     }
 
+    /// Writes the local ref, and then the record.
+    pub(super) fn write(&self, site: &mut Site, commit: Chain) {
+        site.local = commit;
+        let is_pulse = commit.tip().is_some_and(|tip| tip.verb == Verb::Heartbeat);
+        if !(is_pulse && self.rules.with(Change::PulseUnrecorded)) {
+            site.settle(commit, self.rules);
+        }
+    }
+
     fn push_next(&self, state: &mut State, worker: usize, mut run: Run, commit: Chain) {
-        let lease = state.sites[self.places[worker].site].tracking;
+        if self.reach == Reach::Clone {
+            return self.write_alone(state, worker, run, commit);
+        }
+        let site = self.places[worker].site;
+        let log = (self.reach == Reach::Twins).then(|| self.next_log(&mut state.sites[site], site)).flatten();
+        let lease = state.sites[site].tracking;
         let lease = Remote { archive: if lease.claim.is_none() { lease.archive } else { Chain::NONE }, ..lease };
         run.commit = commit;
         run.tries += 1;
-        run.phase = Phase::Push(Push::Claim { commit, lease });
+        run.phase = Phase::Push(Push::Claim { commit, lease, log });
         state.workers[worker].run = Some(run);
     }
 
     fn offline(&self, state: &mut State, worker: usize, command: Command) {
         let Some(run) = state.workers[worker].run else { return };
         let site = self.places[worker].site;
-        let view = state.sites[site].view();
+        let view = state.sites[site].view(self.rules);
         let plain = if command == Command::ClaimOffline { Command::Claim } else { Command::Release };
         let verb = match self.verdict(plain, worker, view, Chain::NONE) {
             Verdict::Write(verb) => verb,
@@ -175,20 +248,22 @@ impl People {
             Verdict::Refused => return self.finish(state, worker, run, Answer::Refused),
         };
         let claim = self.claim_of(state, worker, run, verb, view);
-        let chain = view.then(next(view, claim, verb, true));
-        state.sites[site].local = chain;
+        let chain = view.then(Link { offline: true, ..next(view, claim, verb) });
+        self.write(&mut state.sites[site], chain);
         let answer = if verb == Verb::Release { Answer::Released(chain) } else { Answer::Unconfirmed(chain) };
         self.finish(state, worker, run, answer);
     }
 
-    fn beat(&self, state: &mut State, worker: usize, due: bool) {
+    pub(super) fn beat(&self, state: &mut State, worker: usize, due: bool) {
         let Some(run) = state.workers[worker].run else { return };
-        let site = &mut state.sites[self.places[worker].site];
-        match live(site.local).filter(|tip| self.owns(worker, tip.claim)) {
+        let view = state.sites[self.places[worker].site].view(self.rules);
+        match live(view).filter(|tip| self.owns(worker, tip.claim)) {
             None => self.finish(state, worker, run, Answer::Refused),
             Some(_) if due => self.renew(state, worker, run),
             Some(tip) => {
-                site.local = site.local.then(next(site.local, tip.claim, Verb::Heartbeat, false));
+                let commit = view.then(next(view, tip.claim, Verb::Heartbeat));
+                self.write(&mut state.sites[self.places[worker].site], commit);
+                self.enter(state, commit, true);
                 self.finish(state, worker, run, Answer::Nothing);
             }
         }
@@ -200,8 +275,8 @@ impl People {
         if local == value || local.is_none() || !local.descends_from(value) || run.tries == TRIES {
             return self.finish(state, worker, run, Answer::Nothing);
         }
-        let unconfirmed = local.beyond(value).any(|link| link.offline);
-        if unconfirmed && local.tip().is_some_and(|tip| tip.verb != Verb::Confirm) {
+        let is_unconfirmed = |tip: Link| local.beyond(value).any(|link| link.offline && link.claim == tip.claim);
+        if local.tip().is_some_and(|tip| tip.verb != Verb::Confirm && is_unconfirmed(tip)) {
             self.renew(state, worker, run);
         } else {
             self.push_next(state, worker, run, local);
@@ -231,8 +306,8 @@ impl People {
 }
 
 /// The state after the tip of `view`.
-fn next(view: Chain, claim: ClaimId, verb: Verb, offline: bool) -> Link {
-    Link { claim, verb, ended: verb == Verb::Release, offline, revision: revision(view) + 1 }
+fn next(view: Chain, claim: ClaimId, verb: Verb) -> Link {
+    Link { claim, verb, ended: verb == Verb::Release, offline: false, revision: revision(view) + 1, imported: false }
 }
 
 /// Whether the claim of `chain`'s tip is the one that is live in `value`.
