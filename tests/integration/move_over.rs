@@ -404,3 +404,23 @@ fn init_tracked_is_the_way_back() {
     assert_eq!(repo.status_of(&repo.root()), "");
     assert_eq!(events(&repo, &repo.root()).len(), all.len() + 3 + 1);
 }
+
+#[test]
+fn init_tracked_moves_over_as_well() {
+    let (repo, side) = used();
+    repo.bus(&["init", "--tracked"]).ok().says("update `bus` in CI before you push this");
+    let attributes = repo.read(".gitattributes");
+    assert!(attributes.contains("_bus/**/*.jsonl text eol=lf\n") && !attributes.contains("merge=union"), "{attributes}");
+    repo.commit_all("tracked");
+    for folder in [&repo.root(), &side] {
+        shows_all(&repo, folder, "moved");
+    }
+    // From now on lines come in batches, and no file of 0.1's log grows.
+    let log = repo.read("_bus/events/a.jsonl");
+    repo.by("a", &["event", "log", "--event", "status", "--task", "T-1", "--summary", "new"]).ok();
+    repo.by("a", &["release", "T-1"]).ok();
+    assert_eq!(repo.read("_bus/events/a.jsonl"), log);
+    assert!(repo.status_of(&repo.root()).contains("?? _bus/events/a@"));
+    repo.bus(&["validate"]).ok();
+    repo.bus(&["doctor"]).ok();
+}
