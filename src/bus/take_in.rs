@@ -18,6 +18,11 @@ const MAX_SEGMENT: usize = 1024 * 1024;
 const MAX_FILES: usize = 20_000;
 const MAX_SEGMENTS: usize = 100_000;
 
+/// How much is kept of one clone's log, and of all of them, in bytes. Whoever may push decides what a log holds: in a repository of a few
+/// kilobytes it can name one segment millions of times.
+const MAX_LOG: u64 = 1024 * 1024 * 1024;
+const MAX_LOGS: u64 = 4 * MAX_LOG;
+
 /// How much is read while the lock is held, in bytes; an assignment counts as more than it is, since each waits for the disk.
 const ROUND: usize = 32 * 1024 * 1024;
 const ASSIGNMENT_COST: usize = 64 * 1024;
@@ -102,7 +107,7 @@ impl Bus {
 
     /// Takes in the log of one clone, whose tree is `tree`.
     fn take_in(&self, clone: &CloneId, tree: ObjectId, taken: &mut TakenIn) -> Result<(), Error> {
-        let (mut is_new, mut told) = (false, HashSet::new());
+        let (mut is_new, mut told, mut seen) = (false, HashSet::new(), HashSet::new());
         loop {
             let lock = self.lock()?;
             let mut marks = CloneMarks::load(&self.private)?;
@@ -111,8 +116,11 @@ impl Bus {
                 return Ok(());
             }
             taken.clones += usize::from(!std::mem::replace(&mut is_new, true));
+            let (own, others) = (mark.length(), marks.clones.values().map(CloneMark::length).sum::<u64>());
+            let room = MAX_LOG.saturating_sub(own).min(MAX_LOGS.saturating_sub(own + others));
             let budget = ROUND;
-            let mut intake = Intake { bus: self, lock: &lock, clone, mark, taken, told: &mut told, budget };
+            let mut intake =
+                Intake { bus: self, lock: &lock, clone, mark, taken, told: &mut told, budget, room, seen: &mut seen };
             intake.take(tree)?;
             let mark = intake.mark;
             marks.clones.insert(clone.as_str().to_owned(), mark);
@@ -143,6 +151,10 @@ struct Intake<'a> {
     told: &'a mut HashSet<String>,
     /// How much may still be read, in bytes.
     budget: usize,
+    /// How much more may be kept, in bytes.
+    room: u64,
+    /// The segments that its files name. Lines have ids, so that no two segments are alike.
+    seen: &'a mut HashSet<ObjectId>,
 }
 
 impl Intake<'_> {
@@ -188,13 +200,27 @@ impl Intake<'_> {
         self.limit(&mut segments, MAX_SEGMENTS, &path);
         let mut copy = self.copy(&place, &known, &segments)?;
         let (from_start, mut passed) = (copy.next == 0, 0);
+        self.seen.extend(segments[..copy.next].iter().map(|segment| segment.id));
         while copy.next < segments.len() && self.budget > 0 {
+            if self.room == 0 {
+                self.leave_out(&path, &format!("what follows is more than the {} MiB that are kept of a log", MAX_LOG >> 20));
+                copy.next = segments.len();
+                break;
+            }
+            // The last one may have grown since it was seen.
+            if !self.seen.insert(segments[copy.next].id) && copy.skip.is_empty() {
+                self.leave_out(&path, "it has the same segment again");
+                copy.next += 1;
+                continue;
+            }
             let mut lines = self.lines(stream, &path, &segments[copy.next], &copy.skip)?;
             copy.skip.clear();
             passed += lines.len();
             if let Some(known) = &mut copy.known {
                 lines.retain(|line| known.add(line));
             }
+            let length = lines.iter().map(|line| line.len() as u64 + 1).sum();
+            self.room = self.room.saturating_sub(length);
             copy.file.write(&lines)?;
             *self.taken.of(stream) += lines.len();
             copy.next += 1;
@@ -293,6 +319,13 @@ impl Intake<'_> {
         for item in items {
             if self.budget == 0 {
                 return Ok(false);
+            }
+            if self.room == 0 {
+                self.leave_out(
+                    ASSIGNMENTS,
+                    &format!("what follows is more than the {} MiB that are kept of a log", MAX_LOG >> 20),
+                );
+                break;
             }
             let Some((task, found, bytes)) = self.assignment(&item)? else {
                 self.leave_out(&format!("{ASSIGNMENTS}/{}", item.name), "it is no assignment");

@@ -97,6 +97,14 @@ pub struct CloneMark {
     pub files: BTreeMap<String, CopyMark>,
 }
 
+impl CloneMark {
+    /// How long the copies of its log files are, in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.files.values().map(|copy| copy.length).sum()
+    }
+}
+
 /// How far the copy of a log file goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyMark {

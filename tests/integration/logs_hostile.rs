@@ -132,6 +132,25 @@ fn lines_that_are_no_events_and_segments_that_are_too_large_are_left_out() {
 }
 
 #[test]
+fn a_segment_that_is_named_a_thousand_times_is_taken_in_once() {
+    let forger = Forger::new();
+    let segment = forger.blob(event(&"x".repeat(60_000)).repeat(17));
+    let names: Vec<String> = (1..=1_000).map(|number| format!("{number:08}")).collect();
+    let file = forger.tree(&names.iter().map(|name| (segment.as_str(), name.as_str())).collect::<Vec<_>>());
+    forger.events("1a2b", &[(&file, "a.jsonl"), (&file, "b.jsonl"), (&file, "c.jsonl")]);
+    let taken = forger.take_in();
+    assert_eq!((taken.events, taken.left_out), (17, 3), "{:?}", taken.faults);
+    assert_eq!(taken.faults[0], "clone 1a2b, `events/a.jsonl`: it has the same segment again");
+    let copies: u64 = ["a", "b", "c"]
+        .iter()
+        .filter_map(|name| fs::metadata(forger.0.path(&format!(".git/bus/clones/1a2b/_bus/events/{name}.jsonl"))).ok())
+        .map(|copy| copy.len())
+        .sum();
+    assert!(copies < 2 * 1024 * 1024, "{copies} bytes");
+    assert_eq!(forger.take_in(), TakenIn::default(), "what was left out is not told again");
+}
+
+#[test]
 fn a_line_that_was_cut_off_is_taken_in_when_it_is_whole() {
     let forger = Forger::new();
     let whole = event("first") + &event("second");

@@ -68,7 +68,7 @@ fn a_session_begins_with_who_and_what_and_what_is_next() {
     let expected = json!({"agent_id": "codex-1", "session_id": session, "worktree": answer["worktree"], "manifest": "written",
         "event": event, "other_sessions": [], "fetch": {"outcome": "no-remote", "remote": null, "message": null},
         "branch": {"name": "main", "upstream": null, "default": null}, "claims": [], "locks": [], "other_locks": 0, "unread": 0, "messages": [],
-        "assignments": [], "ready": {"count": 0, "first": []}, "peers": [], "greedy_remotes": [], "no_fleet": null, "unreadable": [], "next": "bus status --active-only", "generated_at": NOON});
+        "assignments": [], "ready": {"count": 0, "first": []}, "peers": [], "unreadable": [], "next": "bus status --active-only", "generated_at": NOON});
     assert_eq!(answer, expected);
     assert_eq!(notes(&repo), [format!("codex-1@{}", session.to_lowercase())]);
     assert_eq!(repo.status_of(&repo.root()), "", "git has nothing to show");
