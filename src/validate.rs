@@ -52,10 +52,10 @@ pub use rule::{About, LooksAt, NoSuchRule, Rule, Severity};
 const MAX_RECORDS: u64 = 128 * 1024 * 1024;
 
 /// The same of files of lines.
-const MAX_LINES: u64 = 512 * 1024 * 1024;
+const MAX_LINES: u64 = 1024 * 1024 * 1024;
 
-/// The longest file of lines that is judged, in bytes.
-const MAX_LOG: u64 = 128 * 1024 * 1024;
+/// The longest file of lines that is judged, in bytes: an older bus with 1,000,000 events of one agent has half as much.
+const MAX_LOG: u64 = 512 * 1024 * 1024;
 
 /// As how many bytes a file counts besides its own.
 const FILE_COST: u64 = 1024;

@@ -77,12 +77,17 @@ impl<'a> BusRefs<'a> {
     }
 
     /// Whether the refs below `place` are of the fleet that the policy names: what is another's proves nothing. This clone's own are
-    /// its own until they say otherwise; those of a remote have to say so.
+    /// its own until they say otherwise; those of a remote have to say so, or else this clone, which has joined the fleet and fetches no
+    /// more of a remote than it needs.
     fn is_of(&self, fleet: Option<&Fleet>, place: &str) -> Result<bool, Error> {
         let Some(fleet) = fleet else { return Ok(true) };
         let Some(name) = RefName::parse(&format!("{place}fleet")) else { return Ok(false) };
         match self.repo.tip(&name)? {
-            Tip::Missing => Ok(place == OWN),
+            Tip::Missing if place == OWN => Ok(true),
+            Tip::Missing => {
+                let own = RefName::parse(&format!("{OWN}fleet"));
+                Ok(own.map_or(Ok(None), |own| self.repo.id_of(&own))?.is_some() && self.is_of(Some(fleet), OWN)?)
+            }
             Tip::Unreadable { .. } => Ok(false),
             Tip::At(root) => {
                 Ok(root.parent.is_none() && root.subject.trim_end().strip_prefix("fleet ") == Some(fleet.id.as_str()))
