@@ -319,3 +319,26 @@ fn copies_that_git_ignores_are_in_no_change() {
     repo.git(&["rm", "--quiet", "--cached", "_bus/claims/QUEUE-001.json"]);
     repo.bus(&["validate"]).ok();
 }
+
+#[test]
+fn an_agents_clone_judges_its_branch_by_what_its_claim_fetched() {
+    let repo = Repo::new();
+    let remote = Forge::remote(&repo);
+    repo.git(&["init", "--quiet", "--bare", "--initial-branch=main", remote.to_str().unwrap()]);
+    repo.git(&["remote", "add", "origin", &format!("file://{}", remote.display())]);
+    repo.bus(&["init", "--remote", "origin"]).ok();
+    repo.commit_all("fleet");
+    repo.git(&["push", "--quiet", "origin", "main"]);
+    repo.git(&["fetch", "--quiet", "origin"]);
+    repo.git(&["switch", "--quiet", "--create", BRANCH]);
+    repo.by("codex-1", &["claim", "QUEUE-001"]).ok();
+    assert_eq!(repo.git(&["for-each-ref", "refs/bus-remote/origin/fleet"]), "");
+    let validate = ["validate", "--base", "origin/main"];
+    let ran = repo.bus(&validate).ok();
+    assert!(!ran.stdout.contains("[not-judged]"), "{}", ran.stdout);
+    // What is of another fleet proves nothing.
+    let root = repo.git(&["commit-tree", EMPTY_TREE, "-m", "fleet ba9876543210"]);
+    repo.git(&["update-ref", "refs/bus-remote/origin/fleet", root.trim()]);
+    let ran = repo.bus(&validate).ok();
+    assert!(ran.stdout.contains("[not-judged]"), "{}", ran.stdout);
+}
