@@ -24,6 +24,11 @@ pub(super) const ASSIGNMENTS: &str = "assignments";
 /// The file of the log for lines of files whose names are no ids: whose name it is means nothing to readers of the log.
 const NAMELESS: &str = "events.jsonl";
 
+/// The whole record is published, because what was published cannot be read: as what follows `last`.
+struct Anew {
+    last: Option<ObjectId>,
+}
+
 /// What was added to the log.
 struct Added {
     lines: [usize; 2],
@@ -44,31 +49,42 @@ impl Bus {
             let mut lock = self.lock()?;
             let clone = CloneId::new(&self.clone_id()?).ok_or_else(|| self.no_clone_id())?;
             let name = RefName::log(clone.as_str()).expect("a clone's id is a word for a ref");
-            let (tip, more) = match self.publish_some(&mut lock, &clone, &name) {
-                Err(Error::Git(git::Error::Damaged { .. })) => {
-                    self.mend_log(&mut lock, &name)?;
-                    self.publish_some(&mut lock, &clone, &name)?
+            let mut published = self.publish_some(&mut lock, &clone, &name, None);
+            if is_damaged(&published) {
+                let last = self.repo.id_of(&name)?.filter(|last| self.own_tree(*last).is_ok());
+                self.mend_log(&mut lock, &name)?;
+                published = self.publish_some(&mut lock, &clone, &name, None);
+                if is_damaged(&published) {
+                    published = self.publish_some(&mut lock, &clone, &name, Some(Anew { last }));
                 }
-                published => published?,
-            };
+            }
+            let (tip, more) = published?;
             if !more {
                 return Ok(tip.map(|tip| (name, tip)));
             }
         }
     }
 
-    /// Publishes as much as may be done under one lock; says whether there is more.
-    fn publish_some(&self, lock: &mut Lock, clone: &CloneId, name: &RefName) -> Result<(Option<ObjectId>, bool), Error> {
+    /// Publishes as much as may be done under one lock; says whether there is more. `anew` is how if what is
+    /// published cannot be read.
+    fn publish_some(
+        &self,
+        lock: &mut Lock,
+        clone: &CloneId,
+        name: &RefName,
+        anew: Option<Anew>,
+    ) -> Result<(Option<ObjectId>, bool), Error> {
         let tip = self.own_tip(name)?;
         let mut published = Published::load(&self.private)?;
-        let base = match tip {
-            Some(tip) => Some(tip),
-            None => self.last_of_log(name, &published)?,
+        let base = match (&anew, tip) {
+            (Some(anew), _) => anew.last,
+            (None, Some(tip)) => Some(tip),
+            (None, None) => self.last_of_log(name, &published)?,
         };
-        let root = base.map(|base| self.own_tree(base)).transpose()?;
+        let root = base.filter(|_| anew.is_none()).map(|base| self.own_tree(base)).transpose()?;
         let mut tree = self.repo.log_tree(root)?;
         let before = published.clone();
-        let is_current = published.tip == base.map(|base| base.to_string()) && self.has_files_of(&published);
+        let is_current = anew.is_none() && published.tip == base.map(|base| base.to_string()) && self.has_files_of(&published);
         let mut known = None;
         if !is_current {
             published = Published::default();
@@ -215,6 +231,10 @@ impl Added {
         let [events, messages] = self.lines;
         format!("log: {events} events, {messages} messages, {} assignments\n", self.assignments)
     }
+}
+
+fn is_damaged<T>(published: &Result<T, Error>) -> bool {
+    matches!(published, Err(Error::Git(git::Error::Damaged { .. })))
 }
 
 fn refused(verb: &'static str, name: &str, what: &str) -> Error {

@@ -251,3 +251,18 @@ fn a_log_that_a_power_loss_damaged_is_published_anew() {
     assert_eq!(repo.git(&["cat-file", "blob", &segment]), repo.read(&recorded("a")));
     assert!(repo.path(".git/bus/broken").is_dir());
 }
+
+#[test]
+fn a_log_of_which_a_part_was_damaged_goes_on_and_has_all_that_the_record_has() {
+    let repo = Repo::new();
+    note(&repo, "a", "first").ok();
+    let (clone, tip) = publish(&repo.root()).unwrap();
+    let segment = |tip: &str| format!("{tip}:events/a.jsonl/00000001");
+    let blob = repo.git(&["rev-parse", &segment(&tip.to_string())]);
+    repo.write(&format!(".git/objects/{}/{}", &blob[..2], &blob[2..].trim()), "");
+    std::fs::remove_dir_all(repo.path(".git/bus/exchange")).unwrap();
+    note(&repo, "a", "second").ok();
+    let (_, new) = publish(&repo.root()).unwrap();
+    assert_eq!(repo.git(&["cat-file", "blob", &segment(&format!("refs/bus/log/{clone}"))]), repo.read(&recorded("a")));
+    assert_ne!(new, tip);
+}
