@@ -1,6 +1,6 @@
 //! `bus deinit --purge-remote`: what the fleet's remote has of the bus is listed with its owners, and goes if nobody needs it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::harness::Repo;
 
@@ -18,7 +18,7 @@ fn fleet() -> (Repo, Repo, PathBuf) {
     (one, other, remote)
 }
 
-fn refs(repo: &Repo, remote: &PathBuf) -> Vec<String> {
+fn refs(repo: &Repo, remote: &Path) -> Vec<String> {
     let all = repo.git_in(remote, &["for-each-ref", "--format=%(refname)", "refs/bus"]);
     all.lines().map(str::to_owned).collect()
 }
