@@ -119,7 +119,7 @@ fn files_that_are_too_long_or_too_many_are_named() {
         repo.write(path, "");
         File::options().write(true).open(repo.path(path)).unwrap().set_len(length).unwrap();
     };
-    sparse("_bus/events/codex-1.jsonl", (128 << 20) + 1);
+    sparse("_bus/events/codex-1.jsonl", (512 << 20) + 1);
     assert_eq!(found(&repo.bus(&["validate", "--json"]).exits(1), "too-much"), ["_bus/events/codex-1.jsonl"]);
     fs::remove_file(repo.path("_bus/events/codex-1.jsonl")).unwrap();
     (0..130).for_each(|number| sparse(&format!("_plans/2026-01-01-{number:03}.plan.json"), 1 << 20));
