@@ -10,10 +10,14 @@ use std::io::{Seek, SeekFrom};
 
 use serde::{Deserialize, Serialize};
 
+use super::import::worktree_key;
 use super::mode::Mode;
 use super::{Bus, Error};
 use crate::record::{AgentId, Event, Message};
-use crate::store::{Error as StoreError, Lock, Place, Stream, Verb, append_lines, crash_point, each_line, replace, replace_copy};
+use crate::store::{
+    Error as StoreError, Lock, Place, Stream, Verb, append_lines, crash_point, each_line, note_bytes, read_note, replace,
+    replace_copy,
+};
 
 /// The longest note that is read, in bytes.
 const MAX_NOTE: usize = 4 * 1024 * 1024;
@@ -77,8 +81,8 @@ impl Bus {
             return Ok(Exported::default());
         }
         let place = self.private.batches(agent);
-        let mut note: BatchNote = place.read(MAX_NOTE)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        let worktree = self.repo.worktree_name().map_or_else(|| "main".to_owned(), |name| format!("worktrees/{name}"));
+        let mut note: BatchNote = read_note(&place, MAX_NOTE)?.unwrap_or_default();
+        let worktree = worktree_key(self.repo.worktree_name().as_deref());
         let head = self.repo.head().map(|head| head.to_string()).unwrap_or_default();
         let last = note.open.remove(&worktree);
         let unfinished = last.as_ref().filter(|last| last.is_unfinished).map(|last| last.batch.clone());
@@ -152,7 +156,7 @@ impl Bus {
 /// disk; for one that is known it is enough that no kill takes the note away.
 fn write_note(place: &Place, mut note: BatchNote, worktree: &str, open: OpenBatch, durable: bool) -> Result<(), Error> {
     note.open.insert(worktree.to_owned(), open);
-    let bytes = serde_json::to_vec(&note).map_err(|error| StoreError::io(Verb::Write, &place.path())(error.into()))?;
+    let bytes = note_bytes(place, &note)?;
     if durable {
         replace(place, &bytes)?;
     } else {

@@ -18,8 +18,8 @@ use crate::git::RefName;
 use crate::record::json::{MAX_LINE, MAX_RECORD, parse_line};
 use crate::record::{AgentId, Assignment, Claim, Lease, LeaseTable, TaskId};
 use crate::store::{
-    Error as StoreError, KnownLines, Layout, Lock, Place, Stream, Verb, append_lines, crash_point, list, names, replace_copy,
-    replace_record,
+    Error as StoreError, KnownLines, Layout, Lock, Place, Stream, Verb, append_lines, crash_point, list, names, note_bytes,
+    read_note, replace_copy, replace_record,
 };
 
 /// The longest note that is read, in bytes.
@@ -47,6 +47,11 @@ pub(super) struct ImportNote {
     pub(super) left: Vec<String>,
 }
 
+/// By what a worktree of the clone is told from the others in what is kept of each; the main one has no name.
+pub(super) fn worktree_key(name: Option<&str>) -> String {
+    name.map_or_else(|| "main".to_owned(), |name| format!("worktrees/{name}"))
+}
+
 impl Bus {
     /// Takes in what an older bus left in this clone, once, and again when a writer of version 0.1 has been at work since. The caller
     /// holds the lock. What cannot be read is mentioned, and left for `bus doctor`.
@@ -65,9 +70,8 @@ impl Bus {
 
     /// What was imported; `None` if nothing was yet.
     pub(super) fn import_note(&self) -> Result<Option<ImportNote>, Error> {
-        let bytes = self.private.import_note().read(MAX_NOTE)?;
         // A note that cannot be read is as none: what is known is not taken in twice.
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        Ok(read_note(&self.private.import_note(), MAX_NOTE)?)
     }
 
     fn has_anything_to_import(&self) -> bool {
@@ -117,9 +121,8 @@ impl Bus {
             self.import_leases(&mut note)?;
         }
         crash_point("imported");
-        let bytes = serde_json::to_vec(&note)
-            .map_err(|error| StoreError::io(Verb::Write, &self.private.import_note().path())(error.into()))?;
-        replace_record(&self.private.import_note(), &bytes)?;
+        let place = self.private.import_note();
+        replace_record(&place, &note_bytes(&place, &note)?)?;
         for left in note.left {
             self.notes.add(Note::Warning(format!("not imported: {left}; `bus doctor` says what to do")));
         }
@@ -129,10 +132,7 @@ impl Bus {
     /// The worktrees that have files of a bus, each with where its lines are kept.
     fn places(&self) -> impl Iterator<Item = (Layout, &Layout)> {
         let worktrees = self.worktrees().iter().filter(|(_, layout)| layout.has_bus());
-        worktrees.map(|(worktree, layout)| {
-            let name = worktree.name.as_ref().map_or_else(|| "main".to_owned(), |name| format!("worktrees/{name}"));
-            (self.private.imported(&name), layout)
-        })
+        worktrees.map(|(worktree, layout)| (self.private.imported(&worktree_key(worktree.name.as_deref())), layout))
     }
 
     /// Where lines and records of branches are kept.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::fleet::Reach;
 use super::{Bus, Error, FleetFault};
 use crate::record::{BRANCH_PREFIX, Fleet, OWN_PREFIX};
-use crate::store::{Clock, Lock, last_touched, replace, touch};
+use crate::store::{Clock, Lock, last_touched, note_bytes, read_note, replace, touch};
 
 /// How long an answer that there is no fleet counts.
 const ANSWER: Duration = Duration::from_secs(24 * 3600);
@@ -82,7 +82,7 @@ impl Bus {
             return Ok(true);
         }
         let place = self.private.no_fleet();
-        let noted: Option<NoFleet> = place.read(MAX_NOTE)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let noted: Option<NoFleet> = read_note(&place, MAX_NOTE)?;
         // What a remote said yesterday is of this world's time, also if a test has fixed the clock.
         let now = Clock::new(None).now();
         let is_young = last_touched(&place).is_some_and(|asked| now.since(asked) < ANSWER);
@@ -95,8 +95,7 @@ impl Bus {
             return Ok(());
         }
         let place = self.private.no_fleet();
-        let bytes = serde_json::to_vec(&NoFleet { asked }).unwrap_or_default();
-        replace(&place, &bytes)?;
+        replace(&place, &note_bytes(&place, &NoFleet { asked })?)?;
         touch(&place, Clock::new(None));
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::doctor::{Finding, finding};
 use super::{Bus, Error};
 use crate::git::{ObjectId, RefName};
 use crate::record::CloneId;
-use crate::store::{Error as StoreError, Lock, Verb, replace};
+use crate::store::{Lock, note_bytes, read_note, replace};
 
 /// The longest note that is read, in bytes.
 const MAX_NOTE: usize = 4 * 1024 * 1024;
@@ -108,13 +108,11 @@ impl Bus {
     }
 
     fn rewritings(&self) -> Result<BTreeMap<String, Rewriting>, Error> {
-        let bytes = self.private.rewritten().read(MAX_NOTE)?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+        Ok(read_note(&self.private.rewritten(), MAX_NOTE)?.unwrap_or_default())
     }
 
     fn write_rewritings(&self, noted: &BTreeMap<String, Rewriting>) -> Result<(), Error> {
         let place = self.private.rewritten();
-        let bytes = serde_json::to_vec(noted).map_err(|error| StoreError::io(Verb::Write, &place.path())(error.into()))?;
-        Ok(replace(&place, &bytes)?)
+        Ok(replace(&place, &note_bytes(&place, noted)?)?)
     }
 }

@@ -203,7 +203,7 @@ impl Intake<'_> {
         self.seen.extend(segments[..copy.next].iter().map(|segment| segment.id));
         while copy.next < segments.len() && self.budget > 0 {
             if self.room == 0 {
-                self.leave_out(&path, &format!("what follows is more than the {} MiB that are kept of a log", MAX_LOG >> 20));
+                self.leave_out_rest(&path);
                 copy.next = segments.len();
                 break;
             }
@@ -321,10 +321,7 @@ impl Intake<'_> {
                 return Ok(false);
             }
             if self.room == 0 {
-                self.leave_out(
-                    ASSIGNMENTS,
-                    &format!("what follows is more than the {} MiB that are kept of a log", MAX_LOG >> 20),
-                );
+                self.leave_out_rest(ASSIGNMENTS);
                 break;
             }
             let Some((task, found, bytes)) = self.assignment(&item)? else {
@@ -377,6 +374,11 @@ impl Intake<'_> {
         if more > 0 {
             self.leave_out(name, &format!("it has {more} files more than the {most} that are read"));
         }
+    }
+
+    /// Leaves out what does not fit any more.
+    fn leave_out_rest(&mut self, name: &str) {
+        self.leave_out(name, &format!("what follows is more than the {} MiB that are kept of a log", MAX_LOG >> 20));
     }
 
     fn leave_out(&mut self, name: &str, what: &str) {

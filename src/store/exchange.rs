@@ -8,10 +8,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Lock, Place, PrivateLayout, Verb, replace, replace_copy, sha256_of};
+use super::{Error, Lock, PrivateLayout, Verb, note_bytes, read_note, replace, replace_copy, sha256_of};
 
 /// The longest file that is read, in bytes.
 const MAX_MARKS: usize = 64 * 1024 * 1024;
@@ -44,7 +43,7 @@ impl Published {
     ///
     /// [`Error::Io`] or [`Error::WrongKind`] if the file cannot be used.
     pub fn load(private: &PrivateLayout) -> Result<Self, Error> {
-        Ok(load(&private.published())?.unwrap_or_default())
+        Ok(read_note(&private.published(), MAX_MARKS)?.unwrap_or_default())
     }
 
     /// Remembers all of it. It does not wait for the disk: what a power loss takes is found out again.
@@ -54,7 +53,7 @@ impl Published {
     /// [`Error::Io`] if the disk refuses.
     pub fn save(&self, _held: &Lock, private: &PrivateLayout) -> Result<(), Error> {
         let place = private.published();
-        replace_copy(&place, &to_bytes(&place, self)?)
+        replace_copy(&place, &note_bytes(&place, self)?)
     }
 }
 
@@ -133,7 +132,7 @@ impl CloneMarks {
     ///
     /// [`Error::Io`] or [`Error::WrongKind`] if the file cannot be used.
     pub fn load(private: &PrivateLayout) -> Result<Self, Error> {
-        Ok(load(&private.taken_in())?.unwrap_or_default())
+        Ok(read_note(&private.taken_in(), MAX_MARKS)?.unwrap_or_default())
     }
 
     /// Remembers all of it.
@@ -143,14 +142,6 @@ impl CloneMarks {
     /// [`Error::Io`] if the disk refuses.
     pub fn save(&self, _held: &Lock, private: &PrivateLayout) -> Result<(), Error> {
         let place = private.taken_in();
-        replace(&place, &to_bytes(&place, self)?)
+        replace(&place, &note_bytes(&place, self)?)
     }
-}
-
-fn load<T: DeserializeOwned>(place: &Place) -> Result<Option<T>, Error> {
-    Ok(place.read(MAX_MARKS)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
-}
-
-fn to_bytes(place: &Place, marks: &impl Serialize) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(marks).map_err(|error| Error::io(Verb::Write, &place.path())(error.into()))
 }

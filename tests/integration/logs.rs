@@ -15,9 +15,14 @@ use super::harness::{NOON, Repo};
 
 /// The bus of a clone, seen from a worktree.
 pub(crate) fn library(start: &Path) -> Bus {
+    Bus::of_repository(options(start)).unwrap()
+}
+
+/// How the library is asked, at noon.
+pub(crate) fn options(start: &Path) -> Options {
     let (start, clock) = (start.to_owned(), Clock::new(Some(NOON.parse().unwrap())));
     let patience = Duration::from_secs(10);
-    let options = Options {
+    Options {
         start,
         clock,
         patience,
@@ -25,8 +30,7 @@ pub(crate) fn library(start: &Path) -> Bus {
         command: "test",
         session: None,
         notes: agent_bus::bus::Notes::default(),
-    };
-    Bus::of_repository(options).unwrap()
+    }
 }
 
 /// Where the record has what an agent has logged.

@@ -5,14 +5,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use agent_bus::bus::{Bus, Changed, ClaimRequest, Error, Options, Outcome, ReclaimRequest, ReleaseRequest};
+use agent_bus::bus::{Bus, Changed, ClaimRequest, Error, Outcome, ReclaimRequest, ReleaseRequest};
 use agent_bus::record::{AgentId, Claim, Status, TaskId};
-use agent_bus::store::Clock;
 use proptest::prelude::*;
 
-use super::harness::{NOON, Repo, log_lines};
+use super::harness::{Repo, log_lines};
+use super::logs::options;
 
 /// An agent in a worktree.
 type Actor = (usize, usize);
@@ -74,19 +73,7 @@ struct World<'a> {
 
 impl World<'_> {
     fn bus(&self, worktree: usize) -> Bus {
-        let clock = Clock::new(Some(NOON.parse().unwrap()));
-        let start = self.places[worktree].clone();
-        let patience = Duration::from_secs(10);
-        Bus::open(Options {
-            start,
-            clock,
-            patience,
-            remote_patience: patience,
-            command: "test",
-            session: None,
-            notes: agent_bus::bus::Notes::default(),
-        })
-        .unwrap()
+        Bus::open(options(&self.places[worktree])).unwrap()
     }
 
     fn agent(actor: Actor) -> AgentId {
