@@ -10,7 +10,7 @@ use super::record::IGNORE_RECORDS;
 use super::settle::is_in_line;
 use super::view::{ClaimFiles, FileClaim, View};
 use super::{Bus, Error, IdentitySource};
-use crate::git::RefName;
+use crate::git::{RefName, Tip};
 use crate::record::TaskId;
 use crate::store::{Error as StoreError, Layout, Lock, Place, Stream, Verb, close_line, create, is_cut_off, replace};
 
@@ -135,7 +135,10 @@ impl Bus {
                 lock.about_to_write(name.as_str())?;
                 Ok(self.repo.set_aside(&name, &self.broken("REF")?.path(), None)?)
             }
-            Cure::SettleLeases => self.settle_last_leases(lock),
+            Cure::SettleLeases => match self.repo.tip(&RefName::locks())? {
+                Tip::At(tip) => self.settle_last_leases(lock, &tip),
+                Tip::Missing | Tip::Unreadable { .. } => Ok(()),
+            },
             Cure::SetLocksAside => self.mended_table(lock).map(drop),
             Cure::Import => self.import_again(lock),
             Cure::ForgetFleet => super::deinit::remove(&self.private.fleet().path()),

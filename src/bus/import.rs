@@ -373,7 +373,7 @@ impl Bus {
         }
         if self.repo.id_of(&RefName::locks())?.is_some() {
             // What version 0.1 wrote of leases it has logged.
-            return self.note_table();
+            return self.note_ref();
         }
         match self.frozen_leases() {
             Ok(table) => Ok(replace_record(&kept, &table.to_bytes())?),

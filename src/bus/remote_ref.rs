@@ -8,7 +8,7 @@ use super::deinit::remove;
 use super::looking::jittered;
 use super::sync::{is_log, task_of};
 use super::{Bus, Error, FleetFault};
-use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
+use crate::git::{Link, ObjectId, Pushed, RefName, Remote, Sight, Swap};
 use crate::record::json;
 use crate::record::{Fleet, LeaseTable};
 use crate::store::{Lock, crash_point, stamp};
@@ -156,7 +156,7 @@ impl Bus {
     ) -> Result<Option<RefName>, Error> {
         let mut gave_way = None;
         if let Some(theirs) = sight.get(name).copied() {
-            self.check_shared(name, theirs)?;
+            let link = self.readable_shared(name, theirs)?;
             let ours = self.repo.id_of(name)?;
             let stands = ours.map_or(Ok(false), |ours| self.repo.descends(ours, theirs))?;
             if let Some(ours) = ours.filter(|_| !stands)
@@ -173,22 +173,22 @@ impl Bus {
             }
             crash_point("adopted");
             if !stands && *name == RefName::locks() {
-                self.settle_last_leases(lock)?;
+                self.settle_last_leases(lock, &link)?;
             }
         }
         self.note_seen(lock, remote, name, sight.get(name).copied())?;
         Ok(gave_way)
     }
 
-    /// Refuses a state of a shared ref that means nothing.
-    fn check_shared(&self, name: &RefName, id: ObjectId) -> Result<(), Error> {
+    /// Reads a state of a shared ref, and refuses one that means nothing.
+    fn readable_shared(&self, name: &RefName, id: ObjectId) -> Result<Link, Error> {
         let unreadable = |what: String| Error::UnreadableRef { name: format!("{} on the remote", name.as_str()), what };
         let link = self.repo.link(id)?.map_err(unreadable)?;
         let fault = match *name == RefName::locks() {
             true => LeaseTable::parse(&link.body).err(),
             false => json::parse_record(&link.body).err(),
         };
-        fault.map_or(Ok(()), |fault| Err(unreadable(fault.to_string())))
+        fault.map_or(Ok(link), |fault| Err(unreadable(fault.to_string())))
     }
 }
 

@@ -4,6 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+#[cfg(debug_assertions)]
+use super::harness::Bus;
 use super::harness::{Kept, Repo, record};
 
 /// The ways in which refs vanish.
@@ -156,6 +158,45 @@ fn records_that_disagree_are_refused_until_a_person_decides() {
         repo.write(&record("claims/T-1.json"), claim("a", "active").replace("\"status\"", "\"revision\":1,\"status\""));
         repo.by("b", &["claim", "T-1"]).fails(3, "claim-held");
         repo.by("a", &["release", "T-1"]).ok();
+    }
+}
+
+#[cfg(debug_assertions)]
+fn by<'r>(repo: &'r Repo, agent: &str, words: &str) -> Bus<'r> {
+    repo.by(agent, &words.split(' ').collect::<Vec<_>>())
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn refs_that_vanish_before_a_command_answers_take_nothing_from_it() {
+    let refused = "lock acquire src/x --objective y";
+    let rows = [
+        ("", "claim T-1", "claim T-1", "claim-held"),
+        ("", "lock acquire src/** --objective x", refused, "lock-held"),
+        ("", "claim T-1 --lock src/**", refused, "lock-held"),
+        // Run again, it is answered from the table.
+        ("lock acquire src/** --objective x", "lock acquire src/** --objective x", refused, "lock-held"),
+        ("claim T-1", "release T-1", "claim T-1", "task-finished"),
+    ];
+    for kept in Kept::ALL {
+        for (first, command, refused, code) in rows {
+            let repo = Repo::keeping(kept);
+            // So there is a record that could be taken for the last one.
+            repo.by("c", &["lock", "acquire", "docs/", "--objective", "z"]).ok();
+            if !first.is_empty() {
+                by(&repo, "a", first).ok();
+            }
+            let flag = repo.beside("flag");
+            let paused = by(&repo, "a", command).env("BUS_PAUSE_AT", "event-settled");
+            let paused = paused.env("BUS_PAUSE_FILE", flag.to_str().unwrap()).start();
+            while !flag.exists() {
+                std::thread::yield_now();
+            }
+            lose(&repo, "refs/bus", "the folder removed");
+            fs::remove_file(&flag).unwrap();
+            assert!(paused.wait_with_output().unwrap().status.success(), "{kept:?} {command:?}");
+            by(&repo, "b", refused).fails(3, code);
+        }
     }
 }
 

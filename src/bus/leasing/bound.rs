@@ -14,7 +14,7 @@ use crate::bus::fleet::Reach;
 use crate::bus::view::View;
 use crate::bus::{Bus, Changed, ClaimRequest, Error, Who};
 use crate::git::{RefName, Remote, Tip};
-use crate::record::{AgentId, Claim, ClaimId, Fleet, LeaseBrief, LeaseRow, Scope, TaskId};
+use crate::record::{AgentId, Claim, ClaimId, Fleet, LeaseBrief, LeaseRow, MAX_TABLE, Scope, TaskId};
 use crate::store::{Lock, crash_point};
 
 impl Bus {
@@ -120,8 +120,13 @@ impl Bus {
 
     /// Whether the table of leases speaks of this claim. Without a lock, and without reading what it says.
     fn has_leases_of(&self, claim: &ClaimId) -> bool {
-        let tip = self.repo.tip(&RefName::locks());
-        matches!(tip, Ok(Tip::At(link)) if memchr::memmem::find(&link.body, claim.as_str().as_bytes()).is_some())
+        let table = match self.repo.tip(&RefName::locks()) {
+            Ok(Tip::At(link)) => Some(link.body),
+            Ok(Tip::Missing) => self.record.lease_table().read(MAX_TABLE).ok().flatten(),
+            Ok(Tip::Unreadable { .. }) => return true,
+            Err(_) => None,
+        };
+        table.is_some_and(|table| memchr::memmem::find(&table, claim.as_str().as_bytes()).is_some())
     }
 
     /// `draft`, and the end of these rows: the claims that they lived with are gone.

@@ -70,6 +70,9 @@ pub(in crate::bus) struct Written<T> {
     pub(super) leases: Vec<Lease>,
     /// Whether they were written just now.
     pub(super) fresh: bool,
+    /// The table that says so, if the lock under which it was written or read is still held. The ref may vanish at any time, so the
+    /// record gets these bytes.
+    pub(super) table: Option<Vec<u8>>,
     /// What is said of it.
     pub(in crate::bus) answer: T,
 }
@@ -78,7 +81,12 @@ impl Written<Vec<Leased>> {
     /// Nothing was written: these stand, and may have to be settled.
     pub(super) fn unchanged(leases: Vec<Lease>) -> Self {
         let answer = leases.iter().map(|lease| Leased::new(LeaseOutcome::Unchanged, lease.clone())).collect();
-        Self { leases, fresh: false, answer }
+        Self { leases, fresh: false, table: None, answer }
+    }
+
+    /// The same of what was decided under one lock, and is settled under another: the table may have moved on.
+    pub(super) fn later(self) -> Self {
+        Self { fresh: false, table: None, ..self }
     }
 }
 
@@ -93,7 +101,10 @@ impl Bus {
         retry(&RefName::locks(), || {
             let view = self.mended_table(lock)?;
             match decide(&view)? {
-                Next::Settle(leases) => Ok(Some(Written::unchanged(leases))),
+                Next::Settle(leases) => {
+                    let table = view.tip.map(|tip| tip.body);
+                    Ok(Some(Written { table, ..Written::unchanged(leases) }))
+                }
                 Next::Write(draft) => self.write_table(lock, view, who, draft),
             }
         })
@@ -120,7 +131,9 @@ impl Bus {
         who: &Who,
         draft: Draft,
     ) -> Result<(Link, Written<Vec<Leased>>), Error> {
-        self.settle_last_leases(lock)?;
+        if let Some(tip) = &view.tip {
+            self.settle_last_leases(lock, tip)?;
+        }
         let now = self.clock.now();
         let parent = match &view.tip {
             Some(tip) => Some(tip.id),
@@ -137,7 +150,7 @@ impl Bus {
         let link = self.repo.write_link(parent, &who.agent, now, &subject, &bytes)?;
         let said = next.changed.iter().zip(draft.outcomes);
         let answer = said.filter_map(|(lease, outcome)| Some(Leased::new(outcome?, lease.clone()))).collect();
-        Ok((link, Written { leases: next.changed, fresh: true, answer }))
+        Ok((link, Written { leases: next.changed, fresh: true, table: Some(bytes), answer }))
     }
 
     /// What would stop an event or a file later must stop the write now.

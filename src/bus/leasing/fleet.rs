@@ -54,7 +54,7 @@ impl Bus {
         };
         let written = self.change_shared(fleet, &RefName::locks(), turn, |lock, written| {
             // Another command of the same agent may have seen it on the remote, and settled it.
-            let written = Written { fresh: false, ..written };
+            let written = written.later();
             self.settle_leases(lock, &written)?;
             Ok(written)
         })?;
@@ -74,7 +74,7 @@ impl Bus {
         let Next::Write(draft) = decide(&view, who)? else { return Ok(None) };
         let (link, written) = self.prepare_table(lock, view, who, draft)?;
         let swap = Swap { expected: self.seen_at(remote, &name)?, name, new: Some(link.id) };
-        Ok(Some(Beside { swap, leases: Written { fresh: false, ..written } }))
+        Ok(Some(Beside { swap, leases: written.later() }))
     }
 
     /// The refs of the claims with which leases live: who looks at the leases looks at them, too.

@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::change::Written;
 use crate::bus::settle::{derived_id, quote};
 use crate::bus::{Bus, Error};
-use crate::git::blob_id;
+use crate::git::{Link, RefName, blob_id};
 use crate::record::json::Object;
-use crate::record::{Event, EventKind, Lease, Mode};
+use crate::record::{Event, EventKind, Lease, LeaseTable, Mode};
 use crate::store::{Lock, crash_point, recently_has};
 
 /// The sorts of events that tell of a lease.
@@ -27,7 +27,7 @@ impl Bus {
             }
         }
         crash_point("event-settled");
-        self.note_table()?;
+        written.table.as_ref().map_or_else(|| self.note_ref(), |table| self.note_table(table))?;
         crash_point("file-settled");
         Ok(())
     }
@@ -41,23 +41,21 @@ impl Bus {
         }
     }
 
-    /// Does what a crash left undone of the last change of the table: the record has no copy of it then. Events of leases that
-    /// were taken in another clone are that clone's.
-    pub(in crate::bus) fn settle_last_leases(&self, lock: &Lock) -> Result<(), Error> {
-        let view = self.lease_table()?;
-        if let Some(tip) = view.tip.as_ref()
-            && !self.has_noted_table(tip)?
-        {
-            let here = self.known_clone_id()?;
-            let is_ours = |lease: &&Lease| lease.origin.as_ref().is_none_or(|origin| Some(origin.clone_id()) == here.as_deref());
-            for lease in view.table.changed.iter().filter(is_ours) {
-                if self.lease_event(lease)?.is_some() && self.has_begun(lease) {
-                    self.settle_lease(lock, lease)?;
-                }
-            }
-            self.note_table()?;
+    /// Does what a crash left undone of the last change of the table, whose ref ends at `tip`: the record has no copy of it then.
+    /// Events of leases that were taken in another clone are that clone's.
+    pub(in crate::bus) fn settle_last_leases(&self, lock: &Lock, tip: &Link) -> Result<(), Error> {
+        if self.has_noted_table(tip)? {
+            return Ok(());
         }
-        Ok(())
+        let table = LeaseTable::parse(&tip.body).map_err(Error::malformed(RefName::locks().as_str(), &tip.body))?;
+        let here = self.known_clone_id()?;
+        let is_ours = |lease: &&Lease| lease.origin.as_ref().is_none_or(|origin| Some(origin.clone_id()) == here.as_deref());
+        for lease in table.changed.iter().filter(is_ours) {
+            if self.lease_event(lease)?.is_some() && self.has_begun(lease) {
+                self.settle_lease(lock, lease)?;
+            }
+        }
+        self.note_table(&tip.body)
     }
 
     /// Whether `lease` ever held anything: one that was taken with a claim did not if a crash came before the claim.

@@ -70,12 +70,20 @@ impl Bus {
         Ok(self.record.lease_table().read(MAX_TABLE)?.as_deref() == Some(tip.body.as_slice()))
     }
 
-    /// Notes the ref's table in the record. It does not wait for the disk: the event before it has committed the ref.
-    pub(in crate::bus) fn note_table(&self) -> Result<(), Error> {
-        if let Tip::At(tip) = self.repo.tip(&RefName::locks())?
-            && !self.has_noted_table(&tip)?
-        {
-            replace_copy(&self.record.lease_table(), &tip.body)?;
+    /// Notes the ref's table in the record.
+    pub(in crate::bus) fn note_ref(&self) -> Result<(), Error> {
+        match self.repo.tip(&RefName::locks())? {
+            Tip::At(tip) => self.note_table(&tip.body),
+            Tip::Missing | Tip::Unreadable { .. } => Ok(()),
+        }
+    }
+
+    /// Notes the ref's table, which has these bytes, in the record. It does not wait for the disk: the event before it has committed
+    /// the ref.
+    pub(super) fn note_table(&self, table: &[u8]) -> Result<(), Error> {
+        let place = self.record.lease_table();
+        if place.read(MAX_TABLE)?.as_deref() != Some(table) {
+            replace_copy(&place, table)?;
         }
         Ok(())
     }
