@@ -7,6 +7,7 @@ mod child;
 mod error;
 mod fetch;
 mod history;
+mod index;
 mod interrupt;
 mod landing;
 mod log_tree;

@@ -5,6 +5,7 @@ use std::path::Path;
 use gix::objs::FindExt;
 use gix::refs::Target;
 
+use super::index::{self, Found};
 use super::{Error, ItemKind, ObjectId, Repository};
 
 /// The name of a file of a commit, and its bytes or why they cannot be had.
@@ -59,16 +60,14 @@ impl Repository {
         files.map(|item| Ok((item.name, self.blob(item.id, limit)?))).collect()
     }
 
-    /// Whether this worktree's index may have the file at `path`, in whatever letter case of it the index has. Another path that
-    /// holds this one's bytes counts, too: that errs on the side of leaving the file alone.
+    /// Whether this worktree's index has the file at `path`; so it counts if the index cannot be read.
     #[must_use]
     pub fn may_be_indexed(&self, path: &Path) -> bool {
-        let Ok(bytes) = std::fs::read(self.git_dir().join("index")) else { return false };
         let Ok(path) = gix::path::into_bstr(path) else { return true };
-        match bytes.get(4..8) {
-            // Version 4 shortens names by what they share with the one before (gitformat-index(5)).
-            Some([0, 0, 0, 4]) => self.history().map_or(true, |history| history.has_indexed(path.as_ref())),
-            _ => memchr::memmem::find(&bytes, path.as_ref() as &[u8]).is_some(),
+        match index::find(&self.git_dir().join("index"), path.as_ref()) {
+            Ok(Found::Yes) | Err(_) => true,
+            Ok(Found::No) => false,
+            Ok(Found::Unknown) => self.history().map_or(true, |history| history.has_indexed(path.as_ref())),
         }
     }
 

@@ -194,3 +194,37 @@ fn init_and_deinit_say_all_that_git_shows_of_them() {
         assert_eq!(shown.len(), laid.len() + records.len());
     }
 }
+
+/// What makes git write an index of another form, or with more in it.
+const INDEXES: [&[&str]; 6] = [
+    &["update-index", "--index-version", "2"],
+    &["update-index", "--index-version", "3"],
+    &["update-index", "--index-version", "4"],
+    // Entries with a second word of flags, before and at the path.
+    &["update-index", "--skip-worktree", "A/1", "_bus/events/a.jsonl"],
+    &["add", "--intent-to-add", "A/12345678"],
+    &["status"],
+];
+
+#[test]
+fn a_copy_that_git_tracks_is_left_alone_whatever_the_index_is_like() {
+    for index in INDEXES {
+        let repo = Repo::new();
+        for name in
+            ["A/1", "A/12", "A/123", "A/1234", "A/12345", "A/123456", "A/1234567", "A/12345678", "_bus/events/a.jsonl", "z"]
+        {
+            repo.write(name, "x\n");
+        }
+        let names = ["add", "--force", "A/1", "A/12", "A/123", "A/1234", "A/12345", "A/123456", "A/1234567"];
+        repo.git(&[&names[..], &["_bus/events/a.jsonl", "z"]].concat());
+        repo.git(&["commit", "--quiet", "--message", "files"]);
+        repo.git(index);
+        let note = |agent: &str| repo.by(agent, &["event", "log", "--event", "note", "--summary", "x"]).ok();
+        let before = repo.git(&["status", "--porcelain"]);
+        note("a");
+        note("b");
+        assert_eq!(repo.read("_bus/events/a.jsonl"), "x\n", "{index:?}");
+        assert!(repo.path("_bus/events/b.jsonl").exists(), "{index:?}");
+        assert_eq!(repo.git(&["status", "--porcelain"]), before, "{index:?}");
+    }
+}
