@@ -84,8 +84,7 @@ pub enum Error {
 impl Error {
     /// Makes an error of what the system said when `verb` was tried on `path`.
     pub fn io(verb: Verb, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { verb, path, source }
+        move |source| Self::Io { verb, path: path.to_owned(), source }
     }
 
     /// The stable name of the error.

@@ -34,7 +34,7 @@ pub fn list(folder: &Path) -> Result<Vec<Listed>, Error> {
         let kind = match entry.file_type() {
             // It went away meanwhile.
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            kind => kind.map_err(Error::io(Verb::Read, &entry.path()))?,
+            kind => kind.map_err(|source| Error::io(Verb::Read, &entry.path())(source))?,
         };
         listed.push(Listed { name: entry.file_name(), is_file: kind.is_file(), is_folder: kind.is_dir() });
     }
