@@ -54,6 +54,9 @@ use output::Output;
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     signals::survive_limits();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(failed) = crate::git::become_git(&arguments) {
+        return failed;
+    }
     if completions::answer(&arguments) {
         return ExitCode::SUCCESS;
     }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Error;
+use super::companion;
 use super::interrupt::Listening;
 
 /// Variables by which git's hooks point a child at a repository; ours is found by folder alone.
@@ -159,7 +160,7 @@ pub(super) fn talk(root: &Path, arguments: &[&str], input: Option<&str>, manner:
     let no_git = |source| Error::NoGit { source };
     // Not pipes: a child that git leaves behind would hold them open, and who waits could not read them meanwhile.
     let (mut out, mut complaint) = (tempfile::tempfile().map_err(no_git)?, tempfile::tempfile().map_err(no_git)?);
-    let mut command = git(root);
+    let mut command = silent(companion::command(), root);
     // Some of what it says is understood, so it says it in the words that we know.
     command.args(["-c", "core.hooksPath=/dev/null"]).args(arguments).env("LC_ALL", "C");
     command.stdout(out.try_clone().map_err(no_git)?).stderr(complaint.try_clone().map_err(no_git)?);
@@ -275,7 +276,11 @@ fn end_group(child: &mut Child) {
 /// A silent `git` that works in `folder` and takes no locks that it does not need.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 fn git(folder: &Path) -> Command {
-    let mut command = Command::new("git");
+    silent(Command::new("git"), folder)
+}
+
+/// `command`, a `git`, made silent: it works in `folder` and takes no locks that it does not need.
+fn silent(mut command: Command, folder: &Path) -> Command {
     command.arg("-C").arg(folder).env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0");
     for variable in REPOSITORY_VARIABLES {
         command.env_remove(variable);

@@ -13,4 +13,5 @@ mod race;
 mod refusal;
 mod rig;
 mod server;
+mod signals;
 mod unshared;

@@ -1,0 +1,71 @@
+//! Whoever ends a command ends the `git` that talks to a remote for it, too.
+
+use std::fs;
+use std::process::Child;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::rig::{Fleet, path_with_git, until};
+use super::server::Transport;
+use crate::harness::Ran;
+
+/// A command, and what it has `git` do at some time.
+const HANGS: [(&[&str], &str); 3] = [(&["claim", "T-1"], "push"), (&["sync"], "ls-remote"), (&["sync"], "fetch")];
+
+/// Starts a command whose `git` does not come back from `verb`. Once that hangs, returns the command, and the `git`'s process id.
+fn hanging(fleet: &Fleet, command: &[&str], verb: &str) -> (Child, i32) {
+    let clone = &fleet.clones[0];
+    let (noted, aside) = (clone.beside("pid"), clone.beside("pid.new"));
+    let hang = format!("echo $$ > '{0}'; mv '{0}' '{1}'; exec sleep 600", aside.display(), noted.display());
+    let path = path_with_git(clone, &format!("case \" $* \" in *' {verb} '*) {hang};; esac\nexec \"$git\" \"$@\"\n"));
+    let started = fleet.by(0, "a", command).env("PATH", &path).start();
+    until(|| noted.exists());
+    let id = fs::read_to_string(&noted).unwrap().trim().parse().unwrap();
+    fs::remove_file(noted).unwrap();
+    (started, id)
+}
+
+fn send(id: i32, signal: Signal) {
+    kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+}
+
+/// Whether a process has ended; one that nobody has waited for yet has.
+fn has_ended(id: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat"));
+    stat.map_or(true, |stat| stat.rsplit(") ").next().is_some_and(|state| state.starts_with('Z')))
+}
+
+#[test]
+fn a_signal_ends_the_git_too() {
+    let fleet = Fleet::new(Transport::File, 2);
+    for (command, verb) in HANGS {
+        fleet.by(1, "b", &["event", "log", "--event", "note", "--summary", verb]).ok();
+        fleet.by(1, "b", &["sync"]).ok();
+        for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+            let (started, git) = hanging(&fleet, command, verb);
+            send(i32::try_from(started.id()).unwrap(), signal);
+            let ran = Ran::of(started);
+            assert!(has_ended(git), "{command:?} {verb} {signal:?}: {}", ran.transcript);
+            assert_eq!(ran.status, Some(7), "{command:?} {verb} {signal:?}: {}", ran.transcript);
+            if verb == "push" {
+                assert!(ran.stderr.contains("the same command again"), "{signal:?}: {}", ran.transcript);
+            }
+        }
+    }
+    fleet.by(0, "a", &["claim", "T-1"]).ok();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_command_that_is_killed_takes_its_git_with_it() {
+    let fleet = Fleet::new(Transport::File, 2);
+    for (command, verb) in HANGS {
+        fleet.by(1, "b", &["event", "log", "--event", "note", "--summary", verb]).ok();
+        fleet.by(1, "b", &["sync"]).ok();
+        let (started, git) = hanging(&fleet, command, verb);
+        send(i32::try_from(started.id()).unwrap(), Signal::KILL);
+        assert_eq!(Ran::of(started).status, None);
+        until(|| has_ended(git));
+    }
+    fleet.by(0, "a", &["claim", "T-1"]).ok();
+}
