@@ -57,6 +57,7 @@ mod alone;
 mod answers;
 mod chain;
 mod decide;
+mod doors;
 mod fleet;
 mod mishaps;
 mod mutants;
