@@ -110,11 +110,11 @@ impl Error {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::NotARepository { .. } | Self::Bare { .. } | Self::BrokenGitDir { .. } => Code::NoRepository,
+            Self::NotARepository { .. } | Self::Bare { .. } => Code::NoRepository,
             Self::OtherOwner { .. } | Self::Unsupported { .. } => Code::UnsupportedRepository,
             Self::NoRevision { .. } | Self::TooShallow { .. } => Code::NoRevision,
             Self::NoRemote { .. } | Self::Unreachable { .. } | Self::RemoteTimeout { .. } => Code::RemoteUnreachable,
-            Self::Store { .. } | Self::Damaged { .. } | Self::NoGit { .. } => Code::System,
+            Self::BrokenGitDir { .. } | Self::Store { .. } | Self::Damaged { .. } | Self::NoGit { .. } => Code::System,
         }
     }
 

@@ -6,6 +6,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use gix::config::{File as Config, Source};
@@ -16,7 +17,7 @@ use gix::refs::store::WriteReflog;
 use gix::sec::Trust;
 
 use super::child::{git_attributes, git_hooks_folder, git_trusts};
-use super::error::{store, story};
+use super::error::store;
 use super::loose::LooseReader;
 use super::{Error, ObjectId, sharing};
 
@@ -49,13 +50,21 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NotARepository`], [`Error::Bare`], [`Error::BrokenGitDir`], [`Error::OtherOwner`] or [`Error::Unsupported`]:
-    /// what stands there is nothing that `bus` can use.
+    /// [`Error::NotARepository`], [`Error::Bare`], [`Error::OtherOwner`] or [`Error::Unsupported`]: what stands there is nothing that `bus`
+    /// can use. [`Error::BrokenGitDir`] or [`Error::Store`]: there is one, and it cannot be read.
     pub fn discover(start: &Path) -> Result<Self, Error> {
         let missing = || Error::NotARepository { path: start.to_owned() };
-        let start = fs::canonicalize(start).map_err(|_| missing())?;
+        let start = fs::canonicalize(start).map_err(|error| match is_missing(&error) {
+            true => missing(),
+            false => store("read", &start.display().to_string(), &error),
+        })?;
         let found = gix::discover::upwards(&start);
+        // What cannot be read looks like what is not there, or like somebody else's.
+        if found.as_ref().is_ok_and(|(_, trust)| *trust != Trust::Full) || found.is_err() {
+            check_readable(&start)?;
+        }
         if let Some(path) = dead_link(&start, found.as_ref().ok().and_then(|(found, _)| work_dir(found))) {
+            check_readable(&start)?;
             return Err(Error::BrokenGitDir { path });
         }
         let (found, trust) = found.map_err(|_| missing())?;
@@ -69,12 +78,15 @@ impl Repository {
 
     fn open(root: Option<PathBuf>, git_dir: PathBuf) -> Result<Self, Error> {
         let unsupported = |what: String| Error::Unsupported { path: git_dir.clone(), what };
-        let whole = |path: &Path| fs::canonicalize(path).map_err(|error| unsupported(error.to_string()));
+        let unreadable =
+            |path: &Path, error: &(dyn std::error::Error + 'static)| store("read", &path.display().to_string(), error);
+        let whole = |path: &Path| fs::canonicalize(path).map_err(|error| unreadable(path, &error));
         let git_dir = whole(&git_dir)?;
-        let linked = gix::discover::path::from_plain_file(&git_dir.join("commondir")).and_then(Result::ok);
+        let link = git_dir.join("commondir");
+        let linked = gix::discover::path::from_plain_file(&link).transpose().map_err(|error| unreadable(&link, &error))?;
         let common_dir = linked.as_ref().map_or(Ok(git_dir.clone()), |common| whole(&git_dir.join(common)))?;
-        let config = Config::from_path_no_includes(common_dir.join("config"), Source::Local);
-        let config = config.map_err(|error| unsupported(story(&error)))?;
+        let path = common_dir.join("config");
+        let config = Config::from_path_no_includes(path.clone(), Source::Local).map_err(|error| unreadable(&path, &error))?;
         check_format(&config).map_or(Ok(()), |what| Err(unsupported(what)))?;
         sharing::obey(config.string("core.sharedRepository").map(|value| value.to_string()).as_deref());
         let bare = || Error::Bare { path: git_dir.clone() };
@@ -293,4 +305,42 @@ fn work_dir(found: &Found) -> Option<&Path> {
 fn dead_link(start: &Path, found: Option<&Path>) -> Option<PathBuf> {
     let nearer = start.ancestors().take_while(|folder| found.is_none_or(|found| found != *folder));
     nearer.map(|folder| folder.join(".git")).find(|path| path.is_file())
+}
+
+/// Whether an error says that there is no such file.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Refuses what the system does not let be read of the nearest repository around `start`.
+fn check_readable(start: &Path) -> Result<(), Error> {
+    let refused = |path: &Path, error: io::Error| match is_missing(&error) {
+        true => Ok(()),
+        false => Err(store("read", &path.display().to_string(), &error)),
+    };
+    let open = |path: &Path| {
+        let metadata = fs::metadata(path)?;
+        // A pipe would be waited for.
+        let is_plain = metadata.is_file() || metadata.is_dir();
+        if is_plain { fs::File::open(path)?.read(&mut [0]).map(drop) } else { Ok(()) }
+    };
+    let read = |path: PathBuf| open(&path).or_else(|error| refused(&path, error));
+    for folder in start.ancestors() {
+        let path = folder.join(".git");
+        let git_dir = match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => path,
+            Ok(_) => {
+                read(path.clone())?;
+                let Ok(git_dir) = gix::discover::path::from_gitdir_file(&path) else { return Ok(()) };
+                git_dir
+            }
+            Err(error) => {
+                refused(&path, error)?;
+                continue;
+            }
+        };
+        fs::read_dir(&git_dir).map(drop).or_else(|error| refused(&git_dir, error))?;
+        return ["HEAD", "commondir", "config"].into_iter().try_for_each(|name| read(git_dir.join(name)));
+    }
+    Ok(())
 }

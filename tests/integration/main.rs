@@ -78,6 +78,8 @@ mod status;
 #[cfg(unix)]
 mod stub;
 #[cfg(unix)]
+mod unreadable;
+#[cfg(unix)]
 mod validate_bounds;
 mod validate_fleet;
 mod validate_fuzz;
