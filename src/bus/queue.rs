@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::decide::{self, Refusal};
-use super::queue_files::ItemFile;
 use super::view::{ClaimFiles, View};
 use super::{Bus, Error};
 use crate::record::{AgentId, Claim, QueueItem, Status, TaskId, cycles};
@@ -148,6 +147,17 @@ impl QueueView {
     }
 }
 
+/// How many tasks one item may name in `After` before they count.
+const FREE_AFTER: usize = 20;
+
+/// How many more all items may name: an item that would make it more is not read, the others are.
+const MAX_AFTER: usize = 50_000;
+
+/// Why an item is not read that names too many tasks.
+fn too_many_after() -> String {
+    format!("with this one the queue's items name more than {MAX_AFTER} tasks in `After` beyond {FREE_AFTER} each")
+}
+
 /// A task of the queue, and what its file says.
 struct Listed {
     task: TaskId,
@@ -183,14 +193,20 @@ impl Bus {
     /// As [`Bus::queue`].
     pub fn queue_with(&self, agent: Option<&AgentId>, mut on_progress: impl FnMut(usize, usize)) -> Result<QueueView, Error> {
         let queue = self.queue_files();
-        let read = |(task, file): (&TaskId, &ItemFile)| Listed {
-            item: self
-                .queue_item(file)
-                .map(|item| QueueItem { after: item.after.iter().map(|after| queue.spelling(after).clone()).collect(), ..item }),
-            path: self.show(&file.place),
-            task: task.clone(),
-        };
-        let listed: Vec<Listed> = queue.tasks.iter().map(read).collect();
+        let (mut listed, mut left) = (Vec::new(), MAX_AFTER);
+        for (task, file) in &queue.tasks {
+            let mut item = self.queue_item(file);
+            if let Ok(read) = &mut item {
+                match left.checked_sub(read.after.len().saturating_sub(FREE_AFTER)) {
+                    Some(less) => {
+                        left = less;
+                        read.after = read.after.iter().map(|after| queue.spelling(after).clone()).collect();
+                    }
+                    None => item = Err(self.bad_item(&file.place, too_many_after())),
+                }
+            }
+            listed.push(Listed { item, path: self.show(&file.place), task: task.clone() });
+        }
         let is_item: BTreeSet<&TaskId> = listed.iter().map(|listed| &listed.task).collect();
         let blockers = listed.iter().filter_map(|listed| listed.item.as_ref().ok()).flat_map(|item| &item.after);
         let tasks: BTreeSet<&TaskId> = is_item.iter().copied().chain(blockers).collect();

@@ -91,7 +91,7 @@ impl Bus {
         QueueItem::parse(&bytes).map_err(Error::malformed(self.show(place), &bytes))
     }
 
-    fn bad_item(&self, place: &Place, what: String) -> Error {
+    pub(super) fn bad_item(&self, place: &Place, what: String) -> Error {
         Error::Malformed { place: self.show(place), line: 1, truth: None, fault: Fault::BadItem { what, line: 1 } }
     }
 }

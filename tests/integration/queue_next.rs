@@ -188,3 +188,19 @@ fn one_that_waits_gets_a_task_as_soon_as_it_is_ready() {
     let ran = Ran::of(waiting);
     assert!(ran.stdout.starts_with("claimed QUEUE-002 as a"), "{}", ran.transcript);
 }
+
+#[test]
+fn what_items_wait_for_is_bounded_in_sum_and_only_the_ones_beyond_are_unreadable() {
+    let repo = Repo::new();
+    let after: Vec<String> = (1..1000).map(|number| format!("QUEUE-{number:03}")).collect();
+    for number in 2..80 {
+        repo.write(&format!("queue/{number:03}-t.md"), format!("# Task: t\nAfter: {}\n", after.join(", ")));
+    }
+    repo.write("queue/001-first.md", "# Task: first\n");
+    repo.write("queue/090-last.md", "# Task: last\n");
+    let list = repo.by("a", &["queue", "list", "--json"]).ok().json();
+    let states: Vec<&str> = list["items"].as_array().unwrap().iter().map(|item| item["state"].as_str().unwrap()).collect();
+    assert_eq!(states.iter().filter(|state| **state == "unreadable").count(), 27, "{states:?}");
+    repo.by("a", &["claim", "--next"]).ok();
+    repo.by("b", &["claim", "--next"]).ok();
+}

@@ -1,7 +1,14 @@
 //! Who may hold which paths: pure decisions over the table of live leases (`_bus/README.md`).
 
 use crate::bus::Who;
-use crate::record::{ClaimId, Fold, LeaseBrief, LeaseRow, Mode, Pattern, PatternFault, Scope, TaskId};
+use crate::record::{Budget, ClaimId, Fold, LeaseBrief, LeaseRow, Mode, Pattern, PatternFault, Scope, Spent, TaskId};
+
+/// How much is compared at most to see whether one lease shares a path with what is wanted, in steps: those of ordinary patterns need some
+/// dozens.
+const MAX_STEPS_PER_LEASE: u64 = 250_000;
+
+/// The same for all leases of the table.
+const MAX_STEPS: u64 = 1_000_000;
 
 /// What a lease is wanted for.
 pub(super) struct Wanted<'a> {
@@ -47,7 +54,8 @@ pub(super) fn scope_of(scope: &[String], deny: &[String]) -> Result<Scope, Patte
 
 /// Decides whether `who` gets what is `wanted`, all of it or nothing. `is_void` is asked of rows in the way alone.
 ///
-/// Leases of one agent at one place are not in each other's way, nor are shared ones. One that is stale or expired still is.
+/// Leases of one agent at one place are not in each other's way, nor are shared ones. One that is stale or expired still is, and so is one
+/// whose patterns are so entangled that it cannot be told within bounds.
 pub(super) fn acquire(
     rows: &[LeaseRow],
     wanted: &Wanted<'_>,
@@ -61,6 +69,7 @@ pub(super) fn acquire(
     }
     let (mut held, mut void) = (Vec::new(), Vec::new());
     let places: Option<Vec<&str>> = wanted.scope.patterns().iter().map(|pattern| first_name(pattern.as_str())).collect();
+    let mut left = MAX_STEPS;
     for (row, brief) in rows.iter().map(|row| &row.brief).enumerate() {
         let harmless = is_mine(brief, who) || (brief.mode == Mode::Shared && wanted.mode == Mode::Shared);
         // What is harmless and bound to a claim may still be void, and is then swept.
@@ -68,7 +77,11 @@ pub(super) fn acquire(
             continue;
         }
         let scope = scope_of(&brief.scope, &brief.deny).map_err(|fault| Refusal::Unreadable(row, fault))?;
-        match wanted.scope.overlap(&scope, fold) {
+        let given = left.min(MAX_STEPS_PER_LEASE);
+        let mut budget = Budget::new(given);
+        let told = wanted.scope.overlap_within(&scope, fold, &mut budget);
+        left -= given - budget.left();
+        match told.unwrap_or_else(|Spent| brief.scope.first().cloned()) {
             Some(_) if is_void(brief) => void.push(row),
             Some(path) if !harmless => held.push(Shared { row, path }),
             _ => {}
@@ -239,6 +252,16 @@ mod tests {
         {
             assert!(!apart(&[asked], stands), "{asked} {stands}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_within_bounds_is_in_the_way() {
+        let stands = row("L-1", "you", None, "*a*b*c*d*e*f*g*h*i*j*k*l*m*n*o*p", Mode::Exclusive);
+        let asked = scope(&["*p*o*n*m*l*k*j*i*h*g*f*e*d*c*b*a"], &[]);
+        let rows = vec![stands; 5000];
+        assert_eq!(decide(&rows[..1], &asked, Mode::Exclusive, false), Ok(Grant::Take(Vec::new())));
+        let Err(Refusal::Held(held)) = decide(&rows, &asked, Mode::Exclusive, false) else { panic!() };
+        assert!(held[0].row > 0 && held[0].path == rows[0].brief.scope[0], "{:?}", held[0]);
     }
 
     #[test]

@@ -28,6 +28,12 @@ impl Budget {
         Self { left: steps }
     }
 
+    /// How many steps are left.
+    #[must_use]
+    pub const fn left(&self) -> u64 {
+        self.left
+    }
+
     /// Takes some steps.
     ///
     /// # Errors
