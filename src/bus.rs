@@ -36,6 +36,7 @@ mod messaging;
 mod mode;
 mod next;
 mod notes;
+mod odd_ref;
 mod open;
 mod open_sessions;
 mod overview;

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::notes::Note;
 use super::view::{State, state};
 use super::{Bus, Error};
 use crate::git::{Link, ObjectId, RefName, Remote, Sight, Tip};
@@ -39,7 +40,11 @@ enum Relation {
 impl Bus {
     /// Brings this clone's chain of `task`, and what it knows of the remote, in line with `sight`, whose objects are here.
     pub(super) fn adopt(&self, lock: &mut Lock, remote: &Remote, task: &TaskId, sight: &Sight) -> Result<Adopted, Error> {
-        self.adopt_archive(lock, remote, sight)?;
+        match self.adopt_archive(lock, remote, sight) {
+            // It keeps nobody from a claim: this clone's own archive counts, and `bus sync` gives the remote a sound one.
+            Err(error @ Error::OddRef { .. }) => self.notes.add(Note::Warning(format!("{error}; {}", error.hint()))),
+            adopted => adopted?,
+        }
         if sight.contains_key(&RefName::locks()) {
             self.adopt_shared(lock, remote, &RefName::locks(), sight)?;
         }
@@ -129,8 +134,11 @@ impl Bus {
 
     /// Refuses a state of the remote's that is no claim of the task: what stands here is better.
     fn readable(&self, name: &RefName, task: &TaskId, value: ObjectId) -> Result<State, Error> {
-        let unreadable = |what| Error::UnreadableRef { name: name.as_str().to_owned(), what };
-        state(self.repo.link(value)?.map_err(unreadable)?, name, task)
+        let link = self.repo.link(value)?.map_err(|what| self.odd_ref(name, &format!("is no claim: {what}")))?;
+        state(link, name, task).map_err(|error| match error {
+            Error::Malformed { fault, .. } => self.odd_ref(name, &format!("is no claim of {task}: {fault}")),
+            error => error,
+        })
     }
 
     fn relation(&self, local: ObjectId, value: ObjectId) -> Result<Relation, Error> {
@@ -193,13 +201,18 @@ impl Bus {
     pub(super) fn adopt_archive(&self, lock: &mut Lock, remote: &Remote, sight: &Sight) -> Result<(), Error> {
         let name = RefName::archive();
         let Some(theirs) = sight.get(&name).copied() else { return self.note_seen(lock, remote, &name, None) };
-        // All archives begin alike: what does not is none.
-        if !self.repo.descends(theirs, self.repo.archive_root()?)? || self.repo.archive(theirs).is_err() {
-            let what = "it is no archive".to_owned();
-            return Err(Error::UnreadableRef { name: format!("{} on the remote", name.as_str()), what });
-        }
         let ours = self.repo.id_of(&name)?;
+        if ours != Some(theirs) && !self.repo.is_archive(theirs)? {
+            self.note_seen(lock, remote, &name, Some(theirs))?;
+            return Err(self.odd_ref(&name, "is no archive"));
+        }
+        let is_sound = |id| self.repo.archive(id).is_ok();
         let next = match ours {
+            Some(ours) if !is_sound(ours) => {
+                lock.about_to_write(name.as_str())?;
+                self.repo.set_aside(&name, &self.broken("ARCHIVE")?.path(), Some(theirs))?;
+                theirs
+            }
             Some(ours) if ours == theirs || self.repo.descends(ours, theirs)? => ours,
             Some(ours) if !self.repo.descends(theirs, ours)? => self.merged_archive(theirs, ours)?,
             _ => theirs,

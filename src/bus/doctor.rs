@@ -69,7 +69,7 @@ impl Cure {
             Self::SetRefAside(_) => "keep the ref aside and let the record decide",
             Self::GiveUp(_) => "keep the file aside and put what the fleet, or the last commit, says in its place",
             Self::Rebuild(_) => "make the ref anew, of what the fleet's remote was seen to have, or of the file",
-            Self::DropRef(_) => "keep what it says aside and remove it: it is fetched again",
+            Self::DropRef(_) => "keep what it says aside and remove it",
             Self::SetLocksAside => "keep the ref aside and let the record decide",
             Self::Import => "import it",
             Self::IgnoreRecords => "write it",

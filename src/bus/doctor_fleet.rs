@@ -4,6 +4,7 @@ use super::deinit::remove;
 use super::doctor::{Cure, Finding, finding};
 use super::view::View;
 use super::{Bus, Error};
+use crate::git::RefName;
 use crate::record::json::MAX_RECORD;
 use crate::record::{Claim, Origin, TaskId};
 use crate::store::{Lock, last_touched, replace};
@@ -23,10 +24,18 @@ impl Bus {
             });
         }
         self.examine_rewritten(findings)?;
+        self.examine_odd_refs(findings)?;
         for (key, value) in self.repo.remotes()?.greedy {
             let what = format!("`{value}` lets git remove or overwrite refs of the bus when it fetches or pushes");
             let advice = "have it name branches only: `+refs/heads/*:refs/remotes/NAME/*`; a mirror is no place for a bus";
             findings.push(finding("greedy-remote", key, what, None).advise(advice));
+        }
+        let archive = RefName::archive();
+        if let Some(id) = self.repo.id_of(&archive)?
+            && let Err(error) = self.repo.archive(id)
+        {
+            let cure = Some(Cure::DropRef(archive.clone()));
+            findings.push(finding("unreadable-ref", archive.as_str().to_owned(), error.to_string(), cure));
         }
         let prefixes = ["refs/bus-remote/", "refs/bus/lost/", "refs/bus/log/"];
         for prefix in prefixes {

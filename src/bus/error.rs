@@ -74,6 +74,16 @@ pub enum Error {
         /// How.
         what: String,
     },
+    /// A ref on the fleet's remote that is none of the bus's, or damaged, stands where one of the bus's belongs.
+    #[error("`{name}` on the remote `{remote}` {what}")]
+    OddRef {
+        /// The ref, as the remote calls it.
+        name: String,
+        /// The remote.
+        remote: String,
+        /// What is odd about it.
+        what: String,
+    },
     /// `config.toml` cannot be read.
     #[error("`{}` line {}: {fault}", path.display(), fault.line)]
     MalformedConfig {
@@ -301,6 +311,10 @@ fn guard_text(task: &TaskId, event: &str, owner: Option<&AgentId>, elsewhere: bo
     }
 }
 
+/// What to do if no task may be claimed now.
+const NOTHING_READY: &str =
+    "`bus queue list` shows what each task waits for; to wait until something is ready: `bus claim --next --wait`";
+
 /// What to do about a record that breaks its format; a ref may have the true one.
 fn malformed_hint(place: &str, has_truth: bool, fault: &Fault) -> String {
     match fault {
@@ -331,7 +345,7 @@ impl Error {
             Self::Usage { .. } => Code::Usage,
             Self::NoBus { .. } => Code::NoBus,
             Self::NoIdentity => Code::NoIdentity,
-            Self::Malformed { .. } | Self::UnreadableRef { .. } => Code::MalformedRecord,
+            Self::Malformed { .. } | Self::UnreadableRef { .. } | Self::OddRef { .. } => Code::MalformedRecord,
             Self::MalformedConfig { .. } => Code::MalformedConfig,
             Self::ClaimHeld { .. } => Code::ClaimHeld,
             Self::HeldElsewhere { .. } => Code::ClaimHeldElsewhere,
@@ -373,6 +387,7 @@ impl Error {
             Self::NoIdentity => SAY_WHO.to_owned(),
             Self::NoManifest { name, known } => spare_manifest_hint(name, known),
             Self::UnreadableRef { .. } => "set it aside, so that the claim files decide: `bus doctor --fix`".to_owned(),
+            Self::OddRef { remote, .. } => odd_ref_advice(remote),
             Self::ClaimHeld { task, reclaimable: Some(why), .. } => {
                 format!("it is {why}: take it over with `bus reclaim {task} --note WHY`")
             }
@@ -421,10 +436,7 @@ impl Error {
             Self::WaitTimeout { .. } => WAIT_AGAIN.to_owned(),
             Self::TaskExists { .. } => "leave `--id` out to get the next number; `bus queue list` shows what there is".to_owned(),
             Self::NotQueued { .. } => "`bus queue list` shows what there is".to_owned(),
-            Self::NothingReady { .. } => {
-                "`bus queue list` shows what each task waits for; to wait until something is ready: `bus claim --next --wait`"
-                    .to_owned()
-            }
+            Self::NothingReady { .. } => NOTHING_READY.to_owned(),
             Self::NoPart { name, .. } => no_part_hint(name),
             Self::InUse { .. } => "release them first; see `bus status --active-only` and `bus lock list`".to_owned(),
             Self::Plan(fault) => fault.hint(),
@@ -465,4 +477,9 @@ fn spare_manifest_hint(name: &ManifestName, known: &[ManifestName]) -> String {
         [] => format!("write `{{\"agent_id\": \"ID\"}}` to AGENT_MANIFEST.{name}.json, or say who you are with `--agent ID`"),
         known => format!("name one of these: {}", known.iter().map(ManifestName::as_str).collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// Who can do something about a ref of the remote's. No command is spelled out: the name is whatever somebody pushed.
+pub(super) fn odd_ref_advice(remote: &str) -> String {
+    format!("whoever may push to `{remote}` can look at it with `git ls-remote`, and remove it there with `git push --delete`")
 }

@@ -130,7 +130,7 @@ impl Bus {
     fn push_away(&self, remote: &Remote, agent: &AgentId, states: &[(TaskId, ObjectId)]) -> Result<Pushed, Error> {
         let archive = RefName::archive();
         let before = self.seen_at(remote, &archive)?;
-        let next = self.archive_of(before, agent, states)?;
+        let next = self.archive_of(Some(self.archive_for(before)?), agent, states)?;
         let mut swaps = vec![Swap { name: archive, expected: before, new: Some(next) }];
         let on_remote = states.iter().filter_map(|(task, id)| {
             let name = RefName::claim(task);

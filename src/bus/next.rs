@@ -203,5 +203,6 @@ const fn is_lost(error: &Error) -> bool {
             | Error::Diverged { .. }
             | Error::Malformed { .. }
             | Error::UnreadableRef { .. }
+            | Error::OddRef { .. }
     )
 }

@@ -92,27 +92,44 @@ impl Bus {
         beside: Option<&WithClaim<'_>>,
     ) -> Result<(Changed, Vec<Leased>), Error> {
         let remote = self.remote_of(fleet)?;
+        let change = || self.try_to_change(fleet, &remote, agent, asked, (&decide, beside));
+        change().or_else(|error| {
+            let leases = beside.map(|_| RefName::locks());
+            let names: Vec<RefName> = [RefName::claim(asked)].into_iter().chain(leases).collect();
+            self.make_way(fleet, &remote, &names, error)?;
+            change()
+        })
+    }
+
+    fn try_to_change(
+        &self,
+        fleet: &Fleet,
+        remote: &Remote,
+        agent: &AgentId,
+        asked: &TaskId,
+        (decide, beside): (&impl Fn(&View, &Who) -> Result<Next, Error>, Option<&WithClaim<'_>>),
+    ) -> Result<(Changed, Vec<Leased>), Error> {
         let (mut seen, mut tries) = (false, 0);
         let mut log = Carried::default();
         // Each try may take a look of its own before it, and one that the log has spoilt counts for nothing.
         for _ in 0..3 * MAX_TRIES {
-            match self.decide_here(&remote, agent, asked, (&decide, beside), seen)? {
+            match self.decide_here(remote, agent, asked, (decide, beside), seen)? {
                 Step::Done(changed) => return Ok((*changed, Vec::new())),
                 Step::Look(task) => {
-                    let sight = self.look(fleet, &remote, &task, beside.is_some(), None)?;
-                    self.adopt(&mut self.lock()?, &remote, &task, &sight)?;
+                    let sight = self.look(fleet, remote, &task, beside.is_some(), None)?;
+                    self.adopt(&mut self.lock()?, remote, &task, &sight)?;
                     seen = true;
                 }
                 Step::Push(attempt) => {
-                    self.load(&remote, &mut log);
-                    let answer = self.ask(fleet, &remote, &attempt, log.swap.as_ref())?;
+                    self.load(remote, &mut log);
+                    let answer = self.ask(fleet, remote, &attempt, log.swap.as_ref())?;
                     seen = true;
-                    let was_spoilt = self.unload(&remote, &attempt, &answer, &mut log);
+                    let was_spoilt = self.unload(remote, &attempt, &answer, &mut log);
                     if was_spoilt {
                         continue;
                     }
                     tries += 1;
-                    let taken = self.take_answer(fleet, &remote, agent, &attempt, answer, tries)?;
+                    let taken = self.take_answer(fleet, remote, agent, &attempt, answer, tries)?;
                     if taken.is_none() {
                         pause_before(tries);
                     }
@@ -223,7 +240,7 @@ impl Bus {
             log.is_lost = now.is_none();
             self.bring_own_log(remote, &swap.name, now, log.seen)
         } else {
-            log.fault = is_stuck.then(|| what_came_of(&answer.pushed));
+            log.fault = is_stuck.then(|| answer.pushed.story());
             Ok(())
         };
         log.fault = log.fault.take().or_else(|| noted.err().map(|error| error.to_string()));
@@ -274,10 +291,11 @@ impl Bus {
             && !swaps.iter().any(|swap| swap.name == archive)
         {
             let seen = self.seen_at(remote, &archive)?;
-            // A remote that has lost it gets it back.
-            let ours = || self.repo.id_of(&archive)?.map_or_else(|| self.repo.archive_root(), Ok);
-            let new = seen.map_or_else(ours, Ok)?;
-            swaps.push(Swap { name: archive, expected: seen, new: Some(new) });
+            let new = self.archive_for(seen)?;
+            // One that is none says nothing of any task.
+            if seen.is_none_or(|seen| seen == new) {
+                swaps.push(Swap { name: archive, expected: seen, new: Some(new) });
+            }
         }
         if let Some(fleet) = self.fleet()? {
             let root = Some(self.fleet_root(&fleet.id)?);
@@ -463,15 +481,6 @@ impl Bus {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// Why a push has not done what it should.
-fn what_came_of(pushed: &Pushed) -> String {
-    match pushed {
-        Pushed::Done => "it was not taken".to_owned(),
-        Pushed::TimedOut => "it took too long".to_owned(),
-        Pushed::Refused(what) | Pushed::Unclear(what) => what.clone(),
     }
 }
 

@@ -47,10 +47,25 @@ impl Bus {
         finish: impl Fn(&mut Lock, T) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let remote = self.remote_of(fleet)?;
+        let change = || self.try_to_change_shared(fleet, &remote, name, &decide, &finish);
+        change().or_else(|error| {
+            self.make_way(fleet, &remote, std::slice::from_ref(name), error)?;
+            change()
+        })
+    }
+
+    fn try_to_change_shared<T>(
+        &self,
+        fleet: &Fleet,
+        remote: &Remote,
+        name: &RefName,
+        decide: &impl Fn(&mut Lock, Known) -> Result<Turn<T>, Error>,
+        finish: &impl Fn(&mut Lock, T) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let sent = self.private.sent(name.rest());
         let (mut seen, mut tries) = (false, 0);
         for _ in 0..2 * MAX_TRIES {
-            let expected = self.seen_at(&remote, name)?;
+            let expected = self.seen_at(remote, name)?;
             let known = Known { seen, under_way: sent.path().exists() };
             let turn = match decide(&mut self.lock()?, known)? {
                 Turn::Push(new, _) if expected.is_some_and(|seen| !self.repo.descends(new, seen).unwrap_or(false)) => Turn::Look,
@@ -60,21 +75,21 @@ impl Bus {
             let (new, done) = match turn {
                 Turn::Done(done) => return finish(&mut self.lock()?, done),
                 Turn::Look => {
-                    let sight = self.look_at_shared(fleet, &remote, name)?;
-                    self.adopt_shared(&mut self.lock()?, &remote, name, &sight)?;
+                    let sight = self.look_at_shared(fleet, remote, name)?;
+                    self.adopt_shared(&mut self.lock()?, remote, name, &sight)?;
                     continue;
                 }
                 Turn::Push(new, done) => (new, done),
             };
             tries += 1;
             stamp(&sent);
-            let pushed = self.push_claims(&remote, vec![Swap { name: name.clone(), expected, new: Some(new) }])?;
+            let pushed = self.push_claims(remote, vec![Swap { name: name.clone(), expected, new: Some(new) }])?;
             crash_point("pushed");
-            let sight = self.look_at_shared(fleet, &remote, name).map_err(|error| unknown(fleet, &pushed, error))?;
+            let sight = self.look_at_shared(fleet, remote, name).map_err(|error| unknown(fleet, &pushed, error))?;
             let now = sight.get(name).copied();
             let landed = now.map_or(Ok(false), |now| self.repo.descends(now, new))?;
             let mut lock = self.lock()?;
-            self.adopt_shared(&mut lock, &remote, name, &sight)?;
+            self.adopt_shared(&mut lock, remote, name, &sight)?;
             self.note_outcome(name, landed || now != expected, &pushed)?;
             if landed {
                 return finish(&mut lock, done);
@@ -146,7 +161,7 @@ impl Bus {
     ///
     /// # Errors
     ///
-    /// [`Error::UnreadableRef`] where what the remote has is none of ours: what stands here stays.
+    /// [`Error::OddRef`] where what the remote has is none of ours: what stands here stays.
     pub(super) fn adopt_shared(
         &self,
         lock: &mut Lock,
@@ -182,13 +197,13 @@ impl Bus {
 
     /// Reads a state of a shared ref, and refuses one that means nothing.
     fn readable_shared(&self, name: &RefName, id: ObjectId) -> Result<Link, Error> {
-        let unreadable = |what: String| Error::UnreadableRef { name: format!("{} on the remote", name.as_str()), what };
-        let link = self.repo.link(id)?.map_err(unreadable)?;
+        let odd = |what: String| self.odd_ref(name, &format!("cannot be read: {what}"));
+        let link = self.repo.link(id)?.map_err(odd)?;
         let fault = match *name == RefName::locks() {
             true => LeaseTable::parse(&link.body).err(),
             false => json::parse_record(&link.body).err(),
         };
-        fault.map_or(Ok(link), |fault| Err(unreadable(fault.to_string())))
+        fault.map_or(Ok(link), |fault| Err(odd(fault.to_string())))
     }
 }
 

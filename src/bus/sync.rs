@@ -79,10 +79,9 @@ impl Bus {
             }
             refusal = None;
             for swaps in due.chunks(size) {
-                match self.push_claims(&remote, swaps.to_vec())? {
-                    Pushed::Done => {}
-                    Pushed::TimedOut => refusal = Some("it took too long".to_owned()),
-                    Pushed::Refused(what) | Pushed::Unclear(what) => refusal = Some(what),
+                let pushed = self.push_claims(&remote, swaps.to_vec())?;
+                if pushed != Pushed::Done {
+                    refusal = Some(pushed.story());
                 }
                 crash_point("claims-pushed");
             }
@@ -103,6 +102,8 @@ impl Bus {
     /// Brings everything here that the remote has, and notes what became of what was sent. Returns what the remote has.
     pub(super) fn receive(&self, fleet: &Fleet, remote: &Remote, synced: &mut Synced) -> Result<Sight, Error> {
         let before = self.seen_logs(remote)?;
+        // Each look finds what is still wrong.
+        synced.faults.clear();
         let sight = self.look_at_all(fleet, remote)?;
         let mut tasks: BTreeSet<TaskId> = sight.keys().filter_map(task_of).collect();
         let seen = format!("{}claims/", RefName::all_seen_on(remote.name()));
@@ -127,6 +128,7 @@ impl Bus {
             self.adopt_batch(remote, tasks, &sight, synced)?;
         }
         self.receive_logs(remote, &sight, &before, synced)?;
+        self.note_odd_refs(&sight, &synced.faults)?;
         touch(&self.private.fleet_seen(), self.clock);
         Ok(sight)
     }
@@ -371,12 +373,12 @@ pub(super) fn is_log(name: &RefName) -> bool {
 }
 
 /// The refs of which the fleet has one for all, but for the archive.
-fn shared() -> [RefName; 2] {
+pub(super) fn shared() -> [RefName; 2] {
     [RefName::queue(), RefName::locks()]
 }
 
 /// Whether a ref of the remote's is for this clone.
 fn is_exchanged(name: &RefName) -> bool {
     let is_one = *name == RefName::archive() || shared().contains(name);
-    is_one || is_log(name) || name.rest().starts_with("claims/")
+    is_one || is_log(name) || task_of(name).is_some()
 }

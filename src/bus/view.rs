@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::{Bus, Error, Who};
-use crate::git::{Archive, Link, ObjectId, RefName, Tip};
+use crate::git::{Archive, Error as GitError, Link, ObjectId, RefName, Tip};
 use crate::record::json::MAX_RECORD;
 use crate::record::{Claim, Fault, Id, IdKind, MAX_REVISION, TaskId};
 use crate::store::{Layout, Place, names};
@@ -184,7 +184,13 @@ impl Bus {
     pub(super) fn archive(&self) -> Result<Option<Archive>, Error> {
         let id = self.repo.id_of(&RefName::archive())?;
         if self.archive.get().map(|known| known.id) != id {
-            self.archive.set(id.map(|id| self.repo.archive(id)).transpose()?);
+            let unreadable = |what: String| Error::UnreadableRef { name: RefName::archive().as_str().to_owned(), what };
+            // What the fleet's remote was seen to have is as good, until `bus sync` or `bus doctor --fix` makes the ref anew.
+            let instead = |error: GitError| match self.seen_archive() {
+                Some(archive) => Ok(archive),
+                None => Err(unreadable(error.to_string())),
+            };
+            self.archive.set(id.map(|id| self.repo.archive(id).or_else(instead)).transpose()?);
         }
         Ok(self.archive.get())
     }

@@ -31,6 +31,9 @@ pub(super) struct SyncArgs {
     remote: Option<String>,
 }
 
+/// How many refs that cannot be read are named.
+const MAX_FAULTS: usize = 20;
+
 pub(super) fn run(context: &Context, args: &SyncArgs, output: &mut Output) -> Result<u8, Failure> {
     if let Some(remote) = &args.remote {
         context.open("sync", output)?.rename_remote(remote)?;
@@ -78,8 +81,11 @@ fn show(synced: &Synced, output: &mut Output) {
         output.warn(&format!("this clone's log is still for this clone alone: {why}"));
     }
     words::warn_of_rewritten(&synced.rewritten, output);
-    for fault in &synced.faults {
+    for fault in synced.faults.iter().take(MAX_FAULTS) {
         output.warn(&exit::story(fault));
+    }
+    if synced.faults.len() > MAX_FAULTS {
+        output.warn(&format!("{} more of the remote's refs cannot be read", synced.faults.len() - MAX_FAULTS));
     }
     for fault in &taken.faults {
         output.warn(&format!("{fault}; it is left out"));

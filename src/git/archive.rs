@@ -39,8 +39,23 @@ impl Repository {
     pub fn archive(&self, id: ObjectId) -> Result<Archive, Error> {
         let mut buffer = Vec::new();
         let commit = self.object(id, &mut buffer)?;
-        let tree = CommitRef::from_bytes(commit, gix::hash::Kind::Sha1).map(|commit| commit.tree());
-        Ok(Archive { id, tree: tree.map_err(|error| store("read", "the archive", &error))? })
+        let commit = CommitRef::from_bytes(commit, gix::hash::Kind::Sha1);
+        let commit = commit.map_err(|error| store("read", "the archive", &error))?;
+        if !commit.message.starts_with(b"archive") {
+            let what = format!("the commit {id} is no archive");
+            return Err(Error::Store { verb: "read", name: "the archive".to_owned(), what, kind: None });
+        }
+        Ok(Archive { id, tree: commit.tree() })
+    }
+
+    /// Whether `id` is an archive that can be read: all of them begin alike.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the root cannot be written, or the system refuses to read.
+    pub fn is_archive(&self, id: ObjectId) -> Result<bool, Error> {
+        let is_ours = self.descends(id, self.archive_root()?)?;
+        Ok(is_ours && self.archive(id).is_ok_and(|archive| self.all_archived(&archive).is_ok()))
     }
 
     /// The last state of `task` that is in the archive.

@@ -105,9 +105,8 @@ impl Repository {
                 let id = ObjectId::from_hex(bytes[..length].trim_ascii_end());
                 Ok(Some(id.map_err(|_| "it holds no object id".to_owned())))
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                Ok(self.packed_target(name)?.map(Ok))
-            }
+            // A folder where the file would be is made of other refs, which say nothing of this one.
+            Err(error) if is_elsewhere(&error) => Ok(self.packed_target(name)?.map(Ok)),
             Err(error) => Err(store("read", name.as_str(), &error)),
         }
     }
@@ -295,6 +294,7 @@ impl Repository {
 
     /// The ref's own lock, as git takes it.
     pub(super) fn lock_ref(&self, name: &RefName) -> Result<LockFile, Error> {
+        self.make_room(name).map_err(|error| store("write", name.as_str(), &error))?;
         let patience = Fail::AfterDurationWithBackoff(REF_PATIENCE);
         let boundary = Some(self.common_dir().to_owned());
         // The umask decides who may read it, as for everything else here.
@@ -308,6 +308,27 @@ impl Repository {
             lock => lock,
         };
         lock.map_err(|error| store("lock", name.as_str(), &error))
+    }
+
+    /// Takes away what stands where a ref of the bus is to be written, as `refs/bus/locks/x` does for `refs/bus/locks`: git keeps refs as
+    /// files, so one of the two has to go. What it said is kept in `bus/broken`.
+    fn make_room(&self, name: &RefName) -> io::Result<()> {
+        let path = self.ref_path(name);
+        let refs = self.common_dir().join("refs");
+        let above = path.ancestors().skip(1).take_while(|folder| *folder != refs);
+        let in_the_way = [path.as_path()].into_iter().filter(|path| path.is_dir()).chain(above.filter(|folder| folder.is_file()));
+        for odd in in_the_way {
+            // git leaves empty folders behind.
+            if fs::remove_dir(odd).is_ok() {
+                continue;
+            }
+            let broken = self.common_dir().join("bus/broken");
+            fs::create_dir_all(&broken)?;
+            let called = odd.strip_prefix(&refs).unwrap_or(odd).to_string_lossy().replace('/', "-");
+            let free = (0..).map(|number| broken.join(format!("refs-{called}-{number}"))).find(|path| !path.exists());
+            fs::rename(odd, free.expect("there is always another number"))?;
+        }
+        Ok(())
     }
 
     fn lock_path(&self, name: &RefName) -> PathBuf {
@@ -331,6 +352,12 @@ impl Repository {
         let (folder, file) = name.split_at(2);
         [self.common_dir(), "objects".as_ref(), folder.as_ref(), file.as_ref()].iter().collect()
     }
+}
+
+/// Whether an error of a ref's file says that there is no such file.
+fn is_elsewhere(error: &io::Error) -> bool {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | IsADirectory)
 }
 
 fn read(id: ObjectId, commit: &[u8]) -> Option<Link> {

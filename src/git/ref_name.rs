@@ -112,6 +112,13 @@ impl RefName {
         self.as_str().strip_prefix(OWN).unwrap_or(self.as_str())
     }
 
+    /// Whether git cannot keep this ref beside `other`: one is called as a folder of the other.
+    #[must_use]
+    pub fn excludes(&self, other: &Self) -> bool {
+        let is_below = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('/'));
+        is_below(self.as_str(), other.as_str()) || is_below(other.as_str(), self.as_str())
+    }
+
     /// The full name.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -84,6 +84,17 @@ impl Repository {
         Ok(self.objects()?.exists(&id))
     }
 
+    /// Whether an object is here that is no commit: nothing of the bus's is at one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] where the objects cannot be read.
+    pub fn is_no_commit(&self, id: ObjectId) -> Result<bool, Error> {
+        use gix::objs::FindHeader;
+        let header = self.objects()?.try_header(&id).ok().flatten();
+        Ok(header.is_some_and(|header| header.kind != gix::objs::Kind::Commit))
+    }
+
     /// Puts a ref to `id`, wherever it is and whatever it says. The caller holds the clone's lock, and nobody else writes it.
     ///
     /// # Errors

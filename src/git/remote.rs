@@ -48,6 +48,18 @@ pub enum Pushed {
     TimedOut,
 }
 
+impl Pushed {
+    /// Why it has not done what it should.
+    #[must_use]
+    pub fn story(&self) -> String {
+        match self {
+            Self::Done => "it was not taken".to_owned(),
+            Self::TimedOut => "it took too long".to_owned(),
+            Self::Refused(what) | Self::Unclear(what) => what.clone(),
+        }
+    }
+}
+
 /// What a remote's refs of the bus are at, by the names that this clone has for them.
 pub type Sight = BTreeMap<RefName, ObjectId>;
 

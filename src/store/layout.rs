@@ -247,6 +247,12 @@ impl PrivateLayout {
         self.place("bus/fleet-seen")
     }
 
+    /// What was odd about the refs of the fleet's remote at the last look, one a line; missing if nothing was.
+    #[must_use]
+    pub fn odd_refs(&self) -> Place {
+        self.place("bus/odd-refs")
+    }
+
     /// Touched when a command sets out to look at all of the fleet's remote because it is time to.
     #[must_use]
     pub fn fleet_look(&self) -> Place {

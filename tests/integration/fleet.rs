@@ -7,6 +7,7 @@ mod kept;
 mod leases;
 mod looking;
 mod manners;
+mod odd_refs;
 mod offline;
 mod plain;
 mod race;
