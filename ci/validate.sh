@@ -172,9 +172,18 @@ named_branch() {
   printf '%s\n' "$name"
 }
 
-# The same, else the branch that is checked out.
+# The branch that the options name, else the same, else the branch that is checked out.
 judged_branch() {
-  name=$(named_branch)
+  name=
+  while [ $# -gt 0 ]; do
+    case $1 in
+    --branch=*) name=${1#--branch=} && [ -n "$name" ] || return 0 ;;
+    --branch) name=${2:-} && [ -n "$name" ] || return 0 ;;
+    esac
+    shift
+  done
+  name=${name#refs/heads/}
+  [ -n "$name" ] || name=$(named_branch)
   [ -n "$name" ] || name=$(git symbolic-ref --quiet --short HEAD) || :
   printf '%s\n' "$name"
 }
@@ -344,7 +353,7 @@ esac
 
 # Elsewhere than in a repository with a commit, `bus` says what is wrong.
 if commit HEAD >/dev/null; then
-  judged=$(judged_branch)
+  judged=$(judged_branch "$@")
   for glob in ${BUS_REFS:-}; do
     # A refspec has one star, a glob more than that.
     case $glob in *[*?[]*) branches=${glob%%[*?[]*}* ;; *) branches=$glob ;; esac
