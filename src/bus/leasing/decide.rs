@@ -256,9 +256,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_apart_within_bounds_is_in_the_way() {
-        let stands = row("L-1", "you", None, "*a*b*c*d*e*f*g*h*i*j*k*l*m*n*o*p", Mode::Exclusive);
-        let asked = scope(&["*p*o*n*m*l*k*j*i*h*g*f*e*d*c*b*a"], &[]);
-        let rows = vec![stands; 5000];
+        // One is longer than the other, which shows only at the end.
+        let pattern = |length| format!("a{}z", "?".repeat(length));
+        let stands = row("L-1", "you", None, &pattern(60), Mode::Exclusive);
+        let asked = scope(&[pattern(61).as_str(); 100], &[]);
+        let rows = vec![stands; 400];
         assert_eq!(decide(&rows[..1], &asked, Mode::Exclusive, false), Ok(Grant::Take(Vec::new())));
         let Err(Refusal::Held(held)) = decide(&rows, &asked, Mode::Exclusive, false) else { panic!() };
         assert!(held[0].row > 0 && held[0].path == rows[0].brief.scope[0], "{:?}", held[0]);
