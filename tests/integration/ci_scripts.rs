@@ -250,6 +250,15 @@ fn of_the_fleets_refs_only_those_of_the_branchs_tasks_are_fetched() {
                 assert_eq!(states.trim(), if name.contains("claims") { "3" } else { "1" }, "{name}");
             }
         }
+        // The branch that the options name counts, whatever the service calls the one that it tries.
+        for option in [&["--branch=agent/a/x"][..], &["--branch", "agent/a/x"], &["--branch="]] {
+            refs(&repo, &job).iter().for_each(|name| drop(repo.git_in(&job, &["update-ref", "-d", name])));
+            validate(&stub, &job, &[&["HEAD~1"], option].concat()).env("GITHUB_HEAD_REF", "agent/a/y-2").ok();
+            let fetched = refs(&repo, &job).iter().filter(|name| name.contains("/claims/")).cloned().collect::<Vec<_>>();
+            let expected: &[&str] = if option == ["--branch="] { &[] } else { &["refs/bus-remote/origin/claims/X"] };
+            assert_eq!(fetched, expected, "{option:?}");
+            call(&stub);
+        }
     }
 }
 
