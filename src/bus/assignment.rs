@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::decide::{self, Refusal};
 use super::record::check_length;
 use super::view::View;
-use super::{Bus, Error, Who};
+use super::{Bus, Error, Note, Who};
 use crate::git::{Repository, blob_id};
 use crate::record::json::{MAX_LINE, MAX_RECORD, Object};
 use crate::record::{AgentId, Assignment, Claim, EventKind, Fault, Message, PlanId, TaskId};
@@ -64,9 +64,10 @@ impl Bus {
         let task = view.as_ref().map_or(task, |view| &view.task);
         let previous = self.latest_assignment(task)?;
         let mut before = previous.clone();
-        for here in [Some(&self.record), self.mode()?.reads_worktrees().then_some(&self.layout)].into_iter().flatten() {
-            let here = self.assignment_in(here, task)?;
-            before = before.map(|latest| with_fields_of(&latest, here.as_ref()));
+        let in_record = self.assignment_in(&self.record, task)?;
+        let here = if self.mode()?.reads_worktrees() { self.assignment_beside(&in_record, &self.layout, task)? } else { None };
+        for here in [in_record, here].into_iter().flatten() {
+            before = before.map(|latest| with_fields_of(&latest, &here));
         }
         let standing = before.as_ref().filter(|before| Some(successor(before, request)) == previous).cloned();
         let unchanged = standing.is_some();
@@ -98,11 +99,22 @@ impl Bus {
             before.map_or(Ok(()), |before| self.tell(lock, &channel, &announcement(&before)?))?;
             replace_record(&self.record.assignment(task), &bytes)?;
         }
-        if self.mode()?.reads_worktrees() && self.assignment_in(&self.layout, task)?.as_ref() != Some(assignment) {
-            replace(&self.layout.assignment(task), &bytes)?;
+        if self.mode()?.reads_worktrees() {
+            self.settle_assignment_file(task, assignment, &bytes)?;
         }
         crash_point("assignment-written");
         self.tell(lock, &channel, &message).map(|()| message)
+    }
+
+    /// Brings this worktree's file in line with `assignment`. A copy is kept of one that cannot be read.
+    fn settle_assignment_file(&self, task: &TaskId, assignment: &Assignment, bytes: &[u8]) -> Result<(), Error> {
+        let place = self.layout.assignment(task);
+        match self.assignment_in(&self.layout, task) {
+            Ok(Some(here)) if here == *assignment => return Ok(()),
+            Err(Error::Malformed { .. }) => self.keep_aside(task.as_str(), &place)?,
+            here => drop(here?),
+        }
+        Ok(replace(&place, bytes)?)
     }
 
     /// Appends the message of an assignment to the task's channel, unless it is there. One that is too long is another tool's.
@@ -156,8 +168,13 @@ impl Bus {
     /// The latest assignment of `task` in any worktree or clone.
     pub(super) fn latest_assignment(&self, task: &TaskId) -> Result<Option<Assignment>, Error> {
         let mut latest: Option<Assignment> = None;
+        let mut in_record = None;
         for layout in self.record_layouts() {
-            let Some(found) = self.assignment_in(layout, task)? else { continue };
+            let found = self.assignment_beside(&in_record, layout, task)?;
+            if layout.root() == self.record.root() {
+                in_record.clone_from(&found);
+            }
+            let Some(found) = found else { continue };
             if latest.as_ref().is_none_or(|latest| found.is_later_than(latest)) {
                 latest = Some(found);
             }
@@ -184,6 +201,23 @@ impl Bus {
         (assignments, faults)
     }
 
+    /// The assignment of `task` in a worktree; `None`, which is mentioned, if it cannot be read and there is one `in_record`: a merge
+    /// has left it so, or git is about to write it.
+    fn assignment_beside(
+        &self,
+        in_record: &Option<Assignment>,
+        layout: &Layout,
+        task: &TaskId,
+    ) -> Result<Option<Assignment>, Error> {
+        match self.assignment_in(layout, task) {
+            Err(error @ Error::Malformed { .. }) if in_record.is_some() => {
+                self.notes.add(Note::Warning(format!("{error}; it does not count")));
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
     /// The assignment of `task` in a worktree.
     pub(super) fn assignment_in(&self, layout: &Layout, task: &TaskId) -> Result<Option<Assignment>, Error> {
         let place = layout.assignment(task);
@@ -198,8 +232,8 @@ impl Bus {
 
 /// The `latest` assignment of all, and the unknown fields that the one `here`, which it replaces, has beside: no other tool's data is
 /// lost.
-fn with_fields_of(latest: &Assignment, here: Option<&Assignment>) -> Assignment {
-    let mut extra = here.map_or_else(Object::new, |here| here.extra.clone());
+fn with_fields_of(latest: &Assignment, here: &Assignment) -> Assignment {
+    let mut extra = here.extra.clone();
     extra.extend(latest.extra.clone());
     Assignment { extra, ..latest.clone() }
 }

@@ -304,8 +304,10 @@ impl Bus {
             findings.push(self.of_error("malformed-config", error)?);
         }
         for task in self.assigned_tasks() {
-            if let Err(error) = self.latest_assignment(&task) {
-                findings.push(self.of_error("malformed-assignment", error)?);
+            for layout in self.record_layouts() {
+                if let Err(error) = self.assignment_in(layout, &task) {
+                    findings.push(self.of_error("malformed-assignment", error)?);
+                }
             }
         }
         if let Err(error) = self.agent(&IdentitySource::default()) {

@@ -11,7 +11,7 @@ use super::wait::WAIT_AGAIN;
 use super::{FleetFault, HookFault, LeaseFault, Loss, PlanFault, Standing};
 
 /// What to do about a file that cannot be read.
-const BY_HAND: &str = "mend that line by hand, then run the same command again; nothing was changed";
+const BY_HAND: &str = "mend that line by hand, then run the same command again";
 
 /// What to do without an agent id.
 const SAY_WHO: &str =
@@ -324,9 +324,9 @@ fn malformed_hint(place: &str, has_truth: bool, fault: &Fault) -> String {
         _ if place.starts_with("refs/") => {
             format!("look at it with `git show {place}`; where it is no record of bus, delete the ref with `git update-ref -d`")
         }
-        Fault::WrongTask { .. } => format!("remove `{place}`, or give it the name of its task; nothing was changed"),
-        Fault::WrongLock { .. } => format!("remove `{place}`, or give it the name of its lease; nothing was changed"),
-        Fault::WrongPlan { .. } => format!("remove `{place}`, or give it the name of its plan; nothing was changed"),
+        Fault::WrongTask { .. } => format!("remove `{place}`, or give it the name of its task"),
+        Fault::WrongLock { .. } => format!("remove `{place}`, or give it the name of its lease"),
+        Fault::WrongPlan { .. } => format!("remove `{place}`, or give it the name of its plan"),
         Fault::BadItem { .. } => {
             format!("mend `{place}` by hand; `bus validate --explain bad-queue-item` shows what a queue item looks like")
         }

@@ -29,6 +29,7 @@ impl Notes {
         let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = |known: &Note| match (known, &note) {
             (Note::Unreadable(a), Note::Unreadable(b)) => a.to_string() == b.to_string(),
+            (Note::Warning(a), Note::Warning(b)) => a == b,
             (Note::Unsent(_), Note::Unsent(_)) => true,
             _ => false,
         };

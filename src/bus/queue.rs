@@ -248,14 +248,11 @@ impl Bus {
     }
 
     /// The claim of `view`; an error where it looks free, but nobody could claim it.
-    fn claim_for_queue(&self, mut view: View) -> Result<Option<Claim>, Error> {
+    fn claim_for_queue(&self, view: View) -> Result<Option<Claim>, Error> {
         let claim = view.certain_claim()?.cloned();
         let is_free = claim.as_ref().is_none_or(|claim| claim.status == Status::Released);
-        match view.bad_file.take().filter(|_| is_free) {
-            Some(error) => Err(error),
-            None if is_free => self.rival(&view)?.map_or(Ok(claim), |file| Err(self.diverged(&view, file))),
-            None => Ok(claim),
-        }
+        let rival = if is_free { self.rival(&view)? } else { None };
+        rival.map_or(Ok(claim), |file| Err(self.diverged(&view, file)))
     }
 }
 

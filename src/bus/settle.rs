@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::view::{FileClaim, State};
-use super::{Bus, Error, Mode};
+use super::{Bus, Error, Mode, Note};
 use crate::record::{Claim, Event, EventKind, Status, Timestamp};
 use crate::store::{Error as StoreError, Layout, Lock, Place, Verb, crash_point, recently_has, replace, replace_copy};
 
@@ -19,29 +19,43 @@ impl Bus {
     /// [`Error::Store`] where the disk refuses; running it again finishes the work.
     pub(super) fn settle(&self, lock: &Lock, state: &State) -> Result<(), Error> {
         self.settle_event(lock, state)?;
-        self.settle_file(state)
+        self.settle_files(state)
     }
 
     /// Does what a state asks for that was written just now, under the lock that is still held: the log cannot have its
     /// `event` yet.
     pub(super) fn settle_new(&self, lock: &Lock, state: &State, event: Option<&Event>) -> Result<(), Error> {
         event.map_or(Ok(()), |event| self.append_event(lock, event))?;
-        self.settle_new_file(state)
+        self.settle_new_files(state)
     }
 
     /// The same for a state that the fleet's remote has taken. Another command of the same agent may have seen it there, too.
     pub(super) fn settle_landed(&self, lock: &Lock, state: &State, event: Option<&Event>) -> Result<(), Error> {
         event.map_or(Ok(()), |event| self.append_missing(lock, event))?;
-        self.settle_new_file(state)
+        self.settle_new_files(state)
     }
 
     /// Brings the claim's files in line with a state that was written just now. A heartbeat changes no file of a tracked bus's branch:
     /// git would show it.
-    fn settle_new_file(&self, state: &State) -> Result<(), Error> {
+    fn settle_new_files(&self, state: &State) -> Result<(), Error> {
         if state.link.verb() == "heartbeat" && self.mode()? == Mode::Tracked {
             return self.settle_record(state);
         }
-        self.settle_file(state)
+        self.settle_files(state)
+    }
+
+    /// Brings the claim's files in line with `state`: the record's, and this worktree's as far as the mode has one. The latter only
+    /// follows what is written already, in a place where git works, too: if it refuses, that is mentioned and no more.
+    fn settle_files(&self, state: &State) -> Result<(), Error> {
+        crash_point("event-settled");
+        self.settle_record(state)?;
+        if let Err(error) = self.settle_file(state) {
+            let text =
+                format!("the claim is written, but this worktree's file of it is not: {error}; `bus doctor --fix` writes it");
+            self.notes.add(Note::Warning(text));
+        }
+        crash_point("file-settled");
+        Ok(())
     }
 
     /// Brings the record's file of the claim in line with `state`.
@@ -54,20 +68,16 @@ impl Bus {
         Ok(())
     }
 
-    /// Brings the claim's files in line with `state`: the record's, and this worktree's as far as the mode has one.
-    pub(super) fn settle_file(&self, state: &State) -> Result<(), Error> {
-        crash_point("event-settled");
-        self.settle_record(state)?;
-        let task = &state.claim.task_id;
+    /// Brings this worktree's file in line with `state`.
+    fn settle_file(&self, state: &State) -> Result<(), Error> {
         match self.mode()? {
             Mode::Untracked => self.copy_claim(&state.claim, &state.link.body),
             Mode::Tracked if !self.has_file_here(state)? => {}
             Mode::Tracked | Mode::Older if self.is_behind(&self.layout, state)? => {
-                replace(&self.layout.claim(task), &state.link.body)?;
+                replace(&self.layout.claim(&state.claim.task_id), &state.link.body)?;
             }
             Mode::Tracked | Mode::Older => {}
         }
-        crash_point("file-settled");
         Ok(())
     }
 
@@ -77,6 +87,10 @@ impl Bus {
         let file = match self.file_claim(layout, task) {
             // A file of the record that did not come to the disk is written anew.
             Err(Error::Malformed { .. }) if layout.root() == self.record.root() => return Ok(true),
+            Err(Error::Malformed { .. }) => {
+                self.keep_aside(task.as_str(), &layout.claim(task))?;
+                return Ok(true);
+            }
             file => file?,
         };
         let Some(file) = file else { return Ok(true) };

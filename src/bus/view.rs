@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::{Bus, Error, Who};
+use super::{Bus, Error, Note, Who};
 use crate::git::{Archive, Error as GitError, Link, ObjectId, RefName, Tip};
 use crate::record::json::MAX_RECORD;
 use crate::record::{Claim, Fault, Id, IdKind, MAX_REVISION, TaskId};
@@ -43,7 +43,7 @@ pub(super) struct View {
     pub(super) record: Option<FileClaim>,
     /// This worktree's file, if files of branches are records.
     pub(super) file: Option<FileClaim>,
-    /// Why this worktree's file cannot be read, where the ref still says what is true.
+    /// Why this worktree's file cannot be read, where the ref or the record still says what is true.
     pub(super) bad_file: Option<Error>,
 }
 
@@ -89,15 +89,18 @@ impl Bus {
     ///
     /// # Errors
     ///
-    /// [`Error::Malformed`] where ref or file is no claim; [`Error::Diverged`] where there is no ref, and
+    /// [`Error::Malformed`] where what decides is no claim; [`Error::Diverged`] where there is no ref, and
     /// files of equal revision disagree.
     pub(super) fn view(&self, asked: &TaskId) -> Result<View, Error> {
-        let mut view = self.view_by(asked, None)?;
-        view.bad_file.take().map_or(Ok(view), Err)
+        let view = self.view_by(asked, None)?;
+        // A merge has left it so, or git is about to write it.
+        if let Some(error) = &view.bad_file {
+            self.notes.add(Note::Warning(format!("{error}; it does not count, and `bus doctor --fix` restores it")));
+        }
+        Ok(view)
     }
 
-    /// As [`Bus::view`], but a bad file of this worktree hides no ref; `files` saves a look at the folders for each of many
-    /// tasks.
+    /// As [`Bus::view`], but it mentions nothing; `files` saves a look at the folders for each of many tasks.
     pub(super) fn view_by(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
         let mut view = self.deciding_view(asked, files)?;
         view.record = match self.file_claim(&self.record, &view.task) {
@@ -111,6 +114,7 @@ impl Bus {
         let (file, bad_file) = match self.file_claim(&self.layout, &view.task) {
             Ok(file) => (file, None),
             Err(error @ Error::Malformed { .. }) if view.tip.is_some() => (None, Some(error.with_truth(&view.task))),
+            Err(error @ Error::Malformed { .. }) if view.stand_in.is_some() => (None, Some(error)),
             Err(error) => return Err(error),
         };
         (view.file, view.bad_file) = (file, bad_file);
@@ -296,13 +300,20 @@ impl Bus {
         files: Option<&ClaimFiles>,
     ) -> Result<Option<FileClaim>, Error> {
         let mut best: Option<FileClaim> = None;
+        let mut is_recorded = false;
         for (index, layout) in layouts {
             let tasks = match files {
                 Some(files) => files.spellings(index, asked),
                 None => spellings(&layout.claims(), asked)?,
             };
             for task in tasks {
-                let Some(file) = self.file_claim(layout, &task)? else { continue };
+                let file = match self.file_claim(layout, &task) {
+                    // What the record says decides beside a file that a merge, or git at work, has left so.
+                    Err(Error::Malformed { .. }) if is_recorded => continue,
+                    file => file?,
+                };
+                let Some(file) = file else { continue };
+                is_recorded |= layout.root() == self.record.root();
                 best = Some(match best {
                     Some(best) => higher(self, best, file)?,
                     None => file,

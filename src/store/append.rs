@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::replace::sync_folders;
+use super::replace::{in_folders, sync_folders};
 use super::{Error, Lock, Place, RECENT, Verb, crash_point};
 
 /// Appends `line` to the file of the record at `place`, and returns once it is on disk.
@@ -39,6 +39,11 @@ pub fn append_lines(_held: &Lock, place: &Place, lines: &[&str]) -> Result<(), E
 }
 
 fn append_all(place: &Place, lines: &[&str], durable: Durable) -> Result<(), Error> {
+    // Whatever finds no folder comes before the first byte.
+    in_folders(place, || append_once(place, lines, durable))
+}
+
+fn append_once(place: &Place, lines: &[&str], durable: Durable) -> Result<(), Error> {
     let path = place.path();
     if place.inspect()?.is_none() {
         place.make_folders()?;

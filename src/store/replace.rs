@@ -82,7 +82,26 @@ pub fn create(place: &Place, bytes: &[u8]) -> Result<bool, Error> {
     replace(place, bytes).map(|()| true)
 }
 
+/// How often a file is written into a folder that goes away.
+const TRIES: usize = 16;
+
+/// Calls `write`, and again if a folder of the file went away meanwhile: git removes the folders that it has emptied, and it takes no
+/// lock of ours.
+pub(super) fn in_folders(place: &Place, write: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+    for _ in 1..TRIES {
+        match write() {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound && place.root().is_dir() => {}
+            written => return written,
+        }
+    }
+    write()
+}
+
 fn put(place: &Place, bytes: &[u8], how: How) -> Result<(), Error> {
+    in_folders(place, || put_once(place, bytes, how))
+}
+
+fn put_once(place: &Place, bytes: &[u8], how: How) -> Result<(), Error> {
     place.make_folders()?;
     let before = place.inspect()?;
     let path = place.path();
@@ -151,4 +170,35 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
 #[cfg(not(unix))]
 pub(super) fn sync_folder(_path: &Path) -> Result<(), Error> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn what_finds_its_folder_gone_is_done_again_but_not_for_ever_nor_without_a_root() {
+        let folder = tempfile::tempdir().unwrap();
+        for (root, vanishes, expected) in
+            [("there", 3, Ok(4)), ("there", TRIES, Err(TRIES)), ("gone", 3, Err(1)), ("there", 0, Ok(1))]
+        {
+            let place = Place::new(&folder.path().join(root), "folder/file");
+            fs::create_dir_all(folder.path().join("there")).unwrap();
+            let calls = Cell::new(0);
+            let done = in_folders(&place, || {
+                calls.set(calls.get() + 1);
+                if root == "there" {
+                    place.make_folders()?;
+                }
+                if calls.get() <= vanishes {
+                    let _ = fs::remove_dir(place.path().parent().unwrap());
+                }
+                File::create(place.path()).map(drop).map_err(Error::io(Verb::Write, &place.path()))
+            });
+            let count = calls.get();
+            assert_eq!(done.map(|()| count).map_err(|_| count), expected, "{root} {vanishes}");
+            let _ = fs::remove_dir_all(folder.path().join("there/folder"));
+        }
+    }
 }

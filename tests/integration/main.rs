@@ -22,6 +22,7 @@ mod doctor;
 mod dropped_files;
 mod durable;
 #[cfg(unix)]
+mod file_follows;
 mod fleet;
 #[cfg(unix)]
 mod formats;
