@@ -20,7 +20,8 @@
 # The branch that is judged is what these services and CircleCI call it, else the one that is checked out. If nobody says, `bus` warns.
 #
 # Of the fleet's refs it fetches, for a branch agent/<id>/…, the claim of the branch's task and the newest table of leases; for claim files
-# that the change touches, their histories. It looks once, and fetches no log. A branch of a fork is judged as nobody's.
+# that the change touches, their histories. It looks once, and fetches no log. If the change has batches of other agents it fetches these
+# agents' branches, which prove that. A branch of a fork is judged as nobody's.
 set -euf
 export GIT_TERMINAL_PROMPT=0 GIT_NO_REPLACE_OBJECTS=1
 
@@ -242,6 +243,22 @@ tasks() {
     s/^QUEUE-\([0-9][0-9]\)$/QUEUE-0\1/p'
 }
 
+# Fetches the branches of the other agents whose batches the change of an agent's branch has: they prove whose these are. Of a shallow
+# clone they are not cut off: they may be what HEAD goes on from.
+fetch_owners() {
+  case $judged in agent/*/?*) agent=${judged#agent/} ;; *) return 0 ;; esac
+  owners=$({ changed _bus/events/ && changed _bus/messages/; } | sed -n 's|^_bus/[a-z]*/\([A-Za-z0-9][A-Za-z0-9._-]*\)@[0-9a-z]*\.jsonl$|\1|p' |
+    grep -Fxv -e "${agent%%/*}") || :
+  fetched=' '
+  for owner in $owners; do
+    case $fetched in *" $owner "*) continue ;; esac
+    # Each is a fetch; who brings more batches than of so many agents says enough by these.
+    [ "${#fetched}" -lt 500 ] || break
+    fetched="$fetched$owner "
+    fetch origin "+refs/heads/agent/$owner/*:refs/remotes/origin/agent/$owner/*" || say "cannot fetch the branches of $owner"
+  done
+}
+
 # Whether the verdict depends on the fleet's refs.
 needs_fleet() {
   case $judged in agent/*/?*) return 0 ;; esac
@@ -374,6 +391,7 @@ if commit HEAD >/dev/null; then
     set -- --base= "$@"
   fi
   if ! is_fork; then
+    fetch_owners
     tasks=$(tasks)
     # Could not look is not no.
     if needs_fleet && ! fetch_fleet; then set -- "--unread=origin does not say what the fleet has" "$@"; fi

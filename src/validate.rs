@@ -3,6 +3,7 @@
 mod append_only;
 mod audit;
 mod base;
+mod batches;
 mod bus_refs;
 mod claimed;
 mod error;
@@ -195,6 +196,7 @@ impl Run<'_> {
         let others = self.other_branches(&mut findings)?;
         self.check_history(&mut findings, &changes, &author, &mut files, &others)?;
         self.check_leases(&mut findings, &changes, &author, &others)?;
+        self.prove_batches(&author, &mut files)?;
         let (root, secret, before) = (self.repo.root(), self.secret, OnceLock::new());
         LineCheck { root, files: &files, author: &author, secret, before }.run(&mut findings)?;
         let (findings, counts) = findings.finish();
@@ -323,7 +325,7 @@ impl Run<'_> {
     fn line_files(&self, findings: &mut Findings, changes: &Changes<'_>) -> Vec<LineFile> {
         let files = self.readable(&changes.touched).filter(|(_, kind)| kind.is_lines()).collect();
         let files = self.within(findings, files, MAX_LOG, MAX_LINES).into_iter();
-        files.map(|(path, kind)| LineFile { path: path.to_owned(), kind, known: Known::default() }).collect()
+        files.map(|(path, kind)| LineFile { path: path.to_owned(), kind, known: Known::default(), is_proved: false }).collect()
     }
 
     /// Those of `files` that are judged, all together so many bytes at most; of each `most` are read, and of what has more than

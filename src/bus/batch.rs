@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::import::worktree_key;
 use super::mode::Mode;
 use super::{Bus, Error};
+use crate::git::ObjectId;
 use crate::record::{AgentId, Event, Message};
 use crate::store::{
     Error as StoreError, Lock, Place, Stream, Verb, append_lines, crash_point, each_line, note_bytes, read_note, replace,
@@ -24,6 +25,9 @@ const MAX_NOTE: usize = 4 * 1024 * 1024;
 
 /// How many characters the name of a batch has.
 const NAME: usize = 12;
+
+/// In how many branches of this clone, and of its remotes, a batch is looked for.
+const MAX_TIPS: usize = 1000;
 
 /// How much of the record of an agent is in batches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,14 +90,19 @@ impl Bus {
         let head = self.repo.head().map(|head| head.to_string()).unwrap_or_default();
         let last = note.open.remove(&worktree);
         let unfinished = last.as_ref().filter(|last| last.is_unfinished).map(|last| last.batch.clone());
-        let mut open = last.filter(|open| open.head == head);
+        // HEAD has moved. If no commit took what was written it is lost if its files are, so the next batch answers for it, too.
+        let uncommitted = last.clone().filter(|last| last.head != head && !self.is_committed(last));
+        let mut open = last.filter(|open| open.head == head).or(uncommitted);
         if let Some(lost) = open.take_if(|open| open.files.iter().any(|file| !self.layout.root().join(file).exists())) {
-            // HEAD has not moved, so no commit has what stood in it. A file of the record that is not in `from` began later.
+            // No commit has what stood in it. A file of the record that is not in `from` began later.
             note.read = lost.from;
         }
-        let is_new = open.is_none();
-        let mut open =
-            open.unwrap_or_else(|| OpenBatch { batch: batch_name(), head, from: note.read.clone(), ..OpenBatch::default() });
+        let is_new = open.as_ref().is_none_or(|open| open.head != head);
+        let mut open = match open {
+            Some(open) if is_new => OpenBatch { batch: batch_name(), head, ..open },
+            Some(open) => open,
+            None => OpenBatch { batch: batch_name(), head, from: note.read.clone(), ..OpenBatch::default() },
+        };
         let before = note.clone();
         let mut lines = Vec::new();
         for stream in Stream::ALL {
@@ -122,6 +131,23 @@ impl Bus {
         crash_point("batch-written");
         write_note(&place, note, &worktree, OpenBatch { is_unfinished: false, ..open }, true)?;
         Ok(exported)
+    }
+
+    /// Whether each file of a batch is in the commit that HEAD or a branch is at. One that cannot be found is written twice, not lost.
+    fn is_committed(&self, batch: &OpenBatch) -> bool {
+        let mut tips: Vec<ObjectId> = self.repo.head().into_iter().collect();
+        let is_in = |tips: &[ObjectId]| {
+            batch.files.iter().all(|file| tips.iter().any(|tip| self.repo.blob_at(*tip, file.as_ref()).is_some()))
+        };
+        if is_in(&tips) {
+            return true;
+        }
+        if let Ok(history) = self.repo.history() {
+            for prefix in ["refs/heads/", "refs/remotes/"] {
+                tips.extend(history.refs_below(prefix).unwrap_or_default().into_values().take(MAX_TIPS));
+            }
+        }
+        is_in(&tips)
     }
 
     /// The lines of `agent` in the record that were not read yet.

@@ -77,8 +77,9 @@ impl Repository {
         self.read_blob(self.blob_at(self.head()?, path)?)
     }
 
-    /// The blob at `path` in a commit.
-    pub(super) fn blob_at(&self, commit: ObjectId, path: &Path) -> Option<ObjectId> {
+    /// The blob at `path` in a commit; none where it has none, or cannot be read.
+    #[must_use]
+    pub fn blob_at(&self, commit: ObjectId, path: &Path) -> Option<ObjectId> {
         let objects = self.objects().ok()?;
         let (mut commit_buffer, mut tree_buffer, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
         let tree = objects.find_commit_iter(&commit, &mut commit_buffer).ok()?.tree_id().ok()?;

@@ -21,6 +21,8 @@ pub(super) struct LineFile {
     pub(super) path: String,
     pub(super) kind: Kind,
     pub(super) known: Known,
+    /// Whether it is a batch of which a branch of its agent's proves that it is that agent's.
+    pub(super) is_proved: bool,
 }
 
 /// What the base has had of a file: lines that are not judged again.
@@ -206,11 +208,18 @@ impl LineCheck<'_> {
     /// On an agent's branch only that agent adds lines.
     fn check_author(&self, findings: &mut Findings, line: &Line<'_>, name: &str, field: &str) {
         let Some(author) = self.author.as_ref().filter(|author| !author.as_str().eq_ignore_ascii_case(name)) else { return };
-        if self.is_doubled(line) {
+        let file = &self.files[line.file];
+        // In a batch that is its owner's, a line of anybody else is that owner's fault, and is told of as that.
+        if file.is_proved || self.is_doubled(line) {
             return;
         }
-        let path = &self.files[line.file].path;
-        let words = || format!("a line of `{name}` was added on a branch of `{author}`");
+        let path = &file.path;
+        let words = || match Batch::at(path) {
+            Some(Batch { owner, .. }) => format!(
+                "a line of `{name}` was added on a branch of `{author}`, and no branch `agent/{owner}/…` here has this batch"
+            ),
+            None => format!("a line of `{name}` was added on a branch of `{author}`"),
+        };
         findings.add(Rule::Tampering, path, Some(place_at(line, field)), words);
     }
 

@@ -6,6 +6,7 @@
 mod altered;
 mod assign;
 mod batches;
+mod batches_judged;
 #[cfg(unix)]
 mod changes;
 #[cfg(unix)]

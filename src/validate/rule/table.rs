@@ -255,8 +255,8 @@ pub(super) static RULES: [About; 61] = [
         .mend("take the change out of this branch (`git checkout origin/main -- _bus/config.toml`), and ask a manager for it. Managers are named in the base's `_bus/config.toml`")
         .bad("on agent/codex-1/x: `[fleet]` was taken out of _bus/config.toml")
         .good("on agent/codex-1/x: a comment in _bus/config.toml; on agent/lead/x, the manager's: `stale_after = \"2h\"`"),
-    rule(Rule::Tampering, "tampering", Error, "on a branch `agent/<id>/…`: a claim or a log line of another agent that was changed or added, or a file below its `_report/agent/<id>/` that was changed or removed")
-        .mend("take the line or the file out of this branch again; its agent writes it on a branch of its own. Managers are named in the base's `_bus/config.toml`")
+    rule(Rule::Tampering, "tampering", Error, "on a branch `agent/<id>/…`: a claim or a log line of another agent that was changed or added, but for a batch that a branch of that agent has, too, or a file below its `_report/agent/<id>/` that was changed or removed")
+        .mend("take the line or the file out of this branch again; its agent writes it on a branch of its own, and a batch that comes from there is proved by that branch: fetch it. Managers are named in the base's `_bus/config.toml`")
         .bad("on agent/codex-1/x: a line by codex-2 in _bus/events/codex-2.jsonl")
         .good("on agent/codex-1/x: a line by codex-1 in _bus/events/codex-1.jsonl"),
     rule(Rule::ChainBroken, "chain-broken", Error, "with `--fleet`: a state of a claim, or of the table of leases, that cannot be read, is of another task, or was written by who could not have written it")
