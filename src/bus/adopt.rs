@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::deinit::remove;
 use super::notes::Note;
 use super::view::{State, state};
 use super::{Bus, Error};
@@ -119,10 +120,7 @@ impl Bus {
             Relation::RemoteAhead | Relation::Forked { worth: false } => Adopted::Followed,
             Relation::Forked { worth: true } => {
                 self.readable(name, task, value)?;
-                let kept = self.lost_name(task, local)?;
-                lock.about_to_write(kept.as_str())?;
-                self.repo.put(&kept, local)?;
-                crash_point("lost-kept");
+                self.keep_lost(lock, task, local)?;
                 Adopted::Lost
             }
         };
@@ -168,6 +166,45 @@ impl Bus {
             chain.push(link);
         }
         Ok(chain)
+    }
+
+    /// Has what the remote was not seen to have of the claims give way to what it has: it was done under an id that is another clone's.
+    pub(super) fn give_up_unsent(&self, lock: &mut Lock, remote: &Remote) -> Result<(), Error> {
+        for task in self.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok()) {
+            let name = RefName::claim(&task);
+            let (Some(local), seen) = (self.repo.id_of(&name)?, self.seen_at(remote, &name)?) else { continue };
+            let there = seen.map_or_else(|| self.archived_id(&task), |seen| Ok(Some(seen)))?;
+            if there == Some(local) {
+                continue;
+            }
+            let theirs: HashSet<ObjectId> =
+                there.map_or_else(|| Ok(Vec::new()), |there| self.chain(there))?.iter().map(|link| link.id).collect();
+            let own = self.chain(local)?.into_iter().take_while(|link| !theirs.contains(&link.id));
+            if own.into_iter().any(|link| link.verb() != "heartbeat") {
+                self.keep_lost(lock, &task, local)?;
+            }
+            lock.about_to_write(name.as_str())?;
+            match there {
+                Some(there) => self.repo.put(&name, there)?,
+                None => self.repo.remove(&[(name.clone(), local)])?,
+            }
+            let record = self.record.claim(&task);
+            match self.tip(&task)? {
+                Some(tip) if record.inspect()?.is_some() => replace_copy(&record, &tip.link.body)?,
+                None if record.inspect()?.is_some() => remove(&record.path())?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a chain that gives way.
+    fn keep_lost(&self, lock: &mut Lock, task: &TaskId, tip: ObjectId) -> Result<(), Error> {
+        let kept = self.lost_name(task, tip)?;
+        lock.about_to_write(kept.as_str())?;
+        self.repo.put(&kept, tip)?;
+        crash_point("lost-kept");
+        Ok(())
     }
 
     /// The ref that keeps a chain which gives way: it is called after the claim at its end.

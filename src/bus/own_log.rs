@@ -79,7 +79,7 @@ impl Bus {
                 append_lines(lock, &self.as_spelled(self.record.file(stream, file))?, &missing)?;
                 count += missing.len();
             }
-            Ok(true)
+            Ok(())
         })?;
         count += self.read_assignments_back(root)?;
         if count > 0 {
@@ -124,13 +124,8 @@ impl Bus {
         Ok(count)
     }
 
-    /// Calls `each` with the segments of the log whose tree is `root`, and the stream and the file that they are of, while it says that
-    /// it wants more; returns whether it wanted all.
-    fn each_own_file(
-        &self,
-        root: ObjectId,
-        mut each: impl FnMut(Stream, &str, &[u8]) -> Result<bool, Error>,
-    ) -> Result<bool, Error> {
+    /// Calls `each` with the segments of the log whose tree is `root`, and the stream and the file that they are of.
+    fn each_own_file(&self, root: ObjectId, mut each: impl FnMut(Stream, &str, &[u8]) -> Result<(), Error>) -> Result<(), Error> {
         let folders = self.own_items(root)?;
         for stream in Stream::ALL {
             let Some(folder) = folders.iter().find(|item| item.name == stream.folder()) else { continue };
@@ -138,13 +133,11 @@ impl Bus {
                 for segment in self.own_items(file.id)? {
                     let bytes = self.repo.blob(segment.id, usize::MAX)?;
                     let bytes = bytes.map_err(|what| damaged(&segment.id.to_string(), what))?;
-                    if !each(stream, &file.name, &bytes)? {
-                        return Ok(false);
-                    }
+                    each(stream, &file.name, &bytes)?;
                 }
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     fn own_items(&self, tree: ObjectId) -> Result<Vec<TreeItem>, Error> {
@@ -180,11 +173,11 @@ impl Bus {
                 self.go_on_from(lock, name, last, theirs)?;
                 OwnLog::Rewritten
             }
-            Some(_) if !is_ours && !self.has_all_of(theirs)? => {
-                self.leave_id(lock, name)?;
+            _ if !is_ours => {
+                self.leave_id(lock, remote, name)?;
                 OwnLog::Twin
             }
-            // It has nothing that is not this clone's. What the record lacks is read back when more is published.
+            // What the record lacks of it is read back when more is published.
             _ => {
                 let next = if has(last)? { last } else { Some(theirs) };
                 if let Some(next) = next.filter(|next| ours != Some(*next)) {
@@ -212,16 +205,6 @@ impl Bus {
         Ok(Some(is_rewritten).filter(|is_rewritten| !is_rewritten || seen == before))
     }
 
-    /// Whether the record has all lines of the log at `commit`.
-    fn has_all_of(&self, commit: ObjectId) -> Result<bool, Error> {
-        let Ok(root) = self.own_tree(commit) else { return Ok(false) };
-        let mut recorded = self.recorded_lines()?;
-        self.each_own_file(root, |stream, _, bytes| {
-            let mut lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-            Ok(!lines.any(|line| recorded[stream as usize].add(line)))
-        })
-    }
-
     /// Has this clone's log, which was at `last`, go on with what somebody has put into its place as a second parent.
     fn go_on_from(&self, lock: &mut Lock, name: &RefName, last: ObjectId, theirs: ObjectId) -> Result<(), Error> {
         let Some(clone) = name.rest().strip_prefix("log/").and_then(CloneId::new) else { return Ok(()) };
@@ -231,14 +214,18 @@ impl Bus {
         Ok(self.repo.put(name, again)?)
     }
 
-    /// Takes a new id for this clone: somebody else uses the one by which its log is called `name`.
-    fn leave_id(&self, lock: &mut Lock, name: &RefName) -> Result<(), Error> {
-        let id = self.mint_clone_id()?;
+    /// Takes a new id for this clone: somebody else uses the one by which its log is called `name`. What was done under that one and
+    /// `remote` does not have is not sent any more. The new id comes last: whoever dies before it does all of this again.
+    fn leave_id(&self, lock: &mut Lock, remote: &Remote, name: &RefName) -> Result<(), Error> {
+        self.give_up_unsent(lock, remote)?;
+        crash_point("unsent-given-up");
         if let Some(ours) = self.repo.id_of(name)? {
             lock.about_to_write(name.as_str())?;
             // The record has it all, and is published under the new id.
             self.repo.remove(&[(name.clone(), ours)])?;
         }
+        crash_point("own-log-left");
+        let id = self.mint_clone_id()?;
         let old = name.rest().strip_prefix("log/").unwrap_or_default();
         self.notes.add(Note::Warning(format!(
             "another clone goes on with this clone's id {old}, as a copied container or a restored backup does: this clone is {id} from now on; \

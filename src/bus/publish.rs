@@ -29,6 +29,14 @@ struct Anew {
     last: Option<ObjectId>,
 }
 
+/// Whether a commit of the log is written if there is nothing new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogCommit {
+    IfNew,
+    /// One that was written just for this push: no copy of this clone can have it, so of two with one id only one can push.
+    Always,
+}
+
 /// What was added to the log.
 struct Added {
     lines: [usize; 2],
@@ -45,17 +53,22 @@ impl Bus {
     ///
     /// [`Error::Store`] or [`Error::Git`] if the system refuses: what was published stays.
     pub fn publish_log(&self) -> Result<Option<(RefName, ObjectId)>, Error> {
+        self.commit_log(LogCommit::IfNew)
+    }
+
+    /// The same; `commit` says whether a commit is written in any case.
+    pub(super) fn commit_log(&self, commit: LogCommit) -> Result<Option<(RefName, ObjectId)>, Error> {
         loop {
             let mut lock = self.lock()?;
             let clone = CloneId::new(&self.clone_id()?).ok_or_else(|| self.no_clone_id())?;
             let name = RefName::log(clone.as_str()).expect("a clone's id is a word for a ref");
-            let mut published = self.publish_some(&mut lock, &clone, &name, None);
+            let mut published = self.publish_some(&mut lock, &clone, &name, (commit, None));
             if is_damaged(&published) {
                 let last = self.repo.id_of(&name)?.filter(|last| self.own_tree(*last).is_ok());
                 self.mend_log(&mut lock, &name)?;
-                published = self.publish_some(&mut lock, &clone, &name, None);
+                published = self.publish_some(&mut lock, &clone, &name, (commit, None));
                 if is_damaged(&published) {
-                    published = self.publish_some(&mut lock, &clone, &name, Some(Anew { last }));
+                    published = self.publish_some(&mut lock, &clone, &name, (commit, Some(Anew { last })));
                 }
             }
             let (tip, more) = published?;
@@ -72,7 +85,7 @@ impl Bus {
         lock: &mut Lock,
         clone: &CloneId,
         name: &RefName,
-        anew: Option<Anew>,
+        (commit, anew): (LogCommit, Option<Anew>),
     ) -> Result<(Option<ObjectId>, bool), Error> {
         let tip = self.own_tip(name)?;
         let mut published = Published::load(&self.private)?;
@@ -94,12 +107,14 @@ impl Bus {
         let mut budget = if known.is_some() { u64::MAX } else { ROUND };
         let lines = self.add_lines(&mut published, &mut tree, known, &mut budget)?;
         let added = Added { lines, assignments: self.add_assignments(&mut tree)? };
-        let new = match tree.write()? {
-            Some(root) => {
+        let new = match (tree.write()?, commit) {
+            (None, LogCommit::IfNew) => base,
+            (written, _) => {
+                let same = || root.map_or_else(|| Ok::<_, Error>(self.repo.write_empty_tree()?), Ok);
+                let tree = written.map_or_else(same, Ok)?;
                 let parents = base.into_iter().collect();
-                Some(self.repo.write_log(parents, root, clone, self.clock.now(), added.describe())?)
+                Some(self.repo.write_log(parents, tree, clone, self.clock.now(), added.describe())?)
             }
-            None => base,
         };
         crash_point("log-written");
         if let Some(new) = new.filter(|new| Some(*new) != tip) {
@@ -145,7 +160,7 @@ impl Bus {
         }
         let Some(fleet) = self.fleet()? else { return Ok(Pushed::Done) };
         let remote = self.repo.remote(&fleet.remote, &fleet.prefix, patience)?;
-        let Some(swap) = self.log_due(&remote, false)? else { return Ok(Pushed::Done) };
+        let Some(swap) = self.log_due(&remote, false, LogCommit::IfNew)? else { return Ok(Pushed::Done) };
         let pushed = self.push_claims(&remote, vec![swap.clone()])?;
         if pushed == Pushed::Done {
             self.note_seen(&mut self.lock()?, &remote, &swap.name, swap.new)?;
@@ -154,8 +169,8 @@ impl Bus {
     }
 
     /// Publishes this clone's log, and returns what the remote lacks of it, as it was last seen there, or if it `is_lost` there.
-    pub(super) fn log_due(&self, remote: &Remote, is_lost: bool) -> Result<Option<Swap>, Error> {
-        let Some((name, ours)) = self.publish_log()? else { return Ok(None) };
+    pub(super) fn log_due(&self, remote: &Remote, is_lost: bool, commit: LogCommit) -> Result<Option<Swap>, Error> {
+        let Some((name, ours)) = self.commit_log(commit)? else { return Ok(None) };
         let expected = if is_lost { None } else { self.seen_at(remote, &name)? };
         Ok((expected != Some(ours)).then_some(Swap { name, expected, new: Some(ours) }))
     }
@@ -227,9 +242,11 @@ impl Bus {
 }
 
 impl Added {
+    /// The message of the commit. Its last line makes it another one than any copy of this clone writes in the same second.
     fn describe(&self) -> String {
         let [events, messages] = self.lines;
-        format!("log: {events} events, {messages} messages, {} assignments\n", self.assignments)
+        let (assignments, id) = (self.assignments, uuid::Uuid::now_v7().simple());
+        format!("log: {events} events, {messages} messages, {assignments} assignments\n\n{id}\n")
     }
 }
 

@@ -9,6 +9,7 @@ use super::change::{Changed, Next, Outcome};
 use super::decide::Refusal;
 use super::leasing::{Leased, Written};
 use super::notes::Note;
+use super::publish::LogCommit;
 use super::remote_ref::{pause_before, unknown};
 use super::sync::{is_log, task_of};
 use super::view::{State, View};
@@ -124,8 +125,8 @@ impl Bus {
                     self.load(remote, &mut log);
                     let answer = self.ask(fleet, remote, &attempt, log.swap.as_ref())?;
                     seen = true;
-                    let was_spoilt = self.unload(remote, &attempt, &answer, &mut log);
-                    if was_spoilt {
+                    if self.unload(remote, (&attempt.task, attempt.expected), &answer, &mut log) {
+                        self.adopt(&mut self.lock()?, remote, &attempt.task, &answer.sight)?;
                         continue;
                     }
                     tries += 1;
@@ -159,13 +160,14 @@ impl Bus {
         let previous = view.claim().cloned();
         let next = match decide(&view, &who) {
             Err(error) if !seen && is_about_ownership(&error) => return Ok(Step::Look(view.task)),
-            Ok(Next::Settle) if !seen => return Ok(Step::Look(view.task)),
+            Ok(Next::Settle) if !seen && !is_own(&view, &who) => return Ok(Step::Look(view.task)),
             next => next?,
         };
         let (verb, claim, outcome) = match (next, &view.tip) {
             (Next::Write { verb, claim, outcome }, _) => (verb, claim, outcome),
-            // What was sent and did not come through may still do so, unless the remote has moved on from what it expects.
-            (Next::Settle, Some(tip)) if self.may_be_under_way(&view, &who) => match self.pulse(&view, &tip.claim) {
+            // "Already yours" is asked of the remote by a sign of life. That stops what was sent and did not come through, and of two
+            // clones with one id only one can send it.
+            (Next::Settle, Some(tip)) if is_own(&view, &who) => match self.pulse(&view, &tip.claim) {
                 Next::Write { verb, claim, .. } => (verb, claim, Outcome::Unchanged),
                 Next::Settle => return Ok(Step::Look(view.task)),
             },
@@ -195,8 +197,8 @@ impl Bus {
             return Ok(Step::Look(view.task));
         }
         let (state, event) = match verb {
-            // What is so here already is written here first: a release that is done here meanwhile then goes on from it.
-            "confirm" => match self.write_state(&mut lock, &view, &who, verb, &claim)? {
+            // What leaves the owner as it is is written here first: a release that is done here meanwhile then goes on from it.
+            "confirm" | "heartbeat" => match self.write_state(&mut lock, &view, &who, verb, &claim)? {
                 Some(written) => written,
                 None => return Ok(Step::Look(view.task)),
             },
@@ -212,15 +214,9 @@ impl Bus {
         Ok(Step::Push(Box::new(Attempt { task: view.task, state, event, outcome, previous, expected, beside })))
     }
 
-    /// Whether something of this clone's may still come to the remote that would end the claim of `who`.
-    fn may_be_under_way(&self, view: &View, who: &Who) -> bool {
-        let is_own = view.claim().is_some_and(|claim| claim.status.is_live() && who.owns(claim));
-        is_own && self.private.sent(view.name.rest()).path().exists()
-    }
-
     /// Has this clone's log, up to now, go with the next push, unless that has failed before.
     fn load(&self, remote: &Remote, log: &mut Carried) {
-        let due = if log.fault.is_none() { self.log_due(remote, log.is_lost) } else { Ok(None) };
+        let due = if log.fault.is_none() { self.log_due(remote, log.is_lost, LogCommit::Always) } else { Ok(None) };
         log.fault = log.fault.take().or_else(|| due.as_ref().err().map(ToString::to_string));
         log.swap = due.ok().flatten();
         log.seen = log.swap.as_ref().and_then(|swap| self.seen_at(remote, &swap.name).ok().flatten());
@@ -228,11 +224,11 @@ impl Bus {
 
     /// Notes what came of the log that went with a push; returns whether it may have kept the claim back, so that the same must be tried
     /// again.
-    fn unload(&self, remote: &Remote, attempt: &Attempt, answer: &Answer, log: &mut Carried) -> bool {
+    fn unload(&self, remote: &Remote, (task, expected): (&TaskId, Option<ObjectId>), answer: &Answer, log: &mut Carried) -> bool {
         let Some(swap) = log.swap.take() else { return false };
         let now = answer.sight.get(&swap.name).copied();
-        let claim = answer.sight.get(&RefName::claim(&attempt.task)).copied();
-        let is_stuck = claim == attempt.expected && answer.pushed != Pushed::Done;
+        let claim = answer.sight.get(&RefName::claim(task)).copied();
+        let is_stuck = claim == expected && answer.pushed != Pushed::Done;
         let noted = if now == swap.new {
             self.lock().and_then(|mut lock| self.note_seen(&mut lock, remote, &swap.name, now))
         } else if now != swap.expected {
@@ -257,7 +253,8 @@ impl Bus {
     ) -> Result<(), Error> {
         let sight: Sight = now.map(|now| (name.clone(), now)).into_iter().collect();
         if !self.bring(remote, &sight, std::slice::from_ref(name))? {
-            return Err(Error::RefContended { reference: name.as_str().to_owned(), tries: 1 });
+            // It has moved on: the next try sees where to.
+            return Ok(());
         }
         self.adopt_own_log(&mut self.lock()?, remote, name, now, before).map(drop)
     }
@@ -342,15 +339,16 @@ impl Bus {
         let who = self.who(agent.clone())?;
         let Some(tip) = self.tip(&attempt.task)? else { return Ok(None) };
         let (claim, previous) = (attempt.state.claim.clone(), attempt.previous.clone());
+        let is_ours = who.owns(&tip.claim) && tip.claim.same_claim(&claim);
+        // What was ended is ended, whoever goes on from there. A clone that has another id now owns nothing that it asked for before.
+        if claim.status.is_live() && !is_ours {
+            self.settle_event(lock, &attempt.state)?;
+            return Ok(None);
+        }
         if tip.link.id == attempt.state.link.id {
             self.settle_landed(lock, &tip, attempt.event.as_ref())?;
         } else {
             self.settle_event(lock, &attempt.state)?;
-            let is_ours = who.owns(&tip.claim) && tip.claim.same_claim(&claim);
-            // What was ended is ended, whoever goes on from there.
-            if claim.status.is_live() && !is_ours {
-                return Ok(None);
-            }
             if is_ours {
                 self.settle(lock, &tip)?;
             }
@@ -464,24 +462,38 @@ impl Bus {
             return Ok(());
         }
         let forward = expected.map_or(Ok(true), |expected| self.repo.descends(tip.link.id, expected))?;
-        let pushed = match forward {
-            true => self.push_claims(&remote, vec![Swap { name: name.clone(), expected, new: Some(tip.link.id) }])?,
-            false => Pushed::Done,
-        };
-        let sight = self.look(fleet, &remote, task, false, None)?;
-        let mut lock = self.lock()?;
-        self.adopt(&mut lock, &remote, task, &sight)?;
-        let (view, who) = (self.view(task)?, self.who(agent.clone())?);
-        if view.claim().is_none_or(|claim| !who.owns(claim) || !claim.same_claim(&tip.claim)) {
-            return Err(self.refused_or_lost(&view, &who, Refusal::Held)?);
-        }
-        match pushed {
-            Pushed::Refused(what) if sight.get(&name).copied() == expected => {
-                Err(FleetFault::Refused { remote: fleet.remote.clone(), what }.into())
+        let swap = Swap { name: name.clone(), expected, new: Some(tip.link.id) };
+        let mut log = Carried::default();
+        for _ in 0..MAX_TRIES {
+            if forward {
+                self.load(&remote, &mut log);
             }
-            _ => Ok(()),
+            let swaps: Vec<Swap> = [swap.clone()].into_iter().chain(log.swap.clone()).collect();
+            let pushed = if forward { self.push_claims(&remote, swaps)? } else { Pushed::Done };
+            let sight = self.look(fleet, &remote, task, false, log.swap.as_ref().map(|log| &log.name))?;
+            let answer = Answer { pushed, sight };
+            let was_spoilt = self.unload(&remote, (task, expected), &answer, &mut log);
+            let mut lock = self.lock()?;
+            self.adopt(&mut lock, &remote, task, &answer.sight)?;
+            let (view, who) = (self.view(task)?, self.who(agent.clone())?);
+            if view.claim().is_none_or(|claim| !who.owns(claim) || !claim.same_claim(&tip.claim)) {
+                return Err(self.refused_or_lost(&view, &who, Refusal::Held)?);
+            }
+            match answer.pushed {
+                _ if was_spoilt => {}
+                Pushed::Refused(what) if answer.sight.get(&name).copied() == expected => {
+                    return Err(FleetFault::Refused { remote: fleet.remote.clone(), what }.into());
+                }
+                _ => return Ok(()),
+            }
         }
+        Err(Error::RefContended { reference: name.as_str().to_owned(), tries: MAX_TRIES })
     }
+}
+
+/// Whether the claim that decides is live, and `who`'s own.
+fn is_own(view: &View, who: &Who) -> bool {
+    view.claim().is_some_and(|claim| claim.status.is_live() && who.owns(claim))
 }
 
 /// Whether an error speaks of who owns a task: then the remote has the last word.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::adopt::Adopted;
 use super::fleet::Reach;
 use super::own_log::OwnLog;
+use super::publish::LogCommit;
 use super::view::{View, state};
 use super::{Bus, Error, FleetFault, RewrittenLog, TakenIn, Who};
 use crate::git::{MAX_PUSH, ObjectId, Pushed, RefName, Remote, Sight, Swap, Tip};
@@ -273,7 +274,6 @@ impl Bus {
     /// What this clone has and the remote was not seen to have. A claim that was made offline is asked for by a state of its own.
     /// It is written here first, so that what is done here meanwhile, such as a release, goes on from it.
     fn unpublished(&self, remote: &Remote, sight: &Sight) -> Result<Vec<Swap>, Error> {
-        let log = self.publish_log()?;
         let mut lock = self.lock()?;
         let mut due = Vec::new();
         for task in self.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok()) {
@@ -302,10 +302,14 @@ impl Bus {
             }
             due.push(Swap { name, expected, new: Some(new) });
         }
-        if let Some((name, ours)) = log {
-            // As it is there now: a remote that has lost it gets it back.
+        drop(lock);
+        let commit = if due.is_empty() { LogCommit::IfNew } else { LogCommit::Always };
+        if let Some((name, ours)) = self.commit_log(commit)? {
+            // As it is there now: a remote that has lost it gets it back. It goes first, so that no twin's claims go before it.
             let expected = sight.get(&name).copied();
-            due.extend((expected != Some(ours)).then_some(Swap { name, expected, new: Some(ours) }));
+            if expected != Some(ours) {
+                due.insert(0, Swap { name, expected, new: Some(ours) });
+            }
         }
         for name in shared().into_iter().chain([RefName::archive()]) {
             let (ours, seen) = (self.repo.id_of(&name)?, self.seen_at(remote, &name)?);

@@ -79,8 +79,8 @@ impl Repository {
     /// # Errors
     ///
     /// [`Error::Store`] if it cannot be written.
-    pub fn write_empty_tree(&self) -> Result<(), Error> {
-        self.write_object(Kind::Tree, b"", "the bus").map(drop)
+    pub fn write_empty_tree(&self) -> Result<ObjectId, Error> {
+        self.write_object(Kind::Tree, b"", "the bus")
     }
 
     /// Reads the newest state of a chain.

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Lock, PrivateLayout, Verb, note_bytes, read_note, replace, replace_copy, sha256_of};
+use super::{Error, Lock, PrivateLayout, Verb, note_bytes, read_note, replace, sha256_of};
 
 /// The longest file that is read, in bytes.
 const MAX_MARKS: usize = 64 * 1024 * 1024;
@@ -46,14 +46,14 @@ impl Published {
         Ok(read_note(&private.published(), MAX_MARKS)?.unwrap_or_default())
     }
 
-    /// Remembers all of it. It does not wait for the disk: what a power loss takes is found out again.
+    /// Remembers all of it, on disk: a commit of the log that this clone has sent and does not know is taken for a twin's.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] if the disk refuses.
     pub fn save(&self, _held: &Lock, private: &PrivateLayout) -> Result<(), Error> {
         let place = private.published();
-        replace_copy(&place, &note_bytes(&place, self)?)
+        replace(&place, &note_bytes(&place, self)?)
     }
 }
 

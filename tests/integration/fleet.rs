@@ -15,4 +15,5 @@ mod refusal;
 mod rig;
 mod server;
 mod signals;
+mod twins;
 mod unshared;

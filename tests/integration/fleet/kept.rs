@@ -21,7 +21,7 @@ fn summaries(fleet: &Fleet, clone: usize) -> Vec<String> {
 }
 
 /// The id by which a clone goes now.
-fn id_of(fleet: &Fleet, clone: usize) -> String {
+pub(super) fn id_of(fleet: &Fleet, clone: usize) -> String {
     let text = fleet.clones[clone].read(".git/bus/clone-id");
     let entry: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     entry["clone_id"].as_str().unwrap().to_owned()
@@ -169,7 +169,7 @@ impl Backup {
     }
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
+pub(super) fn copy(from: &std::path::Path, to: &std::path::Path) {
     for entry in walkdir::WalkDir::new(from) {
         let entry = entry.unwrap();
         let target = to.join(entry.path().strip_prefix(from).unwrap());

@@ -124,7 +124,7 @@ fn a_contender_that_is_killed_leaves_no_second_owner() {
 fn a_contender_that_dies_at_any_step_leaves_no_second_owner() {
     let fleet = Fleet::new(Transport::File, 2);
     let contenders = contenders(&fleet, 1);
-    let steps = ["pushed", "looked", "adopted", "line-appended", "event-settled", "file-written-aside", "file-settled"];
+    let steps = ["pushed", "looked", "adopted", "line-appended", "event-settled", "file-settled"];
     for (number, step) in steps.into_iter().enumerate() {
         let task = format!("STEP-{number}");
         let died = fleet.by(0, &contenders[0].1, &["claim", &task]).env("BUS_CRASH_AT", step).run();

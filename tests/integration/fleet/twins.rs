@@ -1,0 +1,125 @@
+//! Two clones with one id, as a container that was started twice has them: of two only one may own a task.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::kept::{copy, id_of};
+use super::rig::Fleet;
+use super::server::Transport;
+
+/// The first clone of a fleet, and a copy of it that takes turns with it at its place: path and inode are the same.
+struct Twins {
+    fleet: Fleet,
+    other: PathBuf,
+}
+
+impl Twins {
+    /// Both have T-1, by the agent `a`; `before` is done before the copy is made.
+    fn new(before: impl FnOnce(&Fleet)) -> Self {
+        let fleet = Fleet::new(Transport::File, 2);
+        fleet.by(0, "a", &["claim", "T-1"]).ok();
+        fleet.by(0, "a", &["sync"]).ok();
+        before(&fleet);
+        let other = fleet.clones[0].beside("twin");
+        copy(&fleet.clones[0].path(".git"), &other);
+        Self { fleet, other }
+    }
+
+    /// Puts the other one in the place of the one that is there.
+    fn switch(&self) {
+        let (git, aside) = (self.fleet.clones[0].path(".git"), self.fleet.clones[0].beside("aside"));
+        copy(&git, &aside);
+        for entry in fs::read_dir(&git).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        }
+        copy(&self.other, &git);
+        fs::remove_dir_all(&self.other).unwrap();
+        fs::rename(aside, &self.other).unwrap();
+    }
+}
+
+#[test]
+fn of_two_clones_with_one_id_that_ask_again_only_one_owns_the_task() {
+    let asked: [&[&str]; 4] =
+        [&["claim", "T-1"], &["heartbeat", "T-1"], &["reclaim", "T-1", "--note", "x"], &["claim", "T-1", "--notes", "x"]];
+    for (first, second) in asked.into_iter().zip(asked.into_iter().cycle().skip(1)) {
+        for (first, second) in [(first, second), (second, first), (first, first)] {
+            let twins = Twins::new(|_| ());
+            let old = id_of(&twins.fleet, 0);
+            twins.fleet.by(0, "a", first).ok();
+            twins.switch();
+            let ran = twins.fleet.by(0, "a", second).exits(3).says(&format!("goes on with this clone's id {old}"));
+            assert!(ran.stderr.contains("--here"), "{}", ran.transcript);
+            assert_ne!(id_of(&twins.fleet, 0), old);
+            twins.fleet.by(0, "a", first).exits(3);
+            twins.switch();
+            twins.fleet.by(0, "a", second).ok();
+            twins.fleet.assert_agreed("T-1");
+        }
+    }
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_commit_of_the_log_that_both_twins_have_proves_nothing() {
+    let died = |fleet: &Fleet| {
+        let died = fleet.by(0, "a", &["claim", "T-1"]).env("BUS_CRASH_AT", "log-published").run();
+        assert_eq!(died.status, None, "{}", died.transcript);
+    };
+    let twins = Twins::new(died);
+    twins.fleet.by(0, "a", &["claim", "T-1"]).ok();
+    twins.switch();
+    twins.fleet.by(0, "a", &["claim", "T-1"]).fails(3, "claim-held-elsewhere");
+}
+
+#[test]
+fn what_was_done_under_an_id_that_is_given_up_is_not_sent() {
+    for (change, left) in [
+        (&["release", "T-1", "--offline"][..], "heartbeat T-1 by a"),
+        (&["claim", "T-1", "--offline", "--notes", "of the twin"], "heartbeat T-1 by a"),
+        (&["heartbeat", "T-1"], "heartbeat T-1 by a"),
+    ] {
+        let twins = Twins::new(|_| ());
+        twins.switch();
+        if change[0] == "heartbeat" {
+            twins.fleet.remote.goes_away();
+            twins.fleet.by(0, "a", change).run();
+            twins.fleet.remote.comes_back();
+        } else {
+            twins.fleet.by(0, "a", change).ok();
+        }
+        twins.switch();
+        twins.fleet.by(0, "a", &["heartbeat", "T-1"]).ok();
+        twins.switch();
+        twins.fleet.by(0, "a", &["sync"]).run().says("goes on with this clone's id");
+        twins.fleet.by(0, "a", &["claim", "T-1"]).fails(3, "claim-held-elsewhere");
+        let tip = twins.fleet.remote.git(&["log", "-1", "--format=%s", "refs/bus/claims/T-1"]);
+        assert_eq!(tip.trim(), left, "{change:?}");
+        twins.switch();
+        twins.fleet.by(0, "a", &["claim", "T-1"]).ok();
+        twins.fleet.by(0, "a", &["release", "T-1"]).ok();
+    }
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_twin_that_dies_before_it_has_its_new_id_takes_one_again() {
+    for step in ["unsent-given-up", "own-log-left", "own-log-adopted"] {
+        let twins = Twins::new(|_| ());
+        let old = id_of(&twins.fleet, 0);
+        twins.fleet.by(0, "a", &["claim", "T-1"]).ok();
+        twins.switch();
+        twins.fleet.by(0, "a", &["release", "T-1", "--offline"]).ok();
+        let died = twins.fleet.by(0, "a", &["claim", "T-1"]).env("BUS_CRASH_AT", step).run();
+        assert_eq!(died.status, None, "{step} is never reached: {}", died.transcript);
+        let has_died_before = id_of(&twins.fleet, 0) == old;
+        assert_eq!(has_died_before, step != "own-log-adopted", "{step}");
+        let ran = twins.fleet.by(0, "a", &["claim", "T-1"]).exits(3);
+        assert_eq!(ran.stderr.contains("goes on with"), has_died_before, "{}", ran.transcript);
+        twins.fleet.by(0, "a", &["sync"]).ok();
+        twins.switch();
+        twins.fleet.by(0, "a", &["claim", "T-1"]).ok();
+        twins.fleet.assert_agreed("T-1");
+    }
+}
