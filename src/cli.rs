@@ -126,6 +126,10 @@ fn mention(output: &mut Output, verbose: bool) {
             }
             Note::Advice(text) => output.note(&text),
             Note::Warning(text) => output.warn(&text),
+            Note::WentBack(remote, task) => output.warn(&format!(
+                "the remote `{remote}` went back: it has less of the claim of {task} than it had, as one that is restored from a backup; \
+                 it gets back what this clone has"
+            )),
             Note::Unsent(why) => output.note(&format!("not sent yet: what this clone has logged ({why}); `bus sync` sends it")),
             Note::Detail(text) if verbose => output.note(&text),
             Note::Detail(_) => {}

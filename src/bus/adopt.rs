@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::deinit::remove;
 use super::notes::Note;
-use super::view::{State, state};
+use super::view::{State, goes_on_from, state};
 use super::{Bus, Error};
 use crate::git::{Link, ObjectId, RefName, Remote, Sight, Tip};
 use crate::record::{AgentId, Claim, TaskId};
-use crate::store::{Lock, crash_point, replace_copy};
+use crate::store::{Lock, crash_point, replace, replace_copy};
 
 /// What became of the local chain of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ impl Bus {
             Some(there) if !self.forks_from_archive(task, there)? => Some(there),
             _ => self.archived_id(task)?,
         };
+        self.restore_ref(lock, &name, task, value)?;
+        let before = self.repo.id_of(&name)?;
         let adopted = match value {
             // A remote that has forgotten it is told again.
             None => {
@@ -77,7 +79,72 @@ impl Bus {
             },
         };
         crash_point("adopted");
+        let state = self.tip(task)?.or(value.map(|value| self.readable(&name, task, value)).transpose()?);
+        if let Some(state) = state {
+            self.settle_adopted(task, &state, self.repo.id_of(&name)? != before)?;
+        }
         Ok(adopted)
+    }
+
+    /// Puts what the record knows beyond the refs into the ref, before that is brought in line with `value`. If the record goes on from
+    /// `value` itself, so does the ref, and what follows an import of that very state goes on from there, too.
+    fn restore_ref(&self, lock: &mut Lock, name: &RefName, task: &TaskId, value: Option<ObjectId>) -> Result<(), Error> {
+        let theirs = value.map(|value| self.readable(name, task, value)).transpose()?;
+        if let Some(file) = self.file_claim(&self.record, task).ok().flatten() {
+            // What cannot be read is for whoever asks for it.
+            let Ok(view) = self.deciding_view(task, None) else { return Ok(()) };
+            if view.stand_in.as_ref().is_some_and(|known| known.bytes == file.bytes) {
+                let base = theirs.as_ref().filter(|theirs| goes_on_from(&file.claim, &theirs.claim));
+                let base = base.or(view.tip.as_ref()).map(|state| state.link.id);
+                let (agent, now) = (&file.claim.agent_id, self.clock.now());
+                let link = self.repo.write_link(base, agent, now, &format!("import {task} by {agent}"), &file.bytes)?;
+                lock.about_to_write(name.as_str())?;
+                self.repo.put(name, link.id)?;
+            }
+        }
+        let (Some(theirs), Some(local)) = (theirs, self.repo.id_of(name)?) else { return Ok(()) };
+        if self.repo.descends(local, theirs.link.id)? || self.repo.descends(theirs.link.id, local)? {
+            return Ok(());
+        }
+        let ours = self.chain(local)?;
+        let imported = ours.iter().position(|link| link.verb() == "import" && link.body == theirs.link.body);
+        let Some(imported) = imported.filter(|imported| *imported > 0) else { return Ok(()) };
+        let mut tip = theirs.link.id;
+        for link in ours[..imported].iter().rev() {
+            let author = AgentId::new(&*link.author)?;
+            tip = self.repo.write_link(Some(tip), &author, link.time, &link.subject, &link.body)?.id;
+        }
+        lock.about_to_write(name.as_str())?;
+        Ok(self.repo.put(name, tip)?)
+    }
+
+    /// Has the record follow `state`, which decides now, if it has the claim's file: that may have to stand in for the ref. What
+    /// it gives way to and does not know it is a claim that was lost.
+    fn settle_adopted(&self, task: &TaskId, state: &State, has_moved: bool) -> Result<(), Error> {
+        let place = self.record.claim(&state.claim.task_id);
+        let file = match self.file_claim(&self.record, task) {
+            Ok(Some(file)) if file.bytes == state.link.body => return Ok(()),
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(()),
+            Err(Error::Malformed { .. }) => return Ok(replace_copy(&place, &state.link.body)?),
+            Err(error) => return Err(error),
+        };
+        if !has_moved && goes_on_from(&file.claim, &state.claim) {
+            return Ok(());
+        }
+        if !self.is_known(state, &file.claim)? {
+            self.note_lost(task, &file.claim)?;
+        }
+        Ok(replace_copy(&place, &state.link.body)?)
+    }
+
+    /// Notes a claim that gave way to another clone's, in a place that git does not touch.
+    fn note_lost(&self, task: &TaskId, claim: &Claim) -> Result<(), Error> {
+        let named = claim.claim_id.as_ref().map(ToString::to_string);
+        let name = named.unwrap_or_else(|| format!("{}-{}", claim.agent_id, claim.claimed_at.unix()));
+        let place = self.private.lost_claim(task, &name);
+        place.make_folders()?;
+        Ok(replace(&place, &claim.to_bytes())?)
     }
 
     /// Keeps what the remote was seen to have of a task and has no more: it is about to be forgotten that it was seen, and a ref that is
@@ -99,7 +166,22 @@ impl Bus {
     /// Notes what the remote has of a task's ref. This comes last: a push from then on relies on the local chain having it.
     pub(super) fn note_claim_seen(&self, lock: &mut Lock, remote: &Remote, task: &TaskId, sight: &Sight) -> Result<(), Error> {
         let name = RefName::claim(task);
+        self.warn_if_back(remote, task, sight)?;
         self.note_seen(lock, remote, &name, sight.get(&name).copied())
+    }
+
+    /// Says so if the remote has less of a claim than it was seen to have.
+    pub(super) fn warn_if_back(&self, remote: &Remote, task: &TaskId, sight: &Sight) -> Result<(), Error> {
+        let name = RefName::claim(task);
+        let (Some(seen), now) = (self.seen_at(remote, &name)?, sight.get(&name).copied()) else { return Ok(()) };
+        let is_back = match now {
+            Some(now) => now != seen && !self.repo.descends(now, seen)?,
+            None => self.archived_id(task)?.is_none_or(|put_away| !self.repo.descends(put_away, seen).unwrap_or(true)),
+        };
+        if is_back {
+            self.notes.add(Note::WentBack(remote.name().to_owned(), task.clone()));
+        }
+        Ok(())
     }
 
     fn follow(&self, lock: &mut Lock, name: &RefName, task: &TaskId, value: ObjectId, has_ref: bool) -> Result<Adopted, Error> {
@@ -199,10 +281,20 @@ impl Bus {
     }
 
     /// Keeps a chain that gives way.
-    fn keep_lost(&self, lock: &mut Lock, task: &TaskId, tip: ObjectId) -> Result<(), Error> {
+    pub(super) fn keep_lost(&self, lock: &mut Lock, task: &TaskId, tip: ObjectId) -> Result<(), Error> {
         let kept = self.lost_name(task, tip)?;
         lock.about_to_write(kept.as_str())?;
         self.repo.put(&kept, tip)?;
+        if let Ok(link) = self.repo.link(tip)?
+            && let Ok(lost) = state(link, &RefName::claim(task), task)
+        {
+            // Who was the first is known now, while what the remote had is.
+            let is_same = |known: &Claim| known.same_claim(&lost.claim);
+            let was_seen = self.seen_claim(task).map_or(Ok(false), |seen| self.has_state(&seen, is_same))?;
+            let was_unasked = self.has_state(&lost, |known| is_same(known) && known.is_unconfirmed())?;
+            let confirmed = (was_unasked && !was_seen).then_some(false);
+            self.note_lost(task, &Claim { confirmed, ..lost.claim.clone() })?;
+        }
         crash_point("lost-kept");
         Ok(())
     }

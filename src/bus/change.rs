@@ -122,7 +122,7 @@ impl Bus {
             let previous = view.claim().cloned();
             match (decide(&view, who)?, previous) {
                 (Next::Settle, Some(claim)) => {
-                    if let Some(tip) = &view.tip {
+                    if let Some(tip) = view.tip.as_ref().filter(|_| view.stand_in.is_none()) {
                         self.settle(lock, tip)?;
                     }
                     self.forget_next(who, &view.task)?;
@@ -152,7 +152,7 @@ impl Bus {
         claim: &Claim,
     ) -> Result<Option<(State, Option<Event>)>, Error> {
         let (state, event) = self.prepare_state(lock, view, who, verb, claim)?;
-        let moved = self.advance(lock, &view.name, view.tip_id(), &state.link)?;
+        let moved = self.advance(lock, &view.name, view.ref_id, &state.link)?;
         Ok(moved.then_some((state, event)))
     }
 
@@ -168,8 +168,8 @@ impl Bus {
         self.settle_own_past(lock, view, who, verb)?;
         let now = self.clock.now();
         let parent = match (&view.tip, &view.stand_in) {
-            (Some(tip), _) => Some(tip.link.id),
-            (None, Some(file)) => Some(self.import_claim(view, file, &who.agent)?),
+            (_, Some(file)) => Some(self.import_claim(view, file, &who.agent)?),
+            (Some(tip), None) => Some(tip.link.id),
             (None, None) => None,
         };
         let next = Claim { task_id: view.task.clone(), revision: view.next_revision()?, ..claim.clone() };
@@ -180,10 +180,10 @@ impl Bus {
         Ok((state, event))
     }
 
-    /// The root of a chain that begins with what a file says. On a fleet's remote that was seen to have an older state it follows
-    /// that.
+    /// The state that a file says. It follows the older one that is known, or that a fleet's remote was seen to have.
     pub(super) fn import_claim(&self, view: &View, file: &FileClaim, by: &AgentId) -> Result<ObjectId, Error> {
-        let seen = self.seen_claim(&view.task).map(|seen| seen.link.id);
+        let known = view.tip.clone().or_else(|| self.seen_claim(&view.task));
+        let seen = known.map(|known| known.link.id);
         let subject = format!("import {} by {by}", view.task);
         Ok(self.repo.write_link(seen, by, self.clock.now(), &subject, &file.bytes)?.id)
     }
@@ -233,9 +233,7 @@ impl Bus {
         let winner = all[best].1.link.id;
         for (_, state) in all.iter().filter(|(_, state)| state.link.id != winner) {
             if !self.repo.descends(winner, state.link.id)? {
-                let kept = self.lost_name(asked, state.link.id)?;
-                lock.about_to_write(kept.as_str())?;
-                self.repo.put(&kept, state.link.id)?;
+                self.keep_lost(lock, asked, state.link.id)?;
             }
         }
         crash_point("spellings-kept");

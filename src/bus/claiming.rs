@@ -366,7 +366,9 @@ fn planned_by(request: &ClaimRequest, assignment: Option<&Assignment>) -> ClaimR
 
 /// When the claim was last written.
 pub(super) fn written(view: &View, claim: &Claim) -> Timestamp {
-    view.tip.as_ref().map_or(claim.claimed_at, |state| state.link.time)
+    let known = view.tip.as_ref().map_or(claim.claimed_at, |state| state.link.time);
+    // When a state was written that only the record has is not known.
+    if view.stand_in.is_some() { known.max(claim.claimed_at) } else { known }
 }
 
 fn assigned(view: &View, assignment: Option<Assignment>) -> Error {

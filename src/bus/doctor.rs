@@ -198,7 +198,7 @@ impl Bus {
     }
 
     fn examine_file_of(&self, view: &View, layout: &Layout, file: Option<&FileClaim>) -> Result<Option<Finding>, Error> {
-        let Some(tip) = &view.tip else { return Ok(None) };
+        let Some(tip) = view.tip.as_ref().filter(|_| view.stand_in.is_none()) else { return Ok(None) };
         let (task, place) = (view.task.clone(), self.show(&layout.claim(&view.task)));
         if let Some(file) = file
             && self.lost_claim(&file.claim)?.is_some()
@@ -224,7 +224,7 @@ impl Bus {
         }
         let here = self.here_origin()?;
         let own = here.is_some() && tip.claim.origin == here;
-        if !own || view.has_no_ref || is_in_line(file, tip) {
+        if !own || view.ref_id.is_none() || is_in_line(file, tip) {
             return Ok(None);
         }
         let is_record = layout.root() == self.record.root();

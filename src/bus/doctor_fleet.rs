@@ -49,14 +49,16 @@ impl Bus {
 
     /// A claim that was made in this clone, and whose ref is gone: a mirror or a careless prune has removed it.
     pub(super) fn examine_missing_ref(&self, view: &View) -> Result<Option<Finding>, Error> {
-        if !view.has_no_ref || view.unreadable.is_some() || self.archived_id(&view.task)?.is_some() {
+        let is_whole = view.stand_in.is_none() && (view.ref_id.is_some() || self.archived_id(&view.task)?.is_some());
+        if is_whole || view.unreadable.is_some() {
             return Ok(None);
         }
         let own = self.known_clone_id()?;
         let made_here = |claim: &Claim| own.is_some() && claim.origin.as_ref().map(Origin::clone_id) == own.as_deref();
         let gone = view.claim().is_some_and(made_here);
         Ok(gone.then(|| {
-            let what = "a claim of this clone has lost its ref".to_owned();
+            let how = if view.ref_id.is_some() { "has a ref that was set back" } else { "has lost its ref" };
+            let what = format!("a claim of this clone {how}");
             finding("missing-ref", view.name.as_str().to_owned(), what, Some(Cure::Rebuild(view.task.clone())))
         }))
     }
@@ -88,12 +90,12 @@ impl Bus {
     pub(super) fn rebuild(&self, lock: &mut Lock, task: &TaskId) -> Result<(), Error> {
         let view = self.view(task)?;
         let tip = match (&view.tip, &view.stand_in) {
-            (Some(tip), _) if view.has_no_ref => tip.link.id,
-            (None, Some(file)) => self.import_claim(&view, file, &file.claim.agent_id)?,
+            (_, Some(file)) => self.import_claim(&view, file, &file.claim.agent_id)?,
+            (Some(tip), None) if view.ref_id.is_none() => tip.link.id,
             _ => return Ok(()),
         };
         lock.about_to_write(view.name.as_str())?;
-        self.repo.swap(&view.name, None, tip)?;
+        self.repo.swap(&view.name, view.ref_id, tip)?;
         Ok(())
     }
 }

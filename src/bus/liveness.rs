@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::claiming::written;
 use super::view::View;
 use super::{Bus, Error};
 use crate::record::{AgentId, Origin, Timestamp};
@@ -141,7 +142,7 @@ impl Bus {
         let life = Life {
             agent: &claim.agent_id,
             origin: claim.origin.as_ref(),
-            written: view.tip.as_ref().map_or(claim.claimed_at, |state| state.link.time),
+            written: written(view, claim),
             expires_at: claim.expires_at,
             seen: self.private.seen(&view.task),
             state: view.tip_id().map_or_else(|| format!("revision {}", claim.revision), |id| id.to_string()),

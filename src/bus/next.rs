@@ -58,11 +58,11 @@ impl Bus {
     fn claim_best(&self, agent: &AgentId, ready: &[&QueueEntry], request: &ClaimRequest) -> Result<Option<Changed>, Error> {
         let mut lock = self.lock()?;
         let who = self.who(agent.clone())?;
-        if let Some(changed) = self.finish_next(&mut lock, &who)? {
-            return Ok(Some(changed));
+        if let Left::Finished(changed) = self.finish_next(&mut lock, &who)? {
+            return Ok(Some(*changed));
         }
         let claim = |entry: &&QueueEntry| {
-            self.change_under(&mut lock, &who, &entry.task, |view, who| self.decide_entry(view, who, entry, request))
+            self.change_under(&mut lock, &who, &entry.task, |view, who| self.decide_entry(view, who, entry, (request, None)))
         };
         first_to_be_had(ready, claim)
     }
@@ -75,16 +75,21 @@ impl Bus {
         ready: &[&QueueEntry],
         request: &ClaimRequest,
     ) -> Result<Option<Changed>, Error> {
-        let finished = {
+        let left = {
             let mut lock = self.lock()?;
             let who = self.who(agent.clone())?;
             self.finish_next(&mut lock, &who)?
         };
-        if finished.is_some() {
-            return Ok(finished);
-        }
-        first_to_be_had(ready, |entry| {
-            self.change_in_fleet(fleet, agent, &entry.task, |view, who| self.decide_entry(view, who, entry, request))
+        let asked = match left {
+            Left::Finished(changed) => return Ok(Some(*changed)),
+            Left::Asked(claim) => claim,
+        };
+        // What was asked for before may still come to the remote: asked for again first, it is no second task.
+        let mut ready = ready.to_vec();
+        ready.sort_by_key(|entry| asked.as_ref().is_none_or(|asked| asked.task_id != entry.task));
+        first_to_be_had(&ready, |entry| {
+            let decide = |view: &View, who: &Who| self.decide_entry(view, who, entry, (request, asked.as_deref()));
+            self.change_in_fleet(fleet, agent, &entry.task, decide)
         })
     }
 
@@ -126,8 +131,18 @@ impl Bus {
         }
     }
 
-    /// What claiming a task that looked ready comes to, if it still is.
-    fn decide_entry(&self, view: &View, who: &Who, entry: &QueueEntry, request: &ClaimRequest) -> Result<Next, Error> {
+    /// What claiming a task that looked ready comes to, if it still is, or if the claim is what was `asked` for before.
+    fn decide_entry(
+        &self,
+        view: &View,
+        who: &Who,
+        entry: &QueueEntry,
+        (request, asked): (&ClaimRequest, Option<&Claim>),
+    ) -> Result<Next, Error> {
+        let is_asked = |claim: &Claim| asked.is_some_and(|asked| asked.same_claim(claim));
+        if view.claim().is_some_and(|claim| claim.status.is_live() && who.owns(claim) && is_asked(claim)) {
+            return Ok(Next::Settle);
+        }
         if view.claim().is_some_and(|claim| claim.status != Status::Released) || !self.are_done(&entry.blockers)? {
             return Err(self.refused(view, who, Refusal::Held)?);
         }
@@ -151,18 +166,20 @@ impl Bus {
     }
 
     /// Finishes what a crash left of the same command: the claim that it had noted, where that is what stands.
-    fn finish_next(&self, lock: &mut Lock, who: &Who) -> Result<Option<Changed>, Error> {
+    fn finish_next(&self, lock: &mut Lock, who: &Who) -> Result<Left, Error> {
         let place = self.private.next(&who.agent, self.repo.worktree_name().as_deref());
-        let Some(bytes) = place.read(MAX_RECORD)? else { return Ok(None) };
+        let Some(bytes) = place.read(MAX_RECORD)? else { return Ok(Left::Asked(None)) };
         let noted = Claim::parse(&bytes).ok();
         let view = noted.as_ref().map(|noted| self.mended_view(lock, &noted.task_id)).transpose();
         // What cannot be read now is not what was claimed then.
         let tip = view.ok().flatten().and_then(|view: View| view.tip);
         let mine = |claim: &Claim| noted.as_ref().is_some_and(|noted| noted.same_claim(claim)) && who.owns(claim);
         let tip = tip.filter(|tip| tip.link.verb() == "claim" && mine(&tip.claim));
-        tip.iter().try_for_each(|tip| self.settle(lock, tip))?;
+        // The note stays until another claim is asked for: this one may come to the remote yet.
+        let Some(tip) = tip else { return Ok(Left::Asked(noted.map(Box::new))) };
+        self.settle(lock, &tip)?;
         remove(&place.path())?;
-        Ok(tip.map(|tip| Changed { outcome: Outcome::Claimed, claim: tip.claim, previous: None }))
+        Ok(Left::Finished(Box::new(Changed { outcome: Outcome::Claimed, claim: tip.claim, previous: None })))
     }
 
     fn are_done(&self, blockers: &[Blocker]) -> Result<bool, Error> {
@@ -174,6 +191,14 @@ impl Bus {
         }
         Ok(true)
     }
+}
+
+/// What an earlier run of the command has left.
+enum Left {
+    /// It had the task, and this is finished now.
+    Finished(Box<Changed>),
+    /// The claim that it has asked for, if any; nobody knows what came of it.
+    Asked(Option<Box<Claim>>),
 }
 
 /// What `claim` comes to for the first of these tasks that is to be had.

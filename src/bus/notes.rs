@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Error;
+use crate::record::TaskId;
 
 /// Something to mention.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub enum Note {
     Advice(String),
     /// Something that whoever runs the command should know.
     Warning(String),
+    /// The remote of this name has less of a task's claim than it was seen to have.
+    WentBack(String, TaskId),
     /// The fleet's remote lacks something that this clone has logged: why.
     Unsent(String),
     /// A copy for people could not be written: of interest to whoever asks for details.
@@ -31,6 +34,7 @@ impl Notes {
             (Note::Unreadable(a), Note::Unreadable(b)) => a.to_string() == b.to_string(),
             (Note::Warning(a), Note::Warning(b)) => a == b,
             (Note::Unsent(_), Note::Unsent(_)) => true,
+            (Note::WentBack(a, one), Note::WentBack(b, other)) => a == b && one == other,
             _ => false,
         };
         if !notes.iter().any(is_known) {
@@ -44,7 +48,7 @@ impl Notes {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = |note: &Note| match note {
             Note::Unreadable(error) => Some(error.to_string()),
-            Note::Advice(_) | Note::Warning(_) | Note::Unsent(_) | Note::Detail(_) => None,
+            Note::Advice(_) | Note::Warning(_) | Note::WentBack(..) | Note::Unsent(_) | Note::Detail(_) => None,
         };
         notes.iter().filter_map(text).collect()
     }

@@ -10,7 +10,7 @@ use super::decide::Refusal;
 use super::leasing::{Leased, Written};
 use super::notes::Note;
 use super::publish::LogCommit;
-use super::remote_ref::{pause_before, unknown};
+use super::remote_ref::{pause_before, unknown, what_came_of};
 use super::sync::{is_log, task_of};
 use super::view::{State, View};
 use super::{Bus, Error, FleetFault, Who};
@@ -167,7 +167,7 @@ impl Bus {
             (Next::Write { verb, claim, outcome }, _) => (verb, claim, outcome),
             // "Already yours" is asked of the remote by a sign of life. That stops what was sent and did not come through, and of two
             // clones with one id only one can send it.
-            (Next::Settle, Some(tip)) if is_own(&view, &who) => match self.pulse(&view, &tip.claim) {
+            (Next::Settle, Some(tip)) if is_own(&view, &who) => match self.pulse(&view, view.claim().unwrap_or(&tip.claim)) {
                 Next::Write { verb, claim, .. } => (verb, claim, Outcome::Unchanged),
                 Next::Settle => return Ok(Step::Look(view.task)),
             },

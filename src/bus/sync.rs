@@ -210,7 +210,10 @@ impl Bus {
                 Ok(adopted) => self.note(&lock, synced, task, before, adopted)?,
             }
             match (sight.contains_key(&name), name.seen_on(remote.name())) {
-                (false, Some(seen)) => gone.extend(self.repo.id_of(&seen)?.map(|id| (seen, id))),
+                (false, Some(seen)) => {
+                    self.warn_if_back(remote, task, sight)?;
+                    gone.extend(self.repo.id_of(&seen)?.map(|id| (seen, id)));
+                }
                 _ => self.note_claim_seen(&mut lock, remote, task, sight)?,
             }
         }
@@ -265,6 +268,9 @@ impl Bus {
                 let owner = self.tip(task)?.map(|tip| tip.claim.agent_id);
                 let lost = before.map(|id| self.repo.link(id)).transpose()?.and_then(Result::ok);
                 let lost = lost.and_then(|link| Claim::parse(&link.body).ok());
+                // What is noted of it knows whether it was the first.
+                let noted = lost.as_ref().map(|lost| self.lost_claim(lost)).transpose()?.flatten();
+                let lost = noted.or(lost);
                 synced.lost.extend(lost.zip(owner));
             }
         }

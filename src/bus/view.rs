@@ -30,14 +30,15 @@ pub(super) struct View {
     /// The task, in the spelling that stands.
     pub(super) task: TaskId,
     pub(super) name: RefName,
-    /// The ref's state, if there is a ref; else the archive's; else what the fleet's remote was seen to have, if the record knows
-    /// nothing newer.
+    /// The ref's state, or what the fleet's remote was seen to have if that is further; without a ref the archive's, else what the
+    /// remote was seen to have, if the record knows nothing newer.
     pub(super) tip: Option<State>,
-    /// Whether there is no ref, and the state is from elsewhere.
-    pub(super) has_no_ref: bool,
+    /// What a write must find in the ref; none where there is none.
+    pub(super) ref_id: Option<ObjectId>,
     /// Why the ref cannot be read, where it cannot.
     pub(super) unreadable: Option<String>,
-    /// The file that decides in the place of a ref: the one of the highest revision in the record and in all that counts as it.
+    /// The file that decides in the place of a ref that is gone, or was set back: the one of the highest revision in the record and in
+    /// all that counts as it.
     pub(super) stand_in: Option<FileClaim>,
     /// The record's file.
     pub(super) record: Option<FileClaim>,
@@ -50,8 +51,8 @@ pub(super) struct View {
 impl View {
     /// The claim that decides.
     pub(super) fn claim(&self) -> Option<&Claim> {
-        let from_ref = self.tip.as_ref().map(|state| &state.claim);
-        from_ref.or_else(|| self.stand_in.as_ref().map(|file| &file.claim))
+        let from_file = self.stand_in.as_ref().map(|file| &file.claim);
+        from_file.or_else(|| self.tip.as_ref().map(|state| &state.claim))
     }
 
     /// The claim that decides, where all that could decide can be read.
@@ -66,9 +67,10 @@ impl View {
         }
     }
 
-    /// The object id that a write must find in the ref.
+    /// The state that the ref is at, if that is what decides.
     pub(super) fn tip_id(&self) -> Option<ObjectId> {
-        self.tip.as_ref().filter(|_| !self.has_no_ref).map(|state| state.link.id)
+        let tip = self.tip.as_ref().filter(|_| self.stand_in.is_none()).map(|state| state.link.id);
+        tip.filter(|tip| Some(*tip) == self.ref_id)
     }
 
     /// The files that could hold the claim back.
@@ -129,16 +131,24 @@ impl Bus {
             Tip::Missing => (None, None),
             Tip::Unreadable { what } => (None, Some(what)),
         };
-        let mut has_no_ref = tip.is_none();
+        let ref_id = tip.as_ref().map(|tip| tip.link.id);
         for (_, other) in self.other_tips(asked, files)? {
             if tip.as_ref().is_none_or(|tip| counts_before(&other.claim, &tip.claim)) {
-                (tip, has_no_ref) = (Some(other), true);
+                tip = Some(other);
             }
+        }
+        // A ref that was set back is behind what the remote was seen to have.
+        if let (Some(here), Some(seen)) = (&tip, self.seen_claim(asked))
+            && seen.link.id != here.link.id
+            && seen.claim.revision > here.claim.revision
+            && self.repo.descends(seen.link.id, here.link.id)?
+        {
+            tip = Some(seen);
         }
         let archived = if tip.is_none() && unreadable.is_none() { self.archived_state(&name, asked)? } else { None };
         let mut tip = tip.or(archived);
         let (mut task, mut stand_in) = match &tip {
-            Some(state) => (Some(state.claim.task_id.clone()), None),
+            Some(state) => (Some(state.claim.task_id.clone()), self.record_ahead(state)?),
             None => self.stand_in(asked, files)?,
         };
         if tip.is_none()
@@ -151,7 +161,15 @@ impl Bus {
             (tip, stand_in) = (Some(seen), None);
         }
         let task = task.unwrap_or_else(|| asked.clone()).usual();
-        Ok(View { task, name, tip, has_no_ref, unreadable, stand_in, record: None, file: None, bad_file: None })
+        Ok(View { task, name, tip, ref_id, unreadable, stand_in, record: None, file: None, bad_file: None })
+    }
+
+    /// The record's file of the claim, if it goes on from `tip`: then a ref is gone or was set back, and the record decides.
+    fn record_ahead(&self, tip: &State) -> Result<Option<FileClaim>, Error> {
+        // It is written after the ref, and may not have come to the disk.
+        let Ok(Some(file)) = self.file_claim(&self.record, &tip.claim.task_id) else { return Ok(None) };
+        let is_ahead = goes_on_from(&file.claim, &tip.claim) && self.lost_claim(&file.claim)?.is_none();
+        Ok(Some(file).filter(|_| is_ahead))
     }
 
     /// The states of refs that version 0.1 made for other spellings of the task's number.
@@ -207,7 +225,7 @@ impl Bus {
 
     /// The same, whoever the live owner is.
     pub(super) fn rival<'a>(&self, view: &'a View) -> Result<Option<&'a FileClaim>, Error> {
-        let Some(tip) = &view.tip else { return Ok(None) };
+        let Some(tip) = view.tip.as_ref().filter(|_| view.stand_in.is_none()) else { return Ok(None) };
         for file in view.files() {
             let claim = &file.claim;
             let ahead = claim.revision > tip.claim.revision && !claim.is_unconfirmed();
@@ -436,6 +454,15 @@ fn spellings(folder: &Path, asked: &TaskId) -> Result<Vec<TaskId>, Error> {
 pub(super) fn ids<K: IdKind>(folder: &Path) -> Result<Vec<Id<K>>, Error> {
     let records = names(folder, ".json")?.into_iter();
     Ok(records.filter_map(|name| Id::new(name.strip_suffix(".json")?).ok()).collect())
+}
+
+/// Whether the state `file` of the record is a later one than `tip`, of the same claim or of one that has come after it.
+pub(super) fn goes_on_from(file: &Claim, tip: &Claim) -> bool {
+    let follows = match file.same_claim(tip) {
+        true => tip.status.is_live() || !file.status.is_live(),
+        false => file.lineage.iter().any(|past| past.claim_id.is_some() && past.claim_id == tip.claim_id),
+    };
+    file.revision > tip.revision && follows
 }
 
 /// Whether of two claims of one task, under two spellings of its number, the first one counts: a live one, of two live ones the

@@ -97,10 +97,8 @@ fn show(synced: &Synced, output: &mut Output) {
 
 fn lost_words(claim: &Claim, owner: &AgentId) -> String {
     let task = &claim.task_id;
-    format!(
-        "{}'s claim of {task} was not the first: {owner} has it; keep what you have on a branch, and take another task",
-        claim.agent_id
-    )
+    let how = if claim.is_unconfirmed() { "was not the first" } else { "gave way to what the remote has now" };
+    format!("{}'s claim of {task} {how}: {owner} has it; keep what you have on a branch, and take another task", claim.agent_id)
 }
 
 fn json(synced: &Synced) -> Value {

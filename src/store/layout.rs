@@ -393,6 +393,18 @@ impl PrivateLayout {
         self.place("bus/rewritten.json")
     }
 
+    /// The claims of `task` that were lost to another clone's, each in a file of its own.
+    #[must_use]
+    pub fn lost(&self, task: &TaskId) -> PathBuf {
+        self.common.join("bus/lost").join(task.key())
+    }
+
+    /// The claim of `task`, called `name`, that was lost to another clone's.
+    #[must_use]
+    pub fn lost_claim(&self, task: &TaskId, name: &str) -> Place {
+        self.place(format!("bus/lost/{}/{name}.json", task.key()))
+    }
+
     /// Where an unreadable ref of `what` is kept: of a task, or of the queue.
     #[must_use]
     pub fn broken(&self, what: &str, stamp: &str) -> Place {

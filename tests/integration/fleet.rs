@@ -2,11 +2,13 @@
 
 mod carried;
 mod damage;
+mod gone;
 mod growth;
 mod kept;
 mod leases;
 mod looking;
 mod manners;
+mod next;
 mod odd_refs;
 mod offline;
 mod plain;

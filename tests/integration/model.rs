@@ -32,9 +32,8 @@
 //! **What is not.** A clone that has neither ref nor record of a claim cannot hold it back: once the remote has forgotten
 //! it, too, the clone may claim the task, and until the first owner's next command each of the two clones has an owner. The
 //! remote's claim stands then, and who lost is told. What landed, and was forgotten before its own clone saw it, is as if
-//! it had not been; the same goes for a remote that forgets while commands or pushes are under way. Whose lost claim is gone
-//! with `refs/bus/lost` hears that the task is another's, and not that it was its own (`LostVanishes`). A clone that
-//! loses its record as well knows nothing. Of twins, each must have had an answer since the copy.
+//! it had not been; the same goes for a remote that forgets while commands or pushes are under way. A clone that loses its
+//! record as well knows nothing. Of twins, each must have had an answer since the copy.
 //!
 //! **Where the model goes beyond the words of the design**, they do not suffice; `mutants.rs` has the proofs. A claim that is
 //! the caller's already is renewed at the remote rather than only looked at (`YoursByLook`). A state that leaves the owner as it
@@ -45,7 +44,8 @@
 //! Of the record: it decides if its revision is higher *and* its lineage has the claim that the refs end at, and then also if
 //! there is an archive entry, or a ref that was set back (`LineageIgnored`, `ArchiveFirst`, `SeenIgnored`). It follows each
 //! state of the ref, also heartbeats and what is adopted, be that of a lower revision (`PulseUnrecorded`, `RecordStays`). What
-//! it gives way to and that does not know it makes it a lost claim (`RecordDropped`). If the remote ends at the very state that
+//! it gives way to and that does not know it makes it a lost claim (`RecordDropped`). Lost claims are files, too: refs vanish
+//! (`LostVanishes`). If the remote ends at the very state that
 //! was imported, what followed the import goes on from there (`ImportForks`).
 //!
 //! Of twins: each push of a claim carries a commit of the log that was made for it, whether or not there are new lines

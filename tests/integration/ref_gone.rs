@@ -213,3 +213,74 @@ fn doctor_names_what_stands_in_for_a_ref() {
         repo.by("b", &["claim", "T-1"]).fails(3, "claim-held");
     }
 }
+
+#[test]
+fn a_claim_that_was_made_after_its_task_was_put_away_outlives_its_ref() {
+    for kept in Kept::ALL {
+        for way in WAYS {
+            let repo = Repo::keeping(kept);
+            repo.by("a", &["claim", "T-1"]).ok();
+            repo.by("a", &["release", "T-1"]).ok();
+            repo.by("a", &["gc", "--apply"]).ok();
+            let archive = repo.git(&["rev-parse", "refs/bus/archive"]);
+            repo.by("b", &["claim", "T-1", "--reopen"]).ok();
+            repo.by("b", &["heartbeat", "T-1"]).ok();
+            lose(&repo, CLAIM, way);
+            repo.git(&["update-ref", "refs/bus/archive", archive.trim()]);
+            for more in [&[][..], &["--reopen"]] {
+                let refused = repo.by("c", &[&["claim", "T-1"], more].concat()).fails(3, "claim-held");
+                assert_eq!(refused["owner"], "b", "{kept:?}, {way}");
+            }
+            repo.by("b", &["heartbeat", "T-1"]).ok();
+            repo.by("a", &["claim", "T-1"]).fails(3, "claim-held");
+            assert_eq!(repo.history("T-1")[..2], ["heartbeat T-1 by b", "import T-1 by b"], "{kept:?}, {way}");
+            repo.by("b", &["release", "T-1"]).ok();
+        }
+    }
+}
+
+#[test]
+fn a_ref_that_was_set_back_is_as_one_that_is_gone() {
+    for kept in Kept::ALL {
+        let repo = Repo::keeping(kept);
+        let set_back = |to: &str| drop(repo.git(&["update-ref", CLAIM, to]));
+        let at = || repo.git(&["rev-parse", CLAIM]).trim().to_owned();
+        repo.by("a", &["claim", "T-1", "--status", "paused"]).ok();
+        let first = at();
+        repo.by("b", &["reclaim", "T-1", "--note", "x"]).ok();
+        set_back(&first);
+        assert_eq!(repo.bus(&["status", "--json"]).ok().json()["claims"][0]["agent_id"], "b", "{kept:?}");
+        assert_eq!(repo.by("c", &["claim", "T-1"]).fails(3, "claim-held")["owner"], "b", "{kept:?}");
+        for command in [&["heartbeat", "T-1"][..], &["release", "T-1"]] {
+            assert_eq!(repo.by("a", command).fails(8, "claim-lost")["owner"], "b", "{kept:?}");
+        }
+        assert_eq!(at(), first, "a refusal writes nothing");
+        let found = repo.bus(&["doctor"]).exits(1);
+        assert!(found.stdout.contains("set back"), "{}", found.transcript);
+        repo.by("b", &["release", "T-1"]).ok();
+        let history = ["release T-1 by b", "import T-1 by b", "claim T-1 by a"];
+        assert_eq!(repo.history("T-1"), history, "the first write repairs it: {kept:?}");
+        set_back(&first);
+        for agent in ["a", "c"] {
+            repo.by(agent, &["claim", "T-1"]).fails(3, "task-finished");
+        }
+        repo.bus(&["doctor", "--fix"]).run();
+        assert_eq!(repo.tip("T-1")["status"], "done", "{kept:?}");
+    }
+}
+
+/// A record whose chain does not have the claim at which the ref ends says nothing about that.
+#[test]
+fn a_higher_revision_alone_does_not_decide() {
+    let repo = Repo::new();
+    repo.by("b", &["claim", "T-1"]).ok();
+    let mut claim: Value = serde_json::from_str(&repo.read(&record("claims/T-1.json"))).unwrap();
+    repo.by("b", &["release", "T-1", "--status", "released"]).ok();
+    repo.by("a", &["claim", "T-1"]).ok();
+    (claim["revision"], claim["claim_id"]) = (json!(9), json!("another"));
+    repo.write(&record("claims/T-1.json"), claim.to_string());
+    let status = repo.bus(&["status", "--json"]).ok().json();
+    assert_eq!(status["claims"][0]["agent_id"], "a");
+    repo.by("b", &["heartbeat", "T-1"]).fails(3, "claim-held");
+    repo.by("a", &["heartbeat", "T-1"]).ok();
+}

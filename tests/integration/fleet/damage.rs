@@ -90,7 +90,8 @@ fn doctor_clears_away_the_file_of_a_claim_that_was_not_the_first() {
         fleet.by(1, "b", &["claim", "T-1", "--offline"]).ok();
         fleet.by(0, "a", &["claim", "T-1"]).ok();
         fleet.by(1, "b", &["sync"]).ok();
-        fleet.by(1, "b", &["doctor"]).exits(1);
+        // The record has followed by itself.
+        fleet.by(1, "b", &["doctor"]).exits(i32::from(!more.is_empty()));
         fleet.by(1, "b", &["doctor", "--fix"]).ok();
         let record = fleet.clones[1].read(".git/bus/log/_bus/claims/T-1.json");
         assert!(record.contains("\"agent_id\": \"a\""), "{record}");

@@ -187,7 +187,7 @@ fn a_record_that_is_dropped_tells_nobody_of_a_loss() {
     assert_killed(scenes::pruned(), &[RecordDropped], TOLD_AT_LAST);
 }
 
-/// This is outside of the promise: whoever has lost a task hears "it is another's", and not "you have lost it".
+/// Whoever has lost a task would hear "it is another's", and not "you have lost it": so lost claims are kept in files, too.
 #[test]
 fn refs_of_lost_claims_that_vanish_tell_nobody_of_a_loss() {
     assert_killed(scenes::pruned(), &[LostVanishes], TOLD_AT_LAST);
