@@ -10,7 +10,7 @@ use super::decide::Refusal;
 use super::leasing::{Leased, Written};
 use super::notes::Note;
 use super::publish::LogCommit;
-use super::remote_ref::{pause_before, unknown, what_came_of};
+use super::remote_ref::{pause_before, unknown};
 use super::sync::{is_log, task_of};
 use super::view::{State, View};
 use super::{Bus, Error, FleetFault, Who};

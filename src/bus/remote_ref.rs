@@ -222,15 +222,6 @@ pub(super) fn unknown(fleet: &Fleet, pushed: &Pushed, error: Error) -> Error {
     }
 }
 
-/// Why a push has not done what it should.
-pub(super) fn what_came_of(pushed: &Pushed) -> String {
-    match pushed {
-        Pushed::Done => "it was not taken".to_owned(),
-        Pushed::TimedOut => "it took too long".to_owned(),
-        Pushed::Refused(what) | Pushed::Unclear(what) => what.clone(),
-    }
-}
-
 /// Whether a refusal is a race for the remote's own lock of the ref, so that another try may do.
 fn is_contention(what: &str) -> bool {
     let words = ["lock ref", "failed to lock", "failed to update ref", "atomic transaction failed", "stale info", "fetch first"];

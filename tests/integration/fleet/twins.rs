@@ -76,9 +76,9 @@ fn a_commit_of_the_log_that_both_twins_have_proves_nothing() {
 #[test]
 fn what_was_done_under_an_id_that_is_given_up_is_not_sent() {
     for (change, left) in [
-        (&["release", "T-1", "--offline"][..], "heartbeat T-1 by a"),
-        (&["claim", "T-1", "--offline", "--notes", "of the twin"], "heartbeat T-1 by a"),
-        (&["heartbeat", "T-1"], "heartbeat T-1 by a"),
+        (&["release", "T-1", "--offline"][..], "claim T-1 by a"),
+        (&["claim", "T-1", "--offline", "--notes", "of the twin"], "claim T-1 by a"),
+        (&["heartbeat", "T-1"], "claim T-1 by a"),
     ] {
         let twins = Twins::new(|_| ());
         twins.switch();
@@ -90,7 +90,8 @@ fn what_was_done_under_an_id_that_is_given_up_is_not_sent() {
             twins.fleet.by(0, "a", change).ok();
         }
         twins.switch();
-        twins.fleet.by(0, "a", &["heartbeat", "T-1"]).ok();
+        // The claim stays as it was: what is not sent follows it.
+        twins.fleet.by(0, "a", &["claim", "T-2"]).ok();
         twins.switch();
         twins.fleet.by(0, "a", &["sync"]).run().says("goes on with this clone's id");
         twins.fleet.by(0, "a", &["claim", "T-1"]).fails(3, "claim-held-elsewhere");
