@@ -259,15 +259,22 @@ impl Repository {
     /// Removes refs, from `packed-refs`, too, which is written once for all of them.
     pub(super) fn delete_refs(&self, refs: Vec<(RefName, PreviousValue)>) -> Result<(), Error> {
         let first = refs.first().map_or_else(String::new, |(name, _)| name.as_str().to_owned());
-        let edits = refs.into_iter().map(|(name, expected)| {
-            let change = Change::Delete { expected, log: RefLog::AndReference };
-            RefEdit { change, name: name.full().clone(), deref: false }
-        });
-        let (ref_lock, packed_lock) =
-            (Fail::AfterDurationWithBackoff(REF_PATIENCE), Fail::AfterDurationWithBackoff(PACKED_PATIENCE));
-        let prepared = self.refs.transaction().prepare(edits, ref_lock, packed_lock);
-        let removed = prepared.and_then(|ready| ready.commit(None));
-        removed.map(drop).map_err(|error| store("remove", &first, &error))
+        let delete = || {
+            let edits = refs.iter().cloned().map(|(name, expected)| {
+                let change = Change::Delete { expected, log: RefLog::AndReference };
+                RefEdit { change, name: name.full().clone(), deref: false }
+            });
+            let (ref_lock, packed_lock) =
+                (Fail::AfterDurationWithBackoff(REF_PATIENCE), Fail::AfterDurationWithBackoff(PACKED_PATIENCE));
+            let prepared = self.refs.transaction().prepare(edits, ref_lock, packed_lock);
+            prepared.and_then(|ready| ready.commit(None)).map(drop)
+        };
+        let removed = match delete() {
+            // git took the last ref out of `packed-refs` meanwhile, and the file with it.
+            Err(error) if is_missing(&error) => delete(),
+            removed => removed,
+        };
+        removed.map_err(|error| store("remove", &first, &error))
     }
 
     /// Removes the lock that a killed process left beside the ref called `name`; if that is [`RefName::ALL_OWN`], beside any ref of the bus.
@@ -383,4 +390,9 @@ fn split_once<'a>(bytes: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u
 pub(super) fn commit(mut lock: LockFile, id: ObjectId) -> io::Result<()> {
     lock.with_mut(|file| file.write_all(format!("{id}\n").as_bytes()).and_then(|()| file.sync_all()))?;
     lock.commit().map(drop).map_err(|error| error.error)
+}
+/// Whether a file that should have been there is the reason of `error`.
+fn is_missing(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::NotFound))
 }
