@@ -179,3 +179,14 @@ fn a_log_that_names_its_segment_by_the_ten_thousand_is_named_itself() {
     assert_eq!(found(&audit(20), "too-much"), ["refs/bus/log/zzzz"]);
     assert_eq!(found(&audit(2), "too-much"), [""; 0]);
 }
+
+#[test]
+fn of_a_log_the_commits_that_add_nothing_count_little() {
+    let repo = older_bus();
+    let commit = "commit refs/bus/log/aaaa\nauthor a <a@b> 1767225600 +0000\ncommitter a <a@b> 1767225600 +0000\ndata 4\nlog\n";
+    let stream = commit.repeat(20_100);
+    fs::write(repo.beside("stream"), stream).unwrap();
+    repo.git_reads(&["fast-import", "--quiet", "--force"], File::open(repo.beside("stream")).unwrap());
+    let ran = repo.bus(&["validate", "--fleet", "--json"]).run();
+    assert_eq!(found(&ran, "too-much"), [""; 0], "{}", ran.transcript);
+}

@@ -16,6 +16,10 @@ const MAX_SEGMENT: usize = 1024 * 1024;
 
 /// How many commits of a log are looked at, and how many bytes of its segments: each segment once, however often it is named.
 const MAX_COMMITS: usize = 20_000;
+
+/// How many commits count as one if each has the tree of the one after it: such a commit goes with each claim and heartbeat that is pushed, and of it nothing
+/// but itself is read.
+const SAME_TREE: usize = 25;
 const MAX_LOG: usize = 256 * 1024 * 1024;
 
 /// How many times segments may be named, and as how many bytes each time counts.
@@ -77,11 +81,10 @@ impl Audit<'_> {
     /// Checks that each commit of a log has all that the one before had.
     fn check_commits(&self, findings: &mut Findings, name: &RefName, tip: ObjectId) -> Result<(), Error> {
         let (mut next, mut newer) = (Some(tip), None);
-        let (mut count, mut left) = (0, Left::new());
+        let (mut cost, mut left) = (0, Left::new());
         while let Some(id) = next {
-            count += 1;
-            if count > MAX_COMMITS {
-                let words = || format!("of its commits {MAX_COMMITS} are looked at, and it has more");
+            if cost >= MAX_COMMITS * SAME_TREE {
+                let words = || "it has more commits than are looked at".to_owned();
                 findings.add(Rule::TooMuch, name.as_str(), None, words);
                 break;
             }
@@ -94,7 +97,9 @@ impl Audit<'_> {
                     break;
                 }
             };
-            if let Some((newer_id, newer_tree)) = newer
+            let is_same = newer.is_some_and(|(_, newer_tree)| newer_tree == tree);
+            cost += if is_same { 1 } else { SAME_TREE };
+            if let Some((newer_id, newer_tree)) = newer.filter(|_| !is_same)
                 && let Some(lost) = self.lost_between(tree, newer_tree, &mut left)?
             {
                 let words = || format!("the commit {} has not all that {} had of `{lost}`", short(newer_id), short(id));
