@@ -59,6 +59,7 @@ mod rewritten;
 mod seen;
 mod session;
 mod settle;
+mod spellings;
 mod status;
 mod survey;
 mod sync;

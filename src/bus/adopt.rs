@@ -29,7 +29,7 @@ pub(super) enum Adopted {
 
 /// How the local chain stands to the remote's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Relation {
+pub(super) enum Relation {
     /// They are the same, or the local one has more.
     LocalCounts,
     /// The remote's has more.
@@ -57,7 +57,7 @@ impl Bus {
     /// The same, once the archive is in line, and without a note of what was seen.
     pub(super) fn adopt_claim(&self, lock: &mut Lock, task: &TaskId, sight: &Sight) -> Result<Adopted, Error> {
         let name = RefName::claim(task);
-        let on_remote = sight.get(&name).copied();
+        let on_remote = self.counts_on_remote(task, sight)?;
         let value = match on_remote {
             // A ref that came to life after the task was put away, and knows nothing of it, is void.
             Some(there) if !self.forks_from_archive(task, there)? => Some(there),
@@ -167,6 +167,7 @@ impl Bus {
     pub(super) fn note_claim_seen(&self, lock: &mut Lock, remote: &Remote, task: &TaskId, sight: &Sight) -> Result<(), Error> {
         let name = RefName::claim(task);
         self.warn_if_back(remote, task, sight)?;
+        self.note_others_seen(lock, remote, task, sight)?;
         self.note_seen(lock, remote, &name, sight.get(&name).copied())
     }
 
@@ -175,7 +176,7 @@ impl Bus {
         let name = RefName::claim(task);
         let (Some(seen), now) = (self.seen_at(remote, &name)?, sight.get(&name).copied()) else { return Ok(()) };
         let is_back = match now {
-            Some(now) => now != seen && !self.repo.descends(now, seen)?,
+            Some(now) => now != seen && !self.repo.descends(now, seen)? && !self.gives_way(remote, task, seen, now)?,
             None => self.archived_id(task)?.is_none_or(|put_away| !self.repo.descends(put_away, seen).unwrap_or(true)),
         };
         if is_back {
@@ -221,7 +222,7 @@ impl Bus {
         })
     }
 
-    fn relation(&self, local: ObjectId, value: ObjectId) -> Result<Relation, Error> {
+    pub(super) fn relation(&self, local: ObjectId, value: ObjectId) -> Result<Relation, Error> {
         if local == value {
             return Ok(Relation::LocalCounts);
         }

@@ -3,12 +3,12 @@
 use super::advance::MAX_TRIES;
 use super::fleet::Reach;
 use super::settle::is_in_line;
-use super::view::{FileClaim, State, View, counts_before, state};
+use super::view::{FileClaim, State, View, state};
 use super::{Bus, Error, FleetFault, Who};
-use crate::git::{ObjectId, RefName};
+use crate::git::ObjectId;
 use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, Event, TaskId};
-use crate::store::{Lock, crash_point};
+use crate::store::Lock;
 
 /// What a command did to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,36 +212,6 @@ impl Bus {
             Some(tip) => self.settle_event(lock, tip),
             None => Ok(()),
         }
-    }
-
-    /// Makes one ref of those that version 0.1 made for several spellings of a task's number. The chain that counts stands under the
-    /// usual spelling; the others are kept below `refs/bus/lost/`, so that their owners learn of it.
-    pub(super) fn merge_spellings(&self, lock: &mut Lock, asked: &TaskId) -> Result<(), Error> {
-        let others = self.other_tips(asked, None)?;
-        if others.is_empty() {
-            return Ok(());
-        }
-        let name = RefName::claim(asked);
-        let mut all = others.clone();
-        all.extend(self.tip(asked)?.map(|tip| (name.clone(), tip)));
-        let mut best = 0;
-        for index in 1..all.len() {
-            if counts_before(&all[index].1.claim, &all[best].1.claim) {
-                best = index;
-            }
-        }
-        let winner = all[best].1.link.id;
-        for (_, state) in all.iter().filter(|(_, state)| state.link.id != winner) {
-            if !self.repo.descends(winner, state.link.id)? {
-                self.keep_lost(lock, asked, state.link.id)?;
-            }
-        }
-        crash_point("spellings-kept");
-        lock.about_to_write(name.as_str())?;
-        self.repo.put(&name, winner)?;
-        crash_point("spellings-merged");
-        let gone: Vec<_> = others.into_iter().map(|(name, state)| (name, state.link.id)).collect();
-        self.remove_refs(lock, &gone)
     }
 
     /// The view of a task; a ref that cannot be read is first set aside, and what the files know takes its place.

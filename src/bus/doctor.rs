@@ -52,6 +52,7 @@ pub(super) enum Cure {
     Import,
     IgnoreRecords,
     MergeSpellings(TaskId),
+    MergeOnRemote(TaskId),
     ForgetFleet,
     CloseLine(Place),
     Remove(PathBuf),
@@ -75,10 +76,21 @@ impl Cure {
             Self::IgnoreRecords => "write it",
             Self::ForgetFleet => "forget the note: the remote is asked again",
             Self::MergeSpellings(_) => "make one ref of both: the older live claim counts, the other is kept aside",
+            Self::MergeOnRemote(_) => "make one ref of both on the fleet's remote: what gives way is kept there",
             Self::CloseLine(_) => "end the line, so that it spoils nothing else",
             Self::Remove(_) => "remove it",
             Self::Mint => "give this clone an id of its own",
             Self::Lines(_) => "add the line",
+        }
+    }
+}
+
+impl Cure {
+    /// The task whose refs on the fleet's remote it changes, if it does.
+    fn on_remote(&self) -> Option<TaskId> {
+        match self {
+            Self::MergeOnRemote(task) => Some(task.clone()),
+            _ => None,
         }
     }
 }
@@ -95,7 +107,7 @@ impl Bus {
         for task in self.tasks(&files)? {
             self.examine_task(&task, &files, &mut findings)?;
         }
-        self.examine_spellings(&files, &mut findings);
+        self.examine_spellings(&files, &mut findings)?;
         self.examine_other_worktrees(&files, &mut findings)?;
         self.examine_leases(&mut findings)?;
         self.examine_settings(&mut findings)?;
@@ -114,10 +126,13 @@ impl Bus {
     /// As the system refuses; what was mended by then stays mended.
     pub fn mend(&self, findings: Vec<Finding>) -> Result<Vec<Finding>, Error> {
         let mut lock = self.lock()?;
-        let cures = findings.into_iter().filter_map(|finding| finding.cure);
+        let cures: Vec<Cure> = findings.into_iter().filter_map(|finding| finding.cure).collect();
+        let on_remote: Vec<TaskId> = cures.iter().filter_map(Cure::on_remote).collect();
+        let cures = cures.into_iter();
         // One that cannot be applied keeps no other from it.
         let refused = cures.filter_map(|cure| self.apply(&mut lock, cure).err()).collect::<Vec<_>>().into_iter().next();
         drop(lock);
+        on_remote.iter().try_for_each(|task| self.merge_on_remote(task))?;
         refused.map_or_else(|| self.examine(), Err)
     }
 
@@ -143,6 +158,8 @@ impl Bus {
             Cure::Import => self.import_again(lock),
             Cure::ForgetFleet => super::deinit::remove(&self.private.fleet().path()),
             Cure::MergeSpellings(task) => self.merge_spellings(lock, &task),
+            // It comes last: the lock is not held across the network.
+            Cure::MergeOnRemote(_) => Ok(()),
             Cure::IgnoreRecords => Ok(create(&self.layout.place("_bus/.gitignore"), IGNORE_RECORDS.as_bytes()).map(drop)?),
             Cure::CloseLine(place) => Ok(close_line(lock, &place)?),
             Cure::Remove(path) => match fs::remove_file(&path) {
@@ -266,7 +283,11 @@ impl Bus {
     }
 
     /// Files of one task in two spellings: a checkout on a case-insensitive disk loses one.
-    fn examine_spellings(&self, files: &ClaimFiles, findings: &mut Vec<Finding>) {
+    fn examine_spellings(&self, files: &ClaimFiles, findings: &mut Vec<Finding>) -> Result<(), Error> {
+        for (name, task) in self.old_spellings_seen()? {
+            let what = "version 0.1 took this spelling of the number for another task".to_owned();
+            findings.push(finding("two-spellings", name.as_str().to_owned(), what, Some(Cure::MergeOnRemote(task))));
+        }
         for name in files.other_refs() {
             let what = "version 0.1 took this spelling of the number for another task".to_owned();
             if let Some(task) = super::sync::task_of(name) {
@@ -280,6 +301,7 @@ impl Bus {
                 findings.push(found.advise("keep the file that is right, and remove the other"));
             }
         }
+        Ok(())
     }
 
     /// Claim files of other worktrees that cannot be read: they are mended there.

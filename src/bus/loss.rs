@@ -62,9 +62,13 @@ impl Bus {
         let Some(lost) = lost.max_by_key(age) else { return Ok(loss) };
         let is_latest = mine.is_none_or(|mine| age(&mine) < age(&lost));
         let by = view.claim().filter(|_| is_latest);
-        // Each state of a claim that was made without asking says so, until the fleet's remote has it.
-        let how = if lost.is_unconfirmed() { Lost::NotFirst } else { Lost::Forgotten };
-        Ok(by.map_or(loss, |claim| Some(Loss { by: Some(claim.agent_id.clone()), at: claim.claimed_at, how, note: None })))
+        Ok(by.map_or(loss, |claim| {
+            // Each state of a claim that was made without asking says so, until the fleet's remote has it. Under two spellings of one
+            // number the remote could have two, and the older one stands.
+            let is_second = lost.is_unconfirmed() || age(claim) < age(&lost);
+            let how = if is_second { Lost::NotFirst } else { Lost::Forgotten };
+            Some(Loss { by: Some(claim.agent_id.clone()), at: claim.claimed_at, how, note: None })
+        }))
     }
 
     /// The newest claim of `who`'s own in the task's chain, and how it was lost.

@@ -208,6 +208,7 @@ impl Bus {
         if let Some(expected) = expected
             && !self.repo.descends(state.link.id, expected)?
             && !self.forks_from_archive(&view.task, expected)?
+            && !self.gives_way(remote, &view.task, expected, state.link.id)?
         {
             return Ok(Step::Look(view.task));
         }
@@ -294,6 +295,7 @@ impl Bus {
                 swaps.push(Swap { name: archive, expected: seen, new: Some(new) });
             }
         }
+        swaps.extend(self.merge_with(remote, &swaps)?);
         if let Some(fleet) = self.fleet()? {
             let root = Some(self.fleet_root(&fleet.id)?);
             swaps.push(Swap { name: RefName::fleet(), expected: root, new: root });
@@ -317,6 +319,7 @@ impl Bus {
         tries: usize,
     ) -> Result<Option<Changed>, Error> {
         let name = RefName::claim(&attempt.task);
+        let answer = self.withdraw_second(fleet, remote, attempt, answer)?;
         let now = answer.sight.get(&name).copied();
         let wanted = attempt.state.link.id;
         let landed = now.map_or(Ok(false), |now| self.repo.descends(now, wanted))?;
@@ -332,6 +335,24 @@ impl Bus {
             None if is_last => Err(Error::RefContended { reference: name.as_str().to_owned(), tries }),
             None => Ok(None),
         }
+    }
+
+    /// Takes a new claim back at once if the remote turns out to have another spelling of the task: nobody knew of that, so the push could
+    /// not ask for it, and what it says comes first. A remote that does not take it back has two, and the older one stands.
+    fn withdraw_second(&self, fleet: &Fleet, remote: &Remote, attempt: &Attempt, answer: Answer) -> Result<Answer, Error> {
+        let (name, wanted) = (RefName::claim(&attempt.task), attempt.state.link.id);
+        let claim = &attempt.state.claim;
+        let is_new = claim.status.is_live() && !attempt.previous.as_ref().is_some_and(|before| before.same_claim(claim));
+        let has_others = RefName::other_claims(&attempt.task).iter().any(|other| answer.sight.contains_key(other));
+        if !is_new || !has_others || answer.sight.get(&name) != Some(&wanted) {
+            return Ok(answer);
+        }
+        let back = |swap: &Swap| Swap { name: swap.name.clone(), expected: swap.new, new: swap.expected };
+        let mut swaps = vec![Swap { name, expected: Some(wanted), new: attempt.expected }];
+        swaps.extend(attempt.beside.as_ref().map(|beside| back(&beside.swap)));
+        self.repo.push(remote, &swaps, true)?;
+        let sight = self.look(fleet, remote, &attempt.task, attempt.beside.is_some(), None)?;
+        Ok(Answer { pushed: Pushed::Refused("stale info: it has another spelling of the task".to_owned()), sight })
     }
 
     /// Our commit is in the remote's chain. It is ours only where the tip still says so; else somebody went on from it.
@@ -461,7 +482,10 @@ impl Bus {
         if expected == Some(tip.link.id) {
             return Ok(());
         }
-        let forward = expected.map_or(Ok(true), |expected| self.repo.descends(tip.link.id, expected))?;
+        let follows = |expected| {
+            Ok::<_, Error>(self.repo.descends(tip.link.id, expected)? || self.gives_way(&remote, task, expected, tip.link.id)?)
+        };
+        let forward = expected.map_or(Ok(true), follows)?;
         let swap = Swap { name: name.clone(), expected, new: Some(tip.link.id) };
         let mut log = Carried::default();
         for _ in 0..MAX_TRIES {

@@ -132,9 +132,11 @@ impl Bus {
     /// What the remote has of these refs, if it serves this clone's fleet. The objects are brought here, but for those of logs, which may
     /// be long.
     pub(super) fn look_for(&self, fleet: &Fleet, remote: &Remote, names: &[RefName]) -> Result<Sight, Error> {
+        let others = names.iter().filter_map(task_of).flat_map(|task| RefName::other_claims(&task));
+        let names: Vec<RefName> = names.iter().cloned().chain(others).collect();
         let brought: Vec<RefName> = names.iter().filter(|name| !is_log(name)).cloned().collect();
         for _ in 0..MAX_TRIES {
-            let mut sight = self.repo.look_at(remote, &[&[RefName::fleet()], names].concat())?;
+            let mut sight = self.repo.look_at(remote, &[&[RefName::fleet()], &*names].concat())?;
             crash_point("looked");
             self.check_fleet(fleet, remote, &sight)?;
             if self.bring(remote, &sight, &brought)? {

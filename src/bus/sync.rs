@@ -122,7 +122,12 @@ impl Bus {
                 }
             }
         }
-        let news = tasks.into_iter().filter(|task| self.is_news(remote, task, &sight).unwrap_or(true));
+        let mut old: BTreeSet<TaskId> = sight.keys().filter_map(task_of).filter(|task| !task.has_usual_number()).collect();
+        old.extend(self.old_spellings_seen()?.into_iter().map(|(_, task)| task));
+        let news = tasks.into_iter().filter(|task| {
+            let is_news = || self.is_news(remote, task, &sight).unwrap_or(true);
+            is_news() || (old.contains(task) && self.is_news_of_others(remote, task, &sight).unwrap_or(true))
+        });
         let forked = self.begun_anew(remote, &sight)?;
         let changed: Vec<TaskId> = news.chain(forked).collect();
         for tasks in changed.chunks(BATCH) {
@@ -212,6 +217,7 @@ impl Bus {
             match (sight.contains_key(&name), name.seen_on(remote.name())) {
                 (false, Some(seen)) => {
                     self.warn_if_back(remote, task, sight)?;
+                    self.note_others_seen(&mut lock, remote, task, sight)?;
                     gone.extend(self.repo.id_of(&seen)?.map(|id| (seen, id)));
                 }
                 _ => self.note_claim_seen(&mut lock, remote, task, sight)?,
@@ -282,10 +288,16 @@ impl Bus {
     fn unpublished(&self, remote: &Remote, sight: &Sight) -> Result<Vec<Swap>, Error> {
         let mut lock = self.lock()?;
         let mut due = Vec::new();
-        for task in self.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok()) {
+        let old: BTreeSet<TaskId> = self.old_spellings_seen()?.into_iter().map(|(_, task)| task).collect();
+        let tasks: BTreeSet<TaskId> = self.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok()).collect();
+        for task in tasks {
+            if !task.has_usual_number() {
+                self.merge_spellings(&mut lock, &task)?;
+            }
             let name = RefName::claim(&task);
             let expected = self.seen_at(remote, &name)?;
-            let (Tip::At(link), true) = (self.repo.tip(&name)?, self.repo.id_of(&name)? != expected) else { continue };
+            let is_due = self.repo.id_of(&name)? != expected || old.contains(&task);
+            let (Tip::At(link), true) = (self.repo.tip(&name)?, is_due) else { continue };
             if expected.is_none() && self.archived_id(&task)? == Some(link.id) {
                 continue;
             }
@@ -293,11 +305,15 @@ impl Bus {
             if let Some(seen) = expected
                 && !self.repo.descends(link.id, seen)?
                 && !self.forks_from_archive(&task, seen)?
+                && !self.gives_way(remote, &task, seen, link.id)?
             {
                 continue;
             }
             // A chain that cannot be read is no claim to ask for; `bus doctor` tells of it.
             let Ok(tip) = state(link, &name, &task) else { continue };
+            if old.contains(&task) && self.stands_as_seen(remote, &tip)? {
+                continue;
+            }
             let mut new = tip.link.id;
             if tip.claim.is_unconfirmed() {
                 let (view, claim) = (self.view_by(&task, None)?, Claim { confirmed: None, ..tip.claim.clone() });
@@ -352,13 +368,14 @@ impl Bus {
     /// Whether the fleet's remote was seen to have the claim that decides, where there is a fleet.
     pub(super) fn is_confirmed(&self, view: &View) -> bool {
         let Some(fleet) = self.fleet().ok().flatten() else { return true };
-        let name = view.name.seen_on(&fleet.remote);
-        let seen = name.and_then(|name| self.repo.id_of(&name).ok().flatten());
+        let others = RefName::other_claims(&view.task).into_iter();
+        let names = [view.name.clone()].into_iter().chain(others).filter_map(|name| name.seen_on(&fleet.remote));
+        let mut seen = names.filter_map(|name| self.repo.id_of(&name).ok().flatten());
         let same = |seen: ObjectId| {
             let there = self.repo.link(seen).ok().and_then(Result::ok).and_then(|link| Claim::parse(&link.body).ok());
             there.zip(view.claim()).is_some_and(|(there, here)| there.same_claim(here))
         };
-        seen.is_some_and(|seen| view.tip_id() == Some(seen) || same(seen))
+        seen.any(|seen| view.tip_id() == Some(seen) || same(seen))
     }
 
     /// How fresh this clone's view of its fleet is; none where it belongs to none.

@@ -133,7 +133,7 @@ impl Bus {
         };
         let ref_id = tip.as_ref().map(|tip| tip.link.id);
         for (_, other) in self.other_tips(asked, files)? {
-            if tip.as_ref().is_none_or(|tip| counts_before(&other.claim, &tip.claim)) {
+            if tip.as_ref().map_or(Ok(true), |tip| self.counts_over(&other, tip))? {
                 tip = Some(other);
             }
         }

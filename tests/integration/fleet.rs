@@ -17,5 +17,6 @@ mod refusal;
 mod rig;
 mod server;
 mod signals;
+mod spellings;
 mod twins;
 mod unshared;

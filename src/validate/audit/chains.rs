@@ -28,6 +28,12 @@ impl Audit<'_> {
         for (task, names) in self.refs.claims() {
             for name in names {
                 let chain = Chain { name: name.as_str(), task };
+                if !chain.name.ends_with(&format!("/claims/{task}")) {
+                    let words = || {
+                        format!("it spells the number of `{task}` as version 0.1 did: `bus doctor --fix` makes one ref of all")
+                    };
+                    findings.add(Rule::ChainBroken, chain.name, None, words);
+                }
                 match self.repo.id_of(name)? {
                     Some(tip) if checked.insert((task.clone(), tip)) => self.check_chain(findings, &chain, tip)?,
                     Some(_) => {}
