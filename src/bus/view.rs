@@ -104,12 +104,15 @@ impl Bus {
 
     /// As [`Bus::view`], but it mentions nothing; `files` saves a look at the folders for each of many tasks.
     pub(super) fn view_by(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
-        let mut view = self.deciding_view(asked, files)?;
-        view.record = match self.file_claim(&self.record, &view.task) {
-            // It is written after the ref, and may not have come to the disk.
-            Err(Error::Malformed { .. }) if view.tip.is_some() => None,
-            record => record?,
-        };
+        let mut view = self.deciding_view_with_record(asked, files)?;
+        // There may be thousands: what was read to decide is not read again.
+        if view.record.as_ref().is_none_or(|file| file.place.path() != self.record.claim(&view.task).path()) {
+            view.record = match self.file_claim(&self.record, &view.task) {
+                // It is written after the ref, and may not have come to the disk.
+                Err(Error::Malformed { .. }) if view.tip.is_some() => None,
+                record => record?,
+            };
+        }
         if !self.reading_mode().reads_worktrees() {
             return Ok(view);
         }
@@ -125,6 +128,11 @@ impl Bus {
 
     /// What decides about a task, and no more: where that is the ref, no file is looked at.
     pub(super) fn deciding_view(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
+        Ok(View { record: None, ..self.deciding_view_with_record(asked, files)? })
+    }
+
+    /// The same, with the record's file if it was read.
+    fn deciding_view_with_record(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
         let name = RefName::claim(asked);
         let (mut tip, unreadable) = match self.repo.tip(&name)? {
             Tip::At(link) => (Some(state(link, &name, asked)?), None),
@@ -147,8 +155,14 @@ impl Bus {
         }
         let archived = if tip.is_none() && unreadable.is_none() { self.archived_state(&name, asked)? } else { None };
         let mut tip = tip.or(archived);
+        let mut record = None;
         let (mut task, mut stand_in) = match &tip {
-            Some(state) => (Some(state.claim.task_id.clone()), self.record_ahead(state)?),
+            Some(state) => {
+                // It is written after the ref, and may not have come to the disk.
+                record = self.file_claim(&self.record, &state.claim.task_id).ok().flatten();
+                let ahead = record.as_ref().map_or(Ok(false), |file| self.is_ahead(file, state))?;
+                (Some(state.claim.task_id.clone()), record.clone().filter(|_| ahead))
+            }
             None => self.stand_in(asked, files)?,
         };
         if tip.is_none()
@@ -161,15 +175,12 @@ impl Bus {
             (tip, stand_in) = (Some(seen), None);
         }
         let task = task.unwrap_or_else(|| asked.clone()).usual();
-        Ok(View { task, name, tip, ref_id, unreadable, stand_in, record: None, file: None, bad_file: None })
+        Ok(View { task, name, tip, ref_id, unreadable, stand_in, record, file: None, bad_file: None })
     }
 
-    /// The record's file of the claim, if it goes on from `tip`: then a ref is gone or was set back, and the record decides.
-    fn record_ahead(&self, tip: &State) -> Result<Option<FileClaim>, Error> {
-        // It is written after the ref, and may not have come to the disk.
-        let Ok(Some(file)) = self.file_claim(&self.record, &tip.claim.task_id) else { return Ok(None) };
-        let is_ahead = goes_on_from(&file.claim, &tip.claim) && self.lost_claim(&file.claim)?.is_none();
-        Ok(Some(file).filter(|_| is_ahead))
+    /// Whether the record's file of the claim goes on from `tip`: then a ref is gone or was set back, and the record decides.
+    fn is_ahead(&self, file: &FileClaim, tip: &State) -> Result<bool, Error> {
+        Ok(goes_on_from(&file.claim, &tip.claim) && self.lost_claim(&file.claim)?.is_none())
     }
 
     /// The states of refs that version 0.1 made for other spellings of the task's number.
