@@ -46,7 +46,16 @@ impl Bus {
             (Some(noted), Some(said)) if (&noted.id, &noted.prefix) != (&said.id, &said.prefix) => {
                 Err(FleetFault::Contradiction { noted, said, path: self.layout.config().path() }.into())
             }
-            (noted, _) => Ok(noted),
+            (noted, _) => Ok(noted.map(|noted| self.as_called_now(noted))),
+        }
+    }
+
+    /// The fleet, with the only remote that there is if the noted one is gone: it may have been renamed. Each talk proves that it serves
+    /// this fleet.
+    fn as_called_now(&self, fleet: Fleet) -> Fleet {
+        match self.repo.remote_addresses().as_slice() {
+            [(name, _)] if *name != fleet.remote => Fleet { remote: name.clone(), ..fleet },
+            _ => fleet,
         }
     }
 

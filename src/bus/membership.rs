@@ -21,7 +21,7 @@ const MAX_NOTE: usize = 64 * 1024;
 /// What is noted of an answer that there is no fleet.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct NoFleet {
-    /// The remotes that were asked, with their addresses.
+    /// What git's settings said then of remotes and of where they are.
     asked: Vec<(String, String)>,
 }
 
@@ -55,30 +55,34 @@ impl Bus {
             return Ok(());
         }
         let said = self.config()?.fleet.clone();
-        let remotes = self.repo.remote_addresses();
+        let (settings, remotes) = (self.repo.remote_settings(), self.repo.remote_addresses());
+        let mut other = None;
         for (name, _) in &remotes {
             for prefix in [OWN_PREFIX, BRANCH_PREFIX] {
                 let there = self.repo.remote(name, prefix, patience)?;
                 let Some(id) = self.served(&there)? else { continue };
                 let fleet = Fleet::new(name.clone(), id, prefix.to_owned()).map_err(super::found::usage)?;
-                if let Some(said) = said.filter(|said| (&said.id, &said.prefix) != (&fleet.id, &fleet.prefix)) {
-                    return Err(FleetFault::Contradiction { noted: fleet, said, path: self.layout.config().path() }.into());
+                // A remote may serve a stranger's, too.
+                if said.as_ref().is_none_or(|said| (&said.id, &said.prefix) == (&fleet.id, &fleet.prefix)) {
+                    return self.join(fleet).map(drop);
                 }
-                return self.join(fleet).map(drop);
+                other.get_or_insert(fleet);
             }
         }
         if let Some(said) = said {
+            if let Some(noted) = other {
+                return Err(FleetFault::Contradiction { noted, said, path: self.layout.config().path() }.into());
+            }
             let url = remotes.iter().find(|(name, _)| *name == said.remote).map_or_else(String::new, |(_, url)| url.clone());
             return Err(FleetFault::Other { id: said.id, remote: said.remote, url, serves: false }.into());
         }
         let lock = self.lock()?;
-        self.note_no_fleet(&lock, remotes)
+        self.note_no_fleet(&lock, settings)
     }
 
     /// Whether it is known that no remote of this clone serves a fleet, and not for too long.
     pub(super) fn has_fresh_answer(&self) -> Result<bool, Error> {
-        let remotes = self.repo.remote_addresses();
-        if remotes.is_empty() {
+        if self.repo.remote_addresses().is_empty() {
             return Ok(true);
         }
         let place = self.private.no_fleet();
@@ -87,7 +91,7 @@ impl Bus {
         let now = Clock::new(None).now();
         let is_young = last_touched(&place).is_some_and(|asked| now.since(asked) < ANSWER);
         let says_fleet = self.config()?.fleet.is_some();
-        Ok(is_young && !says_fleet && noted == Some(NoFleet { asked: remotes }))
+        Ok(is_young && !says_fleet && noted == Some(NoFleet { asked: self.repo.remote_settings() }))
     }
 
     fn note_no_fleet(&self, _lock: &Lock, asked: Vec<(String, String)>) -> Result<(), Error> {

@@ -117,6 +117,8 @@ pub struct Overview {
     pub next: NextStep,
     /// The remote by which other clones can claim the same tasks, because this clone belongs to no fleet.
     pub unshared: Option<String>,
+    /// Whether the remotes were asked for a fleet, not long ago.
+    pub is_asked: bool,
     /// Settings by which git would remove or overwrite refs of the bus, as keys and values.
     pub greedy: Vec<(String, String)>,
     /// When this was so.
@@ -170,6 +172,7 @@ impl Bus {
             unreadable,
             next,
             unshared: remotes.first.filter(|_| is_alone),
+            is_asked: self.has_fresh_answer().unwrap_or(false),
             greedy: remotes.greedy,
             generated_at,
         })

@@ -25,7 +25,7 @@ pub(super) fn show(agent: &AgentId, overview: &Overview, output: &mut Output) {
     output.line(&format!("Next: {}", overview.next.command()));
     if let Some(remote) = &overview.unshared {
         output.line("");
-        output.line(&format!("{}: `{}`", unshared_words(remote), unshared_command(remote)));
+        output.line(&format!("{}: `{}`", unshared_words(remote, overview.is_asked), unshared_command(remote)));
     }
     for (key, value) in &overview.greedy {
         output.warn(&format!(
@@ -38,18 +38,22 @@ pub(super) fn show(agent: &AgentId, overview: &Overview, output: &mut Output) {
 }
 
 /// What it means that a bus has no fleet although there is a remote.
-fn unshared_words(remote: &str) -> String {
-    format!("This bus has no fleet, so other clones of `{remote}` can claim the same tasks; one command makes them a fleet")
+fn unshared_words(remote: &str, is_asked: bool) -> String {
+    let what = match is_asked {
+        true => "This bus has no fleet, so",
+        false => "Nobody knows yet whether the remotes serve a fleet; if not,",
+    };
+    format!("{what} other clones of `{remote}` can claim the same tasks; one command makes them a fleet")
 }
 
 fn unshared_command(remote: &str) -> String {
     format!("bus init --remote {remote}")
 }
 
-fn unshared_json(remote: &str) -> Value {
+fn unshared_json(remote: &str, is_asked: bool) -> Value {
     words::object([
         ("remote", Value::from(remote)),
-        ("message", Value::from(unshared_words(remote))),
+        ("message", Value::from(unshared_words(remote, is_asked))),
         ("command", Value::from(unshared_command(remote))),
     ])
 }
@@ -81,7 +85,7 @@ pub(super) fn fields(overview: &Overview) -> Vec<(&'static str, Value)> {
         ("next", Value::from(overview.next.command())),
         ("generated_at", Value::from(now.to_string())),
     ];
-    fields.extend(overview.unshared.as_deref().map(|remote| ("no_fleet", unshared_json(remote))));
+    fields.extend(overview.unshared.as_deref().map(|remote| ("no_fleet", unshared_json(remote, overview.is_asked))));
     if !overview.greedy.is_empty() {
         fields.push(("greedy_remotes", overview.greedy.iter().map(greedy_json).collect()));
     }

@@ -104,20 +104,39 @@ impl Repository {
         Ok(Self { refs, objects: OnceCell::new(), loose: OnceCell::new(), config, root: whole(&root)?, git_dir, common_dir })
     }
 
-    /// The remotes that the clone's own configuration names, with their addresses.
+    /// The remotes that git's settings name, with the address that each is read from, else pushed to.
     #[must_use]
     pub fn remote_addresses(&self) -> Vec<(String, String)> {
-        let mut remotes = Vec::new();
-        for section in self.config.sections_by_name("remote").into_iter().flatten() {
-            let name = section.header().subsection_name().map(ToString::to_string);
-            let url = section.value("url").map(|url| url.to_string());
-            if let (Some(name), Some(url)) = (name, url)
-                && !remotes.iter().any(|(known, _)| *known == name)
-            {
-                remotes.push((name, url));
+        let mut remotes: Vec<(String, String)> = Vec::new();
+        for key in ["url", "pushurl"] {
+            for (name, url) in self.settings_of("remote", key) {
+                if !remotes.iter().any(|(known, _)| *known == name) {
+                    remotes.push((name, url));
+                }
             }
         }
         remotes
+    }
+
+    /// All that git's settings say of where remotes are: of each, and of addresses that stand for others.
+    #[must_use]
+    pub fn remote_settings(&self) -> Vec<(String, String)> {
+        let keys = [("remote", "url"), ("remote", "pushurl"), ("url", "insteadOf"), ("url", "pushInsteadOf")];
+        let of_key = |(section, key)| {
+            let settings = self.settings_of(section, key).into_iter();
+            settings.map(move |(name, value)| (format!("{section}.{name}.{key}"), value))
+        };
+        keys.into_iter().flat_map(of_key).collect()
+    }
+
+    /// The values of `key` in all sections that are called `section`, each with the name that the section has.
+    fn settings_of(&self, section: &str, key: &str) -> Vec<(String, String)> {
+        let mut settings = Vec::new();
+        for section in self.config.sections_by_name(section).into_iter().flatten() {
+            let Some(name) = section.header().subsection_name() else { continue };
+            settings.extend(section.values(key).iter().map(|value| (name.to_string(), value.to_string())));
+        }
+        settings
     }
 
     /// The root of this worktree.

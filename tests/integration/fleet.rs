@@ -2,6 +2,7 @@
 
 mod carried;
 mod damage;
+mod doors;
 mod gone;
 mod growth;
 mod kept;
