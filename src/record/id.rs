@@ -209,7 +209,7 @@ impl<K: IdKind> Id<K> {
     }
 }
 
-/// The most digits of a number of the queue, leading zeros not counted: what has more is a name.
+/// The widest number of which refs of an older version are looked for under other names.
 pub(super) const MAX_DIGITS: usize = 9;
 
 /// The digits of the number of a task of the queue, without leading zeros, if it is not written as usual, with three digits at least
@@ -221,7 +221,7 @@ fn odd_number(text: &str) -> Option<&str> {
     }
     let number = digits.trim_start_matches('0');
     let is_usual = digits.len() == 3 || (digits.len() > 3 && number.len() == digits.len());
-    (!is_usual && number.len() <= MAX_DIGITS).then_some(number)
+    (!is_usual).then_some(number)
 }
 
 /// Whether `text` is an id of this sort.

@@ -131,10 +131,11 @@ impl QueueItem {
     }
 
     /// The task in the spelling that new files have: `QUEUE-007` of `QUEUE-7` and of `QUEUE-00007`. Tasks that are not of the
-    /// queue, or have more than nine digits, stay as they are.
+    /// queue stay as they are.
     #[must_use]
     pub fn canonical(task: &TaskId) -> TaskId {
-        Self::number(task).map_or_else(|| task.clone(), Self::numbered)
+        let key = digits(task).and_then(|_| TaskId::new(task.key()).ok());
+        key.unwrap_or_else(|| task.clone())
     }
 
     /// The file's name for `task` with this title: `007-read-the-log.md`. Nothing where it is no task of the queue.
@@ -377,7 +378,7 @@ mod tests {
         }
         assert_eq!(QueueItem::file_name(&task("QUEUE-07"), "x"), None);
         for (text, canonical) in
-            [("queue-7", "QUEUE-007"), ("QUEUE-00007", "QUEUE-007"), ("QUEUE-1000000000", "QUEUE-1000000000")]
+            [("queue-7", "QUEUE-007"), ("QUEUE-00007", "QUEUE-007"), ("queue-01000000000", "QUEUE-1000000000"), ("T-07", "T-07")]
         {
             assert_eq!(QueueItem::canonical(&task(text)).as_str(), canonical);
         }

@@ -207,7 +207,7 @@ fn check_queue_item(findings: &mut Findings, path: &str, bytes: &[u8]) {
         Err(fault) => in_record(findings, path, bytes, &[fault]),
         Ok(item) => {
             let task = QueueItem::task(name_of(path));
-            let usual = task.as_ref().and_then(QueueItem::number).map(QueueItem::numbered);
+            let usual = task.as_ref().map(QueueItem::canonical);
             if let Some((task, usual)) = task.zip(usual).filter(|(task, usual)| task.as_str() != usual.as_str()) {
                 let message = || format!("its name says `{task}`, and a claim of `{usual}` would not be known to be of it");
                 findings.add(Rule::DoubtfulQueueItem, path, None, message);
