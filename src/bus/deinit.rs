@@ -1,7 +1,7 @@
 //! Takes a bus out of a worktree again: exactly what `bus init` put there.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::init::{without_lines, without_records};
 use super::sync::task_of;
@@ -98,20 +98,27 @@ impl Bus {
         Ok(taken)
     }
 
-    /// Removes the copies of records in this worktree: those that git ignores and does not know.
+    /// Removes the copies of records in this worktree.
     pub(super) fn remove_copies(&self) -> Result<(), Error> {
-        for (folder, end) in [(self.layout.claims(), ".json"), (self.layout.events(), ".jsonl")] {
-            for name in names(&folder, end)? {
-                let path = folder.join(&name);
-                let relative = path.strip_prefix(self.layout.root()).unwrap_or(&path);
-                if path.is_file() && !path.is_symlink() && !self.repo.may_be_indexed(relative) {
-                    remove(&path)?;
-                }
-            }
+        for path in self.record_copies()? {
+            remove(&path)?;
+        }
+        for folder in [self.layout.claims(), self.layout.events()] {
             // It refuses, and rightly, if something is left inside.
             let _ = fs::remove_dir(&folder);
         }
         Ok(())
+    }
+
+    /// The copies of records in this worktree: those that git does not know.
+    pub(super) fn record_copies(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut copies = Vec::new();
+        for (folder, end) in [(self.layout.claims(), ".json"), (self.layout.events(), ".jsonl")] {
+            copies.extend(names(&folder, end)?.into_iter().map(|name| folder.join(name)));
+        }
+        let relative = |path: &Path| path.strip_prefix(self.layout.root()).unwrap_or(path).to_owned();
+        copies.retain(|path| path.is_file() && !path.is_symlink() && !self.repo.may_be_indexed(&relative(path)));
+        Ok(copies)
     }
 
     /// Everything that is this clone's alone: its record, marks and notes, and the refs of the bus here. With `apply` it is removed.

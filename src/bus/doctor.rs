@@ -56,6 +56,8 @@ pub(super) enum Cure {
     ForgetFleet,
     CloseLine(Place),
     Remove(PathBuf),
+    /// Remove copies of records that a branch without a bus does not ignore.
+    RemoveCopies,
     Mint,
     /// Give one of git's own files the lines that it lacks.
     Lines(&'static str),
@@ -79,6 +81,7 @@ impl Cure {
             Self::MergeOnRemote(_) => "make one ref of both on the fleet's remote: what gives way is kept there",
             Self::CloseLine(_) => "end the line, so that it spoils nothing else",
             Self::Remove(_) => "remove it",
+            Self::RemoveCopies => "remove the copies: the record has all that they say",
             Self::Mint => "give this clone an id of its own",
             Self::Lines(_) => "add the line",
         }
@@ -167,6 +170,7 @@ impl Bus {
                 Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::io(Verb::Remove, &path)(error).into()),
                 _ => Ok(()),
             },
+            Cure::RemoveCopies => self.remove_copies(),
             Cure::Mint => self.clone_id().map(drop),
             Cure::Lines(name) => self.lay_lines(&[name], self.mode()?).map(drop),
         }
@@ -406,7 +410,7 @@ impl Bus {
             (".gitignore", "missing-gitignore", "it lacks a line, so that what a killed process leaves may be committed"),
         ] {
             match self.missing_lines(file) {
-                Ok(lines) if self.layout.has_bus() && !lines.is_empty() => {
+                Ok(lines) if self.layout.has_bus() && !self.has_only_copies()? && !lines.is_empty() => {
                     findings.push(finding(name, file.to_owned(), what.to_owned(), Some(Cure::Lines(file))));
                 }
                 Ok(_) => {}

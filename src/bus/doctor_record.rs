@@ -6,14 +6,25 @@ use super::notes::Note;
 use super::{Bus, Error, Mode};
 
 impl Bus {
+    /// Whether this worktree has no more of a bus than copies, which stay behind on a branch without one.
+    pub(super) fn has_only_copies(&self) -> Result<bool, Error> {
+        Ok(self.reading_mode() == Mode::Untracked && self.layout.config().inspect()?.is_none())
+    }
+
     /// What keeps records from being where the mode has them.
     pub(super) fn examine_records(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
         if !self.layout.has_bus() {
             return Ok(());
         }
         match self.reading_mode() {
-            // Copies may have stayed behind on a branch without a bus.
-            Mode::Untracked if self.layout.config().inspect()?.is_none() => Ok(()),
+            Mode::Untracked if self.has_only_copies()? => {
+                if !self.record_copies()?.is_empty() && !self.ignores_records() {
+                    let what =
+                        "this branch has no bus, and git shows copies of records that another branch's bus left".to_owned();
+                    findings.push(finding("leftover-copies", "_bus".to_owned(), what, Some(Cure::RemoveCopies)));
+                }
+                Ok(())
+            }
             Mode::Untracked => {
                 if !self.ignores_records() {
                     let what = "it does not cover the records, so `bus` writes no copies of them here".to_owned();

@@ -300,12 +300,32 @@ fn with_records(text: &[u8], records: Records) -> Option<(Vec<u8>, String)> {
             return Some((lines.concat().into_bytes(), line));
         }
     }
+    let section = records_section(records);
+    if let Some(place) = last_fleet(&text) {
+        return Some((format!("{}{section}\n{}", &text[..place], &text[place..]).into_bytes(), line));
+    }
     let gap = match text.as_ref() {
         "" => "",
         text if text.ends_with('\n') => "\n",
         _ => "\n\n",
     };
-    Some((format!("{text}{gap}{}", records_section(records)).into_bytes(), line))
+    Some((format!("{text}{gap}{section}").into_bytes(), line))
+}
+
+/// Where `[fleet]` begins with what is said of it, if it is the last section of a policy: `bus init --remote` writes it there.
+fn last_fleet(text: &str) -> Option<usize> {
+    let begins = |place: usize| place == 0 || text[..place].ends_with('\n');
+    let header = text.rmatch_indices('[').map(|(place, _)| place).find(|place| begins(*place))?;
+    let mut place = text[header..].starts_with("[fleet]").then_some(header)?;
+    let line_before = |place: usize| text[..place].strip_suffix('\n').map(|before| before.rfind('\n').map_or(0, |end| end + 1));
+    while let Some(line) = line_before(place).filter(|line| text[*line..].starts_with('#')) {
+        place = line;
+    }
+    let introduced = text[..place].rfind("# Clones that share a remote").filter(|start| {
+        let between = text[*start..place].trim_end().lines();
+        begins(*start) && between.into_iter().all(|line| line.starts_with('#'))
+    });
+    Some(introduced.unwrap_or(place))
 }
 
 /// A policy without the section that [`with_records`] has added; `None` if it has none.
@@ -425,7 +445,8 @@ mod tests {
         {
             let (added, line) = with_records(before.as_bytes(), Records::Untracked).unwrap();
             assert_eq!(line, "tracked = false");
-            assert!(added.starts_with(before.as_bytes()));
+            let (head, fleet) = before.split_at(before.find("[fleet]").unwrap_or(before.len()));
+            assert!(added.starts_with(head.as_bytes()) && added.ends_with(fleet.as_bytes()));
             assert_eq!(with_records(&added, Records::Untracked), None);
             let (turned, _) = with_records(&added, Records::Tracked).unwrap();
             assert_eq!(Config::parse(std::str::from_utf8(&turned).unwrap()).unwrap().records, Some(Records::Tracked));

@@ -14,6 +14,9 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::{escape, exit, words};
 use crate::bus::Notes;
 
+/// How many warnings of one sort are shown.
+const MAX_WARNINGS: usize = 20;
+
 /// For how long nothing is said of what is going on.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -189,6 +192,16 @@ impl Output {
     pub(super) fn warn(&mut self, text: &str) {
         if !self.quiet {
             self.complain("warning", AnsiColor::Yellow, text);
+        }
+    }
+
+    /// Warnings of one sort, of which there may be many: the first, and how many more there are.
+    pub(super) fn warn_each(&mut self, texts: impl Iterator<Item = String>) {
+        let mut texts = texts;
+        texts.by_ref().take(MAX_WARNINGS).for_each(|text| self.warn(&text));
+        let more = texts.count();
+        if more > 0 {
+            self.warn(&format!("and {more} more like that"));
         }
     }
 

@@ -32,9 +32,8 @@ pub(super) fn show(agent: &AgentId, overview: &Overview, output: &mut Output) {
             "`{key}` is `{value}`, which lets git remove or overwrite refs of the bus: `bus doctor` says what to do"
         ));
     }
-    for (task, error) in &overview.unreadable {
-        output.warn(&format!("what stands about `{task}` cannot be read: {error}"));
-    }
+    let unreadable = overview.unreadable.iter();
+    output.warn_each(unreadable.map(|(task, error)| format!("what stands about `{task}` cannot be read: {error}")));
 }
 
 /// What it means that a bus has no fleet although there is a remote.

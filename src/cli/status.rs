@@ -74,15 +74,11 @@ pub(super) fn run(context: &Context, args: &StatusArgs, output: &mut Output) -> 
     let report = bus.status(&query)?;
     output.document(&document(&report, &query));
     table(&report, &query, output);
-    for (task, error) in &report.unreadable {
-        output.warn(&format!("the claim of `{task}` cannot be read, so it is not free: {error}"));
-    }
-    for (_, error) in &report.bad_assignments {
-        output.warn(&format!("{error}; it is left out"));
-    }
-    for error in &report.damaged {
-        output.warn(&format!("{error}; the claim is known from elsewhere, and `bus doctor --fix` mends this"));
-    }
+    let unreadable = report.unreadable.iter();
+    output.warn_each(unreadable.map(|(task, error)| format!("the claim of `{task}` cannot be read, so it is not free: {error}")));
+    output.warn_each(report.bad_assignments.iter().map(|(_, error)| format!("{error}; it is left out")));
+    let known = "the claim is known from elsewhere, and `bus doctor --fix` mends this";
+    output.warn_each(report.damaged.iter().map(|error| format!("{error}; {known}")));
     if let Some(error) = &report.lease_fault {
         output.warn(&format!("the leases cannot be read, so no path is free: {error}"));
     }

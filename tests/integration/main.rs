@@ -20,6 +20,7 @@ mod crash;
 mod day;
 mod dice;
 mod doctor;
+mod doors;
 mod dropped_files;
 mod durable;
 #[cfg(unix)]
