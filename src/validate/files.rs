@@ -37,8 +37,9 @@ pub(super) fn is_looked_at(path: &str) -> bool {
 
 /// Whether `path` says who works in a worktree, as some disk reads it.
 pub(super) fn is_manifest(path: &str) -> bool {
-    let name = folded(path);
-    !path.contains('/') && name.starts_with("agent_manifest") && name.ends_with(".json")
+    // A folder of that name would take its place just as well.
+    let name = folded(path.split('/').next().unwrap_or_default());
+    name.starts_with("agent_manifest") && name.ends_with(".json")
 }
 
 /// A name as it is read by disks that do not tell letter cases apart. To some the long `\u{17f}` is an S; some pass over characters that
@@ -270,7 +271,16 @@ fn what(kind: FileType) -> Option<&'static str> {
 
 /// Whether a folder of the bus is expected at `path`.
 pub(super) fn is_folder_of_bus(path: &str) -> bool {
-    let folders = ["_bus/claims", "_bus/locks", "_bus/assignments", "_bus/events", "_bus/messages", "_bus/meta", "_report/agent"];
+    let folders = [
+        "_bus/claims",
+        "_bus/locks",
+        "_bus/assignments",
+        "_bus/events",
+        "_bus/messages",
+        "_bus/meta",
+        "_report/agent",
+        "_report/manager",
+    ];
     ROOTS.contains(&path) || folders.contains(&path)
 }
 

@@ -85,6 +85,7 @@ fn a_link_is_found_where_a_disk_makes_a_file_of_it() {
         "_plans",
         "_bus/config.toml",
         "_report/agent/codex-1",
+        "_report/manager",
         "_bus/claims/.gitattributes",
     ] {
         for options in [&as_files[..], &[]] {
@@ -148,6 +149,26 @@ fn a_name_that_is_the_buss_where_letter_case_does_not_count_is_found() {
         repo.git(&["add", "--all"]);
         repo.bus(&["validate", "--base", "main", "--strict"]).ok();
         repo.git(&["reset", "--quiet", "--hard"]);
+    }
+}
+
+#[test]
+fn what_would_take_the_place_of_a_manifest_is_found() {
+    let repo = bus();
+    for path in ["AGENT_MANIFEST.json", "agent_manifest.LOCAL.json", "AGENT_MANIFEST.json.", "AGENT_MANIFEST.json/x"] {
+        repo.git(&["checkout", "--quiet", "--force", "-B", "work", "main"]);
+        repo.write(path, "{}\n");
+        repo.git(&["add", "--force", path]);
+        repo.git(&["commit", "--quiet", "--message", "manifest"]);
+        let ran = repo.bus(&["validate", "--base", "main", "--rule", "tracked-manifest", "--json"]).exits(1);
+        assert_eq!(found(&ran), [format!("tracked-manifest {path}")], "{}", ran.transcript);
+    }
+    for path in ["sub/AGENT_MANIFEST.json", "AGENT_MANIFEST.md"] {
+        repo.git(&["checkout", "--quiet", "--force", "-B", "work", "main"]);
+        repo.write(path, "{}\n");
+        repo.git(&["add", "--force", path]);
+        repo.git(&["commit", "--quiet", "--message", "no manifest"]);
+        repo.bus(&["validate", "--base", "main", "--strict", "--branch=work"]).ok();
     }
 }
 
