@@ -96,6 +96,8 @@ pub enum Code {
     LockTimeout,
     /// What was waited for did not come true in time.
     WaitTimeout,
+    /// A signal came before a remote had answered.
+    Interrupted,
     /// The fleet's remote could not be reached.
     RemoteUnreachable,
     /// The fleet's remote refused.
@@ -114,7 +116,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::PromiseBroken,
         Self::CannotHold,
         Self::PathDenied,
@@ -159,6 +161,7 @@ impl Code {
         Self::CouldNotCheck,
         Self::LockTimeout,
         Self::WaitTimeout,
+        Self::Interrupted,
         Self::RemoteUnreachable,
         Self::RemoteRefused,
         Self::OutcomeUnknown,
@@ -216,6 +219,7 @@ impl Code {
             Self::CouldNotCheck => "could-not-check",
             Self::LockTimeout => "lock-timeout",
             Self::WaitTimeout => "wait-timeout",
+            Self::Interrupted => "interrupted",
             Self::RemoteUnreachable => "remote-unreachable",
             Self::RemoteRefused => "remote-refused",
             Self::OutcomeUnknown => "outcome-unknown",

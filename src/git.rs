@@ -28,7 +28,7 @@ pub use companion::become_git;
 pub use error::Error;
 pub use fetch::{Fetch, Remotes};
 pub use history::{Distance, History, Indexed, TreeFile, blob_id};
-pub use interrupt::signals_are_handled;
+pub use interrupt::{end_if_interrupted, signals_are_handled};
 pub use landing::{Landed, Landing};
 pub use log_tree::{ItemKind, LogTree, TreeItem};
 pub use ref_name::RefName;

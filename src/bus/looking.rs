@@ -69,6 +69,7 @@ impl Bus {
             loop {
                 // Opened anew each time: worktrees come and go, and the policy may change.
                 let looked = Self::of_repository(options.clone()).and_then(|bus| bus.receive_if_due(interval * 3 / 4));
+                crate::git::end_if_interrupted();
                 pause = if looked.is_ok() { interval } else { (pause * 2).min(MAX_PAUSE) };
                 noted.note(looked.err().map(|error| error.to_string()));
                 std::thread::sleep(jittered(pause));

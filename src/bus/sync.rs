@@ -8,6 +8,7 @@ use super::adopt::Adopted;
 use super::fleet::Reach;
 use super::own_log::OwnLog;
 use super::publish::LogCommit;
+use super::remote_ref::unknown;
 use super::view::{View, state};
 use super::{Bus, Error, FleetFault, RewrittenLog, TakenIn, Who};
 use crate::git::{MAX_PUSH, ObjectId, Pushed, RefName, Remote, Sight, Swap, Tip};
@@ -70,9 +71,13 @@ impl Bus {
         let fleet = self.fleet()?.ok_or(FleetFault::None)?;
         let remote = self.remote_of(fleet)?;
         let mut synced = Synced { remote: fleet.remote.clone(), ..Synced::default() };
-        let (mut refusal, mut sight) = (None, Sight::new());
+        let (mut refusal, mut sight) = (None::<Pushed>, Sight::new());
+        let or_unknown = |refusal: &Option<Pushed>, error| match refusal {
+            Some(pushed) => unknown(fleet, pushed, error),
+            None => error,
+        };
         for (turn, size) in TURNS.into_iter().enumerate() {
-            sight = self.receive(fleet, &remote, &mut synced)?;
+            sight = self.receive(fleet, &remote, &mut synced).map_err(|error| or_unknown(&refusal, error))?;
             let due = self.unpublished(&remote, &sight)?;
             if due.is_empty() {
                 refusal = None;
@@ -82,15 +87,15 @@ impl Bus {
             for swaps in due.chunks(size) {
                 let pushed = self.push_claims(&remote, swaps.to_vec())?;
                 if pushed != Pushed::Done {
-                    refusal = Some(pushed.story());
+                    refusal = Some(pushed);
                 }
                 crash_point("claims-pushed");
             }
             if turn + 1 == TURNS.len() {
-                sight = self.receive(fleet, &remote, &mut synced)?;
+                sight = self.receive(fleet, &remote, &mut synced).map_err(|error| or_unknown(&refusal, error))?;
             }
         }
-        if let Some(why) = refusal {
+        if let Some(why) = refusal.as_ref().map(Pushed::story) {
             let left = self.unpublished(&remote, &sight)?;
             let tasks = left.iter().filter_map(|swap| task_of(&swap.name));
             synced.unpublished = tasks.map(|task| (task, why.clone())).collect();

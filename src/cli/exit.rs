@@ -85,7 +85,7 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::NotARegularFile
         | Code::CouldNotCheck => 5,
         Code::LockTimeout | Code::WaitTimeout => 6,
-        Code::RemoteUnreachable | Code::RemoteRefused | Code::OutcomeUnknown | Code::OtherFleet => 7,
+        Code::Interrupted | Code::RemoteUnreachable | Code::RemoteRefused | Code::OutcomeUnknown | Code::OtherFleet => 7,
         Code::ClaimLost | Code::LockLost => 8,
         Code::System => SYSTEM,
     }

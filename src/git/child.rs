@@ -112,11 +112,22 @@ pub(super) fn git_remote_settings(root: &Path) -> Result<Vec<(String, String)>, 
     Ok(settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }
 
+/// How a `git` that talked to a remote ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself.
+    Exited(ExitStatus),
+    /// It took too long, so that it and its children were ended.
+    TooLong,
+    /// A signal came, so that it and its children were ended.
+    Interrupted,
+}
+
 /// What became of a `git` that talked to a remote.
 #[derive(Debug)]
 pub(super) struct Talk {
-    /// How it ended; none where it took too long, so that it and its children were ended.
-    pub(super) status: Option<ExitStatus>,
+    /// How it ended.
+    pub(super) end: End,
     /// What it wrote to stdout.
     pub(super) out: String,
     /// What it complained about.
@@ -126,12 +137,16 @@ pub(super) struct Talk {
 impl Talk {
     /// Whether it did what it was asked for.
     pub(super) fn is_done(&self) -> bool {
-        self.status.is_some_and(|status| status.success())
+        matches!(self.end, End::Exited(status) if status.success())
     }
 
     /// What is wrong, in its words.
     pub(super) fn fault(&self) -> String {
-        let ended = || self.status.map_or_else(|| "git took too long".to_owned(), |status| format!("git ended with {status}"));
+        let ended = || match self.end {
+            End::Exited(status) => format!("git ended with {status}"),
+            End::TooLong => "git took too long".to_owned(),
+            End::Interrupted => Error::Interrupted.to_string(),
+        };
         first_complaint(&self.complaint).unwrap_or_else(ended)
     }
 
@@ -155,7 +170,7 @@ pub(super) struct Manner {
 ///
 /// # Errors
 ///
-/// [`Error::NoGit`] where git cannot be started.
+/// [`Error::NoGit`] where git cannot be started; [`Error::Interrupted`] if a signal came before it was.
 pub(super) fn talk(root: &Path, arguments: &[&str], input: Option<&str>, manner: Manner) -> Result<Talk, Error> {
     let no_git = |source| Error::NoGit { source };
     // Not pipes: a child that git leaves behind would hold them open, and who waits could not read them meanwhile.
@@ -173,19 +188,23 @@ pub(super) fn talk(root: &Path, arguments: &[&str], input: Option<&str>, manner:
     lead_a_group(&mut command);
     let listening = Listening::begin();
     if listening.is_interrupted() {
-        return Ok(Talk { status: None, out: String::new(), complaint: String::new() });
+        return Err(Error::Interrupted);
     }
     let mut child = command.spawn().map_err(no_git)?;
-    let status = wait(&mut child, manner.patience, || listening.is_interrupted()).map_err(no_git)?;
-    if status.is_none() {
-        end_group(&mut child);
-    }
+    let end = match wait(&mut child, manner.patience, || listening.is_interrupted()).map_err(no_git)? {
+        Some(status) => End::Exited(status),
+        None => {
+            let is_interrupted = listening.is_interrupted();
+            end_group(&mut child);
+            if is_interrupted { End::Interrupted } else { End::TooLong }
+        }
+    };
     let read = |file: &mut File, limit: u64| {
         let mut bytes = Vec::new();
         file.rewind().and_then(|()| file.take(limit).read_to_end(&mut bytes)).map_err(no_git)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    Ok(Talk { status, out: read(&mut out, MAX_ANSWER)?, complaint: read(&mut complaint, MAX_COMPLAINT)? })
+    Ok(Talk { end, out: read(&mut out, MAX_ANSWER)?, complaint: read(&mut complaint, MAX_COMPLAINT)? })
 }
 
 /// Fetches what the user's configuration says of `remote`, and nothing else: no tags, no submodules, no `FETCH_HEAD`.
@@ -303,7 +322,7 @@ mod tests {
         done(&["config", "core.sshCommand", "touch started; sleep 600; touch finished #"]);
         let start = Instant::now();
         let manner = Manner { own_ssh: true, patience: Duration::from_millis(500) };
-        assert!(git_fetch(folder.path(), "origin", manner).unwrap().status.is_none());
+        assert!(git_fetch(folder.path(), "origin", manner).unwrap().end == End::TooLong);
         assert!(start.elapsed() < Duration::from_secs(60));
         assert!(folder.path().join("started").exists() && !folder.path().join("finished").exists());
     }

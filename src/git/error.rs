@@ -97,6 +97,15 @@ pub enum Error {
         /// How long was waited.
         patience: Duration,
     },
+    /// A signal came before the remote had answered. Nothing was sent.
+    #[error("the command was interrupted before the remote answered")]
+    Interrupted,
+    /// A signal came while something was sent to the remote, and what came of it is not known.
+    #[error("outcome unknown: the command was interrupted while it sent something to `{remote}`")]
+    PushInterrupted {
+        /// The remote.
+        remote: String,
+    },
     /// The user's git could not be started.
     #[error("cannot run `git`")]
     NoGit {
@@ -114,6 +123,8 @@ impl Error {
             Self::OtherOwner { .. } | Self::Unsupported { .. } => Code::UnsupportedRepository,
             Self::NoRevision { .. } | Self::TooShallow { .. } => Code::NoRevision,
             Self::NoRemote { .. } | Self::Unreachable { .. } | Self::RemoteTimeout { .. } => Code::RemoteUnreachable,
+            Self::Interrupted => Code::Interrupted,
+            Self::PushInterrupted { .. } => Code::OutcomeUnknown,
             Self::BrokenGitDir { .. } | Self::Store { .. } | Self::Damaged { .. } | Self::NoGit { .. } => Code::System,
         }
     }
@@ -159,6 +170,8 @@ impl Error {
                  `bus release TASK --offline` do without"
                     .to_owned()
             }
+            Self::Interrupted => "run the same command again".to_owned(),
+            Self::PushInterrupted { .. } => "run the same command again: it finds out, and does nothing twice".to_owned(),
             Self::NoGit { .. } => "install git, or put it on the PATH".to_owned(),
         }
     }

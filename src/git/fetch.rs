@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::child::{Manner, git_fetch, git_ignores, git_remote_settings};
+use super::child::{End, Manner, git_fetch, git_ignores, git_remote_settings};
 use super::{Error, Repository};
 
 /// Where a fetch may write.
@@ -66,7 +66,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NoGit`] where git cannot be started.
+    /// [`Error::NoGit`] where git cannot be started; [`Error::Interrupted`] if a signal came first.
     pub fn fetch(&self, patience: Duration) -> Result<Fetch, Error> {
         let settings = git_remote_settings(self.root())?;
         let remote = match choose(&settings, self.branch().as_deref()) {
@@ -82,11 +82,12 @@ impl Repository {
         }
         let own_ssh = settings.iter().any(|(key, _)| key == "core.sshcommand");
         let talk = git_fetch(self.root(), &remote, Manner { own_ssh, patience })?;
-        Ok(match talk.status {
-            None => Fetch::TimedOut { remote, patience },
-            Some(_) if talk.is_done() => Fetch::Done { remote },
-            Some(_) => Fetch::Refused { remote, what: talk.fault() },
-        })
+        match talk.end {
+            End::Exited(_) if talk.is_done() => Ok(Fetch::Done { remote }),
+            End::Exited(_) => Ok(Fetch::Refused { remote, what: talk.fault() }),
+            End::TooLong => Ok(Fetch::TimedOut { remote, patience }),
+            End::Interrupted => Err(Error::Interrupted),
+        }
     }
 
     /// What git's configuration says of remotes.

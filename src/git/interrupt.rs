@@ -1,14 +1,14 @@
 //! What ends a command while a `git` talks to a remote for it: the signal ends that `git`, too, so that nothing goes on behind the back
 //! of whoever sent it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// What the handlers share.
 #[derive(Debug, Default)]
 struct State {
-    /// A signal came while somebody listened.
-    interrupted: Arc<AtomicBool>,
+    /// The signal that came while somebody listened; 0 if none did.
+    interrupted: Arc<AtomicUsize>,
     /// A signal ends the process, as it does without a handler.
     is_deadly: Arc<AtomicBool>,
 }
@@ -22,6 +22,21 @@ pub fn signals_are_handled() {
     if let Some(state) = STATE.get() {
         state.is_deadly.store(false, Ordering::Relaxed);
     }
+}
+
+/// Ends this process by the signal that came while somebody listened, unless signals end it in a way of its own: a thread that listened
+/// took the signal from the others.
+pub fn end_if_interrupted() {
+    #[cfg(unix)]
+    if let Ok(signal @ 1..) = i32::try_from(interrupted())
+        && !HANDLED_ELSEWHERE.load(Ordering::Relaxed)
+    {
+        let _ = signal_hook::low_level::emulate_default_handler(signal);
+    }
+}
+
+fn interrupted() -> usize {
+    STATE.get().map_or(0, |state| state.interrupted.load(Ordering::Relaxed))
 }
 
 /// Listens for signals while it lives.
@@ -38,7 +53,7 @@ impl Listening {
 
     /// Whether a signal came, now or at an earlier talk of this process.
     pub(super) fn is_interrupted(&self) -> bool {
-        STATE.get().is_some_and(|state| state.interrupted.load(Ordering::Relaxed))
+        interrupted() != 0
     }
 }
 
@@ -57,7 +72,8 @@ fn register() -> State {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         // A signal that cannot be caught ends the process, as it did before.
         let _ = signal_hook::flag::register_conditional_default(signal, Arc::clone(&state.is_deadly));
-        let _ = signal_hook::flag::register(signal, Arc::clone(&state.interrupted));
+        let number = usize::try_from(signal).unwrap_or_default();
+        let _ = signal_hook::flag::register_usize(signal, Arc::clone(&state.interrupted), number);
     }
     state
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::child::{Manner, Talk, git_has_own_ssh, git_push_urls, talk};
+use super::child::{End, Manner, Talk, git_has_own_ssh, git_push_urls, talk};
 use super::{Error, ObjectId, RefName, Repository};
 
 /// How many refs are named in one push: the system limits how long a command line may be.
@@ -86,7 +86,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`] where it does not answer.
+    /// [`Error::Unreachable`] where it does not answer; [`Error::Interrupted`] if a signal came first.
     pub fn look_at(&self, remote: &Remote, wanted: &[RefName]) -> Result<Sight, Error> {
         let mut names: Vec<String> = wanted.iter().map(|name| remote.spell(name)).collect();
         if names.is_empty() {
@@ -135,7 +135,8 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NoGit`] where git cannot be started. What came of the push, only a look tells.
+    /// [`Error::NoGit`] where git cannot be started; [`Error::Interrupted`] and [`Error::PushInterrupted`] if a signal came. What came
+    /// of the push, only a look tells.
     pub fn push(&self, remote: &Remote, swaps: &[Swap], atomic: bool) -> Result<Pushed, Error> {
         let mut arguments: Vec<String> =
             ["push", "--porcelain", "--quiet", "--no-verify", "--no-follow-tags", "--no-signed"].map(str::to_owned).into();
@@ -148,8 +149,10 @@ impl Repository {
         arguments.extend(swaps.iter().map(|swap| format!("{}:{}", hex(swap.new), remote.spell(&swap.name))));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let talk = talk(self.root(), &arguments, None, remote.manner)?;
-        if talk.status.is_none() {
-            return Ok(Pushed::TimedOut);
+        match talk.end {
+            End::Exited(_) => {}
+            End::TooLong => return Ok(Pushed::TimedOut),
+            End::Interrupted => return Err(Error::PushInterrupted { remote: remote.name.clone() }),
         }
         // A line for each ref that was refused; `remote failure` says that no answer came.
         let refusals = talk.out.lines().filter_map(|line| line.strip_prefix("!\t"));
@@ -194,10 +197,11 @@ impl Remote {
 
     /// A talk that did what was asked for.
     fn done(&self, talk: Talk) -> Result<Talk, Error> {
-        match talk.status {
-            Some(_) if talk.is_done() => Ok(talk),
-            Some(_) => Err(Error::Unreachable { remote: self.name.clone(), what: talk.fault() }),
-            None => Err(Error::RemoteTimeout { remote: self.name.clone(), patience: self.manner.patience }),
+        match talk.end {
+            End::Exited(_) if talk.is_done() => Ok(talk),
+            End::Exited(_) => Err(Error::Unreachable { remote: self.name.clone(), what: talk.fault() }),
+            End::TooLong => Err(Error::RemoteTimeout { remote: self.name.clone(), patience: self.manner.patience }),
+            End::Interrupted => Err(Error::Interrupted),
         }
     }
 }

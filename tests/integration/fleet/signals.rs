@@ -47,12 +47,38 @@ fn a_signal_ends_the_git_too() {
             let ran = Ran::of(started);
             assert!(has_ended(git), "{command:?} {verb} {signal:?}: {}", ran.transcript);
             assert_eq!(ran.status, Some(7), "{command:?} {verb} {signal:?}: {}", ran.transcript);
-            if verb == "push" {
-                assert!(ran.stderr.contains("the same command again"), "{signal:?}: {}", ran.transcript);
+            for (said, is_said) in
+                [("interrupted", true), ("did not answer", false), ("too long", false), ("outcome unknown", verb == "push")]
+            {
+                assert_eq!(ran.stderr.contains(said), is_said, "{said}: {command:?} {verb} {signal:?}: {}", ran.transcript);
             }
+            assert!(ran.stderr.contains("run the same command again"), "{signal:?}: {}", ran.transcript);
         }
     }
     fleet.by(0, "a", &["claim", "T-1"]).ok();
+}
+
+#[test]
+fn what_an_interrupted_sync_had_sent_is_unknown() {
+    let fleet = Fleet::new(Transport::File, 1);
+    fleet.by(0, "a", &["event", "log", "--event", "note", "--summary", "x"]).ok();
+    let (started, git) = hanging(&fleet, &["sync", "--json"], "push");
+    send(i32::try_from(started.id()).unwrap(), Signal::INT);
+    assert_eq!(Ran::of(started).json()["error"]["code"], "outcome-unknown");
+    assert!(has_ended(git));
+    let (started, _) = hanging(&fleet, &["sync", "--json"], "ls-remote");
+    send(i32::try_from(started.id()).unwrap(), Signal::INT);
+    assert_eq!(Ran::of(started).json()["error"]["code"], "interrupted");
+    fleet.by(0, "a", &["sync"]).ok();
+}
+
+#[test]
+fn a_signal_ends_who_waits_while_it_looks_at_the_remote() {
+    let fleet = Fleet::new(Transport::File, 1);
+    let (started, git) = hanging(&fleet, &["wait", "T-1", "--until", "claimed"], "ls-remote");
+    send(i32::try_from(started.id()).unwrap(), Signal::TERM);
+    assert_eq!(Ran::of(started).status, None, "the signal itself ends it");
+    assert!(has_ended(git));
 }
 
 #[cfg(target_os = "linux")]
