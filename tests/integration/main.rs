@@ -11,6 +11,7 @@ mod batches_judged;
 mod changes;
 #[cfg(unix)]
 mod check;
+mod ci_batches;
 mod ci_scripts;
 mod claims;
 mod clean_tree;
