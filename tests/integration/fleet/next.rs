@@ -59,7 +59,7 @@ fn a_claim_of_the_next_task_that_arrives_late_is_the_one_that_is_given() {
         killed.wait().unwrap();
         fs::remove_file(fleet.remote.path("arrived")).unwrap();
         if !is_late {
-            fleet.by(0, "boss", &["queue", "add", "urgent", "--priority", "critical"]).env("BUS_REMOTE_TIMEOUT", "1s").run();
+            fleet.by(0, "boss", &["queue", "add", "urgent", "--priority", "critical"]).arg("--remote-timeout=500ms").run();
         }
         let again = fleet.by(0, "a", NEXT).start();
         fleet.remote.wait_for_push();
