@@ -169,22 +169,38 @@ fn an_odd_ref_of_the_clone_stops_nothing() {
     fleet.by(0, "a", &["doctor", "--fix"]).ok();
 }
 
-#[test]
-fn a_ref_of_the_clone_that_says_nothing_stops_nothing() {
+/// Writes `text` where refs of the clone would be, below each of the roots.
+fn assert_nothing_stops(kind: &str, text: impl Fn(&Repo) -> String) {
     let fleet = Fleet::new(Transport::File, 1);
-    let repo = &fleet.clones[0];
+    let text = text(&fleet.clones[0]);
     others_work(&fleet, &[], "before");
-    let missing = "1234567890123456789012345678901234567890\n";
-    let tree = repo.git(&["rev-parse", "HEAD^{tree}"]);
     for root in ["refs/bus", "refs/bus-remote/origin"] {
-        for (kind, text) in [("symref", "ref: refs/heads/main\n"), ("missing", missing), ("tree", &tree), ("empty", "")] {
-            for name in ["claims/O-1", "locks", "queue", "archive"] {
-                repo.write(&format!(".git/{root}/{name}"), text);
-            }
-            others_work(&fleet, &["session", "report", "watch", "status", "gc"], &format!("{root}: {kind}"));
+        for name in ["claims/O-1", "locks", "queue", "archive"] {
+            fleet.clones[0].write(&format!(".git/{root}/{name}"), &text);
         }
+        others_work(&fleet, &["session", "report", "watch", "status", "gc"], &format!("{root}: {kind}"));
     }
     fleet.by(0, "a", &["doctor", "--fix"]).ok();
+}
+
+#[test]
+fn a_symbolic_ref_of_the_clone_stops_nothing() {
+    assert_nothing_stops("symref", |_| "ref: refs/heads/main\n".to_owned());
+}
+
+#[test]
+fn a_ref_of_the_clone_to_what_is_not_there_stops_nothing() {
+    assert_nothing_stops("missing", |_| "1234567890123456789012345678901234567890\n".to_owned());
+}
+
+#[test]
+fn a_ref_of_the_clone_to_a_tree_stops_nothing() {
+    assert_nothing_stops("tree", |repo| repo.git(&["rev-parse", "HEAD^{tree}"]));
+}
+
+#[test]
+fn an_empty_ref_of_the_clone_stops_nothing() {
+    assert_nothing_stops("empty", |_| String::new());
 }
 
 #[test]
