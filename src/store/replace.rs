@@ -36,7 +36,8 @@ pub fn replace_copy(place: &Place, bytes: &[u8]) -> Result<(), Error> {
 pub fn replace_record(place: &Place, bytes: &[u8]) -> Result<(), Error> {
     let is_new = place.inspect()?.is_none();
     replace(place, bytes)?;
-    if is_new { sync_folders(place) } else { Ok(()) }
+    // Its own folder was synced just now.
+    if is_new { sync_above(place, 1) } else { Ok(()) }
 }
 
 /// How a file is put in its place.
@@ -154,9 +155,13 @@ fn runnable(mode: Permissions) -> Permissions {
 
 /// Makes the name of the file at `place`, and those of all folders above it up to the trusted one, as durable as its bytes.
 pub(super) fn sync_folders(place: &Place) -> Result<(), Error> {
+    sync_above(place, 0)
+}
+
+/// The same, but for the innermost `done` of these folders.
+fn sync_above(place: &Place, done: usize) -> Result<(), Error> {
     let path = place.path();
-    let names = path.ancestors().take_while(|name| *name != place.root());
-    names.into_iter().try_for_each(sync_folder)
+    path.ancestors().take_while(|name| *name != place.root()).skip(done).try_for_each(sync_folder)
 }
 
 /// Makes the name of `path` as durable as its bytes.
