@@ -17,7 +17,7 @@ const MAX_TEXT: usize = 16 * 1024 * 1024;
 pub const AGENTS_MD: &str = include_str!("init/agents.md");
 
 const CONFIG: &str = include_str!("init/config.toml");
-const README: &str = include_str!("init/README.md");
+const README: &str = include_str!("../../docs/protocol.md");
 
 /// What keeps a folder in git that has nothing else in it yet.
 const KEEP: &str = "# Keeps this folder in git.\n";

@@ -174,4 +174,13 @@ mod tests {
         let names: std::collections::BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(names.len(), Code::ALL.len());
     }
+
+    #[test]
+    fn the_page_of_exit_statuses_has_each_code_under_its_status() {
+        let page = include_str!("../../docs/exit-codes.md");
+        for code in Code::ALL {
+            let row = format!("\n| {} | `{}` |", status(code), code.as_str());
+            assert!(page.contains(&row), "docs/exit-codes.md lacks{row}");
+        }
+    }
 }

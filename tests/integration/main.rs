@@ -20,6 +20,7 @@ mod corpus;
 mod crash;
 mod day;
 mod dice;
+mod docs;
 mod doctor;
 mod doors;
 mod dropped_files;

@@ -9,7 +9,7 @@ fn readme() -> String {
 }
 
 /// Types a command line into a shell; `bus` must not call it a usage error.
-fn assert_understood(repo: &Repo, line: &str) {
+pub(crate) fn assert_understood(repo: &Repo, line: &str) {
     let mut shell = Command::new("sh");
     // Nobody waits for what waits, and nobody reads what would follow the log for ever.
     let waits = line.starts_with("wait") || line.contains("--wait");
@@ -180,14 +180,6 @@ fn every_command_has_an_example_in_its_help_that_is_understood() {
             assert_understood(&repo, call);
         }
     }
-}
-
-#[test]
-fn this_repositorys_own_page_on_the_protocol_is_the_one_that_init_writes() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"));
-    let repo = Repo::new();
-    let own = std::fs::read_to_string(format!("{root}/_bus/README.md")).unwrap();
-    assert_eq!(own, repo.read("_bus/README.md"));
 }
 
 #[test]

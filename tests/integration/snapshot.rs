@@ -3,9 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-/// Compares with the snapshot `name` below `tests/fixtures`, or rewrites it where that is asked for.
+/// Compares with the snapshot `name` below `tests/fixtures`, or rewrites it if that is asked for.
 pub(crate) fn assert_snapshot(name: &str, text: &str) {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name);
+    assert_page(&format!("tests/fixtures/{name}"), text);
+}
+
+/// Compares with the file at a path below the root of the project, or rewrites it if that is asked for.
+pub(crate) fn assert_page(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("BUS_UPDATE_SNAPSHOTS").is_some_and(|value| value == "1") {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();

@@ -462,12 +462,13 @@ fn replace_a_log(place: &Path, turn: usize) {
     fs::rename(aside, log).unwrap();
 }
 
-/// A command line of the README, run by a shell that has `bus` on its path, in a process group of its own.
+/// A command line of the guide, run by a shell that has `bus` on its path, in a process group of its own.
 #[cfg(unix)]
-fn readme_line(repo: &Repo, beginning: &str) -> Child {
+fn guide_line(repo: &Repo, beginning: &str) -> Child {
     use std::os::unix::process::CommandExt;
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let line = readme.lines().find_map(|line| line.strip_prefix("$ ").filter(|line| line.starts_with(beginning))).unwrap();
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guide/watching-and-waiting.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let line = guide.lines().find_map(|line| line.strip_prefix("$ ").filter(|line| line.starts_with(beginning))).unwrap();
     let binaries = Path::new(env!("CARGO_BIN_EXE_bus")).parent().unwrap();
     let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
@@ -476,11 +477,11 @@ fn readme_line(repo: &Repo, beginning: &str) -> Child {
 
 #[cfg(unix)]
 #[test]
-fn pipes_and_conditions_do_what_hooks_would_as_the_readme_says() {
+fn pipes_and_conditions_do_what_hooks_would_as_the_guide_says() {
     let repo = Repo::new();
     repo.by("a", &["claim", "QUEUE-001"]).ok();
-    let mut waits = readme_line(&repo, "bus wait QUEUE-001");
-    let mut loops = readme_line(&repo, "bus watch --follow --json |");
+    let mut waits = guide_line(&repo, "bus wait QUEUE-001 --until done --timeout 2h");
+    let mut loops = guide_line(&repo, "bus watch --follow --json |");
     repo.by("a", &["release", "QUEUE-001"]).without("BUS_NOW").ok();
     assert!(waits.wait().unwrap().success());
     assert_eq!(repo.read("news.txt"), "QUEUE-001 is done\n");
