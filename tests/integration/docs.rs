@@ -1,4 +1,4 @@
-//! The pages in `docs/` say what the binary does: their commands run, and what can be generated is compared.
+//! The README and the pages in `docs/` say what the binary does: their commands run, and what can be generated is compared.
 
 mod json;
 mod page;
@@ -86,6 +86,8 @@ fn lines_are_short_and_links_lead_somewhere() {
             }
         }
     }
+    let readme = Page::read("README.md").text.lines().count();
+    assert!(readme <= 200, "README.md has {readme} lines");
 }
 
 #[test]

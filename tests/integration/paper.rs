@@ -1,4 +1,4 @@
-//! Paper cannot drift: README, help and tables say what the binary does.
+//! Paper cannot drift: README, help and man pages say what the binary does.
 
 use std::process::{Command, Stdio};
 
@@ -53,68 +53,14 @@ fn the_readme_begins_with_two_commands() {
 }
 
 #[test]
-fn the_readme_names_every_command_and_every_exit_status() {
+fn the_readme_names_every_command() {
     let readme = readme();
-    let repo = Repo::bare_of_bus();
-    let help = repo.bus(&["--help"]).ok().stdout;
-    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    for command in commands.lines().map(|line| line.split_whitespace().next().unwrap()) {
-        assert!(readme.contains(&format!("`bus {command}")), "{command}");
+    let pages = Repo::bare_of_bus().bus(&["man", "pages", "--json"]).ok().json()["pages"].clone();
+    for page in pages.as_array().unwrap() {
+        let name = page.as_str().unwrap().trim_end_matches(".1").replace('-', " ");
+        let command = name.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        assert!(readme.contains(&format!("`{command}")), "{command}");
     }
-    for code in agent_bus::Code::ALL {
-        assert!(readme.contains(&format!("`{}`", code.as_str())), "{}", code.as_str());
-    }
-}
-
-#[test]
-fn the_readme_lists_the_rules_of_the_validator() {
-    let listed = Repo::bare_of_bus().bus(&["validate", "--list-rules", "--json"]).ok().json();
-    let text = |rule: &serde_json::Value, field: &str| rule[field].as_str().unwrap().to_owned();
-    let row = |rule| format!("| `{}` | {} | {} |\n", text(rule, "name"), text(rule, "severity"), text(rule, "summary"));
-    let expected: String = listed["rules"].as_array().unwrap().iter().map(row).collect();
-    let readme = readme();
-    let table = readme.split("| what it finds |\n|---|---|---|\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    assert_eq!(format!("{table}\n"), expected, "the table of rules in README.md should be:\n{expected}");
-}
-
-#[test]
-fn every_command_that_the_readme_shows_is_understood() {
-    let readme = readme();
-    let repo = Repo::new();
-    let mut tried = 0;
-    for line in blocks(&readme).iter().filter(|block| block.starts_with("console\n")).flat_map(|block| block.lines()) {
-        let Some(command) = line.strip_prefix("$ bus ") else { continue };
-        let command = command.split("  #").next().unwrap().trim();
-        // Whole command lines of a shell are tried as such.
-        if command.contains(['|', '&']) {
-            continue;
-        }
-        assert_understood(&repo, command);
-        tried += 1;
-    }
-    // And those within the text, unless they name something in general or change the user's own files.
-    let general = [
-        "SHELL",
-        "COMMAND",
-        "bus demo",
-        "bus event log",
-        "bus message send",
-        "bus plan show",
-        "bus receipt add",
-        ">",
-        "|",
-        "man ~",
-    ];
-    for span in readme.split('`').skip(1).step_by(2).filter(|span| span.starts_with("bus ") && !span.contains("[OPTIONS]")) {
-        if span.split(' ').count() > 2
-            && !general.iter().any(|word| span.contains(word))
-            && repo.bus(&["help", span.split(' ').nth(1).unwrap()]).run().status == Some(0)
-        {
-            assert_understood(&repo, span.trim_start_matches("bus "));
-            tried += 1;
-        }
-    }
-    assert!(tried >= 25, "{tried}");
 }
 
 #[test]

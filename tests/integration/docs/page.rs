@@ -39,7 +39,7 @@ impl Page {
         let found = walkdir::WalkDir::new(Path::new(ROOT).join("docs")).sort_by_file_name();
         let found = found.into_iter().map(|entry| entry.unwrap().into_path()).filter(|path| path.is_file());
         let found = found.map(|path| path.strip_prefix(ROOT).unwrap().to_str().unwrap().to_owned());
-        found.map(|path| Self::read(&path)).collect()
+        ["README.md".to_owned(), "CONTRIBUTING.md".to_owned()].into_iter().chain(found).map(|path| Self::read(&path)).collect()
     }
 
     pub(super) fn blocks(&self) -> Vec<Block<'_>> {
