@@ -204,7 +204,7 @@ fn what_is_no_usable_repository_gets_one_clear_error() {
     let dead = repo.path("dead");
     fs::create_dir(&dead).unwrap();
     fs::write(dead.join(".git"), "gitdir: /nowhere\n").unwrap();
-    repo.bus(&["init"]).within(&dead).fails(4, "no-repository");
+    repo.bus(&["init"]).within(&dead).fails(9, "system");
     assert!(!repo.path("_bus").exists(), "the repository around it is not taken instead");
 }
 
