@@ -32,7 +32,7 @@ mod union;
 
 pub use append::{append, append_copy, append_lines, close_line, is_cut_off, recently_has};
 pub use clock::Clock;
-pub use clones::Clones;
+pub use clones::{Clones, Elsewhere};
 pub use copied::Copied;
 pub use crash::crash_point;
 pub use cursor::Cursor;

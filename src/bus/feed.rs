@@ -52,7 +52,7 @@ impl Bus {
     /// [`Error::Store`] where a log file cannot be read.
     pub fn feed(&self, filter: Filter, limit: Option<usize>, reverse: bool) -> Result<Feed, Error> {
         let direction = if reverse || limit.is_some() { Direction::Backward } else { Direction::Forward };
-        let log = Union::open(self.log_files(), direction, &self.private.clones())?;
+        let log = Union::open(self.log_files(), direction, &self.sources())?;
         let mut feed = Feed { log, filter, ready: None, left: limit.unwrap_or(usize::MAX) };
         if direction == Direction::Backward && !reverse {
             let mut ready = VecDeque::new();

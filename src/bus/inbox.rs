@@ -3,7 +3,7 @@
 use super::messaging::{Channel, is_batch};
 use super::{Bus, Error};
 use crate::record::{AgentId, Message};
-use crate::store::{Faults, Letter, Mail, ReadMarks, Stream};
+use crate::store::{Faults, Letter, Mail, ReadMarks};
 
 /// What an agent has not read.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ impl Bus {
     /// [`Error::Store`] where the inbox cannot be read.
     pub fn inbox(&self, agent: &AgentId, limit: Option<usize>) -> Result<Inbox, Error> {
         let marks = ReadMarks::at(&self.private.read_marks(agent))?;
-        let mut mail = Mail::new(self.private.clones());
-        for path in self.readable_files(Stream::Channels) {
+        let mut mail = Mail::new(self.sources());
+        for path in self.channel_files() {
             match Channel::at(&path) {
                 Some(Channel::Inbox(owner)) if owner == *agent => mail.read(&path, |_| true)?,
                 None if is_batch(&path) => mail.read(&path, |message| message.to.as_ref() == Some(agent))?,

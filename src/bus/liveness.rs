@@ -104,7 +104,7 @@ impl LastEvents {
 fn read(bus: &Bus) -> Result<HashMap<AgentId, Timestamp>, Error> {
     let now = bus.clock.now();
     let mut events = HashMap::new();
-    let mut log = Union::open_within(bus.log_files(), Direction::Backward, &bus.private.clones(), RECENT)?;
+    let mut log = Union::open_within(bus.log_files(), Direction::Backward, &bus.sources(), RECENT)?;
     while let Some(entry) = log.next_event()? {
         if entry.event.ts <= now {
             let last = events.entry(entry.event.agent_id).or_insert(entry.event.ts);

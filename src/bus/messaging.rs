@@ -1,6 +1,6 @@
 //! What agents say to each other: channels of tasks, and inboxes (design, sections 2 and 7).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -199,14 +199,21 @@ impl Bus {
         self.readable_files(Stream::Channels).into_iter().filter_map(|path| Channel::at(&path))
     }
 
+    /// The files of all channels. Of worktrees that have the same message, the same one comes first wherever one looks from.
+    pub(super) fn channel_files(&self) -> Vec<PathBuf> {
+        let (sources, mut files) = (self.sources(), self.readable_files(Stream::Channels));
+        files.sort_by_cached_key(|path| sources.rank(path));
+        files
+    }
+
     /// The messages of all worktrees and clones that `filter` wants, by time, then id; the last `limit` of them.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where a channel cannot be read.
     pub fn messages(&self, filter: &MessageFilter, limit: Option<usize>) -> Result<(Vec<Letter>, Faults), Error> {
-        let mut mail = Mail::new(self.private.clones());
-        for path in self.readable_files(Stream::Channels) {
+        let mut mail = Mail::new(self.sources());
+        for path in self.channel_files() {
             let channel = Channel::at(&path);
             mail.read(&path, |message| filter.wants(message, channel.as_ref()))?;
         }

@@ -8,7 +8,7 @@ use super::notes::Note;
 use super::{Bus, Error};
 use crate::record::json::MAX_LINE;
 use crate::record::{AgentId, Claim, EventLayout};
-use crate::store::{Layout, Lock, Place, Stream, append, append_copy, list, replace_copy};
+use crate::store::{Clones, Layout, Lock, Place, Stream, append, append_copy, list, replace_copy};
 
 /// What `_bus/.gitignore` of an untracked bus says: all that is a record is for this clone alone.
 pub(super) const IGNORE_RECORDS: &str = "/*\n!/.gitignore\n!/README.md\n!/config.toml\n!/meta/\n";
@@ -109,6 +109,16 @@ impl Bus {
     /// branches before it moved over, then, if files of branches are records, all worktrees.
     pub(super) fn record_layouts(&self) -> &[Layout] {
         self.record_layouts.get_or_init(|| self.record_layouts_with(self.layouts().cloned()))
+    }
+
+    /// Where lines of the feed are from. In a tracked bus those that came with branches are shown with their worktree; in an older
+    /// one all are files of branches.
+    pub(super) fn sources(&self) -> Clones {
+        let clones = self.private.clones();
+        match self.reading_mode() {
+            Mode::Tracked => clones.with_worktrees(self.layouts().map(|layout| layout.root().to_owned())),
+            Mode::Untracked | Mode::Older => clones,
+        }
     }
 
     /// The same, with these worktrees.

@@ -197,7 +197,7 @@ impl Bus {
 
     /// The end of a session, where it is the last that the end of the log says of it; without a session, of the agent.
     fn last_end(&self, agent: &AgentId, session: Option<&SessionId>) -> Result<Option<Event>, Error> {
-        let mut log = Union::open_within(self.log_files(), Direction::Backward, &self.private.clones(), RECENT)?;
+        let mut log = Union::open_within(self.log_files(), Direction::Backward, &self.sources(), RECENT)?;
         while let Some(entry) = log.next_event()? {
             let event = entry.event;
             let is_handshake = event.event.as_str() == HANDSHAKE;

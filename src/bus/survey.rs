@@ -69,7 +69,7 @@ impl Bus {
             status,
             queue: self.queue(None).or_else(without_policy)?,
             plans: self.plans(),
-            tally: LogTally::of(self.log_files(), self.private.clones(), window)?,
+            tally: LogTally::of(self.log_files(), self.sources(), window)?,
             refused: self.refused_actions(window)?,
             requests: self.open_requests()?,
             stale_after: self.stale_after().0,

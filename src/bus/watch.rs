@@ -69,12 +69,12 @@ impl Bus {
     pub fn watch(&self, query: WatchQuery) -> Result<(Watch<'_>, Backlog), Error> {
         raise_file_limit();
         let place = query.cursor.map(|name| self.private.cursor(&name));
-        let (cursor, resumed) = place.map(|place| Cursor::open(&place, self.private.clones())).transpose()?.unzip();
+        let (cursor, resumed) = place.map(|place| Cursor::open(&place, self.sources())).transpose()?.unzip();
         let mut backlog = Backlog::default();
         let follow = match resumed.flatten() {
             Some(follow) => follow,
             None => {
-                let mut follow = Follow::from_end(self.log_files(), self.clock.now(), self.private.clones())?;
+                let mut follow = Follow::from_end(self.log_files(), self.clock.now(), self.sources())?;
                 backlog = read_backlog(&mut follow, &query.filter, query.limit)?;
                 backlog.new_cursor = cursor.is_some();
                 follow

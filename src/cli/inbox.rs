@@ -38,10 +38,10 @@ pub(super) fn run(context: &Context, args: &InboxArgs, output: &mut Output) -> R
     context.note_reader(&bus);
     let inbox = bus.inbox(&agent, Some(args.limit).filter(|limit| *limit > 0))?;
     let now = context.clock.now();
-    let json = |letter: &Letter| words::message_json(&letter.message, letter.clone.as_ref(), now);
+    let json = |letter: &Letter| words::message_json(&letter.message, letter.elsewhere.as_ref(), now);
     let messages = inbox.letters.iter().map(json).collect();
     output.document(&words::object([("unread", Value::from(inbox.unread)), ("messages", Value::Array(messages))]));
-    inbox.letters.iter().for_each(|letter| words::show_message(&letter.message, letter.clone.as_ref(), now, output));
+    inbox.letters.iter().for_each(|letter| words::show_message(&letter.message, letter.elsewhere.as_ref(), now, output));
     if inbox.unread == 0 && output.status_of_look() == 0 {
         output.line("no unread messages");
     }

@@ -176,8 +176,8 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
         letters.reverse();
     }
     for letter in letters {
-        output.ndjson(&words::message_json(&letter.message, letter.clone.as_ref(), now));
-        words::show_message(&letter.message, letter.clone.as_ref(), now, output);
+        output.ndjson(&words::message_json(&letter.message, letter.elsewhere.as_ref(), now));
+        words::show_message(&letter.message, letter.elsewhere.as_ref(), now, output);
         if output.is_closed() {
             break;
         }

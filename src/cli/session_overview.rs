@@ -69,7 +69,7 @@ pub(super) fn fields(overview: &Overview) -> Vec<(&'static str, Value)> {
         ("upstream", overview.upstream.as_ref().map_or(Value::Null, apart_json)),
         ("default", overview.default_branch.as_ref().map_or(Value::Null, apart_json)),
     ]);
-    let message = |letter: &Letter| words::message_json(&letter.message, letter.clone.as_ref(), now);
+    let message = |letter: &Letter| words::message_json(&letter.message, letter.elsewhere.as_ref(), now);
     let mut fields = vec![
         ("branch", branch),
         ("claims", overview.claims.iter().map(claim_json).collect()),
@@ -160,7 +160,7 @@ fn unread(overview: &Overview, output: &mut Output) {
         (unread, 0) => output.line(&format!("Unread: {unread}")),
         (unread, older) => output.line(&format!("Unread: {unread}, {older} of them older than these")),
     }
-    inbox.letters.iter().for_each(|letter| words::show_message(&letter.message, letter.clone.as_ref(), now, output));
+    inbox.letters.iter().for_each(|letter| words::show_message(&letter.message, letter.elsewhere.as_ref(), now, output));
 }
 
 fn ready(overview: &Overview, output: &mut Output) {

@@ -106,7 +106,7 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
         ("limit", Value::from(query.limit.unwrap_or(0))),
         ("since", or_null(query.since)),
     ]);
-    let events = report.events.iter().map(|entry| words::event_json(&entry.event, entry.clone.as_ref(), report.generated_at));
+    let events = report.events.iter().map(|entry| words::event_json(&entry.event, entry.elsewhere.as_ref(), report.generated_at));
     let mut fields = vec![
         ("claims", Value::Array(claims.collect())),
         ("unreadable", Value::Array(unreadable.collect())),
@@ -160,8 +160,8 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     if !report.events.is_empty() {
         output.line("");
     }
-    for Entry { event, clone, .. } in &report.events {
-        words::show_line(event, clone.as_ref(), report.generated_at, Width::Terminal, output);
+    for Entry { event, elsewhere, .. } in &report.events {
+        words::show_line(event, elsewhere.as_ref(), report.generated_at, Width::Terminal, output);
     }
     if let Some(Freshness { fleet, seen }) = &report.freshness {
         let when = seen.map(|seen| format!("{} ({seen})", words::ago(seen, report.generated_at)));

@@ -81,10 +81,10 @@ pub(super) fn run(context: &Context, args: &WaitArgs, output: &mut Output) -> Re
 fn wait(context: &Context, args: &WaitArgs, task: Option<&TaskId>, bus: &Bus, output: &mut Output) -> Result<u8, Failure> {
     let patience = Patience::new(args.timeout);
     if args.message {
-        let Letter { message, clone, .. } = bus.wait_for_message(&context.addressee(bus)?, &args.from, patience)?;
+        let Letter { message, elsewhere, .. } = bus.wait_for_message(&context.addressee(bus)?, &args.from, patience)?;
         let now = context.clock.now();
-        output.document(&words::object([("message", words::message_json(&message, clone.as_ref(), now))]));
-        words::show_message(&message, clone.as_ref(), now, output);
+        output.document(&words::object([("message", words::message_json(&message, elsewhere.as_ref(), now))]));
+        words::show_message(&message, elsewhere.as_ref(), now, output);
         return Ok(0);
     }
     context.note_reader(bus);
@@ -107,10 +107,10 @@ fn wait(context: &Context, args: &WaitArgs, task: Option<&TaskId>, bus: &Bus, ou
                 since: args.since.map(|when| when.resolve(now)),
                 until: None,
             };
-            let Entry { event, clone, .. } = bus.wait_for_event(filter, patience)?;
+            let Entry { event, elsewhere, .. } = bus.wait_for_event(filter, patience)?;
             let now = context.clock.now();
-            output.document(&words::object([("event", words::event_json(&event, clone.as_ref(), now))]));
-            words::show_line(&event, clone.as_ref(), now, Width::Whole, output);
+            output.document(&words::object([("event", words::event_json(&event, elsewhere.as_ref(), now))]));
+            words::show_line(&event, elsewhere.as_ref(), now, Width::Whole, output);
         }
     }
     Ok(0)

@@ -8,14 +8,14 @@ use super::output::{Output, Width};
 use crate::bus::{Changed, Error as BusError, RewrittenLog};
 pub(super) use crate::record::ago;
 use crate::record::json::{MAX_LINE, Object};
-use crate::record::{AgentId, Claim, CloneId, Event, Message, Severity, TaskId, Timestamp};
-use crate::store::{BadLine, Entry, Faults, Stream};
+use crate::record::{AgentId, Claim, Event, Message, Severity, TaskId, Timestamp};
+use crate::store::{BadLine, Elsewhere, Entry, Faults, Stream};
 
 /// How many lines that are no events, or no messages, are named before the rest is counted.
 const MAX_NAMED: usize = 10;
 
-/// A line of the feed (design, section 6). What comes from the future, and what comes from another clone, is flagged.
-fn feed_line(event: &Event, clone: Option<&CloneId>, now: Timestamp) -> String {
+/// A line of the feed (design, section 6). What comes from the future, and what this clone has not written, is flagged.
+fn feed_line(event: &Event, elsewhere: Option<&Elsewhere>, now: Timestamp) -> String {
     let task = event.task_id.as_ref().map_or("-", |task| task.as_str());
     let mut line = format!("{} :: {} :: {} :: task={task} :: {}", event.ts, event.agent_id, event.event, event.summary);
     if !event.receipts.is_empty() {
@@ -25,21 +25,21 @@ fn feed_line(event: &Event, clone: Option<&CloneId>, now: Timestamp) -> String {
     if event.ts > now {
         line.push_str(" :: from the future");
     }
-    if let Some(clone) = clone {
-        line.push_str(&format!(" :: clone={clone}"));
+    if let Some(elsewhere) = elsewhere {
+        line.push_str(&format!(" :: {elsewhere}"));
     }
     line
 }
 
 /// Shows an event of a stream: as a line of the feed, or as a line of NDJSON.
 pub(super) fn show(entry: &Entry, now: Timestamp, width: Width, output: &mut Output) {
-    output.ndjson(&event_json(&entry.event, entry.clone.as_ref(), now));
-    show_line(&entry.event, entry.clone.as_ref(), now, width, output);
+    output.ndjson(&event_json(&entry.event, entry.elsewhere.as_ref(), now));
+    show_line(&entry.event, entry.elsewhere.as_ref(), now, width, output);
 }
 
 /// Shows an event as a line of the feed in the colour of its sort.
-pub(super) fn show_line(event: &Event, clone: Option<&CloneId>, now: Timestamp, width: Width, output: &mut Output) {
-    output.row(colour(event), &feed_line(event, clone, now), width);
+pub(super) fn show_line(event: &Event, elsewhere: Option<&Elsewhere>, now: Timestamp, width: Width, output: &mut Output) {
+    output.row(colour(event), &feed_line(event, elsewhere, now), width);
 }
 
 /// What is serious first; else by who must act on it.
@@ -63,14 +63,14 @@ fn colour_of(kind: &str) -> Option<AnsiColor> {
     }
 }
 
-/// An event as JSON, flagged with `"future": true` where it comes from there, and with its `clone` where that is another one.
-pub(super) fn event_json(event: &Event, clone: Option<&CloneId>, now: Timestamp) -> Value {
-    flagged(CloneId::mark(clone, event.to_object()), event.ts > now)
+/// An event as JSON, flagged with `"future": true` where it comes from there, and with its `clone` or `worktree` if this clone has not written it.
+pub(super) fn event_json(event: &Event, elsewhere: Option<&Elsewhere>, now: Timestamp) -> Value {
+    flagged(Elsewhere::mark(elsewhere, event.to_object()), event.ts > now)
 }
 
 /// A message as JSON, flagged as an event is.
-pub(super) fn message_json(message: &Message, clone: Option<&CloneId>, now: Timestamp) -> Value {
-    flagged(CloneId::mark(clone, message.to_object()), message.ts > now)
+pub(super) fn message_json(message: &Message, elsewhere: Option<&Elsewhere>, now: Timestamp) -> Value {
+    flagged(Elsewhere::mark(elsewhere, message.to_object()), message.ts > now)
 }
 
 fn flagged(mut object: Object, future: bool) -> Value {
@@ -81,12 +81,12 @@ fn flagged(mut object: Object, future: bool) -> Value {
 }
 
 /// Shows a message as a line of text.
-pub(super) fn show_message(message: &Message, clone: Option<&CloneId>, now: Timestamp, output: &mut Output) {
-    output.row(colour_of(message.kind.as_str()), &message_line(message, clone, now), Width::Whole);
+pub(super) fn show_message(message: &Message, elsewhere: Option<&Elsewhere>, now: Timestamp, output: &mut Output) {
+    output.row(colour_of(message.kind.as_str()), &message_line(message, elsewhere, now), Width::Whole);
 }
 
 /// A message as a line: like an event's, and whom it is for.
-fn message_line(message: &Message, clone: Option<&CloneId>, now: Timestamp) -> String {
+fn message_line(message: &Message, elsewhere: Option<&Elsewhere>, now: Timestamp) -> String {
     let mut parts = vec![message.ts.to_string(), message.from.to_string(), message.kind.to_string()];
     parts.extend(message.to.as_ref().map(|to| format!("to={to}")));
     parts.extend(message.task_id.as_ref().map(|task| format!("task={task}")));
@@ -94,7 +94,7 @@ fn message_line(message: &Message, clone: Option<&CloneId>, now: Timestamp) -> S
     parts.extend(message.note.as_ref().map(|note| format!("note={note}")));
     parts.extend((!message.receipts.is_empty()).then(|| format!("receipts={}", message.receipts.join(","))));
     parts.extend((message.ts > now).then(|| "from the future".to_owned()));
-    parts.extend(clone.map(|clone| format!("clone={clone}")));
+    parts.extend(elsewhere.map(ToString::to_string));
     parts.join(" :: ")
 }
 

@@ -2,10 +2,6 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
-use super::json::Object;
-
 /// The field in which readers show the clone that a record came from.
 pub const CLONE: &str = "clone";
 
@@ -23,15 +19,6 @@ impl CloneId {
         let fits = (1..=MAX_LENGTH).contains(&text.len());
         let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());
         (fits && is_plain).then(|| Self(text.to_owned()))
-    }
-
-    /// The record `object` as readers show it: with the clone whose log has it, where that is another one. Whoever wrote the
-    /// record has no say in that.
-    #[must_use]
-    pub fn mark(clone: Option<&Self>, mut object: Object) -> Object {
-        object.remove(CLONE);
-        object.extend(clone.map(|clone| (CLONE.to_owned(), Value::from(clone.as_str()))));
-        object
     }
 
     /// The id as text.

@@ -6,7 +6,8 @@ use super::facts::{AgentFacts, Need, PlanFacts, Report, TaskFacts, TaskState};
 use super::lane::{Share, Spread};
 use crate::bus::{ComparedWith, LeaseStatus, Pushed, Seen};
 use crate::git::Landed;
-use crate::record::{Claim, CloneId};
+use crate::record::Claim;
+use crate::store::Elsewhere;
 use crate::store::Entry;
 
 /// The facts of a report as one JSON object.
@@ -176,5 +177,5 @@ fn or_null(value: Option<&(impl ToString + ?Sized)>) -> Value {
 }
 
 fn word(entry: &Entry) -> Value {
-    Value::Object(CloneId::mark(entry.clone.as_ref(), entry.event.to_object()))
+    Value::Object(Elsewhere::mark(entry.elsewhere.as_ref(), entry.event.to_object()))
 }

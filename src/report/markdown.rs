@@ -153,8 +153,8 @@ fn task_row(task: &TaskFacts, now: Timestamp) -> [String; 7] {
         _ => task.state.as_str().to_owned(),
     };
     let unconfirmed = task.claim.as_ref().is_some_and(Claim::is_unconfirmed);
-    let word = task.last_word.as_ref().map(|Entry { event, clone, .. }| {
-        let clone = clone.as_ref().map_or_else(String::new, |clone| format!(", in clone {clone}"));
+    let word = task.last_word.as_ref().map(|Entry { event, elsewhere, .. }| {
+        let clone = elsewhere.as_ref().map_or_else(String::new, |place| format!(", in {}", text(&place.words())));
         format!("{} ({}{clone})", text(&event.summary), ago(event.ts, now))
     });
     let notes = || task.claim.as_ref().and_then(|claim| claim.notes.as_deref()).map(text);

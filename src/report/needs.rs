@@ -211,7 +211,7 @@ fn of_other_plans(survey: &Survey, tasks: &[TaskFacts], needs: &mut Vec<Need>) {
 
 fn of_request(letter: &Letter, now: Timestamp) -> Need {
     let request = &letter.message;
-    let place = letter.clone.as_ref().map_or_else(String::new, |clone| format!(" in clone {clone}"));
+    let place = letter.elsewhere.as_ref().map_or_else(String::new, |place| format!(" in {}", place.words()));
     let whom = request.to.as_ref().map_or_else(String::new, |to| format!(" {to}"));
     let what = format!("{} asked{whom}{place} {}: {}", request.from, ago(request.ts, now), request.summary);
     let next = match (&request.to, &request.task_id) {

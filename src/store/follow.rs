@@ -13,10 +13,10 @@ use super::backward::BackwardLines;
 use super::forward::ForwardLines;
 use super::growing::{Growing, There, open, stands_at};
 use super::known::{Known, Verdict};
-use super::union::{BadLine, Direction, Entry, RawLine, Source, Union, clash};
-use super::{Clones, Error, Verb};
+use super::union::{BadLine, Direction, Entry, RawLine, Source, Union, clash, is_of_clone};
+use super::{Clones, Elsewhere, Error, Verb};
 use crate::record::json::MAX_LINE;
-use crate::record::{CloneId, Event, Fault, Timestamp};
+use crate::record::{Event, Fault, Timestamp};
 
 /// How much one look reads, in bytes, before what was found is given out.
 const MAX_LOOK: u64 = 4 * 1024 * 1024;
@@ -164,9 +164,11 @@ impl Follow {
         let mut entries = self.merge();
         for entry in entries.iter_mut().filter(|entry| !entry.own) {
             if look.own.contains(&entry.line) {
-                (entry.own, entry.clone) = (true, None);
-            } else if entry.clone.is_none() {
-                entry.clone = look.copies.get(&entry.line).cloned();
+                (entry.own, entry.elsewhere) = (true, None);
+            } else if !is_of_clone(entry.elsewhere.as_ref())
+                && let Some(clone) = look.copies.get(&entry.line)
+            {
+                entry.elsewhere = Some(clone.clone());
             }
         }
         let more = look.cut_short || self.pending.values().any(|(_, more)| *more);
@@ -227,14 +229,16 @@ impl Follow {
         }
         let Some(chunk) = chunk else { return Ok(true) };
         look.left = look.left.saturating_sub(chunk.size);
-        let (clone, own) = (self.clones.of(path), self.clones.is_own(path));
+        let (elsewhere, own) = (self.clones.of(path), self.clones.is_own(path));
         let mut entries = VecDeque::new();
         for line in chunk.lines {
-            match (self.accept(path, &line)?, &clone) {
+            match (self.accept(path, &line)?, &elsewhere) {
                 (None, None) if own => drop(look.own.insert(line.bytes)),
-                (None, None) => {}
-                (None, Some(clone)) => drop(look.copies.insert(line.bytes, clone.clone())),
-                (Some(Ok(event)), _) => entries.push_back(Entry { event, line: line.bytes, clone: clone.clone(), own }),
+                (None, Some(clone)) if clone.is_clone() => drop(look.copies.insert(line.bytes, clone.clone())),
+                (None, _) => {}
+                (Some(Ok(event)), _) => {
+                    entries.push_back(Entry { event, line: line.bytes, elsewhere: elsewhere.clone(), own });
+                }
                 (Some(Err(what)), _) => {
                     let known_by = known_by(path, &line).into_owned();
                     look.bad.push(Bad { line: BadLine::new(path, line.offset, what), known_by });
@@ -316,7 +320,7 @@ pub fn raise_file_limit() {
 struct Look {
     bad: Vec<Bad>,
     /// Lines of other clones' logs that were known already, perhaps because a worktree has them, too.
-    copies: HashMap<Vec<u8>, CloneId>,
+    copies: HashMap<Vec<u8>, Elsewhere>,
     /// Lines of the record that were known already, perhaps because another clone's log has them, too.
     own: HashSet<Vec<u8>>,
     /// How many bytes may still be read.

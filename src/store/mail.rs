@@ -8,10 +8,10 @@ use std::path::Path;
 
 use super::forward::ForwardLines;
 use super::known::{Hashes, Known, Verdict};
-use super::union::{Faults, clash};
-use super::{Clones, Error, Verb};
+use super::union::{Faults, clash, is_of_clone};
+use super::{Clones, Elsewhere, Error, Verb};
 use crate::record::json::MAX_LINE;
-use crate::record::{CloneId, Fault, Message};
+use crate::record::{Fault, Message};
 
 /// A message and the line that it was read from, without its newline.
 #[derive(Clone, Debug)]
@@ -20,8 +20,8 @@ pub struct Letter {
     pub message: Message,
     /// Its bytes.
     pub line: Vec<u8>,
-    /// The clone whose log has it, where that is another one.
-    pub clone: Option<CloneId>,
+    /// Where it is from, if this clone has not written it.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 /// The messages that were read so far. Of lines with the same id, or without ids the same bytes, the first one counts.
@@ -32,7 +32,7 @@ pub struct Mail {
     /// Each letter, and whether this clone's record has it.
     letters: Vec<(Letter, bool)>,
     /// Whose the lines are that stand in a worktree and in the log of another clone.
-    copies: HashMap<Hashes, CloneId>,
+    copies: HashMap<Hashes, Elsewhere>,
     faults: Faults,
 }
 
@@ -54,7 +54,7 @@ impl Mail {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             file => file.map_err(Error::io(Verb::Read, path))?,
         };
-        let clone = self.clones.of(path);
+        let elsewhere = self.clones.of(path);
         let mut lines = ForwardLines::new(file);
         while let Some(line) = lines.next().map_err(Error::io(Verb::Read, path))? {
             if line.bytes.iter().all(u8::is_ascii_whitespace) && !line.too_long {
@@ -64,7 +64,7 @@ impl Mail {
             let parsed = if line.too_long { Err(too_long()) } else { Message::parse(&line.bytes) };
             match parsed {
                 Ok(message) if wanted(&message) => {
-                    self.take(path, line.offset, Letter { message, line: line.bytes, clone: clone.clone() });
+                    self.take(path, line.offset, Letter { message, line: line.bytes, elsewhere: elsewhere.clone() });
                 }
                 Ok(_) => {}
                 Err(fault) => self.faults.note(path, line.offset, || fault.to_string()),
@@ -74,10 +74,12 @@ impl Mail {
     }
 
     fn take(&mut self, path: &Path, offset: u64, letter: Letter) {
-        match (self.seen.see(&letter.line), letter.clone) {
-            (Verdict::New, clone) => self.letters.push((Letter { clone, ..letter }, self.clones.is_own(path))),
-            (Verdict::Seen, Some(clone)) => drop(self.copies.insert(self.seen.namer().hashes(&letter.line), clone)),
-            (Verdict::Seen, None) => {}
+        match (self.seen.see(&letter.line), letter.elsewhere) {
+            (Verdict::New, elsewhere) => self.letters.push((Letter { elsewhere, ..letter }, self.clones.is_own(path))),
+            (Verdict::Seen, Some(clone)) if clone.is_clone() => {
+                self.copies.insert(self.seen.namer().hashes(&letter.line), clone);
+            }
+            (Verdict::Seen, _) => {}
             (Verdict::Clash, _) => self.faults.note(path, offset, || clash("message", letter.message.id.as_deref())),
         }
     }
@@ -86,8 +88,9 @@ impl Mail {
     #[must_use]
     pub fn in_order(mut self) -> (Vec<Letter>, Faults) {
         if !self.copies.is_empty() {
-            for (letter, _) in self.letters.iter_mut().filter(|(letter, own)| letter.clone.is_none() && !own) {
-                letter.clone = self.copies.get(&self.seen.namer().hashes(&letter.line)).cloned();
+            for (letter, _) in self.letters.iter_mut().filter(|(letter, own)| !own && !is_of_clone(letter.elsewhere.as_ref())) {
+                let copy = self.copies.get(&self.seen.namer().hashes(&letter.line)).cloned();
+                letter.elsewhere = copy.or(letter.elsewhere.take());
             }
         }
         let mut letters: Vec<Letter> = self.letters.into_iter().map(|(letter, _)| letter).collect();

@@ -136,8 +136,8 @@ impl LogTally {
         let mut file = BufReader::new(File::open(path).ok()?);
         file.seek(SeekFrom::Start(word.offset)).ok()?;
         let line = ForwardLines::new(file.take(2 * crate::record::json::MAX_LINE as u64)).next().ok()??;
-        let (clone, own) = (self.clones.of(path), self.clones.is_own(path));
-        Some(Entry { event: Event::parse(&line.bytes).ok()?, line: line.bytes, clone, own })
+        let (elsewhere, own) = (self.clones.of(path), self.clones.is_own(path));
+        Some(Entry { event: Event::parse(&line.bytes).ok()?, line: line.bytes, elsewhere, own })
     }
 }
 

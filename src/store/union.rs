@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use super::backward::BackwardLines;
 use super::forward::ForwardLines;
 use super::known::{Known, Verdict};
-use super::{Clones, Error, Verb};
+use super::{Clones, Elsewhere, Error, Verb};
 use crate::record::json::MAX_LINE;
-use crate::record::{CloneId, Event, Fault, Timestamp};
+use crate::record::{Event, Fault, Timestamp};
 
 /// From which end the log is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub struct Entry {
     pub event: Event,
     /// Its bytes, without the newline.
     pub line: Vec<u8>,
-    /// The clone whose log has it, where that is another one.
-    pub clone: Option<CloneId>,
+    /// Where it is from, if this clone has not written it.
+    pub elsewhere: Option<Elsewhere>,
     /// Whether this clone's record has it, so that it is this clone's own.
     pub own: bool,
 }
@@ -108,10 +108,12 @@ pub struct Union {
 #[derive(Debug)]
 pub(super) struct Source {
     path: PathBuf,
-    /// The clone whose log it is a copy of.
-    clone: Option<CloneId>,
+    /// Where it is from, if it is no file of this clone's record.
+    elsewhere: Option<Elsewhere>,
     /// Whether it is a file of this clone's record.
     own: bool,
+    /// In which order it is asked for a line that others have, too.
+    rank: usize,
     lines: Lines,
     head: Option<(u64, Entry)>,
     /// What was read beyond the head.
@@ -175,10 +177,11 @@ impl Union {
             source.advance(&mut self.faults, &mut self.budget)?;
             if self.is_new(&entry, best, offset) {
                 if !entry.own && self.has_next(&entry, |source| source.own)?.is_some() {
-                    (entry.own, entry.clone) = (true, None);
+                    (entry.own, entry.elsewhere) = (true, None);
                 }
-                if !entry.own && entry.clone.is_none() {
-                    entry.clone = self.has_next(&entry, |source| source.clone.is_some())?.flatten();
+                if !entry.own && !is_of_clone(entry.elsewhere.as_ref()) {
+                    let found = self.has_next(&entry, |source| is_of_clone(source.elsewhere.as_ref()))?;
+                    entry.elsewhere = found.flatten().or(entry.elsewhere);
                 }
                 return Ok(Some(entry));
             }
@@ -197,18 +200,18 @@ impl Union {
         let forward = self.direction == Direction::Forward;
         let key = |index: &usize| {
             let source = &self.sources[*index];
-            let rank = if source.own { 0_i8 } else { 1 + i8::from(source.clone.is_some()) };
-            source.head.as_ref().map(|(_, entry)| (entry.event.ts, &entry.event.id, if forward { rank } else { -rank }))
+            let rank = if forward { source.rank } else { usize::MAX - source.rank };
+            source.head.as_ref().map(|(_, entry)| (entry.event.ts, &entry.event.id, rank))
         };
         let waiting = (0..self.sources.len()).filter(|index| self.sources[*index].head.is_some());
         if forward { waiting.min_by_key(key) } else { waiting.max_by_key(key) }
     }
 
-    /// The clone of that one of the `wanted` sources which has, among what comes next, the very line of `entry`.
-    fn has_next(&mut self, entry: &Entry, wanted: impl Fn(&Source) -> bool) -> Result<Option<Option<CloneId>>, Error> {
+    /// Where that one of the `wanted` sources which has, among what comes next, the very line of `entry`.
+    fn has_next(&mut self, entry: &Entry, wanted: impl Fn(&Source) -> bool) -> Result<Option<Option<Elsewhere>>, Error> {
         for source in self.sources.iter_mut().filter(|source| wanted(source)) {
             if source.has_next(entry, &mut self.faults, &mut self.budget)? {
-                return Ok(Some(source.clone.clone()));
+                return Ok(Some(source.elsewhere.clone()));
             }
         }
         Ok(None)
@@ -224,6 +227,11 @@ impl Union {
     }
 }
 
+/// Whether a line is of another clone.
+pub(super) fn is_of_clone(elsewhere: Option<&Elsewhere>) -> bool {
+    elsewhere.is_some_and(Elsewhere::is_clone)
+}
+
 /// What is wrong with an event or a message whose id another one has.
 pub(super) fn clash(noun: &str, id: Option<&str>) -> String {
     format!("another {noun} has the same id `{}` and says something else", id.unwrap_or_default())
@@ -236,7 +244,8 @@ impl Source {
     }
 
     fn of(path: PathBuf, clones: &Clones, lines: Lines) -> Self {
-        Self { clone: clones.of(&path), own: clones.is_own(&path), path, lines, head: None, ahead: VecDeque::new() }
+        let (elsewhere, own, rank) = (clones.of(&path), clones.is_own(&path), clones.rank(&path));
+        Self { elsewhere, own, rank, path, lines, head: None, ahead: VecDeque::new() }
     }
 
     fn open(path: PathBuf, clones: &Clones, direction: Direction) -> Result<Option<Self>, Error> {
@@ -292,7 +301,7 @@ impl Source {
             }
             match parse(&line) {
                 Ok(event) => {
-                    let entry = Entry { event, line: line.bytes, clone: self.clone.clone(), own: self.own };
+                    let entry = Entry { event, line: line.bytes, elsewhere: self.elsewhere.clone(), own: self.own };
                     return Ok(Some((line.offset, entry)));
                 }
                 Err(fault) => faults.note(&self.path, line.offset, || fault.to_string()),
@@ -331,7 +340,7 @@ mod tests {
         let mut union = Union::open(files.to_vec(), direction, clones).unwrap();
         let (mut summaries, mut foreign) = (Vec::new(), BTreeSet::new());
         while let Some(entry) = union.next_event().unwrap() {
-            foreign.extend(entry.clone.map(|_| entry.event.summary.clone()));
+            foreign.extend(entry.elsewhere.map(|_| entry.event.summary.clone()));
             summaries.push(entry.event.summary);
         }
         (summaries, foreign, union.into_faults().count)

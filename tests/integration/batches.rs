@@ -219,17 +219,24 @@ fn no_two_branches_of_one_agent_conflict() {
     }
     assert_eq!(lines(&root, "a"), recorded(&repo, "a"), "merged, they are the record");
     repo.git(&["worktree", "remove", "--force", linked.to_str().unwrap()]);
-    // A clone of the target shows the same.
+    // A clone of the target shows the same, and where it has it from.
     let clone = repo.beside("clone");
     repo.git(&["clone", "--quiet", root.to_str().unwrap(), clone.to_str().unwrap()]);
     let shown = |folder: &Path| {
-        let mut shown =
-            repo.bus(&["event", "list", "--json"]).within(folder).ok().stdout.lines().map(str::to_owned).collect::<Vec<_>>();
-        shown.extend(repo.bus(&["message", "list", "--json"]).within(folder).ok().stdout.lines().map(str::to_owned));
+        let list = |what: &str| repo.bus(&[what, "list", "--json"]).within(folder).ok().ndjson();
+        let mut shown = [list("event"), list("message")].concat();
+        let mut places: BTreeSet<String> = BTreeSet::new();
+        for line in &mut shown {
+            let place = line.as_object_mut().unwrap().remove("worktree");
+            places.extend(place.map(|place| place.as_str().unwrap().to_owned()));
+        }
+        let mut shown: Vec<String> = shown.iter().map(ToString::to_string).collect();
         shown.sort();
-        shown
+        (shown, places)
     };
-    assert_eq!(shown(&clone), shown(&root));
+    let (here, there) = (shown(&root), shown(&clone));
+    assert_eq!(here.0, there.0);
+    assert_eq!((here.1, there.1), (BTreeSet::new(), BTreeSet::from([clone.display().to_string()])));
 }
 
 #[test]
@@ -264,4 +271,38 @@ fn whatever_is_done_with_branches_nothing_conflicts_and_no_batch_changes() {
         lines.dedup();
         assert_eq!(lines, recorded(&repo, "a"), "seed {seed}");
     }
+}
+
+#[test]
+fn lines_that_came_with_a_branch_are_shown_with_their_worktree() {
+    let repo = Repo::tracked();
+    let root = repo.root();
+    note(&repo, &root, "a", "own");
+    // Somebody else's batches, merged into two worktrees.
+    let event = r#"{"agent_id":"b","event":"note","summary":"theirs","ts":"2026-03-01T11:00:00Z"}"#;
+    let message = r#"{"from":"b","summary":"hello","to":"a","ts":"2026-03-01T11:00:01Z","type":"note"}"#;
+    repo.write("_bus/events/b@aaaaaaaaaaaa.jsonl", format!("{event}\n"));
+    repo.write("_bus/messages/b@aaaaaaaaaaaa.jsonl", format!("{message}\n"));
+    repo.commit_all("theirs");
+    let other = repo.worktree("wt");
+    let first = [&root, &other].into_iter().map(|root| root.display().to_string()).min().unwrap();
+    for folder in [&root, &other] {
+        let listed = repo.bus(&["event", "list", "--json"]).within(folder).ok().ndjson();
+        let of = |summary: &str| listed.iter().find(|event| event["summary"] == summary).unwrap()["worktree"].clone();
+        assert_eq!((of("theirs"), of("own")), (first.clone().into(), serde_json::Value::Null));
+        let shown = repo.bus(&["event", "list"]).within(folder).ok().stdout;
+        assert!(shown.contains(&format!(":: theirs :: worktree={first}\n")) && shown.contains(":: own\n"), "{shown}");
+        let inbox = repo.by("a", &["inbox", "--json"]).within(folder).ok().json();
+        assert_eq!(inbox["messages"][0]["worktree"], first.as_str(), "{inbox}");
+    }
+    // Another clone's log says it, too: then it is that clone's.
+    repo.write(".git/bus/clones/1a2b/_bus/events/b.jsonl", format!("{event}\n"));
+    let listed = repo.bus(&["event", "list", "--json"]).ok().ndjson();
+    let theirs = listed.iter().find(|event| event["summary"] == "theirs").unwrap();
+    assert_eq!((&theirs["clone"], &theirs["worktree"]), (&"1a2b".into(), &serde_json::Value::Null));
+    // In an older bus all lines are files of branches.
+    let older = Repo::older();
+    older.write("_bus/events/events.jsonl", format!("{event}\n"));
+    let shown = older.bus(&["event", "list"]).ok().stdout;
+    assert!(shown.ends_with(":: theirs\n"), "{shown}");
 }
