@@ -167,6 +167,9 @@ impl Bus {
             match decide::reclaim(view.claim(), who, liveness, request.force) {
                 Ok(Reclaim::Already) => Ok(Next::Settle),
                 Ok(Reclaim::Take) => {
+                    if !request.force {
+                        self.check_clock()?;
+                    }
                     let ended = Some((Ended::Reclaimed, Some(request.note.clone())));
                     let claim = Box::new(self.successor(view, who, &ClaimRequest::default(), ended)?);
                     Ok(Next::Write { verb: "reclaim", claim, outcome: Outcome::Reclaimed })

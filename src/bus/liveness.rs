@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::claiming::written;
 use super::view::View;
 use super::{Bus, Error};
-use crate::record::{AgentId, Origin, Timestamp};
+use crate::record::{AgentId, Origin, Span, Timestamp};
 use crate::store::{Direction, Place, RECENT, Union, first_seen, last_touched};
 
 /// How a live claim stands.
@@ -131,6 +131,16 @@ pub(super) struct Life<'a> {
 }
 
 impl Bus {
+    /// Refuses to go by a clock that somebody has set: how long another was silent is then anybody's word.
+    pub(super) fn check_clock(&self) -> Result<(), Error> {
+        let Some(off) = self.clock.is_off_by() else { return Ok(()) };
+        let off = Span::new(off);
+        Err(Error::Usage {
+            what: format!("BUS_NOW is {off} off this machine's clock, so it cannot say how long the owner was silent"),
+            hint: "unset BUS_NOW, or say `--force`".to_owned(),
+        })
+    }
+
     /// How the live claim of `view` stands, and the signs that say so.
     pub(super) fn liveness(
         &self,

@@ -219,7 +219,7 @@ impl Repo {
     /// Another program that runs `bus`, in the main worktree.
     pub(crate) fn other(&self, program: &str, arguments: &[&str]) -> Bus<'_> {
         let mut command = self.command(program, &self.root());
-        command.args(arguments).env("BUS_NOW", NOON);
+        command.args(arguments).env("BUS_NOW", NOON).env("BUS_REAL_NOW", NOON);
         Bus { repo: self, command }
     }
 
@@ -346,7 +346,7 @@ impl Bus<'_> {
     }
 
     pub(crate) fn at(self, now: &str) -> Self {
-        self.env("BUS_NOW", now)
+        self.env("BUS_NOW", now).env("BUS_REAL_NOW", now)
     }
 
     pub(crate) fn within(mut self, folder: &Path) -> Self {

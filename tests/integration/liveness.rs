@@ -160,3 +160,26 @@ fn ones_own_name_elsewhere_cannot_be_released_by_force() {
     repo.by("a", &["claim", "T-1"]).ok();
     repo.by("a", &["release", "T-1", "--force", "--note", "x"]).within(&other).fails(3, "claim-held-elsewhere");
 }
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_clock_that_somebody_has_set_makes_nobody_silent() {
+    let repo = Repo::new();
+    repo.by("a", &["claim", "T-1"]).ok();
+    repo.by("a", &["lock", "acquire", "src/**", "--objective", "x"]).ok();
+    let lock = repo.bus(&["lock", "list", "--json"]).ok().json()["leases"][0]["lock_id"].as_str().unwrap().to_owned();
+    let late = "2026-03-02T12:00:00Z";
+    for words in [&["reclaim", "T-1", "--note", "x"][..], &["lock", "reclaim", &lock, "--note", "x"]] {
+        for off in ["2026-03-01T12:00:00Z", "2026-03-02T11:54:59Z", "2026-03-02T12:05:01Z"] {
+            let error = repo.by("b", words).at(late).env("BUS_REAL_NOW", off).fails(2, "usage");
+            assert!(
+                error["message"].as_str().unwrap().starts_with("BUS_NOW is ")
+                    && error["hint"].as_str().unwrap().contains("--force")
+            );
+        }
+    }
+    repo.by("b", &["reclaim", "T-1", "--note", "x"]).at(late).env("BUS_REAL_NOW", "2026-03-02T12:05:00Z").ok();
+    repo.by("b", &["lock", "reclaim", &lock, "--note", "x", "--force"]).at(late).env("BUS_REAL_NOW", "2026-03-01T12:00:00Z").ok();
+    // A claim of one's own is no matter of clocks.
+    repo.by("b", &["reclaim", "T-1", "--note", "x"]).at(late).env("BUS_REAL_NOW", "2026-03-01T12:00:00Z").ok();
+}

@@ -81,7 +81,7 @@ impl Bus {
         let stale_after = self.config()?.stale_after.get();
         let (liveness, signs) = self.lease_liveness(lease, stale_after, &mut LastEvents::default())?;
         if liveness != Liveness::Alive {
-            return Ok(());
+            return self.check_clock();
         }
         let now = self.clock.now();
         let fault = LeaseFault::Alive {
