@@ -139,3 +139,54 @@ fn a_number_of_any_width_has_one_owner() {
         }
     }
 }
+
+#[test]
+fn what_a_branch_says_of_the_fleet_joins_nothing_in_any_worktree() {
+    let fleet = fleet();
+    let clone = Repo::clone_of(&fleet.remote.url());
+    let policy = clone.read("_bus/config.toml");
+    let id = policy.split("\nid = \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let stranger = Fleet::new(Transport::File, 1);
+    for (branch, forged) in [
+        // Other refs of the same remote, another remote, another fleet.
+        ("prefix", policy.replace(&format!("id = \"{id}\""), &format!("id = \"{id}\"\nprefix = \"refs/heads/bus/\""))),
+        ("remote", policy.replace("remote = \"origin\"", "remote = \"fork\"")),
+        ("id", policy.replace(&id, &"0".repeat(id.len()))),
+    ] {
+        assert_ne!(forged, policy, "{branch}");
+        let clone = Repo::clone_of(&fleet.remote.url());
+        clone.git(&["remote", "add", "fork", &stranger.remote.url()]);
+        let worktree = clone.worktree(branch);
+        std::fs::write(worktree.join("_bus/config.toml"), &forged).unwrap();
+        clone.bus(&["status"]).within(&worktree).run();
+        clone.bus(&["session", "start", "--agent", "b"]).within(&worktree).run();
+        clone.by("b", &["claim", "T-1"]).within(&worktree).run();
+        let error = clone.by("b", &["claim", "T-1"]).fails(3, "claim-held");
+        assert_eq!(error["owner"], "a", "{branch}");
+        clone.by("b", &["claim", &format!("OWN-{branch}")]).ok();
+        assert!(!fleet.remote.at(&format!("refs/bus/claims/OWN-{}", branch.to_uppercase())).is_empty(), "{branch}");
+        assert!(!clone.git(&["for-each-ref", "refs/bus-remote"]).contains("fork/claims"), "{branch}");
+    }
+    let refs = fleet.remote.refs() + &stranger.remote.refs();
+    assert!(!refs.contains("refs/heads/bus/"), "{refs}");
+    assert_eq!(stranger.remote.at("refs/bus/claims/T-1"), "");
+}
+
+#[test]
+fn a_note_that_an_older_version_took_from_a_branch_is_found_and_dropped() {
+    let fleet = fleet();
+    for change in ["\"id\": \"85875954731ed8aa\"", "\"prefix\": \"refs/heads/bus/\""] {
+        let clone = Repo::clone_of(&fleet.remote.url());
+        let id = clone.read("_bus/config.toml").split("\nid = \"").nth(1).unwrap()[..16].to_owned();
+        let (key, _) = change.split_once(':').unwrap();
+        let right = format!("{{\n  \"id\": \"{id}\",\n  \"prefix\": \"refs/bus/\",\n  \"remote\": \"origin\"\n}}\n");
+        let forged =
+            right.lines().map(|line| if line.trim().starts_with(key) { format!("  {change},\n") } else { format!("{line}\n") });
+        clone.write(".git/bus/fleet", forged.collect::<String>());
+        clone.by("b", &["claim", "T-1"]).fails(5, "fleet-contradiction");
+        let found = clone.bus(&["doctor"]).exits(1);
+        assert!(found.stdout.contains("fleet"), "{}", found.transcript);
+        clone.bus(&["doctor", "--fix"]).ok();
+        assert_eq!(clone.by("b", &["claim", "T-1"]).fails(3, "claim-held")["owner"], "a", "{change}");
+    }
+}
