@@ -60,7 +60,7 @@ impl Bus {
     /// The live claims of these agents, of all where there are none, as what decides has them.
     pub(super) fn live_claims(&self, agents: &[AgentId], events: &mut LastEvents) -> Result<SeenClaims, Error> {
         let query = StatusQuery { agents: agents.to_vec(), active_only: true, ..StatusQuery::default() };
-        self.seen_claims(&query, events, Self::deciding_view)
+        self.seen_claims(&query, events, Self::listed_view)
     }
 
     /// Every agent that was ever at work in this clone, has logged something lately or has one of the `live` claims: those who work

@@ -104,7 +104,7 @@ impl Bus {
 
     /// As [`Bus::view`], but it mentions nothing; `files` saves a look at the folders for each of many tasks.
     pub(super) fn view_by(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
-        let mut view = self.deciding_view_with_record(asked, files)?;
+        let mut view = self.view_of_refs(asked, files, true)?;
         // There may be thousands: what was read to decide is not read again.
         if view.record.as_ref().is_none_or(|file| file.place.path() != self.record.claim(&view.task).path()) {
             view.record = match self.file_claim(&self.record, &view.task) {
@@ -126,13 +126,19 @@ impl Bus {
         Ok(view)
     }
 
-    /// What decides about a task, and no more: where that is the ref, no file is looked at.
+    /// What decides about a task, and no more.
     pub(super) fn deciding_view(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
-        Ok(View { record: None, ..self.deciding_view_with_record(asked, files)? })
+        Ok(View { record: None, ..self.view_of_refs(asked, files, true)? })
     }
 
-    /// The same, with the record's file if it was read.
-    fn deciding_view_with_record(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
+    /// What decides about a task if no ref was set back: the record is read only if there is no ref. For lists of thousands that nobody
+    /// decides by.
+    pub(super) fn listed_view(&self, asked: &TaskId, files: Option<&ClaimFiles>) -> Result<View, Error> {
+        self.view_of_refs(asked, files, false)
+    }
+
+    /// What the refs say; the record's file is with it if it was read.
+    fn view_of_refs(&self, asked: &TaskId, files: Option<&ClaimFiles>, with_record: bool) -> Result<View, Error> {
         let name = RefName::claim(asked);
         let (mut tip, unreadable) = match self.repo.tip(&name)? {
             Tip::At(link) => (Some(state(link, &name, asked)?), None),
@@ -157,6 +163,7 @@ impl Bus {
         let mut tip = tip.or(archived);
         let mut record = None;
         let (mut task, mut stand_in) = match &tip {
+            Some(state) if !with_record => (Some(state.claim.task_id.clone()), None),
             Some(state) => {
                 // It is written after the ref, and may not have come to the disk.
                 record = self.file_claim(&self.record, &state.claim.task_id).ok().flatten();
