@@ -67,7 +67,8 @@ is_reached() {
 }
 
 fetch() {
-  git fetch --quiet --no-tags "$@"
+  # A clone that is thrown away needs no maintenance.
+  git -c maintenance.auto=false fetch --quiet --no-tags "$@"
 }
 
 # Fetches the branches $1 of origin, in a shallow clone only their tips.
@@ -213,9 +214,9 @@ repository_of() {
   printf '%s\n' "$1" | sed 's|/*$||; s|\.git$||; s|^.*[:/]\([^:/]*/[^/]*\)$|\1|; y/ABCDEFGHIJKLMNOPQRSTUVWXYZ/abcdefghijklmnopqrstuvwxyz/'
 }
 
-# The paths below $1 that the change has, one a line.
+# The paths below these that the change has, one a line.
 changed() {
-  [ -z "$base" ] || git --literal-pathspecs diff --name-only --no-renames "$base...HEAD" -- "$1" 2>/dev/null || :
+  [ -z "$base" ] || git --literal-pathspecs diff --name-only --no-renames "$base...HEAD" -- "$@" 2>/dev/null || :
 }
 
 # The tasks whose claims the change needs, as their refs are called: of an agent's branch those that its name can begin with and those
@@ -247,7 +248,7 @@ tasks() {
 # clone they are not cut off: they may be what HEAD goes on from.
 fetch_owners() {
   case $judged in agent/*/?*) agent=${judged#agent/} ;; *) return 0 ;; esac
-  owners=$({ changed _bus/events/ && changed _bus/messages/; } | sed -n 's|^_bus/[a-z]*/\([A-Za-z0-9][A-Za-z0-9._-]*\)@[0-9a-z]*\.jsonl$|\1|p' |
+  owners=$(changed _bus/events/ _bus/messages/ | sed -n 's|^_bus/[a-z]*/\([A-Za-z0-9][A-Za-z0-9._-]*\)@[0-9a-z]*\.jsonl$|\1|p' |
     grep -Fxv -e "${agent%%/*}") || :
   fetched=' '
   for owner in $owners; do
@@ -307,28 +308,34 @@ there() {
   printf '%s\n' "$refs" | grep -Fx -e "$wanted" | sed "s|^$prefix/||"
 }
 
-# Fetches the whole claim of each task, and the newest table of leases; the archive only if it has one of the tasks.
+# Fetches the whole claim of each task, and the newest table of leases; the archive only if it may have one of the tasks.
 fetch_fleet() {
   look || return
-  names=$(there "$(printf '%s\n' "$tasks" | sed 's|^|claims/|')")
-  # Names of refs: the words are to be split.
-  # shellcheck disable=SC2086
-  [ -z "$names" ] || fetch_refs all $names || return
-  shared=$(there "$(printf 'fleet\nlocks')")
+  claims=$(printf '%s\n' "$tasks" | sed 's|^|claims/|')
+  names=$(there "$claims")
+  missing=$claims
+  [ -z "$names" ] || missing=$(printf '%s\n' "$missing" | grep -Fxv -e "$names") || :
+  archive=
+  [ -z "$missing" ] || archive=$(there archive) || :
+  shared=$(there "$(printf 'fleet\nlocks')") || :
   # A policy that wants leases looks for those that were given back, too, through so many states.
   states=1
   if git show "${base:-HEAD}:_bus/config.toml" 2>/dev/null | grep -q '^[[:space:]]*require[[:space:]]*=[[:space:]]*"[ha]'; then states=2000; fi
+  # Names of refs: the words are to be split.
   # shellcheck disable=SC2086
-  [ -z "$shared" ] || fetch_refs "$states" $shared || return
-  [ -z "$(there archive)" ] || fetch_archived
+  if is_shallow; then
+    [ -z "$names" ] || fetch_refs all $names || return
+    [ -z "$shared" ] || fetch_refs "$states" $shared || return
+    [ -z "$archive" ] || fetch_refs 1 archive || return
+  elif [ -n "$names$shared$archive" ]; then
+    # Nothing is cut off in a whole clone, so one connection does.
+    fetch_refs all $names $shared $archive || return
+  fi
+  [ -z "$archive" ] || fetch_archived
 }
 
 # Fetches the claims that were archived, of tasks that have no ref any more.
 fetch_archived() {
-  missing=$(printf '%s\n' "$tasks" | sed 's|^|claims/|')
-  [ -z "$names" ] || missing=$(printf '%s\n' "$missing" | grep -Fxv -e "$names") || :
-  [ -n "$missing" ] || return 0
-  fetch_refs 1 archive || return
   for name in $missing; do
     name=${name#claims/}
     folder=$(printf %s "$name" | git hash-object --stdin)
