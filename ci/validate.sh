@@ -63,7 +63,7 @@ is_shallow() {
 
 # Whether HEAD and $1 have a commit in common, as far as this clone knows.
 is_reached() {
-  commit "$1" >/dev/null && git merge-base "$1" HEAD >/dev/null
+  git merge-base "$1" HEAD >/dev/null 2>&1
 }
 
 fetch() {
@@ -101,6 +101,7 @@ reach() {
 
 # The same for the base, which may be a branch that only origin has.
 reach_base() {
+  is_reached "$base" && return
   if ! commit "$base" >/dev/null && ! is_id "$base"; then
     branch=${base#refs/remotes/}
     branch=${branch#origin/}
@@ -266,9 +267,9 @@ needs_fleet() {
   [ -n "$tasks" ]
 }
 
-# The section [fleet] of the policy that holds: that of the base, else of HEAD.
+# The section [fleet] of the policy that holds.
 fleet_section() {
-  git show "${base:-HEAD}:_bus/config.toml" 2>/dev/null | sed -n '/^[[:space:]]*\[[[:space:]]*fleet[[:space:]]*\]/,/^[[:space:]]*\[[[:space:]]*[^f[:space:]]/p' || :
+  printf '%s\n' "$policy" | sed -n '/^[[:space:]]*\[[[:space:]]*fleet[[:space:]]*\]/,/^[[:space:]]*\[[[:space:]]*[^f[:space:]]/p'
 }
 
 # Looks at the names of the fleet's refs on origin, and sets `refs` to them and `prefix` to where they are: where the policy says, since
@@ -277,6 +278,8 @@ look() {
   refs=$(git ls-remote origin 'refs/bus/*' 'refs/heads/bus/*') || return
   refs=$(printf '%s\n' "$refs" | sed 's/^[0-9a-f]*[[:space:]]//')
   prefix=refs/bus
+  # That of the base, else of HEAD.
+  policy=$(git show "${base:-HEAD}:_bus/config.toml" 2>/dev/null) || :
   section=$(fleet_section)
   case $section in
   '') case $refs in refs/heads/bus/*) prefix=refs/heads/bus ;; esac ;;
@@ -320,7 +323,7 @@ fetch_fleet() {
   shared=$(there "$(printf 'fleet\nlocks')") || :
   # A policy that wants leases looks for those that were given back, too, through so many states.
   states=1
-  if git show "${base:-HEAD}:_bus/config.toml" 2>/dev/null | grep -q '^[[:space:]]*require[[:space:]]*=[[:space:]]*"[ha]'; then states=2000; fi
+  if printf '%s\n' "$policy" | grep -q '^[[:space:]]*require[[:space:]]*=[[:space:]]*"[ha]'; then states=2000; fi
   # Names of refs: the words are to be split.
   # shellcheck disable=SC2086
   if is_shallow; then
