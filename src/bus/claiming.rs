@@ -167,7 +167,8 @@ impl Bus {
             match decide::reclaim(view.claim(), who, liveness, request.force) {
                 Ok(Reclaim::Already) => Ok(Next::Settle),
                 Ok(Reclaim::Take) => {
-                    if !request.force {
+                    // A paused claim is taken over at once, whatever the time.
+                    if !request.force && view.claim().is_some_and(|claim| claim.status == Status::Active) {
                         self.check_clock()?;
                     }
                     let ended = Some((Ended::Reclaimed, Some(request.note.clone())));
