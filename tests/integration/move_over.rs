@@ -203,6 +203,7 @@ fn what_01_writes_later_is_imported_as_well() {
     assert_eq!(shown.len(), shown_by_01("events.jsonl").len() + 2);
 }
 
+#[cfg(debug_assertions)]
 #[test]
 fn a_crash_while_importing_doubles_and_loses_nothing() {
     let steps = {
