@@ -1,4 +1,5 @@
-//! The command line: one file a command, with its arguments, its run and its rendering. No rules of the domain.
+//! The command line: one file a command, with its arguments, its run and its rendering. No rules of
+//! the domain.
 
 mod args;
 mod assign;
@@ -44,7 +45,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches};
 
-use crate::bus::Note;
+use crate::bus::workspace::Note;
 use args::{Cli, Global};
 use context::Context;
 use exit::Failure;
@@ -70,7 +71,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let json = arguments.iter().any(|argument| argument == "--json");
             let mut output = Output::new(json, false, clap::ColorChoice::Auto);
             // What was typed stands in what clap says, as it is.
-            let error = harmless(&arguments).and_then(|arguments| parse(&arguments).err()).unwrap_or(error);
+            let error =
+                harmless(&arguments).and_then(|arguments| parse(&arguments).err()).unwrap_or(error);
             let done = exit::usage(&error, &commands::named(&arguments), &mut output);
             (output, done)
         }
@@ -84,26 +86,34 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
-    // clap hands the options that every command takes on to all commands, which costs a sixth of a `bus event log`.
+    // clap hands the options that every command takes on to all commands, which costs a sixth of a
+    // `bus event log`.
     if let Some(command) = commands::typed_alone(arguments) {
         let mut command = Global::augment_args(command);
-        let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+        let parsed = command
+            .try_get_matches_from_mut(arguments)
+            .and_then(|matches| Cli::from_arg_matches(&matches));
         std::mem::forget(command);
         if parsed.is_ok() {
             return parsed;
         }
     }
     let mut command = Cli::command();
-    let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = command
+        .try_get_matches_from_mut(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
     let parsed = parsed.map_err(|error| error.format(&mut command));
     // The process is about to end, and taking this tree apart costs a twelfth of a `bus event log`.
     std::mem::forget(command);
     parsed
 }
 
-/// The arguments with what a terminal would heed or hide escaped; `None` if there is nothing of the kind in them.
+/// The arguments with what a terminal would heed or hide escaped; `None` if there is nothing of the
+/// kind in them.
 fn harmless(arguments: &[OsString]) -> Option<Vec<OsString>> {
-    let escape = |argument: &OsString| OsString::from(escape::terminal(&argument.to_string_lossy()).into_owned());
+    let escape = |argument: &OsString| {
+        OsString::from(escape::terminal(&argument.to_string_lossy()).into_owned())
+    };
     let escaped: Vec<OsString> = arguments.iter().map(escape).collect();
     (escaped != arguments).then_some(escaped)
 }

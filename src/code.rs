@@ -237,9 +237,9 @@ pub(crate) const fn system_hint(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             Some("make room on the disk, then run the same command again")
         }
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            Some("give this user the right to read and write there, then run the same command again")
-        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Some(
+            "give this user the right to read and write there, then run the same command again",
+        ),
         _ => None,
     }
 }

@@ -40,8 +40,12 @@ pub use trunk_file::FileIn;
 /// The name of a git object.
 pub type ObjectId = gix::ObjectId;
 
-/// A branch as git shows it: `main` of `refs/heads/main`, `origin/main` of `refs/remotes/origin/main`.
+/// A branch as git shows it: `main` of `refs/heads/main`, `origin/main` of
+/// `refs/remotes/origin/main`.
 #[must_use]
 pub fn short_name(branch: &str) -> &str {
-    branch.strip_prefix("refs/remotes/").or_else(|| branch.strip_prefix("refs/heads/")).unwrap_or(branch)
+    branch
+        .strip_prefix("refs/remotes/")
+        .or_else(|| branch.strip_prefix("refs/heads/"))
+        .unwrap_or(branch)
 }

@@ -1,7 +1,7 @@
 //! `bus` lets many coding agents work in one git repository: one owner a task, one append-only
 //! log, nothing but files and git refs.
 //!
-//! Data flows down: [`cli`] calls [`bus`], which stands on [`store`] (bytes on disk) and [`git`]
+//! Data flows down: [`cli`] calls `bus`, which stands on [`store`] (bytes on disk) and [`git`]
 //! (refs and objects), and all of them speak in the types of [`record`] (what is on disk).
 //!
 //! ```
@@ -13,13 +13,24 @@
 //! # Ok::<(), agent_bus::record::IdFault>(())
 //! ```
 
-pub mod bus;
+mod bus;
 pub mod cli;
 mod code;
 pub mod git;
 pub mod record;
-pub mod report;
+mod report;
 pub mod store;
 pub mod validate;
+
+/// What the tests of this package drive without a process for each call. It promises nothing to
+/// anybody else.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::bus::Error;
+    pub use crate::bus::claim::{Changed, ClaimRequest, Outcome, ReleaseRequest};
+    pub use crate::bus::fleet::{TakenIn, publish_log, take_in_logs};
+    pub use crate::bus::ops::{ReclaimRequest, claim, heartbeat, reclaim, release};
+    pub use crate::bus::workspace::{Notes, Options, Workspace};
+}
 
 pub use code::Code;

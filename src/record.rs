@@ -42,8 +42,8 @@ pub use flaw::PlanFlaw;
 pub use fleet::{BRANCH_PREFIX, Fleet, OWN_PREFIX};
 pub use glance::Glance;
 pub use id::{
-    Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Lock, LockId, ManifestName, Plan, PlanId, PlanStep,
-    ReceiptFile, ReceiptName, SessionId, StepId, Task, TaskId,
+    Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Lock, LockId, ManifestName,
+    Plan, PlanId, PlanStep, ReceiptFile, ReceiptName, SessionId, StepId, Task, TaskId,
 };
 pub use lease::{DEFAULT_LEASE, Lease, Mode};
 pub use lease_table::{LeaseBrief, LeaseRow, LeaseTable, MAX_TABLE};

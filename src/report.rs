@@ -1,5 +1,6 @@
-//! The manager's report: who does what, what is stuck, and what is really finished. Facts first ([`Report`]), then how they
-//! read ([`markdown`], [`json`]); both are pure, so that the same bus at the same time gives the same bytes.
+//! The manager's report: who does what, what is stuck, and what is really finished. Facts first
+//! ([`Report`]), then how they read ([`markdown`], [`json`]); both are pure, so that the same bus
+//! at the same time gives the same bytes.
 
 mod escape;
 mod facts;
@@ -12,9 +13,8 @@ mod mermaid;
 mod needs;
 mod tables;
 
-pub use facts::{AgentFacts, Need, NeedKind, PlanFacts, Report, TaskFacts, TaskState, Validated, Verdict};
-pub use gather::Request;
-pub use json::{compared_with, json, seen};
-pub use lane::{Lane, Share, Spread};
-pub use leases::lease_table;
-pub use markdown::{is_of, markdown};
+pub(crate) use facts::{Report, Validated};
+pub(crate) use gather::Request;
+pub(crate) use json::{compared_with, json, seen};
+pub(crate) use leases::lease_table;
+pub(crate) use markdown::{is_of, markdown};

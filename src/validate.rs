@@ -1,4 +1,5 @@
-//! The validator: reads a bus and what it grew from, and tells what is not sound. It never writes (design, section 5).
+//! The validator: reads a bus and what it grew from, and tells what is not sound. It never writes
+//! (design, section 5).
 
 mod append_only;
 mod audit;
@@ -55,7 +56,8 @@ const MAX_RECORDS: u64 = 128 * 1024 * 1024;
 /// The same of files of lines.
 const MAX_LINES: u64 = 1024 * 1024 * 1024;
 
-/// The longest file of lines that is judged, in bytes: an older bus with 1,000,000 events of one agent has half as much.
+/// The longest file of lines that is judged, in bytes: an older bus with 1,000,000 events of one
+/// agent has half as much.
 const MAX_LOG: u64 = 512 * 1024 * 1024;
 
 /// As how many bytes a file counts besides its own.
@@ -66,9 +68,11 @@ const FILE_COST: u64 = 1024;
 pub struct Query {
     /// What the tree is compared with.
     pub base: Against,
-    /// Other branches, that may not hold what this tree holds: patterns of the names of refs, short or in full.
+    /// Other branches, that may not hold what this tree holds: patterns of the names of refs, short
+    /// or in full.
     pub refs: Vec<glob::Pattern>,
-    /// The branch that is judged, if it is not the one that is checked out; an empty name is nobody's, as that of a fork.
+    /// The branch that is judged, if it is not the one that is checked out; an empty name is
+    /// nobody's, as that of a fork.
     pub branch: Option<String>,
     /// Why the fleet's refs could not be read, if somebody tried.
     pub unread: Option<String>,
@@ -88,9 +92,9 @@ pub enum Against {
     Nothing,
     /// What it grew from, seen from this revision.
     Revision(String),
-    /// What a job of continuous integration compares with: the first parent, where HEAD is the merge that was made to try
-    /// a change out; else what HEAD and the default branch grew from. On the default branch itself that is the first parent of
-    /// a merge commit, or nothing.
+    /// What a job of continuous integration compares with: the first parent, where HEAD is the
+    /// merge that was made to try a change out; else what HEAD and the default branch grew from. On
+    /// the default branch itself that is the first parent of a merge commit, or nothing.
     PullRequest {
         /// The name of the branch that the work is to be merged into, where it is known.
         into: Option<String>,
@@ -103,8 +107,8 @@ pub enum Against {
 ///
 /// # Errors
 ///
-/// [`Error::NoBus`] where neither the tree nor the base has one; [`Error::Git`] where the base is not
-/// there; [`Error::Store`] where a file cannot be read.
+/// [`Error::NoBus`] where neither the tree nor the base has one; [`Error::Git`] where the base is
+/// not there; [`Error::Store`] where a file cannot be read.
 pub fn validate(repo: &Repository, query: &Query) -> Result<Report, Error> {
     let mut refused = Vec::new();
     let mut found = files::walk(repo.root(), |error| refused.push(error));
@@ -116,7 +120,8 @@ pub fn validate(repo: &Repository, query: &Query) -> Result<Report, Error> {
         found.retain(|found| found.is_of(plans));
     }
     let history = repo.history()?;
-    let mut base = base_of(&history, &query.base)?.map(|commit| Base::find(&history, commit)).transpose()?;
+    let mut base =
+        base_of(&history, &query.base)?.map(|commit| Base::find(&history, commit)).transpose()?;
     let has_bus = repo.root().join("_bus").symlink_metadata().is_ok();
     if !has_bus && !base.as_ref().is_some_and(|base| base.commits.iter().any(Commit::has_bus)) {
         return Err(Error::NoBus { root: repo.root().to_owned() });
@@ -129,7 +134,18 @@ pub fn validate(repo: &Repository, query: &Query) -> Result<Report, Error> {
     }
     let (refs, changed) = (OnceCell::new(), OnceCell::new());
     let secret = Secret::random();
-    Run { repo, history: &history, found: &found, base: base.as_ref(), policy, query, secret, refs, changed }.run()
+    Run {
+        repo,
+        history: &history,
+        found: &found,
+        base: base.as_ref(),
+        policy,
+        query,
+        secret,
+        refs,
+        changed,
+    }
+    .run()
 }
 
 fn base_of(history: &History, against: &Against) -> Result<Option<ObjectId>, Error> {
@@ -182,11 +198,17 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn run(&self) -> Result<Report, Error> {
-        let raised = if self.policy.claims_required { vec![Rule::UnclaimedBranch, Rule::NotJudged] } else { Vec::new() };
+        let raised = if self.policy.claims_required {
+            vec![Rule::UnclaimedBranch, Rule::NotJudged]
+        } else {
+            Vec::new()
+        };
         let mut findings = Findings::new(self.query.rules.clone(), raised.clone());
         let changes = self.changes(&mut findings)?;
         records::check_names(&mut findings, self.found, |path| changes.news.contains(path));
-        queue::check_cycles(&mut findings, self.repo.root(), self.found, |path| changes.news.contains(path))?;
+        queue::check_cycles(&mut findings, self.repo.root(), self.found, |path| {
+            changes.news.contains(path)
+        })?;
         self.check_records(&mut findings, &changes)?;
         self.check_tree(&mut findings)?;
         self.check_untracked(&mut findings)?;
@@ -200,7 +222,8 @@ impl Run<'_> {
         let (root, secret, before) = (self.repo.root(), self.secret, OnceLock::new());
         LineCheck { root, files: &files, author: &author, secret, before }.run(&mut findings)?;
         let (findings, counts) = findings.finish();
-        let merge_bases = self.base.map(|base| base.commits.iter().map(|commit| commit.id.to_string()).collect());
+        let merge_bases =
+            self.base.map(|base| base.commits.iter().map(|commit| commit.id.to_string()).collect());
         Ok(Report {
             findings,
             counts,
@@ -219,7 +242,8 @@ impl Run<'_> {
     /// The branch that is judged; `None` if it is nobody's.
     fn branch(&self) -> Option<String> {
         match &self.query.branch {
-            Some(name) => Some(name.strip_prefix("refs/heads/").unwrap_or(name).to_owned()).filter(|name| !name.is_empty()),
+            Some(name) => Some(name.strip_prefix("refs/heads/").unwrap_or(name).to_owned())
+                .filter(|name| !name.is_empty()),
             None => self.repo.branch(),
         }
     }
@@ -233,21 +257,28 @@ impl Run<'_> {
         Ok(self.refs.get_or_init(|| refs))
     }
 
-    /// What the worktree has otherwise than every commit of the base. Bytes that are no UTF-8 are replaced.
+    /// What the worktree has otherwise than every commit of the base. Bytes that are no UTF-8 are
+    /// replaced.
     fn changed_paths(&self, base: &Base) -> Result<&[String], Error> {
         if let Some(known) = self.changed.get() {
             return Ok(known);
         }
-        let commits: Vec<ObjectId> = base.commits.iter().chain(&base.beside).map(|commit| commit.id).collect();
+        let commits: Vec<ObjectId> =
+            base.commits.iter().chain(&base.beside).map(|commit| commit.id).collect();
         let changed = self.repo.changed_from_all(&commits)?;
-        let changed = changed.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+        let changed =
+            changed.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
         Ok(self.changed.get_or_init(|| changed))
     }
 
     /// The paths that are judged: what differs from the base; everything without one.
     fn changes(&self, findings: &mut Findings) -> Result<Changes<'_>, Error> {
         let mut changes = Changes::default();
-        let delta = Delta { root: self.repo.root(), history: self.history, indexed: self.history.indexed() };
+        let delta = Delta {
+            root: self.repo.root(),
+            history: self.history,
+            indexed: self.history.indexed(),
+        };
         for found in self.found {
             let change = self.base.map_or(Change::News, |base| delta.change(base, found));
             if change == Change::News {
@@ -264,26 +295,42 @@ impl Run<'_> {
         Ok(changes)
     }
 
-    /// Checks that the bytes that are judged here are those that are merged, of unchanged files, too, if attributes above them changed.
-    fn check_altered(&self, findings: &mut Findings, delta: &Delta<'_>, touched: &HashSet<&str>) -> Result<(), Error> {
+    /// Checks that the bytes that are judged here are those that are merged, of unchanged files,
+    /// too, if attributes above them changed.
+    fn check_altered(
+        &self,
+        findings: &mut Findings,
+        delta: &Delta<'_>,
+        touched: &HashSet<&str>,
+    ) -> Result<(), Error> {
         let all: HashSet<&str> = self.found.iter().map(|found| found.path.as_str()).collect();
         let folders: HashSet<&Path> = all.iter().copied().flat_map(folders_above).collect();
-        let changed: HashSet<&Path> = folders.into_iter().filter(|folder| self.has_new_attributes(delta, folder)).collect();
-        let is_affected = |path: &str| touched.contains(path) || folders_above(path).any(|folder| changed.contains(folder));
-        let paths: Vec<&str> = self.readable(&all).map(|(path, _)| path).filter(|path| is_affected(path)).collect();
+        let changed: HashSet<&Path> =
+            folders.into_iter().filter(|folder| self.has_new_attributes(delta, folder)).collect();
+        let is_affected = |path: &str| {
+            touched.contains(path) || folders_above(path).any(|folder| changed.contains(folder))
+        };
+        let paths: Vec<&str> =
+            self.readable(&all).map(|(path, _)| path).filter(|path| is_affected(path)).collect();
         let attributes = Attributes::above(self.repo.root(), &paths);
         // git reads such a file for every path below it; that of the base is nobody's doing here.
         for path in &attributes.too_long {
             let folder = Path::new(path).parent().unwrap_or_else(|| Path::new(""));
             if changed.contains(folder) {
-                findings.add(Rule::TooMuch, path, None, || "it has more than 1 MiB of attributes, which are not read".to_owned());
+                findings.add(Rule::TooMuch, path, None, || {
+                    "it has more than 1 MiB of attributes, which are not read".to_owned()
+                });
             }
         }
-        let suspects = if attributes.too_long.is_empty() { attributes.suspects } else { Vec::new() };
-        let named: HashSet<&str> = self.repo.with_attributes(&ALTERING, &suspects)?.into_iter().collect();
+        let suspects =
+            if attributes.too_long.is_empty() { attributes.suspects } else { Vec::new() };
+        let named: HashSet<&str> =
+            self.repo.with_attributes(&ALTERING, &suspects)?.into_iter().collect();
         for path in paths {
             let what = match named.contains(path) {
-                true => "an attribute lets git change its bytes between the commit and the worktree",
+                true => {
+                    "an attribute lets git change its bytes between the commit and the worktree"
+                }
                 false if delta.is_altered(path) => "its bytes here are not those of the commit",
                 false => continue,
             };
@@ -305,7 +352,10 @@ impl Run<'_> {
 
     /// The files among `paths` that can be read.
     fn readable<'a>(&'a self, paths: &'a HashSet<&str>) -> impl Iterator<Item = (&'a str, Kind)> {
-        let files = self.found.iter().filter(|found| found.stands.is_readable() && paths.contains(found.path.as_str()));
+        let files = self
+            .found
+            .iter()
+            .filter(|found| found.stands.is_readable() && paths.contains(found.path.as_str()));
         files.filter_map(|found| Some((found.path.as_str(), found.kind?)))
     }
 
@@ -325,24 +375,45 @@ impl Run<'_> {
     fn line_files(&self, findings: &mut Findings, changes: &Changes<'_>) -> Vec<LineFile> {
         let files = self.readable(&changes.touched).filter(|(_, kind)| kind.is_lines()).collect();
         let files = self.within(findings, files, MAX_LOG, MAX_LINES).into_iter();
-        files.map(|(path, kind)| LineFile { path: path.to_owned(), kind, known: Known::default(), is_proved: false }).collect()
+        files
+            .map(|(path, kind)| LineFile {
+                path: path.to_owned(),
+                kind,
+                known: Known::default(),
+                is_proved: false,
+            })
+            .collect()
     }
 
-    /// Those of `files` that are judged, all together so many bytes at most; of each `most` are read, and of what has more than
-    /// [`MAX_LOG`] none. It is told which is the first that is not.
-    fn within<'a>(&self, findings: &mut Findings, files: Vec<(&'a str, Kind)>, most: u64, sum: u64) -> Vec<(&'a str, Kind)> {
+    /// Those of `files` that are judged, all together so many bytes at most; of each `most` are
+    /// read, and of what has more than [`MAX_LOG`] none. It is told which is the first that is not.
+    fn within<'a>(
+        &self,
+        findings: &mut Findings,
+        files: Vec<(&'a str, Kind)>,
+        most: u64,
+        sum: u64,
+    ) -> Vec<(&'a str, Kind)> {
         let (mut judged, mut left) = (Vec::new(), sum);
         for (path, kind) in files {
-            let length = self.repo.root().join(path).symlink_metadata().map_or(0, |metadata| metadata.len());
+            let length =
+                self.repo.root().join(path).symlink_metadata().map_or(0, |metadata| metadata.len());
             if length > MAX_LOG {
-                findings.add(Rule::TooMuch, path, None, || format!("it has more than {} MiB, and is not judged", MAX_LOG >> 20));
+                findings.add(Rule::TooMuch, path, None, || {
+                    format!("it has more than {} MiB, and is not judged", MAX_LOG >> 20)
+                });
                 continue;
             }
             // A file without a byte takes its time, too.
             // So do the ids that an item names.
             let weight = if kind == Kind::QueueItem { 4 } else { 1 };
             let Some(rest) = left.checked_sub(weight * length.min(most) + FILE_COST) else {
-                let words = || format!("it and those after it are not judged: all that are have {} MiB together", sum >> 20);
+                let words = || {
+                    format!(
+                        "it and those after it are not judged: all that are have {} MiB together",
+                        sum >> 20
+                    )
+                };
                 findings.add(Rule::TooMuch, path, None, words);
                 break;
             };
@@ -352,7 +423,8 @@ impl Run<'_> {
         judged
     }
 
-    /// The one agent that may change something on this branch; none where the branch is nobody's own, or a manager's.
+    /// The one agent that may change something on this branch; none where the branch is nobody's
+    /// own, or a manager's.
     fn author(&self) -> Result<Author, Error> {
         let Some(base) = self.base else { return Ok(None) };
         let agent = self.branch().and_then(|branch| {

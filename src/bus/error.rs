@@ -2,20 +2,22 @@
 
 use std::path::PathBuf;
 
-use crate::Code;
-use crate::git;
-use crate::record::{AgentId, ConfigFault, Fault, IdFault, ManifestName, Origin, Span, Status, TaskId, Timestamp};
-use crate::store;
-
-use super::wait::WAIT_AGAIN;
-use super::{FleetFault, HookFault, LeaseFault, Loss, PlanFault, Standing};
+use crate::bus::claim::Loss;
+use crate::bus::lease::LeaseFault;
+use crate::bus::ops::{Standing, WAIT_AGAIN};
+use crate::bus::plan::PlanFault;
+use crate::bus::setup::HookFault;
+use crate::bus::workspace::FleetFault;
+use crate::record::{
+    AgentId, ConfigFault, Fault, IdFault, ManifestName, Origin, Span, Status, TaskId, Timestamp,
+};
+use crate::{Code, git, store};
 
 /// What to do about a file that cannot be read.
 const BY_HAND: &str = "mend that line by hand, then run the same command again";
 
 /// What to do without an agent id.
-const SAY_WHO: &str =
-    "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json";
+const SAY_WHO: &str = "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json";
 
 /// An error of the bus.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +76,8 @@ pub enum Error {
         /// How.
         what: String,
     },
-    /// A ref on the fleet's remote that is none of the bus's, or damaged, stands where one of the bus's belongs.
+    /// A ref on the fleet's remote that is none of the bus's, or damaged, stands where one of the
+    /// bus's belongs.
     #[error("`{name}` on the remote `{remote}` {what}")]
     OddRef {
         /// The ref, as the remote calls it.
@@ -147,7 +150,9 @@ pub enum Error {
         now: Timestamp,
     },
     /// The records of a task contradict each other.
-    #[error("`{task}`: `{place}` names {owner} at revision {revision}, which {against} does not know")]
+    #[error(
+        "`{task}`: `{place}` names {owner} at revision {revision}, which {against} does not know"
+    )]
     Diverged {
         /// The task.
         task: TaskId,
@@ -304,7 +309,9 @@ fn ago(time: Timestamp, now: Timestamp) -> String {
 fn guard_text(task: &TaskId, event: &str, owner: Option<&AgentId>, elsewhere: bool) -> String {
     match owner {
         Some(owner) if elsewhere => {
-            format!("`{event}` on `{task}` is for its owner, who is {owner} in another worktree or clone")
+            format!(
+                "`{event}` on `{task}` is for its owner, who is {owner} in another worktree or clone"
+            )
         }
         Some(owner) => format!("`{event}` on `{task}` is for its owner, {owner}"),
         None => format!("`{event}` on `{task}` is for its owner, and it has none"),
@@ -312,8 +319,7 @@ fn guard_text(task: &TaskId, event: &str, owner: Option<&AgentId>, elsewhere: bo
 }
 
 /// What to do if no task may be claimed now.
-const NOTHING_READY: &str =
-    "`bus queue list` shows what each task waits for; to wait until something is ready: `bus claim --next --wait`";
+const NOTHING_READY: &str = "`bus queue list` shows what each task waits for; to wait until something is ready: `bus claim --next --wait`";
 
 /// What to do about a record that breaks its format; a ref may have the true one.
 fn malformed_hint(place: &str, has_truth: bool, fault: &Fault) -> String {
@@ -345,7 +351,9 @@ impl Error {
             Self::Usage { .. } => Code::Usage,
             Self::NoBus { .. } => Code::NoBus,
             Self::NoIdentity => Code::NoIdentity,
-            Self::Malformed { .. } | Self::UnreadableRef { .. } | Self::OddRef { .. } => Code::MalformedRecord,
+            Self::Malformed { .. } | Self::UnreadableRef { .. } | Self::OddRef { .. } => {
+                Code::MalformedRecord
+            }
             Self::MalformedConfig { .. } => Code::MalformedConfig,
             Self::ClaimHeld { .. } => Code::ClaimHeld,
             Self::HeldElsewhere { .. } => Code::ClaimHeldElsewhere,
@@ -379,14 +387,21 @@ impl Error {
         match self {
             Self::Store(error) => error.hint(),
             Self::Git(error) => error.hint(),
-            Self::Id(_) => "an id is 1 to 100 of `A-Z a-z 0-9 . _ -` and begins with a letter or a digit".to_owned(),
+            Self::Id(_) => {
+                "an id is 1 to 100 of `A-Z a-z 0-9 . _ -` and begins with a letter or a digit"
+                    .to_owned()
+            }
             Self::Usage { hint, .. } => hint.clone(),
             Self::NoBus { .. } => "make one with `bus init`".to_owned(),
-            Self::Malformed { place, truth, fault, .. } => malformed_hint(place, truth.is_some(), fault),
+            Self::Malformed { place, truth, fault, .. } => {
+                malformed_hint(place, truth.is_some(), fault)
+            }
             Self::MalformedConfig { .. } => BY_HAND.to_owned(),
             Self::NoIdentity => SAY_WHO.to_owned(),
             Self::NoManifest { name, known } => spare_manifest_hint(name, known),
-            Self::UnreadableRef { .. } => "set it aside, so that the claim files decide: `bus doctor --fix`".to_owned(),
+            Self::UnreadableRef { .. } => {
+                "set it aside, so that the claim files decide: `bus doctor --fix`".to_owned()
+            }
             Self::OddRef { remote, .. } => odd_ref_advice(remote),
             Self::ClaimHeld { task, reclaimable: Some(why), .. } => {
                 format!("it is {why}: take it over with `bus reclaim {task} --note WHY`")
@@ -419,26 +434,38 @@ impl Error {
                 )
             }
             Self::Guarded { task, owner: None, .. } => {
-                format!("claim it first: `bus claim {task}`; or say it as a `note`, which is open to all")
+                format!(
+                    "claim it first: `bus claim {task}`; or say it as a `note`, which is open to all"
+                )
             }
             Self::Guarded { task, elsewhere: true, .. } => {
-                format!("move your claim here with `bus claim {task} --here`, or say it as a `note`, which is open to all")
+                format!(
+                    "move your claim here with `bus claim {task} --here`, or say it as a `note`, which is open to all"
+                )
             }
             Self::Guarded { .. } => "say it as a `note`, which is open to all".to_owned(),
             Self::ClaimLost { task, .. } => format!(
                 "stop work on it and keep what you have on a branch; `bus doctor --fix` clears its file away; see `git log refs/bus/claims/{}`",
                 task.key()
             ),
-            Self::NotHeld { task, ended: Some(Status::Done) } => format!("to do it again: `bus claim {task} --reopen`"),
+            Self::NotHeld { task, ended: Some(Status::Done) } => {
+                format!("to do it again: `bus claim {task} --reopen`")
+            }
             Self::NotHeld { task, .. } => format!("claim it with `bus claim {task}`"),
             Self::RefContended { .. } => "run the same command again".to_owned(),
-            Self::WaitTimeout { standing: Some(standing), .. } | Self::CannotHold { standing, .. } => standing.hint(),
+            Self::WaitTimeout { standing: Some(standing), .. }
+            | Self::CannotHold { standing, .. } => standing.hint(),
             Self::WaitTimeout { .. } => WAIT_AGAIN.to_owned(),
-            Self::TaskExists { .. } => "leave `--id` out to get the next number; `bus queue list` shows what there is".to_owned(),
+            Self::TaskExists { .. } => {
+                "leave `--id` out to get the next number; `bus queue list` shows what there is"
+                    .to_owned()
+            }
             Self::NotQueued { .. } => "`bus queue list` shows what there is".to_owned(),
             Self::NothingReady { .. } => NOTHING_READY.to_owned(),
             Self::NoPart { name, .. } => no_part_hint(name),
-            Self::InUse { .. } => "release them first; see `bus status --active-only` and `bus lock list`".to_owned(),
+            Self::InUse { .. } => {
+                "release them first; see `bus status --active-only` and `bus lock list`".to_owned()
+            }
             Self::Plan(fault) => fault.hint(),
             Self::Fleet(fault) => fault.hint(),
             Self::Lease(fault) => fault.hint(),
@@ -447,39 +474,56 @@ impl Error {
     }
 
     /// A record `bytes` that breaks its format.
-    pub(super) fn malformed(place: impl ToString, bytes: &[u8]) -> impl FnOnce(Fault) -> Self {
+    pub(in crate::bus) fn malformed(
+        place: impl ToString,
+        bytes: &[u8],
+    ) -> impl FnOnce(Fault) -> Self {
         let place = place.to_string();
         move |fault| Self::Malformed { line: fault.line_in(bytes), place, truth: None, fault }
     }
 
     /// A revision that cannot go up any further.
-    pub(super) fn worn_out(place: impl ToString) -> Self {
-        let fault =
-            Fault::Mistyped { field: "revision", expected: "below its highest value, 9007199254740991, so it cannot go up" };
+    pub(in crate::bus) fn worn_out(place: impl ToString) -> Self {
+        let fault = Fault::Mistyped {
+            field: "revision",
+            expected: "below its highest value, 9007199254740991, so it cannot go up",
+        };
         Self::Malformed { place: place.to_string(), line: 1, truth: None, fault }
     }
 
     /// The same, where a ref has the true record of `task`.
-    pub(super) fn with_truth(self, task: &TaskId) -> Self {
+    pub(in crate::bus) fn with_truth(self, task: &TaskId) -> Self {
         match self {
-            Self::Malformed { place, line, fault, .. } => Self::Malformed { place, line, truth: Some(task.clone()), fault },
+            Self::Malformed { place, line, fault, .. } => {
+                Self::Malformed { place, line, truth: Some(task.clone()), fault }
+            }
             other => other,
         }
     }
 }
 
 fn no_part_hint(name: &str) -> String {
-    format!("put two lines into it, `<!-- {name} -->` and `<!-- /{name} -->`; what is between them is replaced")
+    format!(
+        "put two lines into it, `<!-- {name} -->` and `<!-- /{name} -->`; what is between them is replaced"
+    )
 }
 
 fn spare_manifest_hint(name: &ManifestName, known: &[ManifestName]) -> String {
     match known {
-        [] => format!("write `{{\"agent_id\": \"ID\"}}` to AGENT_MANIFEST.{name}.json, or say who you are with `--agent ID`"),
-        known => format!("name one of these: {}", known.iter().map(ManifestName::as_str).collect::<Vec<_>>().join(", ")),
+        [] => format!(
+            "write `{{\"agent_id\": \"ID\"}}` to AGENT_MANIFEST.{name}.json, or say who you are with `--agent ID`"
+        ),
+        known => format!(
+            "name one of these: {}",
+            known.iter().map(ManifestName::as_str).collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 
-/// Who can do something about a ref of the remote's. No command is spelled out: the name is whatever somebody pushed.
-pub(super) fn odd_ref_advice(remote: &str) -> String {
-    format!("whoever may push to `{remote}` can look at it with `git ls-remote`, and remove it there with `git push --delete`")
+/// Who can do something about a ref of the remote's. No command is spelled out: the name is
+/// whatever somebody pushed.
+pub(in crate::bus) fn odd_ref_advice(remote: &str) -> String {
+    format!(
+        "whoever may push to `{remote}` can look at it with `git ls-remote`, and remove it there with `git push --delete`"
+    )
 }

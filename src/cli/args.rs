@@ -8,7 +8,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::commands::Command;
 use super::completions;
-use crate::bus::Filter;
+use crate::bus::log::Filter;
 use crate::record::{AgentId, EventKind, Span, SpanFault, TaskId, Timestamp};
 
 const LONG_ABOUT: &str = "\
@@ -52,20 +52,40 @@ pub(super) struct Global {
     /// The repository, or a folder in it [default: the current folder]
     #[arg(short = 'C', long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath, help_heading = "Global options")]
     pub(super) repo: Option<PathBuf>,
-    /// Who you are [default: $BUS_AGENT, else AGENT_MANIFEST.json]; on commands that only read, whose records (repeatable)
+    /// Who you are [default: $BUS_AGENT, else AGENT_MANIFEST.json]; on commands that only read,
+    /// whose records (repeatable)
     #[arg(long, global = true, value_name = "ID", help_heading = "Global options", add = ArgValueCompleter::new(completions::agents))]
     pub(super) agent: Vec<AgentId>,
-    /// Print JSON to stdout: one document, on failure, too (`event list`, `message list`, `watch`: one a line)
+    /// Print JSON to stdout: one document, on failure, too (`event list`, `message list`, `watch`:
+    /// one a line)
     #[arg(long, global = true, help_heading = "Global options")]
     pub(super) json: bool,
     /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Global options"
+    )]
     pub(super) color: clap::ColorChoice,
     /// How long to wait for the lock
-    #[arg(long, global = true, value_name = "TIME", default_value = "10s", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        default_value = "10s",
+        help_heading = "Global options"
+    )]
     pub(super) lock_timeout: Span,
     /// How long to wait for the fleet's remote, each time
-    #[arg(long, global = true, value_name = "TIME", default_value = "30s", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        default_value = "30s",
+        help_heading = "Global options"
+    )]
     pub(super) remote_timeout: Span,
     /// Say nothing on stderr but errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]

@@ -10,7 +10,8 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{AssignRequest, Assigned};
+use crate::bus::ops;
+use crate::bus::ops::{AssignRequest, Assigned};
 use crate::record::{AgentId, Assignment, PlanId};
 
 const EXAMPLES: &str = "\
@@ -46,14 +47,18 @@ pub(super) struct AssignArgs {
     note: Option<String>,
 }
 
-pub(super) fn run(context: &Context, args: &AssignArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("assign", output)?;
+pub(super) fn run(
+    context: &Context,
+    args: &AssignArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
+    let ws = context.open("assign", output)?;
     let manager = match &args.manager {
         Some(manager) => {
-            context.note_reader(&bus);
+            context.note_reader(&ws);
             manager.clone()
         }
-        None => context.writer(&bus, output)?,
+        None => context.writer(&ws, output)?,
     };
     let request = AssignRequest {
         engineer: Assignment::engineer_called(args.engineer.clone()),
@@ -63,14 +68,18 @@ pub(super) fn run(context: &Context, args: &AssignArgs, output: &mut Output) -> 
         note: args.note.clone(),
     };
     // Before the write: afterwards nothing is unknown.
-    let stranger = request.engineer.as_ref().is_some_and(|engineer| bus.is_stranger(engineer));
-    let is_new = bus.known_tasks().is_ok_and(|known| !known.contains(args.task.get()));
-    let assigned = bus.assign(args.task.get(), &request)?;
+    let stranger =
+        request.engineer.as_ref().is_some_and(|engineer| ops::is_stranger(&ws, engineer));
+    let is_new = ops::known_tasks(&ws).is_ok_and(|known| !known.contains(args.task.get()));
+    let assigned = ops::assign(&ws, args.task.get(), &request)?;
     Context::note_spelling(args.task.get(), &assigned.assignment.task_id, output);
     output.document(&document(&assigned));
     output.line(&line(&assigned));
     if let Some(claim) = &assigned.held {
-        output.note(&format!("{} is claimed by {}, whose claim goes on", claim.task_id, claim.agent_id));
+        output.note(&format!(
+            "{} is claimed by {}, whose claim goes on",
+            claim.task_id, claim.agent_id
+        ));
     }
     if stranger && !assigned.unchanged {
         words::note_stranger(&args.engineer, output);
@@ -99,10 +108,15 @@ fn document(assigned: &Assigned) -> Value {
 
 fn line(assigned: &Assigned) -> String {
     let task = &assigned.assignment.task_id;
-    let engineer =
-        |assignment: &Assignment| assignment.engineer.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string);
+    let engineer = |assignment: &Assignment| {
+        assignment.engineer.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string)
+    };
     let now = engineer(&assigned.assignment);
-    let before = assigned.previous.as_ref().map(engineer).filter(|before| *before != now && before != "nobody");
+    let before = assigned
+        .previous
+        .as_ref()
+        .map(engineer)
+        .filter(|before| *before != now && before != "nobody");
     match (assigned.unchanged, before) {
         (true, _) => format!("{task} is already assigned to {now}; nothing to do"),
         (false, Some(before)) => format!("assigned {task} to {now}, no longer to {before}"),

@@ -9,7 +9,9 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{Bus, CheckOf, Denial, DeniedPath, InTheWay, PathCheck};
+use crate::bus::lease;
+use crate::bus::lease::{CheckOf, Denial, DeniedPath, InTheWay, PathCheck};
+use crate::bus::workspace::Workspace;
 use crate::git::ChangesOf;
 use crate::record::{AgentId, Needed};
 
@@ -49,7 +51,7 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn run(context: &Context, args: &CheckArgs, output: &mut Output) -> Result<u8, Failure> {
-    let (bus, check) = checked(context, args, output).map_err(unsure)?;
+    let (ws, check) = checked(context, args, output).map_err(unsure)?;
     let which = args.which();
     if check.denied.is_empty() {
         output.document(&document(&check, which, Value::Null));
@@ -61,9 +63,14 @@ pub(super) fn run(context: &Context, args: &CheckArgs, output: &mut Output) -> R
     let reason = context.variable(OVERRIDE).filter(|reason| !reason.trim().is_empty());
     if let (Some(reason), Some(agent)) = (&reason, &check.agent) {
         words::check_length(OVERRIDE, Some(reason))?;
-        let event = bus.log_override(agent, &check.denied, reason)?;
-        let denied: Value = check.denied.iter().map(|denied| denied_json(denied, check.agent.as_ref())).collect();
-        output.document(&document(&check, which, json!({"reason": reason, "event": event.id, "denied": denied})));
+        let event = lease::log_override(&ws, agent, &check.denied, reason)?;
+        let denied: Value =
+            check.denied.iter().map(|denied| denied_json(denied, check.agent.as_ref())).collect();
+        output.document(&document(
+            &check,
+            which,
+            json!({"reason": reason, "event": event.id, "denied": denied}),
+        ));
         check.denied.iter().for_each(|denied| output.warn(&sentence(denied)));
         if !output.is_quiet() {
             output.line(&format!("allowed by {OVERRIDE}, which is logged: {reason}"));
@@ -74,31 +81,36 @@ pub(super) fn run(context: &Context, args: &CheckArgs, output: &mut Output) -> R
     Err(refusal(&check, which, reason.is_some()))
 }
 
-fn checked(context: &Context, args: &CheckArgs, output: &mut Output) -> Result<(Bus, PathCheck), Failure> {
-    let bus = context.open("check", output)?;
-    let agent = context.agent(&bus)?;
-    agent.iter().for_each(|agent| bus.note_presence(agent));
-    let paths = args.paths.iter().map(|path| within(context, &bus, path)).collect::<Result<Vec<_>, _>>()?;
+fn checked(
+    context: &Context,
+    args: &CheckArgs,
+    output: &mut Output,
+) -> Result<(Workspace, PathCheck), Failure> {
+    let ws = context.open("check", output)?;
+    let agent = context.agent(&ws)?;
+    agent.iter().for_each(|agent| ws.note_presence(agent));
+    let paths =
+        args.paths.iter().map(|path| within(context, &ws, path)).collect::<Result<Vec<_>, _>>()?;
     let of = match &args.base {
         Some(base) => CheckOf::Changes(ChangesOf::Since(base)),
         None if args.worktree => CheckOf::Changes(ChangesOf::Worktree),
         None if !paths.is_empty() => CheckOf::Paths(&paths),
         None => CheckOf::Changes(ChangesOf::Staged),
     };
-    let check = bus.check_paths(agent.as_ref(), of)?;
-    Ok((bus, check))
+    let check = lease::check_paths(&ws, agent.as_ref(), of)?;
+    Ok((ws, check))
 }
 
 /// That it could not be checked is neither yes nor no, whatever the cause.
 fn unsure(failure: Failure) -> Failure {
     match failure {
-        Failure::Bus(error) => Failure::Unsure(error),
+        Failure::Workspace(error) => Failure::Unsure(error),
         failure => failure,
     }
 }
 
 /// The path of a file from the root of the worktree, as git has it.
-fn within(context: &Context, bus: &Bus, path: &Path) -> Result<Vec<u8>, Failure> {
+fn within(context: &Context, ws: &Workspace, path: &Path) -> Result<Vec<u8>, Failure> {
     let usage = |what: String, hint: &str| Err(Failure::Usage { what, hint: hint.to_owned() });
     let mut whole = PathBuf::new();
     for part in context.standing()?.join(path).components() {
@@ -109,13 +121,17 @@ fn within(context: &Context, bus: &Bus, path: &Path) -> Result<Vec<u8>, Failure>
         }
     }
     let shown = path.display();
-    let Ok(inner) = whole.strip_prefix(bus.root()) else {
+    let Ok(inner) = whole.strip_prefix(ws.root()) else {
         return usage(format!("`{shown}` is not in this worktree"), "name files of this worktree");
     };
     if whole.is_dir() && !whole.is_symlink() {
-        return usage(format!("`{shown}` is a folder"), "name files, or look at all that is changed: `bus check --worktree`");
+        return usage(
+            format!("`{shown}` is a folder"),
+            "name files, or look at all that is changed: `bus check --worktree`",
+        );
     }
-    let names: Vec<&[u8]> = inner.components().map(|part| part.as_os_str().as_encoded_bytes()).collect();
+    let names: Vec<&[u8]> =
+        inner.components().map(|part| part.as_os_str().as_encoded_bytes()).collect();
     Ok(names.join(&b'/'))
 }
 
@@ -159,9 +175,13 @@ fn sentence(denied: &DeniedPath) -> String {
             let InTheWay { lock, owner, objective, expires_at, .. } = &**held;
             let state = held.reclaimable.map_or_else(String::new, |why| format!(", {why}"));
             let place = if held.elsewhere { " in another worktree or clone" } else { "" };
-            format!("`{path}` is in `{lock}`, {owner}'s{place} until {expires_at}{state}: {objective}")
+            format!(
+                "`{path}` is in `{lock}`, {owner}'s{place} until {expires_at}{state}: {objective}"
+            )
         }
-        Denial::NoLease(Needed::Hotspot(pattern)) => format!("`{path}` is a hotspot (`{pattern}`), and in no lease of yours"),
+        Denial::NoLease(Needed::Hotspot(pattern)) => {
+            format!("`{path}` is a hotspot (`{pattern}`), and in no lease of yours")
+        }
         Denial::NoLease(Needed::All) => format!("`{path}` is in no lease of yours"),
     }
 }
@@ -170,11 +190,21 @@ fn sentence(denied: &DeniedPath) -> String {
 fn next(denied: &DeniedPath) -> String {
     match &denied.why {
         Denial::Held(held) => match held.reclaimable {
-            Some(why) => format!("the lease is {why}: take it over with `bus lock reclaim {} --note WHY`", held.lock),
-            None if held.elsewhere => "change it where the lease was taken, or give the lease back there".to_owned(),
-            None => format!("leave it to its owner, or ask: `bus message send --to {} --type request --summary WHY`", held.owner),
+            Some(why) => format!(
+                "the lease is {why}: take it over with `bus lock reclaim {} --note WHY`",
+                held.lock
+            ),
+            None if held.elsewhere => {
+                "change it where the lease was taken, or give the lease back there".to_owned()
+            }
+            None => format!(
+                "leave it to its owner, or ask: `bus message send --to {} --type request --summary WHY`",
+                held.owner
+            ),
         },
-        Denial::NoLease(_) => "take a lease on it: `bus lock acquire PATTERN --objective WHY`".to_owned(),
+        Denial::NoLease(_) => {
+            "take a lease on it: `bus lock acquire PATTERN --objective WHY`".to_owned()
+        }
     }
 }
 
@@ -193,7 +223,9 @@ fn denied_json(denied: &DeniedPath, agent: Option<&AgentId>) -> Value {
         Denial::NoLease(Needed::Hotspot(pattern)) => {
             json!({"reason": "hotspot", "pattern": pattern, "agent": agent.map(AgentId::as_str)})
         }
-        Denial::NoLease(Needed::All) => json!({"reason": "no-lease", "agent": agent.map(AgentId::as_str)}),
+        Denial::NoLease(Needed::All) => {
+            json!({"reason": "no-lease", "agent": agent.map(AgentId::as_str)})
+        }
     };
     if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
         object.extend(more);
@@ -204,7 +236,10 @@ fn denied_json(denied: &DeniedPath, agent: Option<&AgentId>) -> Value {
 /// The answer that is no.
 fn refusal(check: &PathCheck, which: &str, has_reason: bool) -> Failure {
     let agent = check.agent.as_ref();
-    let whose = agent.map_or_else(|| "are somebody else's".to_owned(), |agent| format!("are not {agent}'s to change"));
+    let whose = agent.map_or_else(
+        || "are somebody else's".to_owned(),
+        |agent| format!("are not {agent}'s to change"),
+    );
     let what = format!("{} of {} {whose}", check.denied.len(), counted(check.paths, which));
     let mut hint = check.denied.first().map(next).unwrap_or_default();
     hint.push_str(match (agent, has_reason) {

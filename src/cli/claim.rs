@@ -11,7 +11,10 @@ use super::exit::Failure;
 use super::lock;
 use super::output::Output;
 use super::words;
-use crate::bus::{ClaimRequest, Error, LeaseRequest, Leased, Outcome, Patience, Standing};
+use crate::bus::claim::{ClaimRequest, Outcome};
+use crate::bus::lease::{LeaseRequest, Leased};
+use crate::bus::ops::{Patience, Standing};
+use crate::bus::{Error, ops};
 use crate::record::{Claim, Mode, Pattern, PlanId, Span, Status, TaskId};
 
 const EXAMPLES: &str = "\
@@ -39,7 +42,8 @@ pub(super) struct ClaimArgs {
     /// The plan of the work
     #[arg(long, value_name = "ID")]
     plan: Option<PlanId>,
-    /// The branch of the work, under agent/<your id>/ [default: yours from before, the current one, or agent/<your id>/<task>]
+    /// The branch of the work, under agent/<your id>/ [default: yours from before, the current one,
+    /// or agent/<your id>/<task>]
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
     /// Notes, for everybody to read
@@ -63,7 +67,8 @@ pub(super) struct ClaimArgs {
     /// Move your own claim here from another worktree or clone
     #[arg(long)]
     here: bool,
-    /// In a fleet: do not ask the remote. The claim is unconfirmed until `bus sync`, and what the remote has by then beats it
+    /// In a fleet: do not ask the remote. The claim is unconfirmed until `bus sync`, and what the
+    /// remote has by then beats it
     #[arg(long, conflicts_with_all = ["next", "wait", "lock"])]
     offline: bool,
     /// Take a lease on these paths with it: both, or none; it ends with the claim (see `bus lock`)
@@ -100,8 +105,8 @@ enum LiveStatus {
 
 pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> Result<u8, Failure> {
     words::check_length("--notes", args.notes.as_deref())?;
-    let bus = context.open("claim", output)?;
-    let agent = context.writer(&bus, output)?;
+    let ws = context.open("claim", output)?;
+    let agent = context.writer(&ws, output)?;
     let request = ClaimRequest {
         plan: args.plan.clone(),
         branch: args.branch.clone(),
@@ -121,24 +126,40 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
     let asked = args.which.task.as_ref().or(args.which.task_option.as_ref());
     let mut leased = None;
     let changed = match asked {
-        None if !args.wait => bus.claim_next(&agent, &request)?,
+        None if !args.wait => ops::claim_next(&ws, &agent, &request)?,
         None => {
             let on_wait = |error: &Error| output.note(&format!("waiting: {error}"));
-            bus.claim_next_when_ready(&agent, &request, Patience::new(args.timeout), on_wait)?
+            ops::claim_next_when_ready(&ws, &agent, &request, Patience::new(args.timeout), on_wait)?
         }
         Some(task) if !args.lock.is_empty() => {
-            lock::check_roots(context, &bus, args.lock.iter(), output)?;
-            let (changed, taken) = bus.claim_with_paths(&agent, task, &request, &paths(args, task))?;
+            lock::check_roots(context, &ws, args.lock.iter(), output)?;
+            let (changed, taken) =
+                ops::claim_with_paths(&ws, &agent, task, &request, &paths(args, task))?;
             leased = Some(taken);
             changed
         }
-        Some(task) if !args.wait => bus.claim(&agent, task, &request)?,
+        Some(task) if !args.wait => ops::claim(&ws, &agent, task, &request)?,
         Some(task) => {
             let on_change = |standing: &Standing| {
-                let advice = if standing.is_reclaimable() { "; it may be taken over with `bus reclaim`" } else { "" };
-                output.note(&format!("waiting: {} is {}{advice}", standing.task, standing.describe()));
+                let advice = if standing.is_reclaimable() {
+                    "; it may be taken over with `bus reclaim`"
+                } else {
+                    ""
+                };
+                output.note(&format!(
+                    "waiting: {} is {}{advice}",
+                    standing.task,
+                    standing.describe()
+                ));
             };
-            bus.claim_when_free(&agent, task, &request, Patience::new(args.timeout), on_change)?
+            ops::claim_when_free(
+                &ws,
+                &agent,
+                task,
+                &request,
+                Patience::new(args.timeout),
+                on_change,
+            )?
         }
     };
     asked.iter().for_each(|task| Context::note_spelling(task, &changed.claim.task_id, output));
@@ -159,8 +180,8 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
         output.note(&format!("what is to be done: `bus queue show {}`", changed.claim.task_id));
     }
     let branch = &changed.claim.branch;
-    if !bus.is_on(branch) {
-        let new = if bus.has_branch(branch) { "" } else { "-c " };
+    if !ws.is_on(branch) {
+        let new = if ws.has_branch(branch) { "" } else { "-c " };
         output.note(&format!("its branch is not checked out here: `git switch {new}{branch}`"));
     }
     Ok(0)
@@ -180,7 +201,11 @@ fn paths(args: &ClaimArgs, task: &TaskId) -> LeaseRequest {
         scope: args.lock.clone(),
         deny: Vec::new(),
         mode: Mode::Exclusive,
-        objective: args.notes.clone().filter(|notes| !notes.trim().is_empty()).unwrap_or_else(|| format!("work on {task}")),
+        objective: args
+            .notes
+            .clone()
+            .filter(|notes| !notes.trim().is_empty())
+            .unwrap_or_else(|| format!("work on {task}")),
         task: None,
         ttl: args.ttl,
     }
@@ -191,9 +216,15 @@ fn sentence(outcome: Outcome, claim: &Claim) -> String {
     let expires = claim.expires_at.map_or_else(String::new, |time| format!(", expires {time}"));
     match outcome {
         Outcome::Unchanged => {
-            format!("{task_id} is already claimed by you, {agent_id}, on {branch} ({status}{expires}); nothing to do")
+            format!(
+                "{task_id} is already claimed by you, {agent_id}, on {branch} ({status}{expires}); nothing to do"
+            )
         }
-        Outcome::Renewed => format!("{task_id} is already claimed by you, {agent_id}, on {branch} ({status}{expires}); renewed"),
-        outcome => format!("{} {task_id} as {agent_id} on {branch} ({status}{expires})", outcome.as_str()),
+        Outcome::Renewed => format!(
+            "{task_id} is already claimed by you, {agent_id}, on {branch} ({status}{expires}); renewed"
+        ),
+        outcome => {
+            format!("{} {task_id} as {agent_id} on {branch} ({status}{expires})", outcome.as_str())
+        }
     }
 }

@@ -31,13 +31,20 @@ fn cut(text: &str) -> String {
 }
 
 /// Shows the columns that are `wanted` by their heads.
-pub(super) fn print<const N: usize>(head: [&str; N], rows: &[Row<N>], wanted: impl Fn(&str) -> bool, output: &mut Output) {
+pub(super) fn print<const N: usize>(
+    head: [&str; N],
+    rows: &[Row<N>],
+    wanted: impl Fn(&str) -> bool,
+    output: &mut Output,
+) {
     let header = Row { colour: None, cells: head.map(str::to_owned) };
     let all = || [&header].into_iter().chain(rows);
-    let widths: [usize; N] = std::array::from_fn(|column| all().map(|row| row.cells[column].width()).max().unwrap_or(0));
+    let widths: [usize; N] =
+        std::array::from_fn(|column| all().map(|row| row.cells[column].width()).max().unwrap_or(0));
     for row in all() {
         let cells = row.cells.iter().zip(widths).zip(head).filter(|(_, head)| wanted(head));
-        let padded = cells.map(|((cell, width), _)| format!("{cell}{}", " ".repeat(width - cell.width())));
+        let padded =
+            cells.map(|((cell, width), _)| format!("{cell}{}", " ".repeat(width - cell.width())));
         let line = padded.collect::<Vec<_>>().join("  ");
         output.row(row.colour, line.trim_end(), Width::Terminal);
     }

@@ -1,14 +1,14 @@
-//! The commands. Each is put together only when it is the one that was typed, so that a command costs the same however
-//! many others there are.
+//! The commands. Each is put together only when it is the one that was typed, so that a command
+//! costs the same however many others there are.
 
 use std::ffi::OsString;
 
 use clap::Subcommand;
 
 use super::{
-    assign, check, claim, completions, context::Context, deinit, demo, doctor, event, exit::Failure, export, gc, heartbeat,
-    inbox, init, lock, man, message, output::Output, plan, queue, receipt, reclaim, release, report, session, status, sync,
-    validate, wait, watch,
+    assign, check, claim, completions, context::Context, deinit, demo, doctor, event,
+    exit::Failure, export, gc, heartbeat, inbox, init, lock, man, message, output::Output, plan,
+    queue, receipt, reclaim, release, report, session, status, sync, validate, wait, watch,
 };
 
 /// The command that was typed.
@@ -73,14 +73,18 @@ pub(super) enum Command {
     Demo(demo::DemoArgs),
 }
 
-/// The command that was typed, as far as it can be told without understanding the options: `bus claim`.
+/// The command that was typed, as far as it can be told without understanding the options:
+/// `bus claim`.
 pub(super) fn named(arguments: &[OsString]) -> String {
-    let command = arguments.iter().skip(1).find_map(|word| word.to_str().filter(|word| Command::has_subcommand(word)));
+    let command = arguments
+        .iter()
+        .skip(1)
+        .find_map(|word| word.to_str().filter(|word| Command::has_subcommand(word)));
     command.map_or_else(|| "bus".to_owned(), |name| format!("bus {name}"))
 }
 
-/// `bus` with no other command than the one that is the first word, where it is one. Arguments that it understands mean the same
-/// to the whole; what it says of others does not count.
+/// `bus` with no other command than the one that is the first word, where it is one. Arguments that
+/// it understands mean the same to the whole; what it says of others does not count.
 pub(super) fn typed_alone(arguments: &[OsString]) -> Option<clap::Command> {
     let word = arguments.get(1)?.to_str().filter(|word| Command::has_subcommand(word))?;
     let all = Command::augment_subcommands(clap::Command::new("bus"));

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::args::Global;
 use super::exit::Failure;
 use super::output::Output;
-use crate::bus::{Bus, Error as BusError, IdentitySource, Notes, Options};
+use crate::bus::Error as BusError;
+use crate::bus::workspace::{IdentitySource, Notes, Options, Workspace};
 use crate::git::Repository;
 use crate::record::{AgentId, SessionId, TaskId, Timestamp};
 use crate::store::{Clock, Error as StoreError, Verb};
@@ -22,7 +23,10 @@ pub(super) struct Context {
 impl Context {
     /// `notes` gathers what is mentioned beside the answer.
     pub(super) fn new(global: Global, notes: Notes) -> Result<Self, Failure> {
-        let usage = |what: String| Failure::Usage { what, hint: "see `bus --help`, under Environment".to_owned() };
+        let usage = |what: String| Failure::Usage {
+            what,
+            hint: "see `bus --help`, under Environment".to_owned(),
+        };
         let environment = variable("BUS_AGENT").map(AgentId::new).transpose();
         let environment = environment.map_err(|fault| usage(format!("BUS_AGENT: {fault}")))?;
         let session = variable("BUS_SESSION").map(SessionId::new).transpose();
@@ -48,29 +52,42 @@ impl Context {
     }
 
     /// Opens the bus for `command`.
-    pub(super) fn open(&self, command: &'static str, output: &mut Output) -> Result<Bus, Failure> {
-        Ok(self.describe(Bus::open(self.options(command))?, output))
+    pub(super) fn open(
+        &self,
+        command: &'static str,
+        output: &mut Output,
+    ) -> Result<Workspace, Failure> {
+        Ok(self.describe(Workspace::open(self.options(command))?, output))
     }
 
     /// As [`Context::open`], at a time that may be given.
-    pub(super) fn open_at(&self, now: Option<Timestamp>, command: &'static str, output: &mut Output) -> Result<Bus, Failure> {
+    pub(super) fn open_at(
+        &self,
+        now: Option<Timestamp>,
+        command: &'static str,
+        output: &mut Output,
+    ) -> Result<Workspace, Failure> {
         let clock = now.map_or(self.clock, |now| Clock::new(Some(now)));
-        Ok(self.describe(Bus::open(Options { clock, ..self.options(command) })?, output))
+        Ok(self.describe(Workspace::open(Options { clock, ..self.options(command) })?, output))
     }
 
     /// Opens the repository for `command`, whether it has a bus or not.
-    pub(super) fn open_repository(&self, command: &'static str, output: &mut Output) -> Result<Bus, Failure> {
-        Ok(self.describe(Bus::of_repository(self.options(command))?, output))
+    pub(super) fn open_repository(
+        &self,
+        command: &'static str,
+        output: &mut Output,
+    ) -> Result<Workspace, Failure> {
+        Ok(self.describe(Workspace::of_repository(self.options(command))?, output))
     }
 
     /// Says where things are, where that is asked for.
-    fn describe(&self, bus: Bus, output: &mut Output) -> Bus {
+    fn describe(&self, ws: Workspace, output: &mut Output) -> Workspace {
         if self.global.verbose {
-            output.note(&format!("worktree {}", bus.root().display()));
-            output.note(&format!("git common dir {}", bus.common_dir().display()));
+            output.note(&format!("worktree {}", ws.root().display()));
+            output.note(&format!("git common dir {}", ws.common_dir().display()));
             output.note(&format!("now {}", self.clock.now()));
         }
-        bus
+        ws
     }
 
     /// How a repository is opened for `command`.
@@ -86,7 +103,8 @@ impl Context {
         }
     }
 
-    /// The folder that paths are understood from: where the command is run, or what `-C` names, as for git.
+    /// The folder that paths are understood from: where the command is run, or what `-C` names, as
+    /// for git.
     pub(super) fn standing(&self) -> Result<PathBuf, Failure> {
         let folder = self.global.repo.clone().unwrap_or_else(|| PathBuf::from("."));
         let found = std::fs::canonicalize(&folder).map_err(StoreError::io(Verb::Read, &folder));
@@ -94,43 +112,48 @@ impl Context {
     }
 
     /// Who writes.
-    pub(super) fn writer(&self, bus: &Bus, output: &mut Output) -> Result<AgentId, Failure> {
-        let agent = bus.writer(&self.identity()?)?;
+    pub(super) fn writer(&self, ws: &Workspace, output: &mut Output) -> Result<AgentId, Failure> {
+        let agent = ws.writer(&self.identity()?)?;
         if self.global.verbose {
             output.note(&format!("you are {agent}"));
         }
         Ok(agent)
     }
 
-    /// Who is meant, such as the one whose inbox is read. That is no sign of life: anybody may look.
-    pub(super) fn addressee(&self, bus: &Bus) -> Result<AgentId, Failure> {
-        Ok(bus.agent(&self.identity()?)?.ok_or(BusError::NoIdentity)?)
+    /// Who is meant, such as the one whose inbox is read. That is no sign of life: anybody may
+    /// look.
+    pub(super) fn addressee(&self, ws: &Workspace) -> Result<AgentId, Failure> {
+        Ok(ws.agent(&self.identity()?)?.ok_or(BusError::NoIdentity)?)
     }
 
     /// Whose command this is; nobody's in particular where no id is known.
-    pub(super) fn agent(&self, bus: &Bus) -> Result<Option<AgentId>, Failure> {
-        Ok(bus.agent(&self.identity()?)?)
+    pub(super) fn agent(&self, ws: &Workspace) -> Result<Option<AgentId>, Failure> {
+        Ok(ws.agent(&self.identity()?)?)
     }
 
     /// Where the one agent's id may come from whose command this is.
     fn identity(&self) -> Result<IdentitySource, Failure> {
         if self.global.agent.len() > 1 {
-            let what = "`--agent` is given more than once, and this command is one agent's".to_owned();
+            let what =
+                "`--agent` is given more than once, and this command is one agent's".to_owned();
             return Err(Failure::Usage { what, hint: "give it once".to_owned() });
         }
-        Ok(IdentitySource { argument: self.global.agent.first().cloned(), environment: self.environment.clone() })
+        Ok(IdentitySource {
+            argument: self.global.agent.first().cloned(),
+            environment: self.environment.clone(),
+        })
     }
 
     /// A sign of life of whoever reads, where environment or manifest say who that is.
-    pub(super) fn note_reader(&self, bus: &Bus) {
-        self.reader(bus).iter().for_each(|agent| bus.note_presence(agent));
+    pub(super) fn note_reader(&self, ws: &Workspace) {
+        self.reader(ws).iter().for_each(|agent| ws.note_presence(agent));
     }
 
     /// Who reads, where environment or manifest say so.
-    pub(super) fn reader(&self, bus: &Bus) -> Option<AgentId> {
+    pub(super) fn reader(&self, ws: &Workspace) -> Option<AgentId> {
         let source = IdentitySource { argument: None, environment: self.environment.clone() };
         // A manifest that cannot be read is no reason not to show what was asked for.
-        bus.agent(&source).ok().flatten()
+        ws.agent(&source).ok().flatten()
     }
 
     /// Says so where the task that was asked for is spelled otherwise.

@@ -7,7 +7,8 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{Purged, Taken};
+use crate::bus::setup;
+use crate::bus::setup::{Purged, Taken};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,8 +21,8 @@ Hooks that `bus init --hooks` put in go, too, for all worktrees, and what stood 
 
 Exit status: 0 done; 3 a claim is live, or the log of another clone is not here; 7 the remote did not answer or refused.";
 
-/// Take out what `bus init` laid out. Records, refs and files that were changed since stay, and are listed; --purge --yes removes
-/// what is this clone's alone.
+/// Take out what `bus init` laid out. Records, refs and files that were changed since stay, and are
+/// listed; --purge --yes removes what is this clone's alone.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DeinitArgs {
@@ -36,21 +37,28 @@ pub(super) struct DeinitArgs {
     yes: bool,
 }
 
-pub(super) fn run(context: &Context, args: &DeinitArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open_repository("deinit", output)?;
+pub(super) fn run(
+    context: &Context,
+    args: &DeinitArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
+    let ws = context.open_repository("deinit", output)?;
     if args.yes && !args.purge && !args.purge_remote {
         let hint = "say what is to be removed: `--purge` or `--purge-remote`".to_owned();
         return Err(Failure::Usage { what: "`--yes` alone removes nothing".to_owned(), hint });
     }
     if args.purge_remote {
-        let purged = output.patiently("asking the remote", || bus.purge_remote(args.yes))?;
+        let purged =
+            output.patiently("asking the remote", || setup::purge_remote(&ws, args.yes))?;
         output.document(&words::object([("remote", purged_json(&purged))]));
         show_purged(&purged, "--purge-remote", output);
         return Ok(0);
     }
-    let taken = bus.deinit()?;
-    let purged = if args.purge { Some(bus.purge(args.yes)?) } else { None };
-    let list = |items: &[String]| Value::Array(items.iter().map(|item| Value::from(item.as_str())).collect());
+    let taken = setup::deinit(&ws)?;
+    let purged = if args.purge { Some(setup::purge(&ws, args.yes)?) } else { None };
+    let list = |items: &[String]| {
+        Value::Array(items.iter().map(|item| Value::from(item.as_str())).collect())
+    };
     output.document(&words::object([
         ("removed", list(&taken.removed)),
         ("restored", list(&taken.restored)),
@@ -58,10 +66,16 @@ pub(super) fn run(context: &Context, args: &DeinitArgs, output: &mut Output) -> 
         ("purged", purged.as_ref().map_or(Value::Null, purged_json)),
     ]));
     for item in &taken.removed {
-        let stays = bus.root().join(item).exists();
-        output.line(&if stays { format!("took its lines out of {item}") } else { format!("took out {item}") });
+        let stays = ws.root().join(item).exists();
+        output.line(&if stays {
+            format!("took its lines out of {item}")
+        } else {
+            format!("took out {item}")
+        });
     }
-    taken.restored.iter().for_each(|item| output.line(&format!("took out {item}, and put back what stood there before")));
+    taken.restored.iter().for_each(|item| {
+        output.line(&format!("took out {item}, and put back what stood there before"))
+    });
     taken.kept.iter().for_each(|item| output.line(&format!("kept {item}")));
     if taken == Taken::default() {
         output.line("nothing to do: there is no bus here");

@@ -1,7 +1,10 @@
-//! `bus demo`: real processes race, crash and recover in a throwaway repository, and each promise is checked.
+//! `bus demo`: real processes race, crash and recover in a throwaway repository, and each promise
+//! is checked.
 
 mod stage;
 
+use crate::bus::claim::ClaimRequest;
+use crate::bus::ops;
 use std::time::Duration;
 
 use clap::Args;
@@ -31,7 +34,8 @@ const DOOMED: &str = "QUEUE-004";
 /// How long anything may take before the demonstration gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Show what bus does, in a throwaway repository: agents race, are refused, crash and are succeeded.
+/// Show what bus does, in a throwaway repository: agents race, are refused, crash and are
+/// succeeded.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DemoArgs {
@@ -40,7 +44,11 @@ pub(super) struct DemoArgs {
     act: Option<TaskId>,
 }
 
-pub(super) fn run(context: &super::context::Context, args: &DemoArgs, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn run(
+    context: &super::context::Context,
+    args: &DemoArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     match &args.act {
         Some(task) => act(context, task, output),
         None => demonstrate(output),
@@ -48,15 +56,19 @@ pub(super) fn run(context: &super::context::Context, args: &DemoArgs, output: &m
 }
 
 /// The agent that is killed: it works as an agent would, for as long as it lives.
-fn act(context: &super::context::Context, task: &TaskId, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("demo", output)?;
-    let agent: AgentId = context.writer(&bus, output)?;
+fn act(
+    context: &super::context::Context,
+    task: &TaskId,
+    output: &mut Output,
+) -> Result<u8, Failure> {
+    let ws = context.open("demo", output)?;
+    let agent: AgentId = context.writer(&ws, output)?;
     let ttl = Some(crate::record::Span::new(Duration::from_secs(1)));
-    bus.claim(&agent, task, &crate::bus::ClaimRequest { ttl, ..Default::default() })?;
+    ops::claim(&ws, &agent, task, &ClaimRequest { ttl, ..Default::default() })?;
     let born = std::time::Instant::now();
     while born.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(100));
-        bus.heartbeat(&agent, task)?;
+        ops::heartbeat(&ws, &agent, task)?;
     }
     Ok(0)
 }
@@ -69,12 +81,15 @@ fn demonstrate(output: &mut Output) -> Result<u8, Failure> {
     finish(&mut stage, owner)?;
     report(&mut stage)?;
     let (checks, broken) = stage.strike();
-    let document = checks
-        .iter()
-        .map(|(what, holds)| words::object([("promise", Value::from(what.as_str())), ("holds", Value::from(*holds))]));
+    let document = checks.iter().map(|(what, holds)| {
+        words::object([("promise", Value::from(what.as_str())), ("holds", Value::from(*holds))])
+    });
     if broken.is_empty() {
         output.document(&words::object([("checks", Value::Array(document.collect()))]));
-        output.line(&format!("All {} checks hold. Try it in your own repository: `bus init`.", checks.len()));
+        output.line(&format!(
+            "All {} checks hold. Try it in your own repository: `bus init`.",
+            checks.len()
+        ));
         return Ok(0);
     }
     Err(Failure::PromiseBroken(broken.join("; ")))
@@ -83,8 +98,10 @@ fn demonstrate(output: &mut Output) -> Result<u8, Failure> {
 /// All agents go for each task at once.
 fn race(stage: &mut Stage<'_>) -> Result<(), Failure> {
     stage.scene("Four agents in four worktrees race for three tasks: twelve processes at once.");
-    let claims: Vec<(usize, &str)> = TASKS.iter().flat_map(|task| (0..AGENTS.len()).map(move |agent| (agent, *task))).collect();
-    let calls: Vec<(usize, Vec<&str>)> = claims.iter().map(|(agent, task)| (*agent, vec!["claim", task])).collect();
+    let claims: Vec<(usize, &str)> =
+        TASKS.iter().flat_map(|task| (0..AGENTS.len()).map(move |agent| (agent, *task))).collect();
+    let calls: Vec<(usize, Vec<&str>)> =
+        claims.iter().map(|(agent, task)| (*agent, vec!["claim", task])).collect();
     let ran = stage.all_at_once(&calls)?;
     for task in TASKS {
         let mine: Vec<(&str, &Ran)> = claims
@@ -93,13 +110,23 @@ fn race(stage: &mut Stage<'_>) -> Result<(), Failure> {
             .filter(|((_, raced), _)| *raced == task)
             .map(|((agent, _), ran)| (AGENTS[*agent], ran))
             .collect();
-        let winners: Vec<&str> = mine.iter().filter(|(_, ran)| ran.status == Some(0)).map(|(agent, _)| *agent).collect();
+        let winners: Vec<&str> =
+            mine.iter().filter(|(_, ran)| ran.status == Some(0)).map(|(agent, _)| *agent).collect();
         mine.iter().for_each(|(agent, ran)| stage.show_short(agent, &format!("claim {task}"), ran));
         let winner = winners.first().copied().unwrap_or("nobody");
-        stage.check(&format!("{task}: exactly one of {} won ({winner})", mine.len()), winners.len() == 1);
-        let told = mine.iter().filter(|(_, ran)| ran.status == Some(3) && ran.said.contains(winner)).count();
         stage.check(
-            &format!("{task}: the {} others were refused (exit 3) and told who has it", mine.len() - 1),
+            &format!("{task}: exactly one of {} won ({winner})", mine.len()),
+            winners.len() == 1,
+        );
+        let told = mine
+            .iter()
+            .filter(|(_, ran)| ran.status == Some(3) && ran.said.contains(winner))
+            .count();
+        stage.check(
+            &format!(
+                "{task}: the {} others were refused (exit 3) and told who has it",
+                mine.len() - 1
+            ),
             told == mine.len() - 1,
         );
     }
@@ -111,18 +138,24 @@ fn speak(stage: &mut Stage<'_>) -> Result<usize, Failure> {
     stage.scene("An owner says how it goes. Nobody else may say so for it.");
     let owner = stage.owner_of(TASKS[0])?;
     let other = (owner + 1) % AGENTS.len();
-    let status = ["event", "log", "--event", "status", "--task", TASKS[0], "--summary", "tests pass"];
+    let status =
+        ["event", "log", "--event", "status", "--task", TASKS[0], "--summary", "tests pass"];
     let ran = stage.call(owner, &status)?;
     stage.check("the owner's status is logged", ran.status == Some(0));
     let ran = stage.call(other, &status)?;
-    stage.check("another agent's status on the same task is refused (exit 3)", ran.status == Some(3));
+    stage.check(
+        "another agent's status on the same task is refused (exit 3)",
+        ran.status == Some(3),
+    );
     Ok(owner)
 }
 
 /// An agent is killed; its claim expires; another takes it over; the dead one comes back.
 fn crash(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let (dead, heir) = (0, 1);
-    stage.scene("An agent works with `--ttl 1s`, giving signs of life. It is killed with `kill -9`.");
+    stage.scene(
+        "An agent works with `--ttl 1s`, giving signs of life. It is killed with `kill -9`.",
+    );
     let mut agent = stage.start(dead, &["demo", "--act", DOOMED])?;
     stage.wait_for(PATIENCE, |stage| stage.owner_of(DOOMED).is_ok());
     let ran = stage.call(heir, &["reclaim", DOOMED, "--note", "I want it"])?;
@@ -133,11 +166,20 @@ fn crash(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let expired = stage.wait_for(PATIENCE, |stage| stage.is_expired(DOOMED));
     stage.check("its claim expires by itself", expired);
     let ran = stage.call(heir, &["claim", DOOMED])?;
-    stage.check("an expired claim is not simply free: `claim` says how to take it over", ran.status == Some(3));
+    stage.check(
+        "an expired claim is not simply free: `claim` says how to take it over",
+        ran.status == Some(3),
+    );
     let ran = stage.call(heir, &["reclaim", DOOMED, "--note", "its owner was killed"])?;
-    stage.check("`reclaim` takes it over, at once: nothing the dead process held is in the way", ran.status == Some(0));
+    stage.check(
+        "`reclaim` takes it over, at once: nothing the dead process held is in the way",
+        ran.status == Some(0),
+    );
     let ran = stage.call(dead, &["release", DOOMED])?;
-    stage.check("the owner who comes back is told that it lost the task (exit 8)", ran.status == Some(8));
+    stage.check(
+        "the owner who comes back is told that it lost the task (exit 8)",
+        ran.status == Some(8),
+    );
     Ok(())
 }
 
@@ -149,10 +191,14 @@ fn finish(stage: &mut Stage<'_>, owner: usize) -> Result<(), Failure> {
     let ran = stage.call((owner + 1) % AGENTS.len(), &["claim", TASKS[0]])?;
     stage.check("another agent does not do it twice (exit 3)", ran.status == Some(3));
     stage.scene("What everybody sees, from any worktree:");
-    let views: Result<Vec<Ran>, Failure> = (0..AGENTS.len()).map(|agent| stage.silent(agent, &["status", "--json"])).collect();
+    let views: Result<Vec<Ran>, Failure> =
+        (0..AGENTS.len()).map(|agent| stage.silent(agent, &["status", "--json"])).collect();
     let claims: Vec<Value> = views?.iter().map(Ran::claims).collect();
     stage.call(0, &["status", "--limit", "8"])?;
-    stage.check("all worktrees see the same claims", claims.windows(2).all(|pair| pair[0] == pair[1]));
+    stage.check(
+        "all worktrees see the same claims",
+        claims.windows(2).all(|pair| pair[0] == pair[1]),
+    );
     Ok(())
 }
 

@@ -8,7 +8,9 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{Bus, Finding};
+use crate::bus::doctor::Finding;
+use crate::bus::workspace::Workspace;
+use crate::bus::{doctor, fleet};
 use crate::record::CloneId;
 
 const EXAMPLES: &str = "\
@@ -36,14 +38,24 @@ fn clone_id(text: &str) -> Result<CloneId, String> {
     CloneId::new(text).ok_or_else(|| "it is no id of a clone: 1 to 64 of `0-9 a-z`".to_owned())
 }
 
-pub(super) fn run(context: &Context, args: &DoctorArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("doctor", output)?;
+pub(super) fn run(
+    context: &Context,
+    args: &DoctorArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
+    let ws = context.open("doctor", output)?;
     if let Some(clone) = &args.accept_log {
-        return accept(&bus, clone, output);
+        return accept(&ws, clone, output);
     }
-    let found = bus.examine()?;
-    let left = if args.fix && !found.is_empty() { bus.mend(found.clone())? } else { found.clone() };
-    let still = |finding: &Finding| left.iter().any(|other| other.name == finding.name && other.place == finding.place);
+    let found = doctor::examine(&ws)?;
+    let left = if args.fix && !found.is_empty() {
+        doctor::mend(&ws, found.clone())?
+    } else {
+        found.clone()
+    };
+    let still = |finding: &Finding| {
+        left.iter().any(|other| other.name == finding.name && other.place == finding.place)
+    };
     let mended = |finding: &Finding| args.fix && !still(finding);
     let list = found.iter().map(|finding| {
         words::object([
@@ -55,12 +67,24 @@ pub(super) fn run(context: &Context, args: &DoctorArgs, output: &mut Output) -> 
             ("mended", Value::from(mended(finding))),
         ])
     });
-    output.document(&words::object([("findings", Value::Array(list.collect())), ("left", Value::from(left.len()))]));
+    output.document(&words::object([
+        ("findings", Value::Array(list.collect())),
+        ("left", Value::from(left.len())),
+    ]));
     for finding in &found {
-        let (word, colour) = if mended(finding) { ("mended", AnsiColor::Green) } else { ("found", AnsiColor::Yellow) };
-        output.styled(colour, &format!("{word} {}: {}: {}", finding.name, finding.place, finding.what));
+        let (word, colour) = if mended(finding) {
+            ("mended", AnsiColor::Green)
+        } else {
+            ("found", AnsiColor::Yellow)
+        };
+        output.styled(
+            colour,
+            &format!("{word} {}: {}: {}", finding.name, finding.place, finding.what),
+        );
         match finding.mend {
-            Some(mend) if !mended(finding) => output.line(&format!("  `bus doctor --fix` would {mend}")),
+            Some(mend) if !mended(finding) => {
+                output.line(&format!("  `bus doctor --fix` would {mend}"))
+            }
             None => {
                 let advice = finding.advice.as_deref().unwrap_or("a person must decide this");
                 output.line(&format!("  {advice}"));
@@ -76,9 +100,12 @@ pub(super) fn run(context: &Context, args: &DoctorArgs, output: &mut Output) -> 
     Ok(u8::from(!left.is_empty()))
 }
 
-fn accept(bus: &Bus, clone: &CloneId, output: &mut Output) -> Result<u8, Failure> {
-    let was_noted = bus.accept_log(clone)?;
-    output.document(&words::object([("clone", Value::from(clone.as_str())), ("accepted", Value::from(was_noted))]));
+fn accept(ws: &Workspace, clone: &CloneId, output: &mut Output) -> Result<u8, Failure> {
+    let was_noted = fleet::accept_log(ws, clone)?;
+    output.document(&words::object([
+        ("clone", Value::from(clone.as_str())),
+        ("accepted", Value::from(was_noted)),
+    ]));
     output.line(&if was_noted {
         format!("the log of {clone} is accepted as it is now")
     } else {

@@ -51,7 +51,10 @@ mod tests {
 
     #[test]
     fn what_would_move_the_cursor_or_turn_the_text_around_is_shown() {
-        assert_eq!(terminal("a\x1b[31mb\r\n\u{202e}c\u{9b}"), "a\\u{1b}[31mb\\r\\n\\u{202e}c\\u{9b}");
+        assert_eq!(
+            terminal("a\x1b[31mb\r\n\u{202e}c\u{9b}"),
+            "a\\u{1b}[31mb\\r\\n\\u{202e}c\\u{9b}"
+        );
         assert_eq!(terminal("größer 日本 🚌"), "größer 日本 🚌");
         assert_eq!(json("{\"a\":\"\u{2028}\u{e0041}\"}\n"), "{\"a\":\"\\u2028\\udb40\\udc41\"}\n");
     }

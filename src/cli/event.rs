@@ -10,7 +10,8 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
 use super::words;
-use crate::bus::{EventRequest, Filter};
+use crate::bus::log::{EventRequest, Filter};
+use crate::bus::{log, ops};
 use crate::record::{EventKind, PlanId, Severity, TaskId};
 use crate::store::Stream;
 
@@ -102,8 +103,8 @@ pub(super) fn run(context: &Context, args: &EventArgs, output: &mut Output) -> R
 }
 
 fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("event log", output)?;
-    let agent = context.writer(&bus, output)?;
+    let ws = context.open("event log", output)?;
+    let agent = context.writer(&ws, output)?;
     let request = EventRequest {
         event: args.event.clone(),
         summary: args.summary.clone(),
@@ -115,10 +116,12 @@ fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Fai
         severity: args.severity,
         extra: args.extra.clone(),
     };
-    words::warn_of_missing(&args.receipts, bus.root(), output);
-    let (event, pulse) = bus.log_event(&agent, &request)?;
+    words::warn_of_missing(&args.receipts, ws.root(), output);
+    let (event, pulse) = ops::log_event(&ws, &agent, &request)?;
     if let Some(error) = pulse {
-        output.warn(&format!("the event is logged, but the task's heartbeat could not be given: {error}"));
+        output.warn(&format!(
+            "the event is logged, but the task's heartbeat could not be given: {error}"
+        ));
     }
     if let (Some(asked), Some(stands)) = (&args.task, &event.task_id) {
         Context::note_spelling(asked, stands, output);
@@ -131,19 +134,19 @@ fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Fai
 
 fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, Failure> {
     output.stream();
-    let bus = context.open("event list", output)?;
-    context.note_reader(&bus);
+    let ws = context.open("event list", output)?;
+    context.note_reader(&ws);
     let now = context.clock.now();
     let until = args.until.map(|when| when.resolve(now));
     let filter = Filter { until, ..args.wanted.filter(&context.global.agent, now) };
     let limit = Some(args.limit).filter(|limit| *limit > 0);
-    let mut feed = bus.feed(filter, limit, args.reverse)?;
+    let mut feed = log::feed(&ws, filter, limit, args.reverse)?;
     while let Some(entry) = feed.next_event()? {
         words::show(&entry, now, Width::Whole, output);
         if output.is_closed() {
             break;
         }
     }
-    words::warn_of_bad_lines(Stream::Log, &feed.into_faults(), bus.root(), output);
+    words::warn_of_bad_lines(Stream::Log, &feed.into_faults(), ws.root(), output);
     Ok(output.status_of_look())
 }

@@ -16,7 +16,7 @@ pub(super) const SYSTEM: u8 = 9;
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The bus refused.
-    Bus(BusError),
+    Workspace(BusError),
     /// The validator has no verdict.
     Validate(ValidateError),
     /// The command line makes no sense.
@@ -33,7 +33,7 @@ pub(super) enum Failure {
 
 impl From<BusError> for Failure {
     fn from(error: BusError) -> Self {
-        Self::Bus(error)
+        Self::Workspace(error)
     }
 }
 
@@ -85,7 +85,11 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::NotARegularFile
         | Code::CouldNotCheck => 5,
         Code::LockTimeout | Code::WaitTimeout => 6,
-        Code::Interrupted | Code::RemoteUnreachable | Code::RemoteRefused | Code::OutcomeUnknown | Code::OtherFleet => 7,
+        Code::Interrupted
+        | Code::RemoteUnreachable
+        | Code::RemoteRefused
+        | Code::OutcomeUnknown
+        | Code::OtherFleet => 7,
         Code::ClaimLost | Code::LockLost => 8,
         Code::System => SYSTEM,
     }
@@ -96,19 +100,24 @@ type Story = (Code, String, String, Vec<(&'static str, Value)>);
 
 fn tell(failure: &Failure) -> Story {
     match failure {
-        Failure::Bus(error) => (error.code(), story(error), error.hint(), error.facts()),
+        Failure::Workspace(error) => (error.code(), story(error), error.hint(), error.facts()),
         Failure::Validate(error) => (error.code(), story(error), error.hint(), Vec::new()),
         Failure::Usage { what, hint } => (Code::Usage, what.clone(), hint.clone(), Vec::new()),
         Failure::BadId { what, hint } => (Code::BadId, what.clone(), hint.clone(), Vec::new()),
-        Failure::Denied { what, hint, facts } => (Code::PathDenied, what.clone(), hint.clone(), facts.clone()),
+        Failure::Denied { what, hint, facts } => {
+            (Code::PathDenied, what.clone(), hint.clone(), facts.clone())
+        }
         Failure::Unsure(error) => {
             let mut facts = error.facts();
             facts.push(("cause", Value::from(error.code().as_str())));
             (Code::CouldNotCheck, format!("could not check: {}", story(error)), error.hint(), facts)
         }
-        Failure::PromiseBroken(what) => {
-            (Code::PromiseBroken, what.clone(), "please report this: it must not happen".to_owned(), Vec::new())
-        }
+        Failure::PromiseBroken(what) => (
+            Code::PromiseBroken,
+            what.clone(),
+            "please report this: it must not happen".to_owned(),
+            Vec::new(),
+        ),
     }
 }
 
@@ -127,7 +136,9 @@ pub(super) fn report(failure: &Failure, output: &mut Output) -> u8 {
         error.insert("code".to_owned(), Value::from(code.as_str()));
         error.insert("message".to_owned(), Value::from(message));
         error.insert("hint".to_owned(), Value::from(hint));
-        output.document(&Value::Object([("error".to_owned(), Value::Object(error))].into_iter().collect()));
+        output.document(&Value::Object(
+            [("error".to_owned(), Value::Object(error))].into_iter().collect(),
+        ));
     } else {
         output.flush();
         output.error(&message);
@@ -136,16 +147,36 @@ pub(super) fn report(failure: &Failure, output: &mut Output) -> u8 {
     status(code)
 }
 
-/// Shows what clap has to say: help, the version, or what is wrong with the command line of `command`.
-pub(super) fn usage(error: &clap::Error, command: &str, output: &mut Output) -> Result<u8, Failure> {
+/// Shows what clap has to say: help, the version, or what is wrong with the command line of
+/// `command`.
+pub(super) fn usage(
+    error: &clap::Error,
+    command: &str,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if output.is_json() && !asked_for {
         let text = error.render().to_string();
-        let what = text.split("Usage: ").next().unwrap_or(&text).split("\n\nFor more").next().unwrap_or(&text);
-        let what = what.split_whitespace().collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned();
+        let what = text
+            .split("Usage: ")
+            .next()
+            .unwrap_or(&text)
+            .split("\n\nFor more")
+            .next()
+            .unwrap_or(&text);
+        let what = what
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .trim_start_matches("error: ")
+            .to_owned();
         let hint = format!("see `{command} --help`");
         let is_id = std::error::Error::source(error).is_some_and(|source| source.is::<IdFault>());
-        return Err(if is_id { Failure::BadId { what, hint } } else { Failure::Usage { what, hint } });
+        return Err(if is_id {
+            Failure::BadId { what, hint }
+        } else {
+            Failure::Usage { what, hint }
+        });
     }
     output.help(&error.render(), asked_for);
     Ok(if asked_for { 0 } else { status(Code::Usage) })
@@ -171,7 +202,8 @@ mod tests {
     fn codes_are_unique_and_in_the_order_of_their_statuses() {
         let statuses: Vec<u8> = Code::ALL.iter().map(|code| status(*code)).collect();
         assert!(statuses.is_sorted(), "{statuses:?}");
-        let names: std::collections::BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        let names: std::collections::BTreeSet<&str> =
+            Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(names.len(), Code::ALL.len());
     }
 

@@ -1,5 +1,7 @@
 //! `bus export`
 
+use crate::bus::log;
+use crate::bus::workspace::Mode;
 use clap::Args;
 use serde_json::Value;
 
@@ -22,11 +24,15 @@ Exit status: 0 done, or nothing to do; 2 no identity; 9 the system refused.";
 #[command(after_help = EXAMPLES)]
 pub(super) struct ExportArgs {}
 
-pub(super) fn run(context: &Context, _args: &ExportArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("export", output)?;
-    let agent = context.writer(&bus, output)?;
-    let mode = bus.mode()?;
-    let exported = bus.export(&agent)?;
+pub(super) fn run(
+    context: &Context,
+    _args: &ExportArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
+    let ws = context.open("export", output)?;
+    let agent = context.writer(&ws, output)?;
+    let mode = ws.mode()?;
+    let exported = log::export(&ws, &agent)?;
     output.document(&words::object([
         ("mode", Value::from(mode.as_str())),
         ("events", Value::from(exported.events)),
@@ -37,8 +43,10 @@ pub(super) fn run(context: &Context, _args: &ExportArgs, output: &mut Output) ->
     if exported.files.is_empty() {
         output.line("nothing to export");
     }
-    if mode != crate::bus::Mode::Tracked {
-        output.note("only a bus that `bus init --tracked` has made keeps records in files of branches");
+    if mode != Mode::Tracked {
+        output.note(
+            "only a bus that `bus init --tracked` has made keeps records in files of branches",
+        );
     }
     Ok(0)
 }

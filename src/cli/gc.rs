@@ -1,5 +1,6 @@
 //! `bus gc`
 
+use crate::bus::fleet;
 use clap::Args;
 use serde_json::Value;
 
@@ -28,14 +29,14 @@ pub(super) struct GcArgs {
 }
 
 pub(super) fn run(context: &Context, args: &GcArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("gc", output)?;
-    let agent = context.writer(&bus, output)?;
-    let put_away = output.patiently("looking at ended claims", || bus.gc(&agent, args.apply))?;
+    let ws = context.open("gc", output)?;
+    let agent = context.writer(&ws, output)?;
+    let put_away =
+        output.patiently("looking at ended claims", || fleet::gc(&ws, &agent, args.apply))?;
     let tasks = put_away.tasks.iter().map(|task| Value::from(task.as_str())).collect();
-    let kept = put_away
-        .kept
-        .iter()
-        .map(|(task, why)| words::object([("task_id", Value::from(task.as_str())), ("reason", Value::from(*why))]));
+    let kept = put_away.kept.iter().map(|(task, why)| {
+        words::object([("task_id", Value::from(task.as_str())), ("reason", Value::from(*why))])
+    });
     output.document(&words::object([
         ("applied", Value::from(args.apply)),
         ("tasks", Value::Array(tasks)),

@@ -1,5 +1,6 @@
 //! `bus heartbeat`
 
+use crate::bus::ops;
 use clap::Args;
 
 use super::args::TaskArg;
@@ -23,14 +24,22 @@ pub(super) struct HeartbeatArgs {
     task: TaskArg,
 }
 
-pub(super) fn run(context: &Context, args: &HeartbeatArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("heartbeat", output)?;
-    let agent = context.writer(&bus, output)?;
-    let (changed, untold) = bus.heartbeat(&agent, args.task.get())?;
+pub(super) fn run(
+    context: &Context,
+    args: &HeartbeatArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
+    let ws = context.open("heartbeat", output)?;
+    let agent = context.writer(&ws, output)?;
+    let (changed, untold) = ops::heartbeat(&ws, &agent, args.task.get())?;
     Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
     output.document(&words::changed_json(&changed));
-    let expires = changed.claim.expires_at.map_or_else(String::new, |time| format!(", expires {time}"));
-    output.line(&format!("renewed {} (revision {}{expires})", changed.claim.task_id, changed.claim.revision));
+    let expires =
+        changed.claim.expires_at.map_or_else(String::new, |time| format!(", expires {time}"));
+    output.line(&format!(
+        "renewed {} (revision {}{expires})",
+        changed.claim.task_id, changed.claim.revision
+    ));
     words::warn_untold(untold, output);
     Ok(0)
 }

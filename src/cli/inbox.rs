@@ -7,7 +7,9 @@ use super::context::Context;
 use super::exit::{self, Failure};
 use super::output::Output;
 use super::words;
-use crate::bus::{Bus, Inbox};
+use crate::bus::log;
+use crate::bus::log::Inbox;
+use crate::bus::workspace::Workspace;
 use crate::record::AgentId;
 use crate::store::{Letter, Stream};
 
@@ -33,15 +35,21 @@ pub(super) struct InboxArgs {
 }
 
 pub(super) fn run(context: &Context, args: &InboxArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("inbox", output)?;
-    let agent = context.addressee(&bus)?;
-    context.note_reader(&bus);
-    let inbox = bus.inbox(&agent, Some(args.limit).filter(|limit| *limit > 0))?;
+    let ws = context.open("inbox", output)?;
+    let agent = context.addressee(&ws)?;
+    context.note_reader(&ws);
+    let inbox = log::inbox(&ws, &agent, Some(args.limit).filter(|limit| *limit > 0))?;
     let now = context.clock.now();
-    let json = |letter: &Letter| words::message_json(&letter.message, letter.elsewhere.as_ref(), now);
+    let json =
+        |letter: &Letter| words::message_json(&letter.message, letter.elsewhere.as_ref(), now);
     let messages = inbox.letters.iter().map(json).collect();
-    output.document(&words::object([("unread", Value::from(inbox.unread)), ("messages", Value::Array(messages))]));
-    inbox.letters.iter().for_each(|letter| words::show_message(&letter.message, letter.elsewhere.as_ref(), now, output));
+    output.document(&words::object([
+        ("unread", Value::from(inbox.unread)),
+        ("messages", Value::Array(messages)),
+    ]));
+    inbox.letters.iter().for_each(|letter| {
+        words::show_message(&letter.message, letter.elsewhere.as_ref(), now, output)
+    });
     if inbox.unread == 0 && output.status_of_look() == 0 {
         output.line("no unread messages");
     }
@@ -50,19 +58,19 @@ pub(super) fn run(context: &Context, args: &InboxArgs, output: &mut Output) -> R
         1 => output.note("an older unread message is not shown"),
         older => output.note(&format!("{older} older unread messages are not shown")),
     }
-    words::warn_of_bad_lines(Stream::Channels, &inbox.faults, bus.root(), output);
-    let marked = if args.mark_read { mark_read(&bus, &agent, &inbox, output) } else { 0 };
+    words::warn_of_bad_lines(Stream::Channels, &inbox.faults, ws.root(), output);
+    let marked = if args.mark_read { mark_read(&ws, &agent, &inbox, output) } else { 0 };
     Ok(if marked == 0 { output.status_of_look() } else { marked })
 }
 
 /// Marks what was shown as read; returns the exit status.
-fn mark_read(bus: &Bus, agent: &AgentId, inbox: &Inbox, output: &mut Output) -> u8 {
+fn mark_read(ws: &Workspace, agent: &AgentId, inbox: &Inbox, output: &mut Output) -> u8 {
     output.flush();
     // What nobody could see is not read.
     if output.is_closed() {
         return 0;
     }
-    let Err(error) = bus.mark_read(agent, inbox) else { return 0 };
+    let Err(error) = log::mark_read(ws, agent, inbox) else { return 0 };
     // Stdout has its one document already.
     output.error(&format!("the messages are not marked as read: {}", exit::story(&error)));
     output.hint(&error.hint());

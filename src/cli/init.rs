@@ -7,7 +7,10 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{AGENTS_MD, Bus, Founded, Laid, LaidOut};
+use crate::bus::fleet::Founded;
+use crate::bus::setup::{AGENTS_MD, Laid, LaidOut};
+use crate::bus::workspace::Workspace;
+use crate::bus::{fleet, ops, setup};
 use crate::record::{BRANCH_PREFIX, OWN_PREFIX, Records};
 
 const EXAMPLES: &str = "\
@@ -49,7 +52,8 @@ pub(super) struct InitArgs {
     /// Make all clones that share this remote one fleet
     #[arg(long, value_name = "NAME", conflicts_with = "agents_md")]
     remote: Option<String>,
-    /// Where the refs of the bus stand on the remote: refs/bus/, or refs/heads/bus/ where it takes only branches
+    /// Where the refs of the bus stand on the remote: refs/bus/, or refs/heads/bus/ where it takes
+    /// only branches
     #[arg(long, value_name = "PREFIX", requires = "remote", value_parser = [OWN_PREFIX, BRANCH_PREFIX])]
     prefix: Option<String>,
 }
@@ -60,15 +64,20 @@ pub(super) fn run(context: &Context, args: &InitArgs, output: &mut Output) -> Re
         output.text(AGENTS_MD);
         return Ok(0);
     }
-    let bus = context.open_repository("init", output)?;
+    let ws = context.open_repository("init", output)?;
     // The remote first: where it refuses, nothing is laid out.
     let mut founded = match &args.remote {
-        Some(remote) => Some(output.patiently("asking the remote", || bus.init_fleet(remote, args.prefix.as_deref()))?),
+        Some(remote) => Some(output.patiently("asking the remote", || {
+            fleet::init_fleet(&ws, remote, args.prefix.as_deref())
+        })?),
         None => None,
     };
-    if let Some(founded) = founded.as_ref().filter(|_| bus.waits_for_pull()) {
-        show(&bus, None, Some(founded), output);
-        output.note(&format!("`git pull` brings the files of its bus: {} has them", founded.fleet.remote));
+    if let Some(founded) = founded.as_ref().filter(|_| fleet::waits_for_pull(&ws)) {
+        show(&ws, None, Some(founded), output);
+        output.note(&format!(
+            "`git pull` brings the files of its bus: {} has them",
+            founded.fleet.remote
+        ));
         return Ok(0);
     }
     let wanted = match (args.tracked, args.untracked) {
@@ -76,11 +85,11 @@ pub(super) fn run(context: &Context, args: &InitArgs, output: &mut Output) -> Re
         (_, true) => Some(Records::Untracked),
         _ => None,
     };
-    let laid = bus.init(args.hooks, wanted)?;
+    let laid = setup::init(&ws, args.hooks, wanted)?;
     if let Some(founded) = &mut founded {
-        founded.written = bus.write_fleet_section(&founded.fleet)?;
+        founded.written = fleet::write_fleet_section(&ws, &founded.fleet)?;
     }
-    show(&bus, Some(&laid), founded.as_ref(), output);
+    show(&ws, Some(&laid), founded.as_ref(), output);
     Ok(0)
 }
 
@@ -95,7 +104,9 @@ fn records_json(laid_out: &LaidOut) -> Value {
 fn show_records(laid_out: &LaidOut, output: &mut Output) {
     output.line(&format!("records: {} ({})", laid_out.mode.as_str(), laid_out.why));
     if laid_out.is_moved {
-        output.note("update `bus` in CI before you push this: version 0.1 refuses a policy with [records]");
+        output.note(
+            "update `bus` in CI before you push this: version 0.1 refuses a policy with [records]",
+        );
     }
     if laid_out.has_frozen {
         output.note("records that are committed stay and are still read; from now on they do not change. `bus doctor` says when they can go");
@@ -122,11 +133,19 @@ fn show_fleet(founded: &Founded, output: &mut Output) {
     }
 }
 
-fn show(bus: &Bus, laid_out: Option<&LaidOut>, founded: Option<&Founded>, output: &mut Output) {
+fn show(
+    ws: &Workspace,
+    laid_out: Option<&LaidOut>,
+    founded: Option<&Founded>,
+    output: &mut Output,
+) {
     let laid: &[Laid] = laid_out.map_or(&[], |laid_out| &laid_out.files);
     let written = laid.iter().map(|laid| {
         let lines = laid.lines.iter().map(|line| Value::from(line.as_str())).collect();
-        let mut file = words::object([("path", Value::from(laid.path.as_str())), ("lines", Value::Array(lines))]);
+        let mut file = words::object([
+            ("path", Value::from(laid.path.as_str())),
+            ("lines", Value::Array(lines)),
+        ]);
         if let Some(earlier) = &laid.earlier {
             file["earlier"] = Value::from(earlier.as_str());
         }
@@ -142,7 +161,7 @@ fn show(bus: &Bus, laid_out: Option<&LaidOut>, founded: Option<&Founded>, output
         ])
     });
     output.document(&words::object([
-        ("root", Value::from(bus.root().display().to_string())),
+        ("root", Value::from(ws.root().display().to_string())),
         ("written", Value::Array(written.collect())),
         ("records", laid_out.map_or(Value::Null, records_json)),
         ("fleet", fleet),
@@ -151,7 +170,9 @@ fn show(bus: &Bus, laid_out: Option<&LaidOut>, founded: Option<&Founded>, output
         if laid.lines.is_empty() {
             output.line(&format!("wrote {}", laid.path));
         }
-        laid.earlier.iter().for_each(|earlier| output.line(&format!("moved what stood there to {earlier}: it runs first")));
+        laid.earlier.iter().for_each(|earlier| {
+            output.line(&format!("moved what stood there to {earlier}: it runs first"))
+        });
         laid.lines.iter().for_each(|line| output.line(&format!("added to {}: {line}", laid.path)));
     }
     laid_out.iter().for_each(|laid_out| show_records(laid_out, output));
@@ -162,11 +183,13 @@ fn show(bus: &Bus, laid_out: Option<&LaidOut>, founded: Option<&Founded>, output
     if laid.is_empty() {
         output.line("nothing to do: the bus is laid out");
     } else if laid.iter().any(|laid| !laid.private) {
-        let add = if bus.known_tasks().is_ok_and(|tasks| tasks.is_empty()) {
+        let add = if ops::known_tasks(ws).is_ok_and(|tasks| tasks.is_empty()) {
             "say what is to be done, `bus queue add TITLE`, and "
         } else {
             ""
         };
-        output.note(&format!("commit these files; then {add}take a task: `bus claim --next --agent YOUR-ID`"));
+        output.note(&format!(
+            "commit these files; then {add}take a task: `bus claim --next --agent YOUR-ID`"
+        ));
     }
 }

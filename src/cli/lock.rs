@@ -18,7 +18,8 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{Bus, LeaseStatus, Leased, WhichLeases};
+use crate::bus::lease::{LeaseStatus, Leased, WhichLeases};
+use crate::bus::workspace::Workspace;
 use crate::record::{Lease, LockId, Pattern, Span, Timestamp};
 pub(super) use acquire::sentence;
 
@@ -78,21 +79,23 @@ impl WhichArgs {
     }
 }
 
-/// Patterns begin at the root of the repository: refuses those that name a file of this system in full, and says so where the
-/// command is run in a folder further down.
+/// Patterns begin at the root of the repository: refuses those that name a file of this system in
+/// full, and says so where the command is run in a folder further down.
 pub(super) fn check_roots<'a>(
     context: &Context,
-    bus: &Bus,
+    ws: &Workspace,
     patterns: impl Iterator<Item = &'a Pattern>,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let root = format!("{}/", bus.root().display());
-    let (mut whole, root) = (patterns.map(|pattern| pattern.as_str()), root.trim_start_matches('/'));
+    let root = format!("{}/", ws.root().display());
+    let (mut whole, root) =
+        (patterns.map(|pattern| pattern.as_str()), root.trim_start_matches('/'));
     if let Some(below) = whole.find_map(|pattern| pattern.strip_prefix(root)) {
-        let what = "patterns begin at the root of the repository, not at that of the system".to_owned();
+        let what =
+            "patterns begin at the root of the repository, not at that of the system".to_owned();
         return Err(Failure::Usage { what, hint: format!("write `{below}`") });
     }
-    if context.standing()? != bus.root() {
+    if context.standing()? != ws.root() {
         output.note("patterns begin at the root of the repository, wherever the command is run");
     }
     Ok(())
@@ -112,7 +115,8 @@ pub(super) fn run(context: &Context, args: &LockArgs, output: &mut Output) -> Re
 
 /// What came of a command on one lease, as JSON.
 pub(super) fn leased_json(leased: &Leased) -> Value {
-    let previous = leased.previous.as_ref().map_or(Value::Null, |lease| Value::Object(lease.to_object()));
+    let previous =
+        leased.previous.as_ref().map_or(Value::Null, |lease| Value::Object(lease.to_object()));
     words::object([
         ("outcome", Value::from(leased.outcome.as_str())),
         ("lease", Value::Object(leased.lease.to_object())),
@@ -149,7 +153,11 @@ pub(super) fn left(lease: &Lease, now: Timestamp) -> String {
 }
 
 /// Shows leases in columns.
-pub(super) fn print<'a>(leases: impl Iterator<Item = &'a LeaseStatus>, now: Timestamp, output: &mut Output) {
+pub(super) fn print<'a>(
+    leases: impl Iterator<Item = &'a LeaseStatus>,
+    now: Timestamp,
+    output: &mut Output,
+) {
     let rows: Vec<Row<7>> = leases.map(|status| row(status, now)).collect();
     if !rows.is_empty() {
         columns::print(HEADER, &rows, |_| true, output);

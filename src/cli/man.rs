@@ -33,10 +33,10 @@ pub(super) struct ManArgs {
 pub(super) fn run(args: &ManArgs, output: &mut Output) -> Result<u8, Failure> {
     let refused = |verb| StoreError::io(verb, &args.folder);
     fs::create_dir_all(&args.folder).map_err(refused(Verb::Create)).map_err(Error::Store)?;
-    let mut bus = Cli::command();
-    bus.build();
+    let mut ws = Cli::command();
+    ws.build();
     let mut pages = Vec::new();
-    for command in with_subcommands(&bus) {
+    for command in with_subcommands(&ws) {
         let name = format!("{}.1", command.get_display_name().unwrap_or("bus"));
         let mut page = Vec::new();
         write_page(command, &mut page).map_err(refused(Verb::Write)).map_err(Error::Store)?;
@@ -46,20 +46,26 @@ pub(super) fn run(args: &ManArgs, output: &mut Output) -> Result<u8, Failure> {
     }
     let folder = args.folder.display().to_string();
     output.line(&format!("wrote {} pages to {folder}", pages.len()));
-    output.document(&words::object([("folder", Value::from(folder)), ("pages", Value::from(pages))]));
+    output
+        .document(&words::object([("folder", Value::from(folder)), ("pages", Value::from(pages))]));
     Ok(0)
 }
 
 /// The command and all below it, but for `help`, which needs no page.
 fn with_subcommands(command: &clap::Command) -> Vec<&clap::Command> {
-    let below = command.get_subcommands().filter(|below| below.get_name() != "help").flat_map(with_subcommands);
+    let below = command
+        .get_subcommands()
+        .filter(|below| below.get_name() != "help")
+        .flat_map(with_subcommands);
     [command].into_iter().chain(below).collect()
 }
 
 /// Writes the page of one command; what its help says after the options gets sections of its own.
 fn write_page(command: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
     let name = command.get_display_name().unwrap_or("bus").to_owned();
-    let man = clap_mangen::Man::new(command.clone()).title(&name).source(concat!("bus ", env!("CARGO_PKG_VERSION")));
+    let man = clap_mangen::Man::new(command.clone())
+        .title(&name)
+        .source(concat!("bus ", env!("CARGO_PKG_VERSION")));
     man.render_title(page)?;
     man.render_name_section(page)?;
     man.render_synopsis_section(page)?;
@@ -69,14 +75,16 @@ fn write_page(command: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()
     }
     let mut below = command.get_subcommands().filter(|below| below.get_name() != "help").peekable();
     if below.peek().is_some() {
-        let list = below.map(|below| format!("{}(1)", below.get_display_name().unwrap_or_default()));
+        let list =
+            below.map(|below| format!("{}(1)", below.get_display_name().unwrap_or_default()));
         section("COMMANDS", &list.collect::<Vec<_>>().join(", "), page)?;
     }
     let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     for paragraph in after.split("\n\n") {
         write_paragraph(paragraph, page)?;
     }
-    let parent = name.rsplit_once('-').map_or("git(1)".to_owned(), |(parent, _)| format!("{parent}(1)"));
+    let parent =
+        name.rsplit_once('-').map_or("git(1)".to_owned(), |(parent, _)| format!("{parent}(1)"));
     section("SEE ALSO", &parent, page)
 }
 

@@ -10,7 +10,8 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{Audience, MessageFilter, MessageRequest};
+use crate::bus::log::{Audience, MessageFilter, MessageRequest};
+use crate::bus::{log, ops};
 use crate::record::{AgentId, EventKind, PlanId, TaskId};
 use crate::store::Stream;
 
@@ -122,7 +123,11 @@ struct ListArgs {
     reverse: bool,
 }
 
-pub(super) fn run(context: &Context, args: &MessageArgs, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn run(
+    context: &Context,
+    args: &MessageArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     match &args.command {
         MessageCommand::Send(args) => send(context, args, output),
         MessageCommand::List(args) => list(context, args, output),
@@ -130,8 +135,8 @@ pub(super) fn run(context: &Context, args: &MessageArgs, output: &mut Output) ->
 }
 
 fn send(context: &Context, args: &SendArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("message send", output)?;
-    let agent = context.writer(&bus, output)?;
+    let ws = context.open("message send", output)?;
+    let agent = context.writer(&ws, output)?;
     let request = MessageRequest {
         audience: args.audience.get(),
         kind: args.kind.clone(),
@@ -142,12 +147,14 @@ fn send(context: &Context, args: &SendArgs, output: &mut Output) -> Result<u8, F
         receipts: args.receipts.clone(),
         meta: args.meta.clone(),
     };
-    words::warn_of_missing(&args.receipts, bus.root(), output);
+    words::warn_of_missing(&args.receipts, ws.root(), output);
     // Before the write: afterwards the agent has an inbox.
-    let stranger = args.audience.to.as_ref().filter(|to| bus.is_stranger(to));
-    let (message, pulse) = bus.send_message(&agent, &request)?;
+    let stranger = args.audience.to.as_ref().filter(|to| ops::is_stranger(&ws, to));
+    let (message, pulse) = ops::send_message(&ws, &agent, &request)?;
     if let Some(error) = pulse {
-        output.warn(&format!("the message is sent, but the task's heartbeat could not be given: {error}"));
+        output.warn(&format!(
+            "the message is sent, but the task's heartbeat could not be given: {error}"
+        ));
     }
     stranger.iter().for_each(|to| words::note_stranger(to, output));
     if let (Some(asked), Some(stands)) = (&args.audience.task, &message.task_id) {
@@ -161,8 +168,8 @@ fn send(context: &Context, args: &SendArgs, output: &mut Output) -> Result<u8, F
 
 fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, Failure> {
     output.stream();
-    let bus = context.open("message list", output)?;
-    context.note_reader(&bus);
+    let ws = context.open("message list", output)?;
+    context.note_reader(&ws);
     let now = context.clock.now();
     let filter = MessageFilter {
         task: args.task.clone(),
@@ -171,7 +178,8 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
         from: args.from.iter().chain(&context.global.agent).cloned().collect(),
         since: args.since.map(|when| when.resolve(now)),
     };
-    let (mut letters, faults) = bus.messages(&filter, Some(args.limit).filter(|limit| *limit > 0))?;
+    let (mut letters, faults) =
+        log::messages(&ws, &filter, Some(args.limit).filter(|limit| *limit > 0))?;
     if args.reverse {
         letters.reverse();
     }
@@ -182,6 +190,6 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
             break;
         }
     }
-    words::warn_of_bad_lines(Stream::Channels, &faults, bus.root(), output);
+    words::warn_of_bad_lines(Stream::Channels, &faults, ws.root(), output);
     Ok(output.status_of_look())
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{escape, exit, words};
-use crate::bus::Notes;
+use crate::bus::workspace::Notes;
 
 /// How many warnings of one sort are shown.
 const MAX_WARNINGS: usize = 20;
@@ -52,9 +52,12 @@ impl Output {
         let wanted = |terminal: bool| match colour {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            ColorChoice::Auto => {
+                terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
         };
-        let (colour, colour_err) = (wanted(io::stdout().is_terminal()), wanted(io::stderr().is_terminal()));
+        let (colour, colour_err) =
+            (wanted(io::stdout().is_terminal()), wanted(io::stderr().is_terminal()));
         Self {
             stdout: Vec::new(),
             json,
@@ -73,7 +76,8 @@ impl Output {
         self.notes.clone()
     }
 
-    /// The exit status of a look at something that could perhaps not be read as a whole: the answer may lack what was asked for.
+    /// The exit status of a look at something that could perhaps not be read as a whole: the answer
+    /// may lack what was asked for.
     pub(super) fn status_of_look(&self) -> u8 {
         if self.notes.unreadable().is_empty() { 0 } else { exit::SYSTEM }
     }
@@ -161,13 +165,18 @@ impl Output {
         }
     }
 
-    /// A document that also says what could not be read, if anything: the answer may lack something.
+    /// A document that also says what could not be read, if anything: the answer may lack
+    /// something.
     fn with_unreadable<'v>(&self, value: &'v Value) -> Cow<'v, Value> {
         let unreadable = self.notes.unreadable();
-        let (Value::Object(fields), false) = (value, unreadable.is_empty()) else { return Cow::Borrowed(value) };
+        let (Value::Object(fields), false) = (value, unreadable.is_empty()) else {
+            return Cow::Borrowed(value);
+        };
         let mut fields = fields.clone();
         let said = unreadable.into_iter().map(|what| words::object([("what", Value::from(what))]));
-        if let Value::Array(known) = fields.entry("unreadable").or_insert_with(|| Value::Array(Vec::new())) {
+        if let Value::Array(known) =
+            fields.entry("unreadable").or_insert_with(|| Value::Array(Vec::new()))
+        {
             known.extend(said);
         }
         Cow::Owned(Value::Object(fields))
@@ -215,7 +224,8 @@ impl Output {
         self.complain("error", AnsiColor::Red, text);
     }
 
-    /// Does something that may take long; on a terminal it is said what, when it takes longer than half a second.
+    /// Does something that may take long; on a terminal it is said what, when it takes longer than
+    /// half a second.
     pub(super) fn patiently<T>(&self, what: &str, work: impl FnOnce() -> T) -> T {
         if self.quiet || !io::stderr().is_terminal() {
             return work();
@@ -223,7 +233,10 @@ impl Output {
         std::thread::scope(|scope| {
             let (working, ended) = std::sync::mpsc::channel::<()>();
             scope.spawn(move || {
-                if ended.recv_timeout(PATIENCE).is_err_and(|error| error == RecvTimeoutError::Timeout) {
+                if ended
+                    .recv_timeout(PATIENCE)
+                    .is_err_and(|error| error == RecvTimeoutError::Timeout)
+                {
                     // Where stderr is gone, nobody waits.
                     let _ = write!(io::stderr(), "{what} …");
                     let _ = ended.recv();
@@ -240,9 +253,12 @@ impl Output {
     pub(super) fn help(&mut self, text: &clap::builder::StyledStr, asked_for: bool) {
         let (colour, out) = if asked_for { (self.colour, true) } else { (self.colour_err, false) };
         let plain = text.to_string();
-        let is_dangerous = !out && plain.lines().any(|line| matches!(escape::terminal(line), Cow::Owned(_)));
+        let is_dangerous =
+            !out && plain.lines().any(|line| matches!(escape::terminal(line), Cow::Owned(_)));
         let text = match (is_dangerous, colour) {
-            (true, _) => plain.lines().map(|line| format!("{}\n", escape::terminal(line))).collect(),
+            (true, _) => {
+                plain.lines().map(|line| format!("{}\n", escape::terminal(line))).collect()
+            }
             (false, true) => text.ansi().to_string(),
             (false, false) => plain,
         };
@@ -254,7 +270,8 @@ impl Output {
         }
     }
 
-    /// Writes out what is gathered, and turns `status` into the process's: a closed pipe is no failure, a full disk is.
+    /// Writes out what is gathered, and turns `status` into the process's: a closed pipe is no
+    /// failure, a full disk is.
     pub(super) fn finish(mut self, status: u8) -> ExitCode {
         self.flush();
         match self.failed.take() {
@@ -288,7 +305,11 @@ impl Output {
     }
 
     fn complain(&mut self, word: &str, colour: AnsiColor, text: &str) {
-        let style = if self.colour_err { Style::new().bold().fg_color(Some(colour.into())) } else { Style::new() };
+        let style = if self.colour_err {
+            Style::new().bold().fg_color(Some(colour.into()))
+        } else {
+            Style::new()
+        };
         let line = format!("{style}{word}{style:#}: {}\n", escape::terminal(text));
         // Where stderr is gone, the exit status still tells.
         let _ = io::stderr().write_all(line.as_bytes());
@@ -305,7 +326,11 @@ fn cut(text: &str, columns: usize) -> Cow<'_, str> {
         used += character.width().unwrap_or(0);
         used <= columns
     };
-    let end = text.char_indices().take_while(fits).last().map_or(0, |(start, character)| start + character.len_utf8());
+    let end = text
+        .char_indices()
+        .take_while(fits)
+        .last()
+        .map_or(0, |(start, character)| start + character.len_utf8());
     Cow::Owned(format!("{}…", &text[..end]))
 }
 

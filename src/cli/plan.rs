@@ -14,7 +14,9 @@ use super::exit::{Failure, story};
 use super::output::Output;
 use super::validate;
 use super::words;
-use crate::bus::{Bus, FoundPlan, Planned};
+use crate::bus::plan;
+use crate::bus::plan::{FoundPlan, Planned};
+use crate::bus::workspace::Workspace;
 use crate::record::{CheckpointStatus, Progress, Tally};
 
 const VALIDATE_EXAMPLES: &str = "\
@@ -126,8 +128,12 @@ pub(super) fn run(context: &Context, args: &PlanArgs, output: &mut Output) -> Re
 }
 
 fn check(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("plan validate", output)?;
-    let plans = args.plans.iter().map(|asked| bus.plan_called_here(asked)).collect::<Result<Vec<_>, _>>()?;
+    let ws = context.open("plan validate", output)?;
+    let plans = args
+        .plans
+        .iter()
+        .map(|asked| plan::plan_called_here(&ws, asked))
+        .collect::<Result<Vec<_>, _>>()?;
     validate::check_plans(context, plans, &args.report, output)
 }
 
@@ -136,25 +142,25 @@ fn progress_json(tally: Tally) -> Value {
 }
 
 /// A plan as JSON, with what can be seen from it.
-fn found_json(found: &FoundPlan, bus: &Bus) -> Value {
+fn found_json(found: &FoundPlan, ws: &Workspace) -> Value {
     words::merge(
         found.plan.to_object(),
         [
             ("progress", progress_json(found.plan.tally())),
-            ("path", Value::from(bus.show_place(&found.place))),
+            ("path", Value::from(plan::show_place(ws, &found.place))),
             ("worktree", Value::from(found.root().display().to_string())),
         ],
     )
 }
 
 /// What came of a change, as JSON.
-fn planned_json(outcome: &'static str, planned: &Planned, bus: &Bus) -> Value {
+fn planned_json(outcome: &'static str, planned: &Planned, ws: &Workspace) -> Value {
     let claim = planned.claim.as_ref().and_then(|claim| claim.as_ref().ok());
     words::object([
         ("outcome", Value::from(if planned.unchanged { "unchanged" } else { outcome })),
         ("plan", Value::Object(planned.found.plan.to_object())),
         ("progress", progress_json(planned.found.plan.tally())),
-        ("path", Value::from(bus.show_place(&planned.found.place))),
+        ("path", Value::from(plan::show_place(ws, &planned.found.place))),
         ("claim", claim.map_or(Value::Null, |changed| Value::Object(changed.claim.to_object()))),
     ])
 }
@@ -163,7 +169,10 @@ fn planned_json(outcome: &'static str, planned: &Planned, bus: &Bus) -> Value {
 pub(super) fn tell_of(planned: &Planned, output: &mut Output) {
     let plan = &planned.found.plan;
     for claim in &planned.held {
-        output.warn(&format!("{} is claimed by {}, on `{}`: tell them", claim.task_id, claim.agent_id, claim.branch));
+        output.warn(&format!(
+            "{} is claimed by {}, on `{}`: tell them",
+            claim.task_id, claim.agent_id, claim.branch
+        ));
     }
     if let Some((absent, root)) = &planned.absent {
         let more = if absent.len() > MAX_NAMED { ", …" } else { "" };
@@ -175,16 +184,27 @@ pub(super) fn tell_of(planned: &Planned, output: &mut Output) {
     }
     match &planned.claim {
         Some(Ok(changed)) => {
-            output.note(&format!("your claim of {} names the plan {}", changed.claim.task_id, plan.plan_id));
+            output.note(&format!(
+                "your claim of {} names the plan {}",
+                changed.claim.task_id, plan.plan_id
+            ));
         }
-        Some(Err(error)) => output.warn(&format!("the plan stands, but your claim does not name it: {}", story(error))),
+        Some(Err(error)) => output
+            .warn(&format!("the plan stands, but your claim does not name it: {}", story(error))),
         None => {}
     }
     let tally = plan.tally();
     if plan.status != Progress::Done && tally.total > 0 && tally.done == tally.total {
-        output.note(&format!("all steps are done; end the plan with `bus plan status {} done`", plan.plan_id));
+        output.note(&format!(
+            "all steps are done; end the plan with `bus plan status {} done`",
+            plan.plan_id
+        ));
     }
     if plan.status == Progress::Done && tally.done < tally.total {
-        output.warn(&format!("the plan is done, and {} of its {} steps are not", tally.total - tally.done, tally.total));
+        output.warn(&format!(
+            "the plan is done, and {} of its {} steps are not",
+            tally.total - tally.done,
+            tally.total
+        ));
     }
 }

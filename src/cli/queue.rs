@@ -15,7 +15,8 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{Error, QueueRequest, QueueView};
+use crate::bus::queue::{QueueRequest, QueueView};
+use crate::bus::{Error, ops, queue};
 use crate::record::{AgentId, PlanId, Priority, TaskId};
 
 const ADD_EXAMPLES: &str = "\
@@ -129,8 +130,8 @@ pub(super) fn run(context: &Context, args: &QueueArgs, output: &mut Output) -> R
 }
 
 fn add(context: &Context, args: &AddArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("queue add", output)?;
-    let agent = context.writer(&bus, output)?;
+    let ws = context.open("queue add", output)?;
+    let agent = context.writer(&ws, output)?;
     let request = QueueRequest {
         title: args.title.clone(),
         id: args.id.clone(),
@@ -141,9 +142,12 @@ fn add(context: &Context, args: &AddArgs, output: &mut Output) -> Result<u8, Fai
         plan: args.plan.clone(),
         acceptance: args.acceptance.clone(),
     };
-    let queued = bus.queue_add(&agent, &request)?;
+    let queued = ops::queue_add(&ws, &agent, &request)?;
     for task in &queued.unknown {
-        output.warn(&format!("nothing here speaks of `{task}`; until it is done, {} is not ready", queued.task));
+        output.warn(&format!(
+            "nothing here speaks of `{task}`; until it is done, {} is not ready",
+            queued.task
+        ));
     }
     let unknown = queued.unknown.iter().map(|task| Value::from(task.as_str())).collect();
     output.document(&words::object([
@@ -194,15 +198,19 @@ fn show(context: &Context, args: &ShowArgs, output: &mut Output) -> Result<u8, F
 }
 
 /// The queue as the caller sees it, or as the agent does that is named.
-fn look(context: &Context, command: &'static str, output: &mut Output) -> Result<QueueView, Failure> {
-    let bus = context.open(command, output)?;
-    context.note_reader(&bus);
+fn look(
+    context: &Context,
+    command: &'static str,
+    output: &mut Output,
+) -> Result<QueueView, Failure> {
+    let ws = context.open(command, output)?;
+    context.note_reader(&ws);
     let agent: Option<AgentId> = match &context.global.agent[..] {
-        [] => context.reader(&bus),
-        _ => Some(context.addressee(&bus)?),
+        [] => context.reader(&ws),
+        _ => Some(context.addressee(&ws)?),
     };
     let mut last = Instant::now();
-    Ok(bus.queue_with(agent.as_ref(), |number, all| {
+    Ok(queue::queue_with(&ws, agent.as_ref(), |number, all| {
         if output.is_watched() && last.elapsed() > PATIENCE {
             last = Instant::now();
             output.note(&format!("looked at {number} of {all} tasks"));

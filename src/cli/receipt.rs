@@ -15,7 +15,9 @@ use super::exit::Failure;
 use super::output::Output;
 use super::plan::tell_of;
 use super::words;
-use crate::bus::{AddReceipt, Bus, Error, MAX_RECEIPT, PlanFault, StepChange};
+use crate::bus::plan::{AddReceipt, MAX_RECEIPT, PlanFault, StepChange};
+use crate::bus::workspace::Workspace;
+use crate::bus::{Error, ops, plan};
 use crate::record::{ReceiptName, TaskId};
 use crate::store::{Error as StoreError, Verb};
 
@@ -63,29 +65,41 @@ struct AddArgs {
     name: Option<ReceiptName>,
 }
 
-pub(super) fn run(context: &Context, args: &ReceiptArgs, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn run(
+    context: &Context,
+    args: &ReceiptArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     let ReceiptCommand::Add(args) = &args.command;
-    let bus = context.open("receipt add", output)?;
-    let agent = context.writer(&bus, output)?;
+    let ws = context.open("receipt add", output)?;
+    let agent = context.writer(&ws, output)?;
     let name = match &args.name {
         Some(name) => name.clone(),
         None => name_of(&args.file)?,
     };
     // What is asked for in vain leaves nothing behind.
     if let (Some(plan), Some(step)) = (&args.plan, &args.step) {
-        bus.check_step(plan, step)?;
+        plan::check_step(&ws, plan, step)?;
     }
     let bytes = read(context, &args.file)?;
-    let request = AddReceipt { name: &name, bytes: &bytes, task: args.task.as_ref(), plan: args.plan.as_deref() };
-    let added = bus.add_receipt(&agent, request)?;
+    let request = AddReceipt {
+        name: &name,
+        bytes: &bytes,
+        task: args.task.as_ref(),
+        plan: args.plan.as_deref(),
+    };
+    let added = ops::add_receipt(&ws, &agent, request)?;
     if let Some(error) = &added.pulse {
-        output.warn(&format!("the receipt is stored, but the task's heartbeat could not be given: {error}"));
+        output.warn(&format!(
+            "the receipt is stored, but the task's heartbeat could not be given: {error}"
+        ));
     }
-    warn_if_ignored(&bus, &added.receipt.path, output);
+    warn_if_ignored(&ws, &added.receipt.path, output);
     let planned = match (&args.plan, &args.step) {
         (Some(plan), Some(step)) => {
-            let change = StepChange { receipts: vec![added.receipt.clone()], ..StepChange::default() };
-            Some(bus.change_step(&agent, plan, step, &change)?)
+            let change =
+                StepChange { receipts: vec![added.receipt.clone()], ..StepChange::default() };
+            Some(plan::change_step(&ws, &agent, plan, step, &change)?)
         }
         _ => None,
     };
@@ -94,7 +108,12 @@ pub(super) fn run(context: &Context, args: &ReceiptArgs, output: &mut Output) ->
         ("path", Value::from(added.receipt.path.as_str())),
         ("sha256", Value::from(added.receipt.hash.to_string())),
         ("bytes", Value::from(bytes.len())),
-        ("plan", planned.as_ref().map_or(Value::Null, |planned| Value::Object(planned.found.plan.to_object()))),
+        (
+            "plan",
+            planned
+                .as_ref()
+                .map_or(Value::Null, |planned| Value::Object(planned.found.plan.to_object())),
+        ),
     ]));
     output.line(&added.receipt.path);
     planned.iter().for_each(|planned| tell_of(planned, output));
@@ -102,9 +121,11 @@ pub(super) fn run(context: &Context, args: &ReceiptArgs, output: &mut Output) ->
 }
 
 /// Says on stderr that git ignores a receipt, which proves nothing elsewhere then.
-pub(super) fn warn_if_ignored(bus: &Bus, path: &str, output: &mut Output) {
-    if bus.is_ignored(path) {
-        output.warn(&format!("git ignores `{path}`, so nobody else will have it: `git add -f {path}`"));
+pub(super) fn warn_if_ignored(ws: &Workspace, path: &str, output: &mut Output) {
+    if plan::is_ignored(ws, path) {
+        output.warn(&format!(
+            "git ignores `{path}`, so nobody else will have it: `git add -f {path}`"
+        ));
     }
 }
 
@@ -113,11 +134,13 @@ fn name_of(file: &str) -> Result<ReceiptName, Failure> {
     let name = Path::new(file).file_name().and_then(|name| name.to_str()).unwrap_or_default();
     ReceiptName::new(name).map_err(|fault| Failure::BadId {
         what: fault.to_string(),
-        hint: "call the copy otherwise: `--name tests.log`; letters, digits and `. _ -` are good".to_owned(),
+        hint: "call the copy otherwise: `--name tests.log`; letters, digits and `. _ -` are good"
+            .to_owned(),
     })
 }
 
-/// The bytes of `file`, as whoever runs the command calls it; one more than a receipt may have where it has more.
+/// The bytes of `file`, as whoever runs the command calls it; one more than a receipt may have
+/// where it has more.
 fn read(context: &Context, file: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let limit = MAX_RECEIPT as u64 + 1;

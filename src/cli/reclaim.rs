@@ -8,7 +8,9 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{Outcome, ReclaimRequest};
+use crate::bus::claim::Outcome;
+use crate::bus::ops;
+use crate::bus::ops::ReclaimRequest;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,21 +33,34 @@ pub(super) struct ReclaimArgs {
     force: bool,
 }
 
-pub(super) fn run(context: &Context, args: &ReclaimArgs, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn run(
+    context: &Context,
+    args: &ReclaimArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     words::check_length("--note", Some(&args.note))?;
-    let bus = context.open("reclaim", output)?;
-    let agent = context.writer(&bus, output)?;
+    let ws = context.open("reclaim", output)?;
+    let agent = context.writer(&ws, output)?;
     let request = ReclaimRequest { note: args.note.clone(), force: args.force };
-    let changed = bus.reclaim(&agent, args.task.get(), &request)?;
+    let changed = ops::reclaim(&ws, &agent, args.task.get(), &request)?;
     Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
     output.document(&words::changed_json(&changed));
     let claim = &changed.claim;
     if changed.outcome == Outcome::Unchanged {
-        output.line(&format!("{} is already claimed by you, {}; nothing to do", claim.task_id, claim.agent_id));
+        output.line(&format!(
+            "{} is already claimed by you, {}; nothing to do",
+            claim.task_id, claim.agent_id
+        ));
     } else {
         words::note_earlier_work(changed.previous.as_ref(), claim, output);
-        let from = changed.previous.as_ref().map_or_else(String::new, |before| format!(" from {}", before.agent_id));
-        output.line(&format!("reclaimed {}{from} as {} on {}", claim.task_id, claim.agent_id, claim.branch));
+        let from = changed
+            .previous
+            .as_ref()
+            .map_or_else(String::new, |before| format!(" from {}", before.agent_id));
+        output.line(&format!(
+            "reclaimed {}{from} as {} on {}",
+            claim.task_id, claim.agent_id, claim.branch
+        ));
     }
     Ok(0)
 }

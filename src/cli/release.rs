@@ -7,7 +7,8 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::{Outcome, ReleaseRequest};
+use crate::bus::claim::{Outcome, ReleaseRequest};
+use crate::bus::ops;
 use crate::record::Status;
 
 const EXAMPLES: &str = "\
@@ -52,11 +53,15 @@ enum EndStatus {
     Paused,
 }
 
-pub(super) fn run(context: &Context, args: &ReleaseArgs, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn run(
+    context: &Context,
+    args: &ReleaseArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     words::check_length("--notes", args.notes.as_deref())?;
     words::check_length("--note", args.note.as_deref())?;
-    let bus = context.open("release", output)?;
-    let agent = context.writer(&bus, output)?;
+    let ws = context.open("release", output)?;
+    let agent = context.writer(&ws, output)?;
     let status = match args.status {
         // Who ends somebody else's claim does not say that the work is finished.
         None if args.force => Status::Released,
@@ -64,8 +69,13 @@ pub(super) fn run(context: &Context, args: &ReleaseArgs, output: &mut Output) ->
         Some(EndStatus::Released) => Status::Released,
         Some(EndStatus::Paused) => Status::Paused,
     };
-    let request = ReleaseRequest { status, notes: args.notes.clone(), force: args.note.clone(), offline: args.offline };
-    let changed = bus.release(&agent, args.task.get(), &request)?;
+    let request = ReleaseRequest {
+        status,
+        notes: args.notes.clone(),
+        force: args.note.clone(),
+        offline: args.offline,
+    };
+    let changed = ops::release(&ws, &agent, args.task.get(), &request)?;
     Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
     output.document(&words::changed_json(&changed));
     let (task, status) = (&changed.claim.task_id, changed.claim.status);

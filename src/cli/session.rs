@@ -11,7 +11,9 @@ use super::exit::{self, Failure};
 use super::output::Output;
 use super::session_overview as overview;
 use super::words;
-use crate::bus::{Bus, Error, ManifestState, OpenSession, Overview, Role, SessionEnd, SessionRequest, SessionStart};
+use crate::bus::session::{OpenSession, Overview, Role, SessionEnd, SessionRequest, SessionStart};
+use crate::bus::workspace::{ManifestState, Workspace};
+use crate::bus::{Error, session};
 use crate::git::Fetch;
 use crate::record::json::Object;
 use crate::record::{AgentId, ManifestName, Timestamp};
@@ -47,7 +49,8 @@ pub(super) struct SessionArgs {
 
 #[derive(Debug, Subcommand)]
 enum SessionCommand {
-    /// Say that you are here, and see what you hold, what was said, who else is at work and what is next
+    /// Say that you are here, and see what you hold, what was said, who else is at work and what is
+    /// next
     #[command(after_help = START_EXAMPLES)]
     Start(StartArgs),
     /// Say that you stop, and see what you still hold
@@ -86,7 +89,11 @@ fn role(word: &str) -> Role {
     Role::ALL.into_iter().find(|role| role.as_str() == word).unwrap_or(Role::Engineer)
 }
 
-pub(super) fn run(context: &Context, args: &SessionArgs, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn run(
+    context: &Context,
+    args: &SessionArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     match &args.command {
         SessionCommand::Start(args) => start(context, args, output),
         SessionCommand::End(args) => end(context, args, output),
@@ -94,25 +101,31 @@ pub(super) fn run(context: &Context, args: &SessionArgs, output: &mut Output) ->
 }
 
 fn start(context: &Context, args: &StartArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("session start", output)?;
+    let ws = context.open("session start", output)?;
     if let Some(name) = &args.manifest {
-        bus.swap_manifest(name)?;
-        if !bus.ignores_manifest() {
-            output.warn("git does not ignore AGENT_MANIFEST.json; `bus init` adds the line to .gitignore");
+        ws.swap_manifest(name)?;
+        if !ws.ignores_manifest() {
+            output.warn(
+                "git does not ignore AGENT_MANIFEST.json; `bus init` adds the line to .gitignore",
+            );
         }
     }
     // Not yet a sign of life: that of another session with this id must be seen first.
-    let agent = context.addressee(&bus)?;
-    let request = SessionRequest { summary: args.summary.clone(), focus: args.focus.clone(), role: args.role };
-    let start = bus.session_start(&agent, &request)?;
+    let agent = context.addressee(&ws)?;
+    let request = SessionRequest {
+        summary: args.summary.clone(),
+        focus: args.focus.clone(),
+        role: args.role,
+    };
+    let start = session::session_start(&ws, &agent, &request)?;
     tell_of_manifest(&start.manifest, &agent, output);
     let now = context.clock.now();
     tell_of_others(&start, now, output);
-    let fetched = if args.no_fetch { None } else { Some(fetch(&bus, output)) };
-    let overview = bus.overview(&agent)?;
+    let fetched = if args.no_fetch { None } else { Some(fetch(&ws, output)) };
+    let overview = session::overview(&ws, &agent)?;
     // Of thousands of claims it is much, and for people it is not read.
     if output.is_json() {
-        output.document(&document(&agent, &bus, &start, fetched.as_ref(), &overview));
+        output.document(&document(&agent, &ws, &start, fetched.as_ref(), &overview));
     }
     output.line(&greeting(&agent, args.role, &overview));
     output.line(&format!("export BUS_SESSION={}", start.session));
@@ -122,7 +135,7 @@ fn start(context: &Context, args: &StartArgs, output: &mut Output) -> Result<u8,
 
 fn document(
     agent: &AgentId,
-    bus: &Bus,
+    ws: &Workspace,
     start: &SessionStart,
     fetched: Option<&Result<Fetch, Error>>,
     overview: &Overview,
@@ -130,7 +143,7 @@ fn document(
     let own = [
         ("agent_id", Value::from(agent.as_str())),
         ("session_id", Value::from(start.session.as_str())),
-        ("worktree", Value::from(bus.root().display().to_string())),
+        ("worktree", Value::from(ws.root().display().to_string())),
         ("manifest", Value::from(manifest_word(&start.manifest))),
         ("event", words::event_json(&start.event, None, overview.generated_at)),
         ("other_sessions", start.others.iter().map(other_json).collect()),
@@ -179,12 +192,20 @@ fn tell_of_others(start: &SessionStart, now: Timestamp, output: &mut Output) {
     latest.iter().take(MAX_TOLD).for_each(|other| tell_of_other(other, now, output));
     match latest.len().saturating_sub(MAX_TOLD) {
         0 => {}
-        more => output.warn(&format!("and others in {more} more worktrees; `bus session start --json` names all of them")),
+        more => output.warn(&format!(
+            "and others in {more} more worktrees; `bus session start --json` names all of them"
+        )),
     }
     match &start.replaced[..] {
         [] => {}
-        [old] => output.note(&format!("it takes the place of {}, which was begun in this worktree", old.mark.session_id)),
-        many => output.note(&format!("it takes the place of {} earlier sessions in this worktree", many.len())),
+        [old] => output.note(&format!(
+            "it takes the place of {}, which was begun in this worktree",
+            old.mark.session_id
+        )),
+        many => output.note(&format!(
+            "it takes the place of {} earlier sessions in this worktree",
+            many.len()
+        )),
     }
 }
 
@@ -212,8 +233,8 @@ fn other_json(other: &OpenSession) -> Value {
 }
 
 /// Asks the remote. That it does not answer stops nobody.
-fn fetch(bus: &Bus, output: &mut Output) -> Result<Fetch, Error> {
-    let fetched = bus.fetch();
+fn fetch(ws: &Workspace, output: &mut Output) -> Result<Fetch, Error> {
+    let fetched = session::fetch(ws);
     match &fetched {
         Ok(Fetch::Done { .. } | Fetch::NoRemote) => {}
         Ok(Fetch::NoDefault) => {
@@ -244,25 +265,39 @@ fn fetch_json(fetched: Option<&Result<Fetch, Error>>) -> Value {
         Some(Ok(Fetch::Done { remote })) => ("fetched", Some(remote), None),
         Some(Ok(Fetch::NoRemote)) => ("no-remote", None, None),
         Some(Ok(Fetch::NoDefault)) => ("no-default", None, None),
-        Some(Ok(Fetch::Unsafe { remote, refspec })) => ("unsafe", Some(remote), Some(refspec.clone())),
-        Some(Ok(Fetch::Group { remote, members })) => ("unsafe", Some(remote), Some(format!("remotes.{remote} = {members}"))),
+        Some(Ok(Fetch::Unsafe { remote, refspec })) => {
+            ("unsafe", Some(remote), Some(refspec.clone()))
+        }
+        Some(Ok(Fetch::Group { remote, members })) => {
+            ("unsafe", Some(remote), Some(format!("remotes.{remote} = {members}")))
+        }
         Some(Ok(Fetch::Refused { remote, what })) => ("failed", Some(remote), Some(what.clone())),
         Some(Ok(Fetch::TimedOut { remote, .. })) => ("timed-out", Some(remote), None),
     };
     let text = |text: Option<String>| text.map_or(Value::Null, Value::from);
-    words::object([("outcome", Value::from(outcome)), ("remote", text(remote.cloned())), ("message", text(what))])
+    words::object([
+        ("outcome", Value::from(outcome)),
+        ("remote", text(remote.cloned())),
+        ("message", text(what)),
+    ])
 }
 
 fn end(context: &Context, args: &EndArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("session end", output)?;
-    let agent = context.writer(&bus, output)?;
-    let end = bus.session_end(&agent, args.summary.as_deref())?;
+    let ws = context.open("session end", output)?;
+    let agent = context.writer(&ws, output)?;
+    let end = session::session_end(&ws, &agent, args.summary.as_deref())?;
     let now = context.clock.now();
     output.document(&words::object([
         ("agent_id", Value::from(agent.as_str())),
-        ("session_id", end.session.as_ref().map_or(Value::Null, |session| Value::from(session.as_str()))),
+        (
+            "session_id",
+            end.session.as_ref().map_or(Value::Null, |session| Value::from(session.as_str())),
+        ),
         ("outcome", Value::from(if end.event.is_some() { "ended" } else { "unchanged" })),
-        ("event", end.event.as_ref().map_or(Value::Null, |event| words::event_json(event, None, now))),
+        (
+            "event",
+            end.event.as_ref().map_or(Value::Null, |event| words::event_json(event, None, now)),
+        ),
         ("claims", end.claims.iter().map(overview::claim_json).collect()),
     ]));
     output.line(&ending(&agent, &end));
@@ -271,7 +306,8 @@ fn end(context: &Context, args: &EndArgs, output: &mut Output) -> Result<u8, Fai
         output.line("Still claimed");
         overview::claims(&agent, &end.claims, now).for_each(|line| output.line(&line));
         output.line("");
-        output.line("Give back what you will not come back to: `bus release TASK --status released`");
+        output
+            .line("Give back what you will not come back to: `bus release TASK --status released`");
     }
     Ok(0)
 }
@@ -279,8 +315,14 @@ fn end(context: &Context, args: &EndArgs, output: &mut Output) -> Result<u8, Fai
 fn ending(agent: &AgentId, end: &SessionEnd) -> String {
     match (&end.session, &end.event) {
         (Some(session), Some(_)) => format!("ended session {session} of {agent}"),
-        (Some(session), None) => format!("session {session} of {agent} has ended already; nothing to do"),
-        (None, Some(_)) => format!("{agent} says that it stops; it had begun no session in this worktree"),
-        (None, None) => format!("{agent} has said that it stops, and has begun no session in this worktree; nothing to do"),
+        (Some(session), None) => {
+            format!("session {session} of {agent} has ended already; nothing to do")
+        }
+        (None, Some(_)) => {
+            format!("{agent} says that it stops; it had begun no session in this worktree")
+        }
+        (None, None) => format!(
+            "{agent} has said that it stops, and has begun no session in this worktree; nothing to do"
+        ),
     }
 }

@@ -5,7 +5,9 @@ use serde_json::Value;
 use super::lock;
 use super::output::{Output, Width};
 use super::words;
-use crate::bus::{Apart, ClaimStatus, LeaseStatus, Overview, OwnClaim, Peer, Ready, ReadyTask};
+use crate::bus::claim::ClaimStatus;
+use crate::bus::lease::LeaseStatus;
+use crate::bus::session::{Apart, Overview, OwnClaim, Peer, Ready, ReadyTask};
 use crate::record::{AgentId, Assignment, Timestamp};
 use crate::store::Letter;
 
@@ -18,14 +20,22 @@ pub(super) fn show(agent: &AgentId, overview: &Overview, output: &mut Output) {
     section("Your claims", claims(agent, &overview.claims, now), output);
     leases(overview, output);
     unread(overview, output);
-    section("Your assignments", overview.assignments.iter().map(|assignment| assigned(assignment, now)), output);
+    section(
+        "Your assignments",
+        overview.assignments.iter().map(|assignment| assigned(assignment, now)),
+        output,
+    );
     ready(overview, output);
     section("Peers", overview.peers.iter().map(|peer| at_work(peer, now)), output);
     output.line("");
     output.line(&format!("Next: {}", overview.next.command()));
     if let Some(remote) = &overview.unshared {
         output.line("");
-        output.line(&format!("{}: `{}`", unshared_words(remote, overview.is_asked), unshared_command(remote)));
+        output.line(&format!(
+            "{}: `{}`",
+            unshared_words(remote, overview.is_asked),
+            unshared_command(remote)
+        ));
     }
     for (key, value) in &overview.greedy {
         output.warn(&format!(
@@ -33,7 +43,10 @@ pub(super) fn show(agent: &AgentId, overview: &Overview, output: &mut Output) {
         ));
     }
     let unreadable = overview.unreadable.iter();
-    output.warn_each(unreadable.map(|(task, error)| format!("what stands about `{task}` cannot be read: {error}")));
+    output.warn_each(
+        unreadable
+            .map(|(task, error)| format!("what stands about `{task}` cannot be read: {error}")),
+    );
 }
 
 /// What it means that a bus has no fleet although there is a remote.
@@ -42,7 +55,9 @@ fn unshared_words(remote: &str, is_asked: bool) -> String {
         true => "This bus has no fleet, so",
         false => "Nobody knows yet whether the remotes serve a fleet; if not,",
     };
-    format!("{what} other clones of `{remote}` can claim the same tasks; one command makes them a fleet")
+    format!(
+        "{what} other clones of `{remote}` can claim the same tasks; one command makes them a fleet"
+    )
 }
 
 fn unshared_command(remote: &str) -> String {
@@ -65,11 +80,15 @@ fn greedy_json((key, value): &(String, String)) -> Value {
 pub(super) fn fields(overview: &Overview) -> Vec<(&'static str, Value)> {
     let now = overview.generated_at;
     let branch = words::object([
-        ("name", overview.branch.as_ref().map_or(Value::Null, |branch| Value::from(branch.as_str()))),
+        (
+            "name",
+            overview.branch.as_ref().map_or(Value::Null, |branch| Value::from(branch.as_str())),
+        ),
         ("upstream", overview.upstream.as_ref().map_or(Value::Null, apart_json)),
         ("default", overview.default_branch.as_ref().map_or(Value::Null, apart_json)),
     ]);
-    let message = |letter: &Letter| words::message_json(&letter.message, letter.elsewhere.as_ref(), now);
+    let message =
+        |letter: &Letter| words::message_json(&letter.message, letter.elsewhere.as_ref(), now);
     let mut fields = vec![
         ("branch", branch),
         ("claims", overview.claims.iter().map(claim_json).collect()),
@@ -77,14 +96,33 @@ pub(super) fn fields(overview: &Overview) -> Vec<(&'static str, Value)> {
         ("other_locks", Value::from(overview.other_leases)),
         ("unread", Value::from(overview.inbox.unread)),
         ("messages", overview.inbox.letters.iter().map(message).collect()),
-        ("assignments", overview.assignments.iter().map(|assignment| Value::Object(assignment.to_object())).collect()),
+        (
+            "assignments",
+            overview
+                .assignments
+                .iter()
+                .map(|assignment| Value::Object(assignment.to_object()))
+                .collect(),
+        ),
         ("ready", ready_json(&overview.ready)),
         ("peers", overview.peers.iter().map(peer_json).collect()),
-        ("unreadable", overview.unreadable.iter().map(|(task, error)| words::unreadable_json(task, error)).collect()),
+        (
+            "unreadable",
+            overview
+                .unreadable
+                .iter()
+                .map(|(task, error)| words::unreadable_json(task, error))
+                .collect(),
+        ),
         ("next", Value::from(overview.next.command())),
         ("generated_at", Value::from(now.to_string())),
     ];
-    fields.extend(overview.unshared.as_deref().map(|remote| ("no_fleet", unshared_json(remote, overview.is_asked))));
+    fields.extend(
+        overview
+            .unshared
+            .as_deref()
+            .map(|remote| ("no_fleet", unshared_json(remote, overview.is_asked))),
+    );
     if !overview.greedy.is_empty() {
         fields.push(("greedy_remotes", overview.greedy.iter().map(greedy_json).collect()));
     }
@@ -93,15 +131,23 @@ pub(super) fn fields(overview: &Overview) -> Vec<(&'static str, Value)> {
 
 /// Where the agent is: `on main, 2 commits behind origin/main`.
 pub(super) fn whereabouts(overview: &Overview) -> String {
-    let branch = overview.branch.as_ref().map_or_else(|| "on no branch".to_owned(), |branch| format!("on {branch}"));
+    let branch = overview
+        .branch
+        .as_ref()
+        .map_or_else(|| "on no branch".to_owned(), |branch| format!("on {branch}"));
     let apart = [&overview.upstream, &overview.default_branch].into_iter().flatten().map(distance);
     [branch].into_iter().chain(apart).collect::<Vec<_>>().join(", ")
 }
 
 /// The claims that an agent holds, a line each: the first of them, and how many more there are.
-pub(super) fn claims(agent: &AgentId, claims: &[OwnClaim], now: Timestamp) -> impl Iterator<Item = String> {
+pub(super) fn claims(
+    agent: &AgentId,
+    claims: &[OwnClaim],
+    now: Timestamp,
+) -> impl Iterator<Item = String> {
     let more = claims.len().saturating_sub(SHOWN);
-    let more = (more > 0).then(|| format!("  and {more} more: `bus status --agent {agent} --active-only`"));
+    let more = (more > 0)
+        .then(|| format!("  and {more} more: `bus status --agent {agent} --active-only`"));
     claims.iter().take(SHOWN).map(move |own| held(own, now)).chain(more)
 }
 
@@ -109,13 +155,22 @@ fn held(own: &OwnClaim, now: Timestamp) -> String {
     let (claim, state) = (&own.status.claim, own.status.state.as_str());
     let notes = claim.notes.as_ref().map_or_else(String::new, |notes| format!(", {notes}"));
     let place = if own.here { "" } else { " (in another worktree or clone)" };
-    format!("  {} {state}, since {}, on {}{notes}{place}", claim.task_id, words::ago(claim.claimed_at, now), claim.branch)
+    format!(
+        "  {} {state}, since {}, on {}{notes}{place}",
+        claim.task_id,
+        words::ago(claim.claimed_at, now),
+        claim.branch
+    )
 }
 
 /// A claim of one's own as JSON, as `bus status` shows it, and whether it was made here.
 pub(super) fn claim_json(own: &OwnClaim) -> Value {
     let state = Value::from(own.status.state.as_str());
-    let more = [("state", state), ("last_seen", time(own.status.last_seen)), ("here", Value::from(own.here))];
+    let more = [
+        ("state", state),
+        ("last_seen", time(own.status.last_seen)),
+        ("here", Value::from(own.here)),
+    ];
     words::merge(own.status.claim.to_object(), more)
 }
 
@@ -137,7 +192,12 @@ fn leases(overview: &Overview, output: &mut Output) {
         let task = lease.task_id.as_ref().map_or_else(String::new, |task| format!(", for {task}"));
         let place = if held.here { "" } else { " (in another worktree or clone)" };
         let left = lock::left(lease, now);
-        format!("  {} {}, time left {left}, {}{task}{place}", lease.lock_id, held.state(), lease.patterns())
+        format!(
+            "  {} {}, time left {left}, {}{task}{place}",
+            lease.lock_id,
+            held.state(),
+            lease.patterns()
+        )
     };
     let others = match overview.other_leases {
         0 => None,
@@ -158,16 +218,21 @@ fn unread(overview: &Overview, output: &mut Output) {
     match (inbox.unread, inbox.older()) {
         (0, _) => return output.line("Unread: none"),
         (unread, 0) => output.line(&format!("Unread: {unread}")),
-        (unread, older) => output.line(&format!("Unread: {unread}, {older} of them older than these")),
+        (unread, older) => {
+            output.line(&format!("Unread: {unread}, {older} of them older than these"))
+        }
     }
-    inbox.letters.iter().for_each(|letter| words::show_message(&letter.message, letter.elsewhere.as_ref(), now, output));
+    inbox.letters.iter().for_each(|letter| {
+        words::show_message(&letter.message, letter.elsewhere.as_ref(), now, output)
+    });
 }
 
 fn ready(overview: &Overview, output: &mut Output) {
     let ready = &overview.ready;
     let more = ready.count - ready.first.len();
     let more = (more > 0).then(|| format!("  and {more} more: `bus queue ready`"));
-    let line = |task: &ReadyTask| format!("  {} {}, {}", task.task, task.priority.as_str(), task.title);
+    let line =
+        |task: &ReadyTask| format!("  {} {}, {}", task.task, task.priority.as_str(), task.title);
     section("Ready", ready.first.iter().map(line).chain(more), output);
 }
 
@@ -179,7 +244,10 @@ fn ready_json(ready: &Ready) -> Value {
             ("title", Value::from(task.title.as_str())),
         ])
     };
-    words::object([("count", Value::from(ready.count)), ("first", ready.first.iter().map(task).collect())])
+    words::object([
+        ("count", Value::from(ready.count)),
+        ("first", ready.first.iter().map(task).collect()),
+    ])
 }
 
 fn assigned(assignment: &Assignment, now: Timestamp) -> String {
@@ -197,7 +265,11 @@ fn at_work(peer: &Peer, now: Timestamp) -> String {
     let more = peer.claims.len().saturating_sub(SHOWN);
     let more = (more > 0).then(|| format!("{more} more"));
     let tasks: Vec<String> = peer.claims.iter().take(SHOWN).map(task).chain(more).collect();
-    let tasks = if tasks.is_empty() { "holds nothing".to_owned() } else { format!("holds {}", tasks.join(", ")) };
+    let tasks = if tasks.is_empty() {
+        "holds nothing".to_owned()
+    } else {
+        format!("holds {}", tasks.join(", "))
+    };
     format!("  {} {}, seen {seen}, {tasks}", peer.agent, peer.state.as_str())
 }
 
@@ -219,12 +291,15 @@ fn peer_json(peer: &Peer) -> Value {
 
 fn distance(apart: &Apart) -> String {
     let least = if apart.distance.is_exact { "" } else { "at least " };
-    let commits = |count: usize| format!("{count} {}", if count == 1 { "commit" } else { "commits" });
+    let commits =
+        |count: usize| format!("{count} {}", if count == 1 { "commit" } else { "commits" });
     match (apart.distance.behind, apart.distance.ahead) {
         (0, 0) => format!("level with {}", apart.from),
         (behind, 0) => format!("{least}{} behind {}", commits(behind), apart.from),
         (0, ahead) => format!("{least}{} ahead of {}", commits(ahead), apart.from),
-        (behind, ahead) => format!("{least}{} behind and {ahead} ahead of {}", commits(behind), apart.from),
+        (behind, ahead) => {
+            format!("{least}{} behind and {ahead} ahead of {}", commits(behind), apart.from)
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::store::Stopper;
 
-/// Lets a write over `ulimit -f` fail with an error, which is then reported like a full disk; SIGXFSZ would kill the process
-/// (setrlimit(2)).
+/// Lets a write over `ulimit -f` fail with an error, which is then reported like a full disk;
+/// SIGXFSZ would kill the process (setrlimit(2)).
 #[cfg(unix)]
 pub(super) fn survive_limits() {
     // Any handler will do; where it cannot be set, the signal ends the process, as it did before.
@@ -15,7 +15,8 @@ pub(super) fn survive_limits() {
 #[cfg(not(unix))]
 pub(super) fn survive_limits() {}
 
-/// Ends the waiting of a command on `Ctrl-C`, on a request to end, and once nobody reads its stdout any more.
+/// Ends the waiting of a command on `Ctrl-C`, on a request to end, and once nobody reads its stdout
+/// any more.
 #[cfg(unix)]
 pub(super) fn end_waiting(stopper: Stopper) {
     use rustix::event::{PollFd, PollFlags, poll};
@@ -28,7 +29,8 @@ pub(super) fn end_waiting(stopper: Stopper) {
             let mut asked = false;
             for signal in signals.forever() {
                 if std::mem::replace(&mut asked, true) {
-                    // Whoever asks twice does not want to wait for a reader that has stopped reading.
+                    // Whoever asks twice does not want to wait for a reader that has stopped
+                    // reading.
                     let _ = signal_hook::low_level::emulate_default_handler(signal);
                 }
                 stopper.stop();

@@ -11,7 +11,10 @@ use super::exit::Failure;
 use super::lock;
 use super::output::{Output, Width};
 use super::words;
-use crate::bus::{ClaimState, ClaimStatus, Freshness, Seen, StatusQuery, StatusReport};
+use crate::bus::claim::{ClaimState, ClaimStatus, Seen, StatusQuery};
+use crate::bus::fleet::Freshness;
+use crate::bus::ops;
+use crate::bus::ops::StatusReport;
 use crate::record::json::Object;
 use crate::record::{Span, TaskId, Timestamp};
 use crate::report::{compared_with, seen};
@@ -21,7 +24,8 @@ use crate::store::{Entry, Stream};
 const HEADER: [&str; 7] = ["TASK", "STATE", "AGENT", "SINCE", "SEEN", "BRANCH", "NOTES"];
 
 /// The columns of the long table.
-const LONG_HEADER: [&str; 9] = ["TASK", "STATE", "AGENT", "SINCE", "AHEAD", "PUSHED", "LANDED", "BRANCH", "NOTES"];
+const LONG_HEADER: [&str; 9] =
+    ["TASK", "STATE", "AGENT", "SINCE", "AHEAD", "PUSHED", "LANDED", "BRANCH", "NOTES"];
 
 /// How many columns a terminal must have for a time to be shown both ways.
 const WIDE: usize = 140;
@@ -60,9 +64,13 @@ pub(super) struct StatusArgs {
     stale_after: Option<Span>,
 }
 
-pub(super) fn run(context: &Context, args: &StatusArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("status", output)?;
-    context.note_reader(&bus);
+pub(super) fn run(
+    context: &Context,
+    args: &StatusArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
+    let ws = context.open("status", output)?;
+    context.note_reader(&ws);
     let query = StatusQuery {
         agents: context.global.agent.clone(),
         active_only: args.active_only,
@@ -71,12 +79,16 @@ pub(super) fn run(context: &Context, args: &StatusArgs, output: &mut Output) -> 
         stale_after: args.stale_after.map(Span::get),
         long: args.long,
     };
-    let report = bus.status(&query)?;
+    let report = ops::status(&ws, &query)?;
     output.document(&document(&report, &query));
     table(&report, &query, output);
     let unreadable = report.unreadable.iter();
-    output.warn_each(unreadable.map(|(task, error)| format!("the claim of `{task}` cannot be read, so it is not free: {error}")));
-    output.warn_each(report.bad_assignments.iter().map(|(_, error)| format!("{error}; it is left out")));
+    output.warn_each(unreadable.map(|(task, error)| {
+        format!("the claim of `{task}` cannot be read, so it is not free: {error}")
+    }));
+    output.warn_each(
+        report.bad_assignments.iter().map(|(_, error)| format!("{error}; it is left out")),
+    );
     let known = "the claim is known from elsewhere, and `bus doctor --fix` mends this";
     output.warn_each(report.damaged.iter().map(|error| format!("{error}; {known}")));
     if let Some(error) = &report.lease_fault {
@@ -86,7 +98,7 @@ pub(super) fn run(context: &Context, args: &StatusArgs, output: &mut Output) -> 
         output.warn(&format!("{error}; the defaults stand in"));
     }
     words::warn_of_rewritten(&report.rewritten, output);
-    words::warn_of_bad_lines(Stream::Log, &report.bad_lines, bus.root(), output);
+    words::warn_of_bad_lines(Stream::Log, &report.bad_lines, ws.root(), output);
     Ok(0)
 }
 
@@ -99,18 +111,24 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
         more.extend(status.seen.as_ref().map(|shown| ("seen", seen(shown))));
         words::merge(status.claim.to_object(), more)
     });
-    let unreadable = report.unreadable.iter().map(|(task, error)| words::unreadable_json(task, error));
+    let unreadable =
+        report.unreadable.iter().map(|(task, error)| words::unreadable_json(task, error));
     let filters = words::object([
         ("agents", Value::Array(query.agents.iter().map(|agent| text(agent)).collect())),
         ("active_only", Value::from(query.active_only)),
         ("limit", Value::from(query.limit.unwrap_or(0))),
         ("since", or_null(query.since)),
     ]);
-    let events = report.events.iter().map(|entry| words::event_json(&entry.event, entry.elsewhere.as_ref(), report.generated_at));
+    let events = report.events.iter().map(|entry| {
+        words::event_json(&entry.event, entry.elsewhere.as_ref(), report.generated_at)
+    });
     let mut fields = vec![
         ("claims", Value::Array(claims.collect())),
         ("unreadable", Value::Array(unreadable.collect())),
-        ("locks", report.leases.iter().map(|held| lock::status_json(held, report.generated_at)).collect()),
+        (
+            "locks",
+            report.leases.iter().map(|held| lock::status_json(held, report.generated_at)).collect(),
+        ),
         ("events", Value::Array(events.collect())),
         ("skipped_lines", Value::from(report.bad_lines.count)),
         ("filters", filters),
@@ -120,7 +138,10 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
     ];
     if query.long {
         let waiting = report.waiting().map(|assignment| Value::Object(assignment.to_object()));
-        fields.extend([("waiting", waiting.collect()), ("compared_with", compared_with(report.compared_with.as_ref()))]);
+        fields.extend([
+            ("waiting", waiting.collect()),
+            ("compared_with", compared_with(report.compared_with.as_ref())),
+        ]);
     }
     words::merge(Object::new(), fields)
 }
@@ -141,7 +162,8 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     let most = query.limit.map_or(usize::MAX, |limit| limit.saturating_add(live));
     let (shown, hidden) = report.claims.split_at(report.claims.len().min(most));
     let narrow = output.columns().is_some_and(|columns| columns < WIDE);
-    let mut rows: Vec<Row<7>> = shown.iter().map(|status| row(status, report.generated_at, narrow)).collect();
+    let mut rows: Vec<Row<7>> =
+        shown.iter().map(|status| row(status, report.generated_at, narrow)).collect();
     rows.extend(report.unreadable.iter().map(|(task, _)| unreadable(task)));
     if query.long {
         long(report, shown, output);
@@ -151,7 +173,8 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
         columns::print(HEADER, &rows, |column| !narrow || column != "BRANCH", output);
     }
     if !hidden.is_empty() {
-        output.line(&format!("… and {} more that have ended; `--limit 0` shows them", hidden.len()));
+        output
+            .line(&format!("… and {} more that have ended; `--limit 0` shows them", hidden.len()));
     }
     if !report.leases.is_empty() {
         output.line("");
@@ -176,13 +199,20 @@ fn long(report: &StatusReport, shown: &[ClaimStatus], output: &mut Output) {
     let now = report.generated_at;
     let mut rows: Vec<Row<9>> = shown.iter().map(|status| long_row(status, now)).collect();
     rows.extend(report.unreadable.iter().map(|(task, _)| {
-        Row::new(Some(AnsiColor::Red), [task.as_str(), "unreadable", "-", "-", "-", "-", "-", "-", ""].map(str::to_owned))
+        Row::new(
+            Some(AnsiColor::Red),
+            [task.as_str(), "unreadable", "-", "-", "-", "-", "-", "-", ""].map(str::to_owned),
+        )
     }));
     rows.extend(report.waiting().map(|assignment| {
         let engineer = assignment.engineer.as_ref().map_or("-", |engineer| engineer.as_str());
-        let (since, note) = (words::ago(assignment.assigned_at, now), assignment.note.as_deref().unwrap_or_default());
+        let (since, note) = (
+            words::ago(assignment.assigned_at, now),
+            assignment.note.as_deref().unwrap_or_default(),
+        );
         let branch = assignment.branch.as_deref().unwrap_or("-");
-        let cells = [assignment.task_id.as_str(), "waiting", engineer, &since, "-", "-", "-", branch, note];
+        let cells =
+            [assignment.task_id.as_str(), "waiting", engineer, &since, "-", "-", "-", branch, note];
         Row::new(None, cells.map(str::to_owned))
     }));
     if !rows.is_empty() {
@@ -190,14 +220,19 @@ fn long(report: &StatusReport, shown: &[ClaimStatus], output: &mut Output) {
         columns::print(LONG_HEADER, &rows, |_| true, output);
     }
     if let Some(with) = &report.compared_with {
-        output.line(&format!("branches are compared with {} at {}", with.name, with.commit.to_hex_with_len(7)));
+        output.line(&format!(
+            "branches are compared with {} at {}",
+            with.name,
+            with.commit.to_hex_with_len(7)
+        ));
     }
 }
 
 fn long_row(status: &ClaimStatus, now: Timestamp) -> Row<9> {
     let claim = &status.claim;
     let since = claim.released_at.unwrap_or(claim.claimed_at);
-    let of_seen = |words: fn(&Seen) -> String| status.seen.as_ref().map_or_else(|| "-".to_owned(), words);
+    let of_seen =
+        |words: fn(&Seen) -> String| status.seen.as_ref().map_or_else(|| "-".to_owned(), words);
     let cells = [
         claim.task_id.to_string(),
         state_words(status),
@@ -227,10 +262,14 @@ const fn colour(state: ClaimState) -> Option<AnsiColor> {
 }
 
 fn summary(report: &StatusReport) -> String {
-    let count = |state: ClaimState| report.claims.iter().filter(|status| status.state == state).count();
+    let count =
+        |state: ClaimState| report.claims.iter().filter(|status| status.state == state).count();
     let counts = ClaimState::ALL.map(|state| (count(state), state.as_str())).into_iter();
     let counts = counts.chain([(report.unreadable.len(), "unreadable")]);
-    let parts: Vec<String> = counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let parts: Vec<String> = counts
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
     let claims = report.claims.len() + report.unreadable.len();
     let states = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
     format!("{claims} {}{states}", if claims == 1 { "claim" } else { "claims" })
@@ -244,7 +283,11 @@ fn row(status: &ClaimStatus, now: Timestamp, narrow: bool) -> Row<7> {
         claim.task_id.to_string(),
         state_words(status),
         claim.agent_id.to_string(),
-        if narrow { words::ago(since, now) } else { format!("{} ({since})", words::ago(since, now)) },
+        if narrow {
+            words::ago(since, now)
+        } else {
+            format!("{} ({since})", words::ago(since, now))
+        },
         seen,
         claim.branch.clone(),
         claim.notes.clone().unwrap_or_default(),
@@ -255,6 +298,7 @@ fn row(status: &ClaimStatus, now: Timestamp, narrow: bool) -> Row<7> {
 /// The row of a claim that cannot be read: why it cannot is said on stderr.
 fn unreadable(task: &TaskId) -> Row<7> {
     let dash = || "-".to_owned();
-    let cells = [task.to_string(), "unreadable".to_owned(), dash(), dash(), dash(), dash(), String::new()];
+    let cells =
+        [task.to_string(), "unreadable".to_owned(), dash(), dash(), dash(), dash(), String::new()];
     Row::new(Some(AnsiColor::Red), cells)
 }

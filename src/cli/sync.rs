@@ -7,7 +7,8 @@ use super::context::Context;
 use super::exit::{self, Failure};
 use super::output::Output;
 use super::words;
-use crate::bus::Synced;
+use crate::bus::fleet;
+use crate::bus::fleet::Synced;
 use crate::record::{AgentId, Claim, TaskId};
 
 const EXAMPLES: &str = "\
@@ -36,29 +37,45 @@ const MAX_FAULTS: usize = 20;
 
 pub(super) fn run(context: &Context, args: &SyncArgs, output: &mut Output) -> Result<u8, Failure> {
     if let Some(remote) = &args.remote {
-        context.open("sync", output)?.rename_remote(remote)?;
+        fleet::rename_remote(&context.open("sync", output)?, remote)?;
     }
-    let bus = context.open("sync", output)?;
-    context.note_reader(&bus);
-    let synced = output.patiently("exchanging claims and logs", || bus.sync())?;
+    let ws = context.open("sync", output)?;
+    context.note_reader(&ws);
+    let synced = output.patiently("exchanging claims and logs", || fleet::sync(&ws))?;
     output.document(&json(&synced));
     show(&synced, output);
     Ok(u8::from(!synced.unpublished.is_empty() || synced.log_unsent.is_some()))
 }
 
 fn show(synced: &Synced, output: &mut Output) {
-    let names = |tasks: &std::collections::BTreeSet<TaskId>| tasks.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ");
-    let say = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let names = |tasks: &std::collections::BTreeSet<TaskId>| {
+        tasks.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let say =
+        |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let Synced { remote, received, published, .. } = synced;
     if !received.is_empty() {
-        output.line(&format!("received {} from {remote}: {}", say(received.len(), "claim"), names(received)));
+        output.line(&format!(
+            "received {} from {remote}: {}",
+            say(received.len(), "claim"),
+            names(received)
+        ));
     }
     if !published.is_empty() {
-        output.line(&format!("published {} to {remote}: {}", say(published.len(), "claim"), names(published)));
+        output.line(&format!(
+            "published {} to {remote}: {}",
+            say(published.len(), "claim"),
+            names(published)
+        ));
     }
     let taken = &synced.taken;
-    let parts = [(taken.events, "event"), (taken.messages, "message"), (taken.assignments, "assignment")];
-    let parts: Vec<String> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| say(count, what)).collect();
+    let parts =
+        [(taken.events, "event"), (taken.messages, "message"), (taken.assignments, "assignment")];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| say(count, what))
+        .collect();
     if !parts.is_empty() {
         output.line(&format!("received {} from {}", parts.join(", "), say(taken.clones, "clone")));
     }
@@ -72,7 +89,10 @@ fn show(synced: &Synced, output: &mut Output) {
         output.warn(&lost_words(claim, owner));
     }
     for kept in &synced.gave_way {
-        output.warn(&format!("what only this clone had gave way to the fleet's; it is kept as `{}`", kept.as_str()));
+        output.warn(&format!(
+            "what only this clone had gave way to the fleet's; it is kept as `{}`",
+            kept.as_str()
+        ));
     }
     for (task, why) in &synced.unpublished {
         output.warn(&format!("{task} is still for this clone alone: {why}"));
@@ -85,35 +105,57 @@ fn show(synced: &Synced, output: &mut Output) {
         output.warn(&exit::story(fault));
     }
     if synced.faults.len() > MAX_FAULTS {
-        output.warn(&format!("{} more of the remote's refs cannot be read", synced.faults.len() - MAX_FAULTS));
+        output.warn(&format!(
+            "{} more of the remote's refs cannot be read",
+            synced.faults.len() - MAX_FAULTS
+        ));
     }
     for fault in &taken.faults {
         output.warn(&format!("{fault}; it is left out"));
     }
     if taken.left_out > taken.faults.len() {
-        output.warn(&format!("{} more of the other clones' lines and files are left out", taken.left_out - taken.faults.len()));
+        output.warn(&format!(
+            "{} more of the other clones' lines and files are left out",
+            taken.left_out - taken.faults.len()
+        ));
     }
 }
 
 fn lost_words(claim: &Claim, owner: &AgentId) -> String {
     let task = &claim.task_id;
-    let how = if claim.is_unconfirmed() { "was not the first" } else { "gave way to what the remote has now" };
-    format!("{}'s claim of {task} {how}: {owner} has it; keep what you have on a branch, and take another task", claim.agent_id)
+    let how = if claim.is_unconfirmed() {
+        "was not the first"
+    } else {
+        "gave way to what the remote has now"
+    };
+    format!(
+        "{}'s claim of {task} {how}: {owner} has it; keep what you have on a branch, and take another task",
+        claim.agent_id
+    )
 }
 
 fn json(synced: &Synced) -> Value {
-    let tasks = |tasks: &std::collections::BTreeSet<TaskId>| tasks.iter().map(|task| Value::from(task.as_str())).collect();
+    let tasks = |tasks: &std::collections::BTreeSet<TaskId>| {
+        tasks.iter().map(|task| Value::from(task.as_str())).collect()
+    };
     let lost = synced.lost.iter().map(|(claim, owner)| {
-        words::object([("claim", Value::Object(claim.to_object())), ("owner", Value::from(owner.as_str()))])
+        words::object([
+            ("claim", Value::Object(claim.to_object())),
+            ("owner", Value::from(owner.as_str())),
+        ])
     });
-    let unpublished = synced
-        .unpublished
-        .iter()
-        .map(|(task, why)| words::object([("task_id", Value::from(task.as_str())), ("reason", Value::from(why.as_str()))]));
-    let faults = synced
-        .faults
-        .iter()
-        .map(|fault| words::object([("code", Value::from(fault.code().as_str())), ("message", Value::from(exit::story(fault)))]));
+    let unpublished = synced.unpublished.iter().map(|(task, why)| {
+        words::object([
+            ("task_id", Value::from(task.as_str())),
+            ("reason", Value::from(why.as_str())),
+        ])
+    });
+    let faults = synced.faults.iter().map(|fault| {
+        words::object([
+            ("code", Value::from(fault.code().as_str())),
+            ("message", Value::from(exit::story(fault))),
+        ])
+    });
     words::object([
         ("remote", Value::from(synced.remote.as_str())),
         ("received", Value::Array(tasks(&synced.received))),

@@ -13,7 +13,8 @@ use super::output::Output;
 use crate::git::Repository;
 use crate::record::{PlanId, Records};
 use crate::validate::{
-    About, Against, FleetSight, LooksAt, Query, Report, Rule, Selection, Severity, annotation, audit, validate,
+    About, Against, FleetSight, LooksAt, Query, Report, Rule, Selection, Severity, annotation,
+    audit, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -58,7 +59,8 @@ pub(super) struct ReportArgs {
     strict: bool,
 }
 
-/// Check that the bus is sound: records, logs and, with a base, that nothing was rewritten or taken twice.
+/// Check that the bus is sound: records, logs and, with a base, that nothing was rewritten or taken
+/// twice.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ValidateArgs {
@@ -68,10 +70,12 @@ pub(super) struct ValidateArgs {
     /// Refuse a task that is held on one of these branches, too: 'origin/agent/*' (repeatable)
     #[arg(long, value_name = "GLOB", num_args = 1..)]
     refs: Vec<Pattern>,
-    /// The branch that is judged [default: $GITHUB_HEAD_REF in GitHub Actions, else the one that is checked out]
+    /// The branch that is judged [default: $GITHUB_HEAD_REF in GitHub Actions, else the one that is
+    /// checked out]
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
-    /// The fleet's refs could not be fetched, for this reason: rules that need them say `not-judged`
+    /// The fleet's refs could not be fetched, for this reason: rules that need them say
+    /// `not-judged`
     #[arg(long, value_name = "WHY")]
     unread: Option<String>,
     /// Audit the refs of the fleet that are here: claims, leases, logs
@@ -93,17 +97,27 @@ pub(super) struct ValidateArgs {
     explain: Option<Rule>,
 }
 
-pub(super) fn run(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn run(
+    context: &Context,
+    args: &ValidateArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     let format = form(context, &args.report, output)?;
     if args.list_rules || args.explain.is_some() {
         return tell_of_rules(args, output);
     }
-    let judged = if args.fleet { audit_fleet(context, args, output) } else { judge(context, args, output) };
+    let judged =
+        if args.fleet { audit_fleet(context, args, output) } else { judge(context, args, output) };
     conclude(judged, format, args.report.strict, output)
 }
 
 /// Checks the files of plans: those that are named, or all.
-pub(super) fn check_plans(context: &Context, plans: Vec<PlanId>, args: &ReportArgs, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn check_plans(
+    context: &Context,
+    plans: Vec<PlanId>,
+    args: &ReportArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     let format = form(context, args, output)?;
     let repo = context.repository(output)?;
     let query = Query { plans: Some(plans), ..Query::default() };
@@ -111,7 +125,12 @@ pub(super) fn check_plans(context: &Context, plans: Vec<PlanId>, args: &ReportAr
 }
 
 /// Shows what was found, and says whether that is a failure.
-fn conclude(judged: Result<Report, Failure>, format: Format, strict: bool, output: &mut Output) -> Result<u8, Failure> {
+fn conclude(
+    judged: Result<Report, Failure>,
+    format: Format,
+    strict: bool,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     if let (Err(failure), Format::Github) = (&judged, format) {
         output.line(&annotation(&exit::words(failure)));
     }
@@ -137,11 +156,20 @@ fn judge(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<
         }
         None => Against::Nothing,
     };
-    let branch = args.branch.clone().or_else(|| github("GITHUB_HEAD_REF").map(|branch| judged_branch(context, branch)));
-    let looks_at = if base == Against::Nothing { &[LooksAt::Files][..] } else { &[LooksAt::Files, LooksAt::Change] };
-    let rules = selection(args, looks_at, "none of the rules that are left can be checked without a base")?;
+    let branch = args
+        .branch
+        .clone()
+        .or_else(|| github("GITHUB_HEAD_REF").map(|branch| judged_branch(context, branch)));
+    let looks_at = if base == Against::Nothing {
+        &[LooksAt::Files][..]
+    } else {
+        &[LooksAt::Files, LooksAt::Change]
+    };
+    let rules =
+        selection(args, looks_at, "none of the rules that are left can be checked without a base")?;
     let (refs, unread) = (args.refs.clone(), args.unread.clone());
-    let query = Query { base, refs, branch, unread, rules, plans: None, now: Some(context.clock.now()) };
+    let query =
+        Query { base, refs, branch, unread, rules, plans: None, now: Some(context.clock.now()) };
     let report = validate(&repo, &query)?;
     tell_of_limits(&report, &query, output);
     Ok(report)
@@ -158,10 +186,16 @@ fn selection(args: &ValidateArgs, looks_at: &[LooksAt], what: &str) -> Result<Se
     Ok(rules)
 }
 
-fn audit_fleet(context: &Context, args: &ValidateArgs, output: &mut Output) -> Result<Report, Failure> {
+fn audit_fleet(
+    context: &Context,
+    args: &ValidateArgs,
+    output: &mut Output,
+) -> Result<Report, Failure> {
     let repo = context.repository(output)?;
-    // The refs are chains, tables and logs, in which lines and leases are judged as they are in files.
-    let rules = selection(args, &[LooksAt::Files, LooksAt::Change, LooksAt::Fleet], "no rule is left")?;
+    // The refs are chains, tables and logs, in which lines and leases are judged as they are in
+    // files.
+    let rules =
+        selection(args, &[LooksAt::Files, LooksAt::Change, LooksAt::Fleet], "no rule is left")?;
     Ok(audit(&repo, &rules)?)
 }
 
@@ -171,7 +205,9 @@ fn tell_of_limits(report: &Report, query: &Query, output: &mut Output) {
         output.note("`--refs` names no other branch that is here: `git fetch` brings a remote's");
     }
     match (&report.base, &report.branch) {
-        (None, _) => output.note("history was not compared: name what this grew from with `--base`"),
+        (None, _) => {
+            output.note("history was not compared: name what this grew from with `--base`")
+        }
         (Some(_), None) if query.branch.is_some() => {
             output.note("the branch is nobody's, so what an agent may change was not looked at")
         }
@@ -195,11 +231,12 @@ fn judged_branch(context: &Context, branch: String) -> String {
     if is_fork { String::new() } else { branch }
 }
 
-/// Whether what is checked out may be the merge that GitHub made of a pull request: anybody can make a merge commit, and its
-/// first parent may be anything.
+/// Whether what is checked out may be the merge that GitHub made of a pull request: anybody can
+/// make a merge commit, and its first parent may be anything.
 fn is_trial(context: &Context, repo: &Repository) -> bool {
-    let event =
-        context.variable("GITHUB_EVENT_NAME").is_none_or(|event| event.starts_with("pull_request") || event == "merge_group");
+    let event = context
+        .variable("GITHUB_EVENT_NAME")
+        .is_none_or(|event| event.starts_with("pull_request") || event == "merge_group");
     let head = repo.head().map(|head| head.to_string());
     event && context.variable("GITHUB_SHA").is_none_or(|sha| Some(sha) == head)
 }
@@ -242,7 +279,11 @@ fn show(report: &Report, format: Format, output: &mut Output) {
 fn show_text(report: &Report, output: &mut Output) {
     let mut told = Vec::new();
     for finding in &report.findings {
-        let colour = if finding.rule.severity() == Severity::Error { AnsiColor::Red } else { AnsiColor::Yellow };
+        let colour = if finding.rule.severity() == Severity::Error {
+            AnsiColor::Red
+        } else {
+            AnsiColor::Yellow
+        };
         output.styled(colour, &finding.to_line());
         if !told.contains(&finding.rule) {
             told.push(finding.rule);
@@ -258,7 +299,10 @@ fn show_text(report: &Report, output: &mut Output) {
 fn tell_of_rules(args: &ValidateArgs, output: &mut Output) -> Result<u8, Failure> {
     if matches!(args.report.format, Some(Format::Github | Format::Sarif)) {
         let what = "rules are listed and explained as text or JSON only".to_owned();
-        return Err(Failure::Usage { what, hint: "give `--format text` or `--format json`".to_owned() });
+        return Err(Failure::Usage {
+            what,
+            hint: "give `--format text` or `--format json`".to_owned(),
+        });
     }
     match args.explain {
         Some(rule) => explain(rule.about(), output),
@@ -284,7 +328,9 @@ fn explain(about: &About, output: &mut Output) {
     output.line(&format!("  to mend it: {}", about.mend));
     match about.rule.looks_at() {
         LooksAt::Files => {}
-        LooksAt::Change => output.line("  It compares with a base: `bus validate --base origin/main`."),
+        LooksAt::Change => {
+            output.line("  It compares with a base: `bus validate --base origin/main`.")
+        }
         LooksAt::Fleet => output.line("  It looks at the refs of a fleet: `bus validate --fleet`."),
     }
 }

@@ -11,7 +11,10 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
 use super::words;
-use crate::bus::{Awaited, Bus, Filter, Patience, Standing, Until};
+use crate::bus::log::Filter;
+use crate::bus::ops::{Awaited, Patience, Standing, Until};
+use crate::bus::workspace::Workspace;
+use crate::bus::{fleet, ops};
 use crate::record::{AgentId, EventKind, Span, TaskId};
 use crate::store::{Entry, Letter};
 
@@ -43,8 +46,8 @@ pub(super) struct WaitArgs {
     /// The task, as an option
     #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks), conflicts_with = "task")]
     task_option: Option<TaskId>,
-    /// What the task must be: free (never claimed, or given back), claimed, released, done, ended (released or done), stale (or
-    /// expired); with --agent, by one of these agents
+    /// What the task must be: free (never claimed, or given back), claimed, released, done, ended
+    /// (released or done), stale (or expired); with --agent, by one of these agents
     #[arg(long, value_name = "STATE", conflicts_with = "event",
         value_parser = PossibleValuesParser::new(Until::ALL.map(Until::as_str)).try_map(|word| word.parse::<Until>()))]
     until: Option<Until>,
@@ -68,32 +71,44 @@ pub(super) struct WaitArgs {
 pub(super) fn run(context: &Context, args: &WaitArgs, output: &mut Output) -> Result<u8, Failure> {
     let task = args.task.as_ref().or(args.task_option.as_ref());
     check(args, task)?;
-    let bus = context.open("wait", output)?;
-    let waited = wait(context, args, task, &bus, output);
+    let ws = context.open("wait", output)?;
+    let waited = wait(context, args, task, &ws, output);
     if waited.is_err()
-        && let Some(fault) = bus.remote_fault()
+        && let Some(fault) = fleet::remote_fault(&ws)
     {
         output.warn(&format!("{fault}: what other clones did meanwhile is not known"));
     }
     waited
 }
 
-fn wait(context: &Context, args: &WaitArgs, task: Option<&TaskId>, bus: &Bus, output: &mut Output) -> Result<u8, Failure> {
+fn wait(
+    context: &Context,
+    args: &WaitArgs,
+    task: Option<&TaskId>,
+    ws: &Workspace,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     let patience = Patience::new(args.timeout);
     if args.message {
-        let Letter { message, elsewhere, .. } = bus.wait_for_message(&context.addressee(bus)?, &args.from, patience)?;
+        let Letter { message, elsewhere, .. } =
+            ops::wait_for_message(ws, &context.addressee(ws)?, &args.from, patience)?;
         let now = context.clock.now();
-        output.document(&words::object([("message", words::message_json(&message, elsewhere.as_ref(), now))]));
+        output.document(&words::object([(
+            "message",
+            words::message_json(&message, elsewhere.as_ref(), now),
+        )]));
         words::show_message(&message, elsewhere.as_ref(), now, output);
         return Ok(0);
     }
-    context.note_reader(bus);
+    context.note_reader(ws);
     match (task, args.until) {
         (Some(task), Some(until)) => {
             let agents = context.global.agent.clone();
-            let awaited = Awaited { task: task.clone(), until, agents, waiter: context.reader(bus) };
-            let on_change = |standing: &Standing| output.note(&format!("waiting: {} is {}", standing.task, standing.describe()));
-            let standing = bus.wait_for_task(&awaited, patience, on_change)?;
+            let awaited = Awaited { task: task.clone(), until, agents, waiter: context.reader(ws) };
+            let on_change = |standing: &Standing| {
+                output.note(&format!("waiting: {} is {}", standing.task, standing.describe()))
+            };
+            let standing = ops::wait_for_task(ws, &awaited, patience, on_change)?;
             Context::note_spelling(task, &standing.task, output);
             output.document(&document(&standing, until));
             output.line(&format!("{} is {}", standing.task, standing.describe()));
@@ -107,9 +122,12 @@ fn wait(context: &Context, args: &WaitArgs, task: Option<&TaskId>, bus: &Bus, ou
                 since: args.since.map(|when| when.resolve(now)),
                 until: None,
             };
-            let Entry { event, elsewhere, .. } = bus.wait_for_event(filter, patience)?;
+            let Entry { event, elsewhere, .. } = ops::wait_for_event(ws, filter, patience)?;
             let now = context.clock.now();
-            output.document(&words::object([("event", words::event_json(&event, elsewhere.as_ref(), now))]));
+            output.document(&words::object([(
+                "event",
+                words::event_json(&event, elsewhere.as_ref(), now),
+            )]));
             words::show_line(&event, elsewhere.as_ref(), now, Width::Whole, output);
         }
     }
@@ -125,8 +143,7 @@ fn check(args: &WaitArgs, task: Option<&TaskId>) -> Result<(), Failure> {
         (None, Some(until)) => format!("it is not said which task shall be {}", until.as_str()),
         (None, None) => "it is not said what to wait for".to_owned(),
     };
-    let hint =
-        "wait for a task, `bus wait TASK --until STATE`, for an event, `--event NAME`, or for a message to you, `--message`";
+    let hint = "wait for a task, `bus wait TASK --until STATE`, for an event, `--event NAME`, or for a message to you, `--message`";
     Err(Failure::Usage { what, hint: hint.to_owned() })
 }
 
@@ -135,6 +152,9 @@ fn document(standing: &Standing, until: Until) -> Value {
         ("task_id", Value::from(standing.task.as_str())),
         ("until", Value::from(until.as_str())),
         ("state", standing.state.map_or(Value::Null, |state| Value::from(state.as_str()))),
-        ("claim", standing.claim.as_ref().map_or(Value::Null, |claim| Value::Object(claim.to_object()))),
+        (
+            "claim",
+            standing.claim.as_ref().map_or(Value::Null, |claim| Value::Object(claim.to_object())),
+        ),
     ])
 }

@@ -9,7 +9,9 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
 use super::{signals, words};
-use crate::bus::{Looking, Watch, WatchQuery};
+use crate::bus::log::{Watch, WatchQuery};
+use crate::bus::workspace::Looking;
+use crate::bus::{fleet, log};
 use crate::record::{CursorName, Timestamp};
 use crate::store::{BadLine, Hints, Stream};
 
@@ -70,18 +72,19 @@ pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> R
     output.stream();
     let hints = args.follow.then(Hints::new);
     hints.iter().for_each(|hints| signals::end_waiting(hints.stopper()));
-    let bus = context.open("watch", output)?;
-    context.note_reader(&bus);
+    let ws = context.open("watch", output)?;
+    context.note_reader(&ws);
     let now = context.clock.now();
     let mut filter = args.wanted.filter(&context.global.agent, now);
     filter.since = filter.since.or_else(|| args.window(now));
     let limit = Some(args.limit).filter(|limit| *limit > 0);
-    let (mut watch, backlog) = bus.watch(WatchQuery { filter, limit, cursor: args.cursor.clone() })?;
+    let (mut watch, backlog) =
+        log::watch(&ws, WatchQuery { filter, limit, cursor: args.cursor.clone() })?;
     if let Some(hints) = hints {
         watch.follow(hints);
     }
     backlog.events.iter().for_each(|entry| words::show(entry, now, Width::Terminal, output));
-    words::warn_of_bad_lines(Stream::Log, &backlog.bad, bus.root(), output);
+    words::warn_of_bad_lines(Stream::Log, &backlog.bad, ws.root(), output);
     output.flush();
     if output.is_closed() {
         return Ok(0);
@@ -90,7 +93,7 @@ pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> R
         output.note(&format!("`{name}` is a new cursor: it goes on from here"));
     }
     watch.begin()?;
-    let looking = if args.remote { Some(bus.keep_looking()?) } else { None };
+    let looking = if args.remote { Some(fleet::keep_looking(&ws)?) } else { None };
     let mut screen = Screen { context, output, named: 0, polls: false, remote_fault: None };
     let patience = if looking.is_some() { LOOK } else { Duration::MAX };
     loop {
@@ -120,7 +123,9 @@ impl Screen<'_> {
     fn show_next(&mut self, watch: &mut Watch<'_>) -> Result<bool, Failure> {
         let fresh = watch.read()?;
         let now = self.context.clock.now();
-        watch.wanted(&fresh).for_each(|entry| words::show(entry, now, Width::Terminal, self.output));
+        watch
+            .wanted(&fresh)
+            .for_each(|entry| words::show(entry, now, Width::Terminal, self.output));
         self.output.flush();
         if self.output.is_closed() {
             return Ok(false);
@@ -129,7 +134,9 @@ impl Screen<'_> {
         watch.unreadable(&fresh).iter().for_each(|what| self.output.warn(what));
         watch.shown(&fresh)?;
         if let Some(why) = watch.no_notifications().filter(|_| !self.polls) {
-            self.output.note(&format!("the system sends no notifications ({why}); looking five times a second"));
+            self.output.note(&format!(
+                "the system sends no notifications ({why}); looking five times a second"
+            ));
             self.polls = true;
         }
         Ok(fresh.more)
@@ -139,7 +146,9 @@ impl Screen<'_> {
     fn warn_of_remote(&mut self, looking: &Looking) {
         let fault = looking.fault();
         match (&fault, &self.remote_fault) {
-            (Some(what), before) if before.as_ref() != Some(what) => self.output.warn(&format!("{what}; it is tried again")),
+            (Some(what), before) if before.as_ref() != Some(what) => {
+                self.output.warn(&format!("{what}; it is tried again"))
+            }
             (None, Some(_)) => self.output.note("the fleet's remote answers again"),
             _ => {}
         }

@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 
 use super::exit::{self, Failure};
 use super::output::{Output, Width};
-use crate::bus::{Changed, Error as BusError, RewrittenLog};
+use crate::bus::Error as BusError;
+use crate::bus::claim::Changed;
+use crate::bus::fleet::RewrittenLog;
 pub(super) use crate::record::ago;
 use crate::record::json::{MAX_LINE, Object};
 use crate::record::{AgentId, Claim, Event, Message, Severity, TaskId, Timestamp};
@@ -14,10 +16,14 @@ use crate::store::{BadLine, Elsewhere, Entry, Faults, Stream};
 /// How many lines that are no events, or no messages, are named before the rest is counted.
 const MAX_NAMED: usize = 10;
 
-/// A line of the feed (design, section 6). What comes from the future, and what this clone has not written, is flagged.
+/// A line of the feed (design, section 6). What comes from the future, and what this clone has not
+/// written, is flagged.
 fn feed_line(event: &Event, elsewhere: Option<&Elsewhere>, now: Timestamp) -> String {
     let task = event.task_id.as_ref().map_or("-", |task| task.as_str());
-    let mut line = format!("{} :: {} :: {} :: task={task} :: {}", event.ts, event.agent_id, event.event, event.summary);
+    let mut line = format!(
+        "{} :: {} :: {} :: task={task} :: {}",
+        event.ts, event.agent_id, event.event, event.summary
+    );
     if !event.receipts.is_empty() {
         line.push_str(" :: receipts=");
         line.push_str(&event.receipts.join(","));
@@ -38,7 +44,13 @@ pub(super) fn show(entry: &Entry, now: Timestamp, width: Width, output: &mut Out
 }
 
 /// Shows an event as a line of the feed in the colour of its sort.
-pub(super) fn show_line(event: &Event, elsewhere: Option<&Elsewhere>, now: Timestamp, width: Width, output: &mut Output) {
+pub(super) fn show_line(
+    event: &Event,
+    elsewhere: Option<&Elsewhere>,
+    now: Timestamp,
+    width: Width,
+    output: &mut Output,
+) {
     output.row(colour(event), &feed_line(event, elsewhere, now), width);
 }
 
@@ -58,18 +70,25 @@ fn colour_of(kind: &str) -> Option<AnsiColor> {
         "claim" | "complete" | "lock" => Some(AnsiColor::Green),
         "release" | "pr_opened" | "unlock" => Some(AnsiColor::Cyan),
         "reclaim" => Some(AnsiColor::Magenta),
-        "request" | "review" | "consensus" | "directive" | "proposal" | "assignment" => Some(AnsiColor::Blue),
+        "request" | "review" | "consensus" | "directive" | "proposal" | "assignment" => {
+            Some(AnsiColor::Blue)
+        }
         _ => None,
     }
 }
 
-/// An event as JSON, flagged with `"future": true` where it comes from there, and with its `clone` or `worktree` if this clone has not written it.
+/// An event as JSON, flagged with `"future": true` where it comes from there, and with its `clone`
+/// or `worktree` if this clone has not written it.
 pub(super) fn event_json(event: &Event, elsewhere: Option<&Elsewhere>, now: Timestamp) -> Value {
     flagged(Elsewhere::mark(elsewhere, event.to_object()), event.ts > now)
 }
 
 /// A message as JSON, flagged as an event is.
-pub(super) fn message_json(message: &Message, elsewhere: Option<&Elsewhere>, now: Timestamp) -> Value {
+pub(super) fn message_json(
+    message: &Message,
+    elsewhere: Option<&Elsewhere>,
+    now: Timestamp,
+) -> Value {
     flagged(Elsewhere::mark(elsewhere, message.to_object()), message.ts > now)
 }
 
@@ -81,18 +100,30 @@ fn flagged(mut object: Object, future: bool) -> Value {
 }
 
 /// Shows a message as a line of text.
-pub(super) fn show_message(message: &Message, elsewhere: Option<&Elsewhere>, now: Timestamp, output: &mut Output) {
-    output.row(colour_of(message.kind.as_str()), &message_line(message, elsewhere, now), Width::Whole);
+pub(super) fn show_message(
+    message: &Message,
+    elsewhere: Option<&Elsewhere>,
+    now: Timestamp,
+    output: &mut Output,
+) {
+    output.row(
+        colour_of(message.kind.as_str()),
+        &message_line(message, elsewhere, now),
+        Width::Whole,
+    );
 }
 
 /// A message as a line: like an event's, and whom it is for.
 fn message_line(message: &Message, elsewhere: Option<&Elsewhere>, now: Timestamp) -> String {
-    let mut parts = vec![message.ts.to_string(), message.from.to_string(), message.kind.to_string()];
+    let mut parts =
+        vec![message.ts.to_string(), message.from.to_string(), message.kind.to_string()];
     parts.extend(message.to.as_ref().map(|to| format!("to={to}")));
     parts.extend(message.task_id.as_ref().map(|task| format!("task={task}")));
     parts.push(message.summary.clone());
     parts.extend(message.note.as_ref().map(|note| format!("note={note}")));
-    parts.extend((!message.receipts.is_empty()).then(|| format!("receipts={}", message.receipts.join(","))));
+    parts.extend(
+        (!message.receipts.is_empty()).then(|| format!("receipts={}", message.receipts.join(","))),
+    );
     parts.extend((message.ts > now).then(|| "from the future".to_owned()));
     parts.extend(elsewhere.map(ToString::to_string));
     parts.join(" :: ")
@@ -118,7 +149,8 @@ pub(super) fn changed_json(changed: &Changed) -> Value {
     let mut document = Map::new();
     document.insert("outcome".to_owned(), Value::from(changed.outcome.as_str()));
     document.insert("claim".to_owned(), Value::Object(changed.claim.to_object()));
-    let previous = changed.previous.as_ref().map_or(Value::Null, |claim| Value::Object(claim.to_object()));
+    let previous =
+        changed.previous.as_ref().map_or(Value::Null, |claim| Value::Object(claim.to_object()));
     document.insert("previous".to_owned(), previous);
     Value::Object(document)
 }
@@ -134,19 +166,28 @@ pub(super) fn note_unconfirmed(claim: &Claim, output: &mut Output) {
 /// Says that something was done here, and that the fleet could not be told.
 pub(super) fn warn_untold(untold: Option<BusError>, output: &mut Output) {
     if let Some(error) = untold {
-        output.warn(&format!("done here, but the fleet does not know: {}; `bus sync` tells it", exit::story(&error)));
+        output.warn(&format!(
+            "done here, but the fleet does not know: {}; `bus sync` tells it",
+            exit::story(&error)
+        ));
     }
 }
 
 /// Says where earlier work on a task is, where a new owner takes it up.
 pub(super) fn note_earlier_work(previous: Option<&Claim>, claim: &Claim, output: &mut Output) {
     if let Some(before) = previous.filter(|before| before.branch != claim.branch) {
-        output.note(&format!("earlier work on it is {}'s, on `{}`", before.agent_id, before.branch));
+        output
+            .note(&format!("earlier work on it is {}'s, on `{}`", before.agent_id, before.branch));
     }
 }
 
 /// Names the lines of a stream that are no events, or no messages, on stderr.
-pub(super) fn warn_of_bad_lines(stream: Stream, bad: &Faults, root: &std::path::Path, output: &mut Output) {
+pub(super) fn warn_of_bad_lines(
+    stream: Stream,
+    bad: &Faults,
+    root: &std::path::Path,
+    output: &mut Output,
+) {
     bad.lines.iter().take(MAX_NAMED).for_each(|line| warn_of_bad_line(line, root, output));
     if bad.count > MAX_NAMED {
         let what = match stream {
@@ -170,7 +211,9 @@ pub(super) fn note_stranger(agent: &AgentId, output: &mut Output) {
 
 /// Names the receipts that are not there, on stderr. Addresses are not looked at.
 pub(super) fn warn_of_missing(receipts: &[String], root: &std::path::Path, output: &mut Output) {
-    for receipt in receipts.iter().filter(|receipt| !receipt.contains("://") && !root.join(receipt).exists()) {
+    for receipt in
+        receipts.iter().filter(|receipt| !receipt.contains("://") && !root.join(receipt).exists())
+    {
         output.warn(&format!("the receipt `{receipt}` is not there"));
     }
 }
@@ -187,7 +230,10 @@ pub(super) fn check_length(option: &str, text: Option<&str>) -> Result<(), Failu
 }
 
 /// An object of texts, for `--json`.
-pub(super) fn merge(mut into: Object, more: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+pub(super) fn merge(
+    mut into: Object,
+    more: impl IntoIterator<Item = (&'static str, Value)>,
+) -> Value {
     into.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
     Value::Object(into)
 }
@@ -195,7 +241,11 @@ pub(super) fn merge(mut into: Object, more: impl IntoIterator<Item = (&'static s
 /// Warns of logs that were rewritten on the fleet's remote.
 pub(super) fn warn_of_rewritten(logs: &[RewrittenLog], output: &mut Output) {
     for log in logs {
-        output.warn(&format!("log-rewritten: {}; if that is right: `{}`", log.words(), log.command()));
+        output.warn(&format!(
+            "log-rewritten: {}; if that is right: `{}`",
+            log.words(),
+            log.command()
+        ));
     }
 }
 

@@ -1,8 +1,10 @@
 //! The archive: the last states of claims that were put away, in one ref (design, section 3).
 //!
-//! A chain of commits, all of them on one root that every clone makes alike. The tree of each has a folder for the first two
-//! digits of the object id of a task's name as a blob, and in it the task, in upper case, as a link to its last commit. So a look costs
-//! the same however many tasks there are. The commit that puts a claim away has the claim's commit for a parent, which keeps its chain.
+//! A chain of commits, all of them on one root that every clone makes alike. The tree of each has a
+//! folder for the first two digits of the object id of a task's name as a blob, and in it the task,
+//! in upper case, as a link to its last commit. So a look costs the same however many tasks there
+//! are. The commit that puts a claim away has the claim's commit for a parent, which keeps its
+//! chain.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +45,12 @@ impl Repository {
         let commit = commit.map_err(|error| store("read", "the archive", &error))?;
         if !commit.message.starts_with(b"archive") {
             let what = format!("the commit {id} is no archive");
-            return Err(Error::Store { verb: "read", name: "the archive".to_owned(), what, kind: None });
+            return Err(Error::Store {
+                verb: "read",
+                name: "the archive".to_owned(),
+                what,
+                kind: None,
+            });
         }
         Ok(Archive { id, tree: commit.tree() })
     }
@@ -89,8 +96,8 @@ impl Repository {
         Ok(all)
     }
 
-    /// The archive that follows `before` with these tasks in it; no ref points to it yet. `merged` is another archive that has
-    /// them, where there is one.
+    /// The archive that follows `before` with these tasks in it; no ref points to it yet. `merged`
+    /// is another archive that has them, where there is one.
     ///
     /// # Errors
     ///
@@ -110,12 +117,15 @@ impl Repository {
             changed.entry(folder_of(&name)?).or_default().insert(name, *state);
         }
         for (folder, entries) in changed {
-            let mut all = folders.get(&folder).map_or_else(|| Ok(BTreeMap::new()), |tree| self.entries(*tree))?;
+            let mut all = folders
+                .get(&folder)
+                .map_or_else(|| Ok(BTreeMap::new()), |tree| self.entries(*tree))?;
             all.extend(entries);
             folders.insert(folder, self.write_tree(&all, EntryKind::Commit)?);
         }
         let tree = self.write_tree(&folders, EntryKind::Tree)?;
-        let parents = [before.id].into_iter().chain(merged).chain(tasks.values().copied()).collect();
+        let parents =
+            [before.id].into_iter().chain(merged).chain(tasks.values().copied()).collect();
         let count = tasks.len();
         let subject = format!("archive {count} claims by {by}\n");
         self.write_commit(tree, parents, by.as_str(), now, subject.into_bytes())
@@ -128,20 +138,37 @@ impl Repository {
             return Ok(BTreeMap::new());
         }
         let data = self.object(tree, &mut buffer)?;
-        let read = TreeRef::from_bytes(data, gix::hash::Kind::Sha1).map_err(|error| store("read", "the archive", &error))?;
-        let entries = read.entries.iter().filter(|entry| entry.mode.is_tree() || entry.mode.is_commit());
+        let read = TreeRef::from_bytes(data, gix::hash::Kind::Sha1)
+            .map_err(|error| store("read", "the archive", &error))?;
+        let entries =
+            read.entries.iter().filter(|entry| entry.mode.is_tree() || entry.mode.is_commit());
         Ok(entries.map(|entry| (entry.filename.to_string(), entry.oid.to_owned())).collect())
     }
 
     fn object<'a>(&self, id: ObjectId, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Error> {
         let found = self.objects()?.try_find(&id, buffer);
-        let missing = |what: String| Error::Store { verb: "read", name: "the archive".to_owned(), what, kind: None };
+        let missing = |what: String| Error::Store {
+            verb: "read",
+            name: "the archive".to_owned(),
+            what,
+            kind: None,
+        };
         let object = found.map_err(|error| missing(error.to_string()))?;
-        object.map(|object| object.data).ok_or_else(|| missing(format!("the object {id} is missing")))
+        object
+            .map(|object| object.data)
+            .ok_or_else(|| missing(format!("the object {id} is missing")))
     }
 
-    fn write_tree(&self, entries: &BTreeMap<String, ObjectId>, kind: EntryKind) -> Result<ObjectId, Error> {
-        let entry = |(name, id): (&String, &ObjectId)| Entry { mode: kind.into(), filename: name.as_str().into(), oid: *id };
+    fn write_tree(
+        &self,
+        entries: &BTreeMap<String, ObjectId>,
+        kind: EntryKind,
+    ) -> Result<ObjectId, Error> {
+        let entry = |(name, id): (&String, &ObjectId)| Entry {
+            mode: kind.into(),
+            filename: name.as_str().into(),
+            oid: *id,
+        };
         let tree = Tree { entries: entries.iter().map(entry).collect() };
         let mut bytes = Vec::new();
         tree.write_to(&mut bytes).map_err(|error| store("write", "the archive", &error))?;

@@ -1,5 +1,5 @@
-//! Chains of commits on the empty tree, each the state of one record, under refs that change only by
-//! compare-and-swap (design, section 3).
+//! Chains of commits on the empty tree, each the state of one record, under refs that change only
+//! by compare-and-swap (design, section 3).
 
 use std::cell::RefCell;
 use std::fs;
@@ -19,7 +19,8 @@ use super::ref_name::OWN;
 use super::{Error, ObjectId, RefName, Repository};
 use crate::record::{AgentId, Timestamp};
 
-/// How long a ref that a foreign git has locked is waited for: what git itself waits (`core.filesRefLockTimeout`).
+/// How long a ref that a foreign git has locked is waited for: what git itself waits
+/// (`core.filesRefLockTimeout`).
 const REF_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How old the lock of a ref of the bus must be before it counts as left behind.
@@ -74,7 +75,8 @@ pub enum Tip {
 }
 
 impl Repository {
-    /// Writes the empty tree, which every state of a chain names: git knows it without an object, but `git fsck` asks for one.
+    /// Writes the empty tree, which every state of a chain names: git knows it without an object,
+    /// but `git fsck` asks for one.
     ///
     /// # Errors
     ///
@@ -91,13 +93,16 @@ impl Repository {
     pub fn tip(&self, name: &RefName) -> Result<Tip, Error> {
         match self.target(name)? {
             None => Ok(Tip::Missing),
-            Some(Ok(id)) => self.link(id).map(|link| link.map_or_else(|what| Tip::Unreadable { what }, Tip::At)),
+            Some(Ok(id)) => {
+                self.link(id).map(|link| link.map_or_else(|what| Tip::Unreadable { what }, Tip::At))
+            }
             Some(Err(what)) => Ok(Tip::Unreadable { what }),
         }
     }
 
-    /// What a ref points to: its own file's word, else that of `packed-refs`, in this order, because `git pack-refs` writes the
-    /// second before it removes the first. The inner error says how it is damaged.
+    /// What a ref points to: its own file's word, else that of `packed-refs`, in this order,
+    /// because `git pack-refs` writes the second before it removes the first. The inner error says
+    /// how it is damaged.
     pub(super) fn target(&self, name: &RefName) -> Result<Option<Result<ObjectId, String>>, Error> {
         let mut bytes = [0; MAX_REF];
         match fs::File::open(self.ref_path(name)).and_then(|mut file| file.read(&mut bytes)) {
@@ -105,15 +110,21 @@ impl Repository {
                 let id = ObjectId::from_hex(bytes[..length].trim_ascii_end());
                 Ok(Some(id.map_err(|_| "it holds no object id".to_owned())))
             }
-            // A folder where the file would be is made of other refs, which say nothing of this one.
+            // A folder where the file would be is made of other refs, which say nothing of this
+            // one.
             Err(error) if is_elsewhere(&error) => Ok(self.packed_target(name)?.map(Ok)),
             Err(error) => Err(store("read", name.as_str(), &error)),
         }
     }
 
     pub(super) fn packed_target(&self, name: &RefName) -> Result<Option<ObjectId>, Error> {
-        let packed = self.refs.cached_packed_buffer().map_err(|error| store("read", "packed-refs", &error))?;
-        Ok(packed.and_then(|packed| packed.try_find(name.full().as_ref()).ok().flatten().map(|entry| entry.target())))
+        let packed = self
+            .refs
+            .cached_packed_buffer()
+            .map_err(|error| store("read", "packed-refs", &error))?;
+        Ok(packed.and_then(|packed| {
+            packed.try_find(name.full().as_ref()).ok().flatten().map(|entry| entry.target())
+        }))
     }
 
     /// Reads one state of a chain; the inner error says how its object is damaged.
@@ -131,7 +142,9 @@ impl Repository {
             Ok(Some((kind, data))) => return Ok(parsed(kind, data)),
             // It is in a pack, or large, or damaged.
             Ok(None) => None,
-            Err(error) => Some(error).filter(|error| error.kind() == io::ErrorKind::PermissionDenied),
+            Err(error) => {
+                Some(error).filter(|error| error.kind() == io::ErrorKind::PermissionDenied)
+            }
         };
         let mut buffer = Vec::new();
         // No state is so long; whoever can push can make an object that fills the memory.
@@ -163,8 +176,16 @@ impl Repository {
     ) -> Result<Link, Error> {
         let message = [subject.as_bytes(), b"\n\n", body].concat();
         let tree = ObjectId::empty_tree(gix::hash::Kind::Sha1);
-        let id = self.write_commit(tree, parent.into_iter().collect(), author.as_str(), time, message)?;
-        Ok(Link { id, parent, author: author.to_string(), time, subject: subject.to_owned(), body: body.to_vec() })
+        let id =
+            self.write_commit(tree, parent.into_iter().collect(), author.as_str(), time, message)?;
+        Ok(Link {
+            id,
+            parent,
+            author: author.to_string(),
+            time,
+            subject: subject.to_owned(),
+            body: body.to_vec(),
+        })
     }
 
     /// Writes a commit; no ref points to it yet.
@@ -196,25 +217,38 @@ impl Repository {
     }
 
     /// Writes an object that is on disk, whole, before any ref names it; `of` says what it is for.
-    pub(super) fn write_object(&self, kind: Kind, bytes: &[u8], of: &str) -> Result<ObjectId, Error> {
+    pub(super) fn write_object(
+        &self,
+        kind: Kind,
+        bytes: &[u8],
+        of: &str,
+    ) -> Result<ObjectId, Error> {
         let id = gix::objs::compute_hash(gix::hash::Kind::Sha1, kind, bytes);
         let id = id.map_err(|error| store("name an object of", of, &error))?;
         let path = self.loose_object(id);
         if !path.exists() {
-            loose::write(&path, kind, bytes).map_err(|error| store("write an object of", of, &error))?;
+            loose::write(&path, kind, bytes)
+                .map_err(|error| store("write an object of", of, &error))?;
         }
         Ok(id)
     }
 
-    /// Moves `name` from `expected` to `new`, and says whether it did: `false` means that the ref was not at `expected`.
+    /// Moves `name` from `expected` to `new`, and says whether it did: `false` means that the ref
+    /// was not at `expected`.
     ///
-    /// As git does it: the ref's own lock is taken, the value read again, and the lock, with the new value in it, becomes
-    /// the ref. (A transaction of gix would also take `packed-refs.lock`, which a killed process leaves in everybody's way.)
+    /// As git does it: the ref's own lock is taken, the value read again, and the lock, with the
+    /// new value in it, becomes the ref. (A transaction of gix would also take `packed-refs.lock`,
+    /// which a killed process leaves in everybody's way.)
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where the ref cannot be written, or another program keeps it locked.
-    pub fn swap(&self, name: &RefName, expected: Option<ObjectId>, new: ObjectId) -> Result<bool, Error> {
+    pub fn swap(
+        &self,
+        name: &RefName,
+        expected: Option<ObjectId>,
+        new: ObjectId,
+    ) -> Result<bool, Error> {
         let lock = self.lock_ref(name)?;
         match self.target(name)? {
             None if expected.is_none() => {}
@@ -234,16 +268,27 @@ impl Repository {
         self.packed_target(name)?.map_or(Ok(None), |id| Ok(self.link(id)?.ok()))
     }
 
-    /// Takes an unreadable ref out of the way: keeps what it said at `keep`, then puts `instead` in its place, or nothing.
+    /// Takes an unreadable ref out of the way: keeps what it said at `keep`, then puts `instead` in
+    /// its place, or nothing.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where the system refuses.
-    pub fn set_aside(&self, name: &RefName, keep: &Path, instead: Option<ObjectId>) -> Result<(), Error> {
+    pub fn set_aside(
+        &self,
+        name: &RefName,
+        keep: &Path,
+        instead: Option<ObjectId>,
+    ) -> Result<(), Error> {
         let refused = |error: io::Error| store("set aside", name.as_str(), &error);
         let lock = self.lock_ref(name)?;
         let loose = self.ref_path(name);
-        let packed = || self.packed_target(name).ok().flatten().map_or_else(String::new, |id| format!("{id} (packed)\n"));
+        let packed = || {
+            self.packed_target(name)
+                .ok()
+                .flatten()
+                .map_or_else(String::new, |id| format!("{id} (packed)\n"))
+        };
         let said = fs::read(&loose).unwrap_or_else(|_| packed().into_bytes());
         fs::File::create(keep).and_then(|mut file| file.write_all(&said)).map_err(refused)?;
         match instead {
@@ -264,8 +309,10 @@ impl Repository {
                 let change = Change::Delete { expected, log: RefLog::AndReference };
                 RefEdit { change, name: name.full().clone(), deref: false }
             });
-            let (ref_lock, packed_lock) =
-                (Fail::AfterDurationWithBackoff(REF_PATIENCE), Fail::AfterDurationWithBackoff(PACKED_PATIENCE));
+            let (ref_lock, packed_lock) = (
+                Fail::AfterDurationWithBackoff(REF_PATIENCE),
+                Fail::AfterDurationWithBackoff(PACKED_PATIENCE),
+            );
             let prepared = self.refs.transaction().prepare(edits, ref_lock, packed_lock);
             prepared.and_then(|ready| ready.commit(None)).map(drop)
         };
@@ -277,16 +324,22 @@ impl Repository {
         removed.map_err(|error| store("remove", &first, &error))
     }
 
-    /// Removes the lock that a killed process left beside the ref called `name`; if that is [`RefName::ALL_OWN`], beside any ref of the bus.
+    /// Removes the lock that a killed process left beside the ref called `name`; if that is
+    /// [`RefName::ALL_OWN`], beside any ref of the bus.
     ///
     /// The caller holds the clone's lock and knows that the process is dead.
     pub fn remove_ref_lock(&self, name: &str) {
         if name == OWN {
             let folders = [OWN, RefName::ALL_SEEN].map(|folder| self.common_dir().join(folder));
-            let entries = folders.into_iter().flat_map(|folder| walkdir::WalkDir::new(folder).into_iter().flatten());
+            let entries = folders
+                .into_iter()
+                .flat_map(|folder| walkdir::WalkDir::new(folder).into_iter().flatten());
             let locks = entries.filter(|entry| entry.file_type().is_file());
-            for lock in locks.filter(|entry| entry.path().extension().is_some_and(|end| end == "lock")) {
-                // One that cannot be removed is in the way of the write that follows, which says so.
+            for lock in
+                locks.filter(|entry| entry.path().extension().is_some_and(|end| end == "lock"))
+            {
+                // One that cannot be removed is in the way of the write that follows, which says
+                // so.
                 let _ = fs::remove_file(lock.path());
             }
             return;
@@ -305,7 +358,9 @@ impl Repository {
         let patience = Fail::AfterDurationWithBackoff(REF_PATIENCE);
         let boundary = Some(self.common_dir().to_owned());
         // The umask decides who may read it, as for everything else here.
-        let acquire = || LockFile::acquire_to_update_resource(self.ref_path(name), patience, boundary.clone(), 0);
+        let acquire = || {
+            LockFile::acquire_to_update_resource(self.ref_path(name), patience, boundary.clone(), 0)
+        };
         let lock = match acquire() {
             // After a power loss nobody knows who left it; who holds one for so long is dead.
             Err(_) if self.has_old_lock(name) => {
@@ -317,13 +372,17 @@ impl Repository {
         lock.map_err(|error| store("lock", name.as_str(), &error))
     }
 
-    /// Takes away what stands where a ref of the bus is to be written, as `refs/bus/locks/x` does for `refs/bus/locks`: git keeps refs as
-    /// files, so one of the two has to go. What it said is kept in `bus/broken`.
+    /// Takes away what stands where a ref of the bus is to be written, as `refs/bus/locks/x` does
+    /// for `refs/bus/locks`: git keeps refs as files, so one of the two has to go. What it said is
+    /// kept in `bus/broken`.
     fn make_room(&self, name: &RefName) -> io::Result<()> {
         let path = self.ref_path(name);
         let refs = self.common_dir().join("refs");
         let above = path.ancestors().skip(1).take_while(|folder| *folder != refs);
-        let in_the_way = [path.as_path()].into_iter().filter(|path| path.is_dir()).chain(above.filter(|folder| folder.is_file()));
+        let in_the_way = [path.as_path()]
+            .into_iter()
+            .filter(|path| path.is_dir())
+            .chain(above.filter(|folder| folder.is_file()));
         for odd in in_the_way {
             // git leaves empty folders behind.
             if fs::remove_dir(odd).is_ok() {
@@ -332,7 +391,9 @@ impl Repository {
             let broken = self.common_dir().join("bus/broken");
             fs::create_dir_all(&broken)?;
             let called = odd.strip_prefix(&refs).unwrap_or(odd).to_string_lossy().replace('/', "-");
-            let free = (0..).map(|number| broken.join(format!("refs-{called}-{number}"))).find(|path| !path.exists());
+            let free = (0..)
+                .map(|number| broken.join(format!("refs-{called}-{number}")))
+                .find(|path| !path.exists());
             fs::rename(odd, free.expect("there is always another number"))?;
         }
         Ok(())
@@ -342,12 +403,16 @@ impl Repository {
         self.common_dir().join(format!("{}.lock", name.as_str()))
     }
 
-    /// Whether the lock of a ref of the bus is older than anybody holds one. git holds one for milliseconds, and `bus` only while it has
-    /// the clone's lock, which the caller has now.
+    /// Whether the lock of a ref of the bus is older than anybody holds one. git holds one for
+    /// milliseconds, and `bus` only while it has the clone's lock, which the caller has now.
     fn has_old_lock(&self, name: &RefName) -> bool {
-        let is_ours = name.as_str().starts_with(OWN) || name.as_str().starts_with(RefName::ALL_SEEN);
-        let written = fs::symlink_metadata(self.lock_path(name)).and_then(|metadata| metadata.modified());
-        is_ours && written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age >= ABANDONED_AFTER))
+        let is_ours =
+            name.as_str().starts_with(OWN) || name.as_str().starts_with(RefName::ALL_SEEN);
+        let written =
+            fs::symlink_metadata(self.lock_path(name)).and_then(|metadata| metadata.modified());
+        is_ours
+            && written
+                .is_ok_and(|written| written.elapsed().is_ok_and(|age| age >= ABANDONED_AFTER))
     }
 
     pub(super) fn ref_path(&self, name: &RefName) -> PathBuf {
@@ -388,11 +453,17 @@ fn split_once<'a>(bytes: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u
 
 /// Makes the lock, with `id` in it, the ref: synced before it is renamed.
 pub(super) fn commit(mut lock: LockFile, id: ObjectId) -> io::Result<()> {
-    lock.with_mut(|file| file.write_all(format!("{id}\n").as_bytes()).and_then(|()| file.sync_all()))?;
+    lock.with_mut(|file| {
+        file.write_all(format!("{id}\n").as_bytes()).and_then(|()| file.sync_all())
+    })?;
     lock.commit().map(drop).map_err(|error| error.error)
 }
 /// Whether a file that should have been there is the reason of `error`.
 fn is_missing(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
-    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::NotFound))
+    causes.any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|cause| cause.kind() == io::ErrorKind::NotFound)
+    })
 }

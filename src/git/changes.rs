@@ -9,9 +9,10 @@ use super::{Error, ObjectId, Repository, blob_id};
 /// The tree without files, which git knows without an object.
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
-/// What of the user's configuration would else change what is listed. Without renames a file that was moved is one that went and
-/// one that came: both names are told.
-const PLAIN: [&str; 5] = ["-z", "--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=dirty"];
+/// What of the user's configuration would else change what is listed. Without renames a file that
+/// was moved is one that went and one that came: both names are told.
+const PLAIN: [&str; 5] =
+    ["-z", "--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=dirty"];
 
 /// The command that compares with the worktree, by contents where times alone differ.
 const WORKTREE: [&str; 4] = ["-c", "diff.autoRefreshIndex=true", "diff", "--no-relative"];
@@ -21,21 +22,25 @@ const WORKTREE: [&str; 4] = ["-c", "diff.autoRefreshIndex=true", "diff", "--no-r
 pub enum ChangesOf<'a> {
     /// The index against HEAD: what `git commit` would commit.
     Staged,
-    /// The same and the worktree against the index, with files that git does not know and does not ignore.
+    /// The same and the worktree against the index, with files that git does not know and does not
+    /// ignore.
     Worktree,
     /// HEAD against where its history left that of a revision.
     Since(&'a str),
 }
 
 impl Repository {
-    /// The changed paths as git's bytes, each once, in order: those that came, went or are not the same, and of a submodule its own.
+    /// The changed paths as git's bytes, each once, in order: those that came, went or are not the
+    /// same, and of a submodule its own.
     ///
-    /// While a merge waits for its commit, what is the same as in one of the commits that are merged is not changed: it was only
-    /// carried in. For the same reason a branch that has merged the revision has changed what it has of its own.
+    /// While a merge waits for its commit, what is the same as in one of the commits that are
+    /// merged is not changed: it was only carried in. For the same reason a branch that has merged
+    /// the revision has changed what it has of its own.
     ///
     /// # Errors
     ///
-    /// [`Error::NoRevision`] or [`Error::TooShallow`] for the revision; [`Error::NoGit`] or [`Error::Store`] where git does not say.
+    /// [`Error::NoRevision`] or [`Error::TooShallow`] for the revision; [`Error::NoGit`] or
+    /// [`Error::Store`] where git does not say.
     pub fn changed_paths(&self, of: ChangesOf<'_>) -> Result<Vec<Vec<u8>>, Error> {
         let paths = match of {
             ChangesOf::Staged => self.staged()?,
@@ -50,8 +55,8 @@ impl Repository {
         Ok(paths.into_iter().collect())
     }
 
-    /// What the worktree has otherwise than each of `commits`, in the same form, with files that git does not know and does not
-    /// ignore.
+    /// What the worktree has otherwise than each of `commits`, in the same form, with files that
+    /// git does not know and does not ignore.
     ///
     /// # Errors
     ///
@@ -59,7 +64,8 @@ impl Repository {
     pub fn changed_from_all(&self, commits: &[ObjectId]) -> Result<Vec<Vec<u8>>, Error> {
         let untracked: Vec<Vec<u8>> = self.untracked()?.collect();
         let differs = |commit: ObjectId| {
-            let mut paths: BTreeSet<Vec<u8>> = self.listed(&WORKTREE, &[&commit.to_string()])?.into_iter().collect();
+            let mut paths: BTreeSet<Vec<u8>> =
+                self.listed(&WORKTREE, &[&commit.to_string()])?.into_iter().collect();
             // To git a file that its index does not have has gone, whatever stands there.
             for path in &untracked {
                 match self.is_as_in(commit, path) {
@@ -80,11 +86,14 @@ impl Repository {
             Ok(target) => Some(target.as_os_str().as_encoded_bytes().to_vec()),
             Err(_) => std::fs::read(place).ok(),
         };
-        bytes.and_then(|bytes| blob_id(&bytes)).is_some_and(|id| self.blob_at(commit, path) == Some(id))
+        bytes
+            .and_then(|bytes| blob_id(&bytes))
+            .is_some_and(|id| self.blob_at(commit, path) == Some(id))
     }
 
     fn untracked(&self) -> Result<impl Iterator<Item = Vec<u8>>, Error> {
-        let paths = git_paths(self.root(), None, &["ls-files", "-z", "--others", "--exclude-standard"])?;
+        let paths =
+            git_paths(self.root(), None, &["ls-files", "-z", "--others", "--exclude-standard"])?;
         Ok(paths.into_iter().map(without_slash))
     }
 
@@ -101,17 +110,30 @@ impl Repository {
         let base = history.commit(revision)?;
         let Some(head) = history.head() else { return Ok(BTreeSet::new()) };
         let bases = history.merge_bases(head, &[base])?;
-        let bases = if bases.is_empty() { vec![EMPTY_TREE.to_owned()] } else { bases.iter().map(ToString::to_string).collect() };
+        let bases = if bases.is_empty() {
+            vec![EMPTY_TREE.to_owned()]
+        } else {
+            bases.iter().map(ToString::to_string).collect()
+        };
         let head = head.to_string();
-        unlike_all(bases.into_iter(), |tree: String| self.listed(&["diff-tree", "-r"], &[&tree, &head]))
+        unlike_all(bases.into_iter(), |tree: String| {
+            self.listed(&["diff-tree", "-r"], &[&tree, &head])
+        })
     }
 
     fn listed(&self, command: &[&str], trees: &[&str]) -> Result<Vec<Vec<u8>>, Error> {
-        let arguments: Vec<&str> = command.iter().copied().chain(PLAIN).chain(trees.iter().copied()).chain(["--"]).collect();
+        let arguments: Vec<&str> = command
+            .iter()
+            .copied()
+            .chain(PLAIN)
+            .chain(trees.iter().copied())
+            .chain(["--"])
+            .collect();
         git_paths(self.root(), self.commits_index().as_deref(), &arguments)
     }
 
-    /// The index that a `git commit -a` or `git commit PATH` makes for itself, and names to its hooks.
+    /// The index that a `git commit -a` or `git commit PATH` makes for itself, and names to its
+    /// hooks.
     ///
     /// One of another repository is not heeded: `bus -C DIR` may be run in a hook.
     fn commits_index(&self) -> Option<PathBuf> {

@@ -1,14 +1,16 @@
-//! Has a `git` that talks to a remote end with the process that started it, even if that is killed: it cannot end its children then,
-//! and a push would go on behind the back of whoever killed it.
+//! Has a `git` that talks to a remote end with the process that started it, even if that is killed:
+//! it cannot end its children then, and a push would go on behind the back of whoever killed it.
 //!
-//! The system can do that for a process that asks (`PR_SET_PDEATHSIG`, prctl(2)), and what it then executes. So the program is started
-//! once more, asks, and becomes git. Elsewhere than on Linux there is no such wish: a child ends at its time limit.
+//! The system can do that for a process that asks (`PR_SET_PDEATHSIG`, prctl(2)), and what it then
+//! executes. So the program is started once more, asks, and becomes git. Elsewhere than on Linux
+//! there is no such wish: a child ends at its time limit.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What this program is called with to become a `git`; then come its parent's process id and git's arguments.
+/// What this program is called with to become a `git`; then come its parent's process id and git's
+/// arguments.
 #[cfg(target_os = "linux")]
 const WORD: &str = "__git";
 
@@ -23,7 +25,8 @@ const NOT_STARTED: u8 = 127;
 /// Whether this program knows [`WORD`]: tests are other programs.
 static IS_BUS: AtomicBool = AtomicBool::new(false);
 
-/// Becomes a `git`, if these arguments of the program ask for it. Only if that fails, a status is returned.
+/// Becomes a `git`, if these arguments of the program ask for it. Only if that fails, a status is
+/// returned.
 #[cfg(target_os = "linux")]
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn become_git(arguments: &[OsString]) -> Option<ExitCode> {
@@ -41,7 +44,10 @@ pub fn become_git(arguments: &[OsString]) -> Option<ExitCode> {
         return Some(ExitCode::from(NOT_STARTED));
     }
     let error = Command::new("git").args(arguments).exec();
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: git cannot be started: {error}\n").as_bytes());
+    let _ = std::io::Write::write_all(
+        &mut std::io::stderr(),
+        format!("error: git cannot be started: {error}\n").as_bytes(),
+    );
     Some(ExitCode::from(NOT_STARTED))
 }
 

@@ -53,7 +53,8 @@ pub enum Error {
         /// What the system said, where that was the cause.
         kind: Option<std::io::ErrorKind>,
     },
-    /// An object is missing or damaged, as a power loss leaves it, or is none that should stand there.
+    /// An object is missing or damaged, as a power loss leaves it, or is none that should stand
+    /// there.
     #[error("`{name}` is damaged: {what}")]
     Damaged {
         /// The ref or object.
@@ -122,10 +123,15 @@ impl Error {
             Self::NotARepository { .. } | Self::Bare { .. } => Code::NoRepository,
             Self::OtherOwner { .. } | Self::Unsupported { .. } => Code::UnsupportedRepository,
             Self::NoRevision { .. } | Self::TooShallow { .. } => Code::NoRevision,
-            Self::NoRemote { .. } | Self::Unreachable { .. } | Self::RemoteTimeout { .. } => Code::RemoteUnreachable,
+            Self::NoRemote { .. } | Self::Unreachable { .. } | Self::RemoteTimeout { .. } => {
+                Code::RemoteUnreachable
+            }
             Self::Interrupted => Code::Interrupted,
             Self::PushInterrupted { .. } => Code::OutcomeUnknown,
-            Self::BrokenGitDir { .. } | Self::Store { .. } | Self::Damaged { .. } | Self::NoGit { .. } => Code::System,
+            Self::BrokenGitDir { .. }
+            | Self::Store { .. }
+            | Self::Damaged { .. }
+            | Self::NoGit { .. } => Code::System,
         }
     }
 
@@ -178,7 +184,11 @@ impl Error {
 }
 
 /// The error of what was said when `verb` was tried on `name`.
-pub(super) fn store(verb: &'static str, name: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+pub(super) fn store(
+    verb: &'static str,
+    name: &str,
+    error: &(dyn std::error::Error + 'static),
+) -> Error {
     let errors = causes(error);
     let kind = errors.iter().find_map(|error| Some(error.downcast_ref::<std::io::Error>()?.kind()));
     Error::Store { verb, name: name.to_owned(), what: story(error), kind }
@@ -198,7 +208,9 @@ pub(super) fn story(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// The error and what caused it; `gix`'s own keep their causes in a tree.
-fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a (dyn std::error::Error + 'static)> {
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Vec<&'a (dyn std::error::Error + 'static)> {
     match error.downcast_ref::<gix::Error>() {
         Some(error) => error.iter_errors().collect(),
         None => std::iter::successors(Some(error), |error| error.source()).collect(),

@@ -1,4 +1,5 @@
-//! Brings the remote-tracking branches up to date, and nothing else: no branch, no tag, no file of the worktree is touched.
+//! Brings the remote-tracking branches up to date, and nothing else: no branch, no tag, no file of
+//! the worktree is touched.
 
 use std::time::Duration;
 
@@ -20,14 +21,16 @@ pub enum Fetch {
     NoRemote,
     /// There are several remotes; the branch follows none of them, and none is called `origin`.
     NoDefault,
-    /// The configuration of the remote would have the fetch write elsewhere than to remote-tracking branches: nothing was done.
+    /// The configuration of the remote would have the fetch write elsewhere than to remote-tracking
+    /// branches: nothing was done.
     Unsafe {
         /// The remote.
         remote: String,
         /// The refspec that says so.
         refspec: String,
     },
-    /// The remote's name is one of a group, so that git would fetch from others, with refspecs of their own: nothing was done.
+    /// The remote's name is one of a group, so that git would fetch from others, with refspecs of
+    /// their own: nothing was done.
     Group {
         /// The remote, and the group.
         remote: String,
@@ -53,16 +56,17 @@ pub enum Fetch {
 /// What git's configuration says of remotes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remotes {
-    /// The one that the branch follows, else `origin`, else the first one by name; `None` if there is none.
+    /// The one that the branch follows, else `origin`, else the first one by name; `None` if there
+    /// is none.
     pub first: Option<String>,
-    /// The settings by which git would remove or overwrite refs of the bus when it fetches or pushes, as keys and values: a mirror,
-    /// or a refspec whose target takes in `refs/bus/`.
+    /// The settings by which git would remove or overwrite refs of the bus when it fetches or
+    /// pushes, as keys and values: a mirror, or a refspec whose target takes in `refs/bus/`.
     pub greedy: Vec<(String, String)>,
 }
 
 impl Repository {
-    /// Fetches from the remote that the branch follows, else from `origin`, else from the only one, as the user's git is
-    /// configured to, for so long at most.
+    /// Fetches from the remote that the branch follows, else from `origin`, else from the only one,
+    /// as the user's git is configured to, for so long at most.
     ///
     /// # Errors
     ///
@@ -100,7 +104,11 @@ impl Repository {
         let first = match choose(&settings, self.branch().as_deref()) {
             Choice::One(remote) => Some(remote),
             Choice::None => None,
-            Choice::Unclear => settings.iter().filter_map(|(key, _)| name_in(key, "remote.", ".url")).min().map(str::to_owned),
+            Choice::Unclear => settings
+                .iter()
+                .filter_map(|(key, _)| name_in(key, "remote.", ".url"))
+                .min()
+                .map(str::to_owned),
         };
         settings.retain(|(key, value)| is_greedy(key, value));
         Ok(Remotes { first, greedy: settings })
@@ -126,10 +134,13 @@ enum Choice {
 
 /// The remote of `branch`, else `origin`, else the only one.
 fn choose(settings: &[(String, String)], branch: Option<&str>) -> Choice {
-    let mut remotes: Vec<&str> = settings.iter().filter_map(|(key, _)| name_in(key, "remote.", ".url")).collect();
+    let mut remotes: Vec<&str> =
+        settings.iter().filter_map(|(key, _)| name_in(key, "remote.", ".url")).collect();
     remotes.sort_unstable();
     remotes.dedup();
-    let followed = settings.iter().rfind(|(key, _)| branch.is_some() && name_in(key, "branch.", ".remote") == branch);
+    let followed = settings
+        .iter()
+        .rfind(|(key, _)| branch.is_some() && name_in(key, "branch.", ".remote") == branch);
     let mut wanted = followed.map(|(_, remote)| remote.as_str()).into_iter().chain(["origin"]);
     match (wanted.find(|wanted| remotes.contains(wanted)), &remotes[..]) {
         (Some(remote), _) | (None, &[remote]) => Choice::One(remote.to_owned()),
@@ -145,8 +156,11 @@ fn name_in<'a>(key: &'a str, section: &str, setting: &str) -> Option<&'a str> {
 
 /// The refspec of `remote` that writes elsewhere than to remote-tracking branches.
 fn stray_refspec(settings: &[(String, String)], remote: &str) -> Option<String> {
-    let of_remote = settings.iter().filter(|(key, _)| name_in(key, "remote.", ".fetch") == Some(remote));
-    let strays = |refspec: &&str| refspec.split_once(':').is_some_and(|(_, to)| !to.is_empty() && !to.starts_with(TRACKING));
+    let of_remote =
+        settings.iter().filter(|(key, _)| name_in(key, "remote.", ".fetch") == Some(remote));
+    let strays = |refspec: &&str| {
+        refspec.split_once(':').is_some_and(|(_, to)| !to.is_empty() && !to.starts_with(TRACKING))
+    };
     of_remote.map(|(_, refspec)| refspec.as_str()).find(strays).map(str::to_owned)
 }
 
@@ -162,9 +176,12 @@ fn is_greedy(key: &str, value: &str) -> bool {
         || (key.starts_with("remote.") && key.ends_with(".fetch") && target.is_some_and(takes))
 }
 
-/// The remotes that git fetches from where it is told to fetch from `remote`, if that is a group (`remotes.<group>`).
+/// The remotes that git fetches from where it is told to fetch from `remote`, if that is a group
+/// (`remotes.<group>`).
 fn group(settings: &[(String, String)], remote: &str) -> Option<String> {
-    let of_remote = |key: &str| key.strip_prefix("remotes.").is_some_and(|group| group.eq_ignore_ascii_case(remote));
+    let of_remote = |key: &str| {
+        key.strip_prefix("remotes.").is_some_and(|group| group.eq_ignore_ascii_case(remote))
+    };
     settings.iter().rfind(|(key, _)| of_remote(key)).map(|(_, members)| members.clone())
 }
 
@@ -186,11 +203,20 @@ mod tests {
         assert_eq!(choose(&settings(""), Some("main")), Choice::None);
         assert_eq!(choose(&settings("remote.a.url x"), None), one("a"));
         assert_eq!(choose(&settings(two), Some("main")), Choice::Unclear);
-        assert_eq!(choose(&settings(&format!("{two}\nremote.origin.url z")), Some("main")), one("origin"));
-        let follows = |remote: &str| settings(&format!("{two}\nremote.origin.url z\nbranch.main.remote {remote}"));
+        assert_eq!(
+            choose(&settings(&format!("{two}\nremote.origin.url z")), Some("main")),
+            one("origin")
+        );
+        let follows = |remote: &str| {
+            settings(&format!("{two}\nremote.origin.url z\nbranch.main.remote {remote}"))
+        };
         assert_eq!(choose(&follows("b.c"), Some("main")), one("b.c"));
         assert_eq!(choose(&follows("b.c"), Some("other")), one("origin"));
-        assert_eq!(choose(&follows("."), Some("main")), one("origin"), "a branch may follow a local one");
+        assert_eq!(
+            choose(&follows("."), Some("main")),
+            one("origin"),
+            "a branch may follow a local one"
+        );
         assert_eq!(choose(&follows("https://example.invalid/x"), Some("main")), one("origin"));
     }
 
@@ -208,11 +234,23 @@ mod tests {
 
     #[test]
     fn only_remote_tracking_branches_are_written() {
-        let stray = |refspec: &str| stray_refspec(&settings(&format!("remote.origin.fetch {refspec}")), "origin");
-        for good in ["+refs/heads/*:refs/remotes/origin/*", "refs/heads/main", "^refs/heads/x", "refs/heads/main:"] {
+        let stray = |refspec: &str| {
+            stray_refspec(&settings(&format!("remote.origin.fetch {refspec}")), "origin")
+        };
+        for good in [
+            "+refs/heads/*:refs/remotes/origin/*",
+            "refs/heads/main",
+            "^refs/heads/x",
+            "refs/heads/main:",
+        ] {
             assert_eq!(stray(good), None, "{good}");
         }
-        for bad in ["+refs/*:refs/*", "main:main", "+refs/heads/*:refs/heads/*", "refs/notes/*:refs/notes/*"] {
+        for bad in [
+            "+refs/*:refs/*",
+            "main:main",
+            "+refs/heads/*:refs/heads/*",
+            "refs/notes/*:refs/notes/*",
+        ] {
             assert_eq!(stray(bad).as_deref(), Some(bad));
         }
         assert_eq!(stray_refspec(&settings("remote.other.fetch +refs/*:refs/*"), "origin"), None);

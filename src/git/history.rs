@@ -1,5 +1,5 @@
-//! What the history has: revisions, their merge bases, and the files of a commit; and which files of the worktree are
-//! still what git knows.
+//! What the history has: revisions, their merge bases, and the files of a commit; and which files
+//! of the worktree are still what git knows.
 
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::path::Path;
@@ -48,7 +48,8 @@ pub struct Distance {
     pub ahead: usize,
     /// How many commits the other has that it lacks.
     pub behind: usize,
-    /// Whether that is all: a shallow clone lacks the rest, and very long histories are not read to their end.
+    /// Whether that is all: a shallow clone lacks the rest, and very long histories are not read to
+    /// their end.
     pub is_exact: bool,
 }
 
@@ -64,29 +65,38 @@ impl Repository {
     ///
     /// [`Error::Store`] where the repository cannot be read.
     pub fn history(&self) -> Result<History, Error> {
-        let options = gix::open::Options::isolated().with(gix::sec::Trust::Full).open_path_as_is(true);
+        let options =
+            gix::open::Options::isolated().with(gix::sec::Trust::Full).open_path_as_is(true);
         // Who replaces an object would else rewrite the past for this clone.
         let options = options.config_overrides(["core.useReplaceRefs=false"]);
         let opened = gix::open_opts(self.git_dir(), options);
-        let repo = opened.map_err(|error| store("open", &self.git_dir().display().to_string(), &error))?;
+        let repo =
+            opened.map_err(|error| store("open", &self.git_dir().display().to_string(), &error))?;
         Ok(History { repo })
     }
 }
 
 impl History {
-    /// The commit that `revision` names, as gitrevisions(7) spells it; but of a branch and a tag of one name the branch counts:
-    /// anybody may push a tag, and fetches bring it along.
+    /// The commit that `revision` names, as gitrevisions(7) spells it; but of a branch and a tag of
+    /// one name the branch counts: anybody may push a tag, and fetches bring it along.
     ///
     /// # Errors
     ///
-    /// [`Error::NoRevision`] where there is none; [`Error::TooShallow`] where a shallow clone may have cut it off.
+    /// [`Error::NoRevision`] where there is none; [`Error::TooShallow`] where a shallow clone may
+    /// have cut it off.
     pub fn commit(&self, revision: &str) -> Result<ObjectId, Error> {
         let missing = || self.missing(revision);
         let branches = [format!("refs/remotes/{revision}"), format!("refs/heads/{revision}")];
         let branch = branches.iter().filter(|_| ObjectId::from_hex(revision.as_bytes()).is_err());
-        let branch = branch.into_iter().find(|name| self.repo.find_reference(name.as_str()).is_ok());
+        let branch =
+            branch.into_iter().find(|name| self.repo.find_reference(name.as_str()).is_ok());
         let revision = branch.map_or(revision, String::as_str);
-        let object = self.repo.rev_parse_single(revision).map_err(|_| missing())?.object().map_err(|_| missing())?;
+        let object = self
+            .repo
+            .rev_parse_single(revision)
+            .map_err(|_| missing())?
+            .object()
+            .map_err(|_| missing())?;
         object.peel_to_commit().map(|commit| commit.id).map_err(|_| missing())
     }
 
@@ -96,10 +106,12 @@ impl History {
         self.repo.head_id().ok().map(gix::Id::detach)
     }
 
-    /// The commits that are being merged into HEAD, where a merge waits for its commit (gitrepository-layout(5), `MERGE_HEAD`).
+    /// The commits that are being merged into HEAD, where a merge waits for its commit
+    /// (gitrepository-layout(5), `MERGE_HEAD`).
     #[must_use]
     pub fn merging(&self) -> Vec<ObjectId> {
-        let text = std::fs::read_to_string(self.repo.git_dir().join("MERGE_HEAD")).unwrap_or_default();
+        let text =
+            std::fs::read_to_string(self.repo.git_dir().join("MERGE_HEAD")).unwrap_or_default();
         text.lines().filter_map(|line| ObjectId::from_hex(line.as_bytes()).ok()).collect()
     }
 
@@ -109,31 +121,45 @@ impl History {
     ///
     /// [`Error::Store`] where the commit cannot be read.
     pub fn parents(&self, commit: ObjectId) -> Result<Vec<ObjectId>, Error> {
-        let found = self.repo.find_commit(commit).map_err(|error| store("read", &commit.to_string(), &error))?;
+        let found = self
+            .repo
+            .find_commit(commit)
+            .map_err(|error| store("read", &commit.to_string(), &error))?;
         Ok(found.parent_ids().map(gix::Id::detach).collect())
     }
 
-    /// The best common ancestors of a commit and a merge of `others`: one but for criss-cross merges, none where the histories
-    /// are strangers (git-merge-base(1)).
+    /// The best common ancestors of a commit and a merge of `others`: one but for criss-cross
+    /// merges, none where the histories are strangers (git-merge-base(1)).
     ///
     /// # Errors
     ///
-    /// [`Error::TooShallow`] where a shallow clone lacks what tells; [`Error::Store`] where the history cannot be read.
+    /// [`Error::TooShallow`] where a shallow clone lacks what tells; [`Error::Store`] where the
+    /// history cannot be read.
     pub fn merge_bases(&self, one: ObjectId, others: &[ObjectId]) -> Result<Vec<ObjectId>, Error> {
         let shallow = self.is_shallow();
         let too_shallow = || Error::TooShallow { revision: one.to_string() };
         let bases = self.repo.merge_bases_many(one, others);
-        let bases = bases.map_err(|error| if shallow { too_shallow() } else { store("read", "the history", &error) })?;
-        if bases.is_empty() && shallow { Err(too_shallow()) } else { Ok(bases.into_iter().map(gix::Id::detach).collect()) }
+        let bases = bases.map_err(|error| {
+            if shallow { too_shallow() } else { store("read", "the history", &error) }
+        })?;
+        if bases.is_empty() && shallow {
+            Err(too_shallow())
+        } else {
+            Ok(bases.into_iter().map(gix::Id::detach).collect())
+        }
     }
 
-    /// The files of a commit, by their paths, in the folders that one shall `enter`; of those at the root only what has the name
-    /// of such a folder.
+    /// The files of a commit, by their paths, in the folders that one shall `enter`; of those at
+    /// the root only what has the name of such a folder.
     ///
     /// # Errors
     ///
     /// [`Error::Store`] where a tree cannot be read.
-    pub fn files(&self, commit: ObjectId, enter: impl Fn(&str) -> bool) -> Result<BTreeMap<String, TreeFile>, Error> {
+    pub fn files(
+        &self,
+        commit: ObjectId,
+        enter: impl Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, TreeFile>, Error> {
         self.files_up_to(commit, MAX_FILES, enter)?.ok_or_else(|| too_many(commit))
     }
 
@@ -149,7 +175,8 @@ impl History {
         enter: impl Fn(&str) -> bool,
     ) -> Result<Option<BTreeMap<String, TreeFile>>, Error> {
         let refused = |error: gix::Error| store("read", &commit.to_string(), &error);
-        let root = self.repo.find_commit(commit).and_then(|commit| commit.tree_id()).map_err(refused)?;
+        let root =
+            self.repo.find_commit(commit).and_then(|commit| commit.tree_id()).map_err(refused)?;
         let (mut files, mut trees) = (BTreeMap::new(), 0);
         let mut folders: Vec<(String, ObjectId)> = vec![(String::new(), root.detach())];
         while let Some((folder, id)) = folders.pop() {
@@ -162,7 +189,9 @@ impl History {
                 let entry = entry.map_err(refused)?;
                 let path = format!("{folder}{}", entry.filename());
                 match entry.mode().kind() {
-                    EntryKind::Tree if enter(&path) => folders.push((format!("{path}/"), entry.object_id())),
+                    EntryKind::Tree if enter(&path) => {
+                        folders.push((format!("{path}/"), entry.object_id()))
+                    }
                     EntryKind::Tree => {}
                     _ if files.len() >= max => return Ok(None),
                     kind if !folder.is_empty() || enter(&path) => {
@@ -181,7 +210,10 @@ impl History {
     ///
     /// [`Error::Store`] where they cannot be read.
     pub fn read(&self, blob: ObjectId) -> Result<Vec<u8>, Error> {
-        let found = self.repo.find_object(blob).map_err(|error| store("read", &blob.to_string(), &error))?;
+        let found = self
+            .repo
+            .find_object(blob)
+            .map_err(|error| store("read", &blob.to_string(), &error))?;
         Ok(found.detach().data)
     }
 
@@ -219,11 +251,13 @@ impl History {
         Ok(refs)
     }
 
-    /// The branch that the remote `origin` calls its default, as the full name of a ref that is here.
+    /// The branch that the remote `origin` calls its default, as the full name of a ref that is
+    /// here.
     #[must_use]
     pub fn default_branch(&self) -> Option<String> {
         let head = self.repo.find_reference("refs/remotes/origin/HEAD").ok();
-        let named = head.and_then(|head| head.target().try_name().map(|name| name.as_bstr().to_string()));
+        let named =
+            head.and_then(|head| head.target().try_name().map(|name| name.as_bstr().to_string()));
         let usual = ["remotes/origin/main", "remotes/origin/master", "heads/main", "heads/master"];
         let usual = usual.map(|name| format!("refs/{name}"));
         named.into_iter().chain(usual).find(|name| self.commit(name).is_ok())
@@ -233,13 +267,20 @@ impl History {
     #[must_use]
     pub fn upstream(&self, branch: &str) -> Option<String> {
         let name = gix::refs::FullName::try_from(format!("refs/heads/{branch}")).ok()?;
-        let upstream = self.repo.branch_remote_tracking_ref_name(name.as_ref(), gix::remote::Direction::Fetch)?.ok()?;
+        let upstream = self
+            .repo
+            .branch_remote_tracking_ref_name(name.as_ref(), gix::remote::Direction::Fetch)?
+            .ok()?;
         let upstream = upstream.as_bstr().to_string();
-        let short = upstream.strip_prefix("refs/remotes/").or_else(|| upstream.strip_prefix("refs/heads/")).unwrap_or(&upstream);
+        let short = upstream
+            .strip_prefix("refs/remotes/")
+            .or_else(|| upstream.strip_prefix("refs/heads/"))
+            .unwrap_or(&upstream);
         self.commit(short).is_ok().then(|| short.to_owned())
     }
 
-    /// How far `one` is ahead of `other` and behind it, as `git rev-list --count --left-right one...other` counts.
+    /// How far `one` is ahead of `other` and behind it, as
+    /// `git rev-list --count --left-right one...other` counts.
     ///
     /// # Errors
     ///
@@ -248,7 +289,8 @@ impl History {
         let is_shallow = self.is_shallow();
         let mut sides: HashMap<ObjectId, u8> = HashMap::new();
         let mut queue = BinaryHeap::new();
-        // How many in the queue are not known to be in both histories, and the oldest time of such a commit.
+        // How many in the queue are not known to be in both histories, and the oldest time of such
+        // a commit.
         let (mut open, mut oldest) = (0_usize, i64::MAX);
         for (id, side) in [(one, FIRST), (other, SECOND)] {
             let time = self.time_of(id)?;
@@ -264,9 +306,14 @@ impl History {
             for parent in parents {
                 let before = sides.get(&parent).copied().unwrap_or_default();
                 let after = before | side;
-                // The rest is common, but for what was taken for one side's before: within a second, a parent may come first.
+                // The rest is common, but for what was taken for one side's before: within a
+                // second, a parent may come first.
                 let is_rest = open == 0 && before == 0 && time < oldest;
-                let known = if after == before || is_rest { None } else { self.time_if_here(parent, is_shallow)? };
+                let known = if after == before || is_rest {
+                    None
+                } else {
+                    self.time_if_here(parent, is_shallow)?
+                };
                 if let Some(time) = known {
                     sides.insert(parent, after);
                     queue.push((time, parent, after));
@@ -280,7 +327,11 @@ impl History {
             }
         }
         let count = |wanted: u8| sides.values().filter(|side| **side == wanted).count();
-        Ok(Distance { ahead: count(FIRST), behind: count(SECOND), is_exact: open == 0 && !is_shallow })
+        Ok(Distance {
+            ahead: count(FIRST),
+            behind: count(SECOND),
+            is_exact: open == 0 && !is_shallow,
+        })
     }
 
     /// When a commit was made, in seconds since 1970.
@@ -289,7 +340,8 @@ impl History {
     ///
     /// [`Error::Store`] where the commit cannot be read.
     pub fn time_of(&self, commit: ObjectId) -> Result<i64, Error> {
-        let refused = |error: &(dyn std::error::Error + 'static)| store("read", &commit.to_string(), error);
+        let refused =
+            |error: &(dyn std::error::Error + 'static)| store("read", &commit.to_string(), error);
         let found = self.repo.find_commit(commit).map_err(|error| refused(&error))?;
         found.time().map(|time| time.seconds).map_err(|error| refused(&error))
     }
@@ -302,14 +354,16 @@ impl History {
         self.time_of(commit).map(Some)
     }
 
-    /// What git's index knows of the worktree: nothing where it cannot be read, since every file can be read in its place.
+    /// What git's index knows of the worktree: nothing where it cannot be read, since every file
+    /// can be read in its place.
     #[must_use]
     pub fn indexed(&self) -> Indexed {
         Indexed { index: self.repo.try_index().ok().flatten() }
     }
 
-    /// The branches, of this clone and of its remotes as last fetched, that have other files in one of `folders` than the commit
-    /// they left HEAD at, and that HEAD does not have; as git shows them.
+    /// The branches, of this clone and of its remotes as last fetched, that have other files in one
+    /// of `folders` than the commit they left HEAD at, and that HEAD does not have; as git shows
+    /// them.
     ///
     /// # Errors
     ///
@@ -341,7 +395,8 @@ impl History {
         tree.lookup_entry_by_path(path).ok()?.map(|entry| entry.object_id())
     }
 
-    /// Whether the worktree's index has the file at `path`; so it counts if the index cannot be read.
+    /// Whether the worktree's index has the file at `path`; so it counts if the index cannot be
+    /// read.
     pub(super) fn has_indexed(&self, path: &gix::bstr::BStr) -> bool {
         match self.repo.try_index() {
             Ok(Some(index)) => index.entry_by_path(path).is_some(),
@@ -358,35 +413,48 @@ impl History {
 
     fn missing(&self, revision: &str) -> Error {
         let revision = revision.to_owned();
-        if self.is_shallow() { Error::TooShallow { revision } } else { Error::NoRevision { revision } }
+        if self.is_shallow() {
+            Error::TooShallow { revision }
+        } else {
+            Error::NoRevision { revision }
+        }
     }
 }
 
 impl Indexed {
-    /// The blob that the worktree's file `path` was when git last looked, if by its size and times it still is that.
+    /// The blob that the worktree's file `path` was when git last looked, if by its size and times
+    /// it still is that.
     #[must_use]
     pub fn blob_of(&self, root: &Path, path: &str) -> Option<ObjectId> {
         let index = self.index.as_ref()?;
         let entry = index.entry_by_path_and_stage(path.into(), Stage::Unconflicted)?;
         let metadata = gix::index::fs::Metadata::from_path_no_follow(&root.join(path)).ok()?;
-        let options = StatOptions { trust_ctime: true, check_stat: true, use_nsec: true, use_stdev: false };
+        let options =
+            StatOptions { trust_ctime: true, check_stat: true, use_nsec: true, use_stdev: false };
         let now = Stat::from_fs(&metadata).ok()?;
-        // A file that was changed within the clock's tick of the index looks unchanged (git's "racy git problem").
-        let same = entry.stat.matches(&now, options) && !entry.stat.is_racy(index.timestamp(), options);
+        // A file that was changed within the clock's tick of the index looks unchanged (git's "racy
+        // git problem").
+        let same =
+            entry.stat.matches(&now, options) && !entry.stat.is_racy(index.timestamp(), options);
         same.then_some(entry.id)
     }
 }
 
 impl Indexed {
-    /// Whether the next commit would have a file at `path` that a sparse checkout leaves out of the worktree.
+    /// Whether the next commit would have a file at `path` that a sparse checkout leaves out of the
+    /// worktree.
     #[must_use]
     pub fn skips(&self, path: &str) -> bool {
-        let entry = self.index.as_ref().and_then(|index| index.entry_by_path_and_stage(path.into(), Stage::Unconflicted));
+        let entry = self
+            .index
+            .as_ref()
+            .and_then(|index| index.entry_by_path_and_stage(path.into(), Stage::Unconflicted));
         entry.is_some_and(|entry| entry.flags.contains(Flags::SKIP_WORKTREE))
     }
 
-    /// The files that the next commit would have, by path, of those that are `wanted`; `None` if there is no index, or it names a
-    /// folder of theirs as a whole, as that of a sparse checkout does.
+    /// The files that the next commit would have, by path, of those that are `wanted`; `None` if
+    /// there is no index, or it names a folder of theirs as a whole, as that of a sparse checkout
+    /// does.
     #[must_use]
     pub fn files(&self, wanted: impl Fn(&str) -> bool) -> Option<BTreeMap<String, TreeFile>> {
         let index = self.index.as_ref()?;
@@ -398,7 +466,10 @@ impl Indexed {
                     return None;
                 }
                 let is_regular = entry.mode == Mode::FILE || entry.mode == Mode::FILE_EXECUTABLE;
-                files.insert(path, TreeFile { id: entry.id, is_regular, is_submodule: entry.mode == Mode::COMMIT });
+                files.insert(
+                    path,
+                    TreeFile { id: entry.id, is_regular, is_submodule: entry.mode == Mode::COMMIT },
+                );
             }
         }
         Some(files)

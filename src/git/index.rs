@@ -1,5 +1,5 @@
-//! A look into a worktree's index, as git writes it (gitformat-index(5)), that ends where the wanted path would stand: most indexes
-//! are long, and `_bus/` comes early.
+//! A look into a worktree's index, as git writes it (gitformat-index(5)), that ends where the
+//! wanted path would stand: most indexes are long, and `_bus/` comes early.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What ends a command while a `git` talks to a remote for it: the signal ends that `git`, too, so that nothing goes on behind the back
-//! of whoever sent it.
+//! What ends a command while a `git` talks to a remote for it: the signal ends that `git`, too, so
+//! that nothing goes on behind the back of whoever sent it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -24,8 +24,8 @@ pub fn signals_are_handled() {
     }
 }
 
-/// Ends this process by the signal that came while somebody listened, unless signals end it in a way of its own: a thread that listened
-/// took the signal from the others.
+/// Ends this process by the signal that came while somebody listened, unless signals end it in a
+/// way of its own: a thread that listened took the signal from the others.
 pub fn end_if_interrupted() {
     #[cfg(unix)]
     if let Ok(signal @ 1..) = i32::try_from(interrupted())
@@ -71,7 +71,8 @@ fn register() -> State {
     let state = State::default();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         // A signal that cannot be caught ends the process, as it did before.
-        let _ = signal_hook::flag::register_conditional_default(signal, Arc::clone(&state.is_deadly));
+        let _ =
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&state.is_deadly));
         let number = usize::try_from(signal).unwrap_or_default();
         let _ = signal_hook::flag::register_usize(signal, Arc::clone(&state.interrupted), number);
     }

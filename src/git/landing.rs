@@ -1,8 +1,10 @@
-//! Whether the default branch has what a branch has: by a merge, or by commits that say the same (a squash, a rebase).
+//! Whether the default branch has what a branch has: by a merge, or by commits that say the same (a
+//! squash, a rebase).
 //!
-//! A squash merge leaves no trace of the branch. What it leaves is a commit of the default branch that changes the branch's
-//! files as the branch did: to the same bytes, or by the same lines (others may have changed the rest of the file meanwhile).
-//! A rebase leaves such a commit for each of the branch's.
+//! A squash merge leaves no trace of the branch. What it leaves is a commit of the default branch
+//! that changes the branch's files as the branch did: to the same bytes, or by the same lines
+//! (others may have changed the rest of the file meanwhile). A rebase leaves such a commit for each
+//! of the branch's.
 
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -48,7 +50,8 @@ pub struct Landing {
     pub ahead: Ahead,
     /// Whether the default branch has it.
     pub landed: Option<Landed>,
-    /// Whether it changes anything outside of the bus's own folders, as far as the default branch has not the commit itself.
+    /// Whether it changes anything outside of the bus's own folders, as far as the default branch
+    /// has not the commit itself.
     pub has_work: bool,
     /// The commit of the default branch that takes it back, after it had landed.
     pub taken_back: Option<ObjectId>,
@@ -79,23 +82,33 @@ impl Trunk<'_> {
     /// # Errors
     ///
     /// [`Error::Store`] where the history cannot be read.
-    pub fn landings(&mut self, tips: impl IntoIterator<Item = ObjectId>) -> Result<HashMap<ObjectId, Landing>, Error> {
+    pub fn landings(
+        &mut self,
+        tips: impl IntoIterator<Item = ObjectId>,
+    ) -> Result<HashMap<ObjectId, Landing>, Error> {
         let mut landings = HashMap::new();
         let mut sought = Vec::new();
         for tip in tips {
             let Entry::Vacant(vacant) = landings.entry(tip) else { continue };
-            // Of a branch that is damaged, or not all here, nobody can tell; the others are told of all the same.
+            // Of a branch that is damaged, or not all here, nobody can tell; the others are told of
+            // all the same.
             let Ok((ahead, own)) = self.own_commits(tip) else { continue };
             let landed = (ahead.commits == 0).then_some(Landed::Merged);
-            let changes = ahead.base.filter(|_| landed.is_none()).and_then(|base| self.history.work(base, tip).ok()?);
-            let has_work = landed.is_none() && changes.as_ref().is_none_or(|changes| !changes.is_empty());
+            let changes = ahead
+                .base
+                .filter(|_| landed.is_none())
+                .and_then(|base| self.history.work(base, tip).ok()?);
+            let has_work =
+                landed.is_none() && changes.as_ref().is_none_or(|changes| !changes.is_empty());
             vacant.insert(Landing { ahead, landed, has_work, taken_back: None });
             if let (Some(base), Some(changes), true) = (ahead.base, changes, has_work) {
                 sought.extend(self.sought(tip, base, changes, &own));
             }
         }
         self.seek(sought, |tip, commit| {
-            landings.entry(tip).and_modify(|landing| landing.landed = Some(Landed::Rewritten(commit)));
+            landings
+                .entry(tip)
+                .and_modify(|landing| landing.landed = Some(Landed::Rewritten(commit)));
         })?;
         if landings.values().all(|landing| landing.landed.is_none()) {
             return Ok(landings);
@@ -114,12 +127,20 @@ impl Trunk<'_> {
     }
 
     /// What to look for, of a branch that makes `changes`.
-    fn sought(&self, tip: ObjectId, base: ObjectId, changes: Changes, own: &[ObjectId]) -> Result<Sought, Error> {
+    fn sought(
+        &self,
+        tip: ObjectId,
+        base: ObjectId,
+        changes: Changes,
+        own: &[ObjectId],
+    ) -> Result<Sought, Error> {
         let mut parts = Vec::new();
         for commit in own.iter().filter(|_| own.len() <= MAX_PARTS) {
             // What a merge brings was said by the commits that it merges.
             if let [parent] = self.history.parents(*commit)?[..] {
-                parts.extend(self.history.work(parent, *commit)?.filter(|changes| !changes.is_empty()));
+                parts.extend(
+                    self.history.work(parent, *commit)?.filter(|changes| !changes.is_empty()),
+                );
             }
         }
         let base_time = self.history.time_of(base)?;
@@ -139,7 +160,11 @@ impl Trunk<'_> {
     }
 
     /// Goes through the default branch's own commits, and tells which of them has what is `sought`.
-    fn seek(&self, mut sought: Vec<Sought>, mut found: impl FnMut(ObjectId, ObjectId)) -> Result<(), Error> {
+    fn seek(
+        &self,
+        mut sought: Vec<Sought>,
+        mut found: impl FnMut(ObjectId, ObjectId),
+    ) -> Result<(), Error> {
         let mut wanted = Wanted::of(&sought);
         let mut lines = Lines { history: self.history, known: HashMap::new() };
         let mut last = VecDeque::new();
@@ -147,8 +172,15 @@ impl Trunk<'_> {
         for (commit, parent) in self.own_chain() {
             last.push_back(self.history.time_of(commit)?);
             // Some clocks are wrong by years: one commit that is older says nothing.
-            let youngest = if last.len() > SLOP { last.pop_front().into_iter().chain(last.iter().copied()).max() } else { None };
-            sought.retain(|branch| branch.base != commit && youngest.is_none_or(|youngest| branch.base_time <= youngest));
+            let youngest = if last.len() > SLOP {
+                last.pop_front().into_iter().chain(last.iter().copied()).max()
+            } else {
+                None
+            };
+            sought.retain(|branch| {
+                branch.base != commit
+                    && youngest.is_none_or(|youngest| branch.base_time <= youngest)
+            });
             if sought.is_empty() {
                 return Ok(());
             }
@@ -156,7 +188,8 @@ impl Trunk<'_> {
                 most = sought.len();
                 wanted = Wanted::of(&sought);
             }
-            let changes = self.history.changes(parent, commit, &|path| wanted.has(path)).ok().flatten();
+            let changes =
+                self.history.changes(parent, commit, &|path| wanted.has(path)).ok().flatten();
             let Some(changes) = changes.filter(|changes| !changes.is_empty()) else { continue };
             for (tip, landed) in lines.landed_in(commit, &changes, &mut sought)? {
                 found(tip, landed);
@@ -166,12 +199,16 @@ impl Trunk<'_> {
         Ok(())
     }
 
-    /// What the default branch takes back of itself, and in which commit, as `git revert` says it in its messages. A revert that
-    /// was reverted counts for nothing.
+    /// What the default branch takes back of itself, and in which commit, as `git revert` says it
+    /// in its messages. A revert that was reverted counts for nothing.
     fn reverts(&self) -> HashMap<ObjectId, ObjectId> {
         let mut reverts = HashMap::new();
         for (commit, _) in self.own_chain() {
-            let Some(reverted) = self.history.reverts(commit).filter(|_| !reverts.contains_key(&commit)) else { continue };
+            let Some(reverted) =
+                self.history.reverts(commit).filter(|_| !reverts.contains_key(&commit))
+            else {
+                continue;
+            };
             reverts.insert(reverted, commit);
             // Of a merge all that it brought.
             let Ok(parents) = self.history.parents(reverted) else { continue };
@@ -194,8 +231,13 @@ struct Wanted(HashSet<String>);
 
 impl Wanted {
     fn of(sought: &[Sought]) -> Self {
-        let paths = sought.iter().flat_map(|branch| branch.parts.iter().chain([&branch.changes])).flat_map(Changes::keys);
-        let with_folders = paths.flat_map(|path| path.match_indices('/').map(|(end, _)| &path[..end]).chain([path.as_str()]));
+        let paths = sought
+            .iter()
+            .flat_map(|branch| branch.parts.iter().chain([&branch.changes]))
+            .flat_map(Changes::keys);
+        let with_folders = paths.flat_map(|path| {
+            path.match_indices('/').map(|(end, _)| &path[..end]).chain([path.as_str()])
+        });
         Self(with_folders.map(str::to_owned).collect())
     }
 
@@ -204,7 +246,8 @@ impl Wanted {
     }
 }
 
-/// Which lines a change takes out and puts in, as a hash; none where only their order changes, or nobody can tell.
+/// Which lines a change takes out and puts in, as a hash; none where only their order changes, or
+/// nobody can tell.
 type LineChange = Option<u64>;
 
 /// How much a commit has of what is looked for.
@@ -225,11 +268,11 @@ struct Lines<'h> {
 }
 
 impl Lines<'_> {
-    /// Which of the branches that are `sought` have landed, and in which commit, now that `commit`, which makes `changes`, is
-    /// looked at, too.
+    /// Which of the branches that are `sought` have landed, and in which commit, now that `commit`,
+    /// which makes `changes`, is looked at, too.
     ///
-    /// One commit is one branch's: where it has the very bytes of one, others that only have the same lines are not meant, and
-    /// of several that do nobody can tell which is.
+    /// One commit is one branch's: where it has the very bytes of one, others that only have the
+    /// same lines are not meant, and of several that do nobody can tell which is.
     fn landed_in(
         &mut self,
         commit: ObjectId,
@@ -242,7 +285,14 @@ impl Lines<'_> {
             match self.compare(commit, changes, &branch.changes)? {
                 Likeness::Same => exact.push((branch.tip, &branch.changes)),
                 Likeness::SameLines => alike.push((branch.tip, &branch.changes)),
-                Likeness::Other if self.has_last_part(commit, changes, &mut branch.parts, &mut branch.latest)? => {
+                Likeness::Other
+                    if self.has_last_part(
+                        commit,
+                        changes,
+                        &mut branch.parts,
+                        &mut branch.latest,
+                    )? =>
+                {
                     parts.extend(branch.latest.map(|latest| (branch.tip, latest)));
                 }
                 Likeness::Other => {}
@@ -279,7 +329,12 @@ impl Lines<'_> {
     }
 
     /// How much of what is `wanted` is in `commit`, which makes `changes`.
-    fn compare(&mut self, commit: ObjectId, changes: &Changes, wanted: &Changes) -> Result<Likeness, Error> {
+    fn compare(
+        &mut self,
+        commit: ObjectId,
+        changes: &Changes,
+        wanted: &Changes,
+    ) -> Result<Likeness, Error> {
         let mut untouched = Vec::new();
         let mut likeness = None;
         for (path, change) in wanted {
@@ -300,7 +355,8 @@ impl Lines<'_> {
     }
 
     fn is_same(&mut self, one: (File, File), other: (File, File)) -> bool {
-        let kinds = |(before, after): (File, File)| (before.map(|file| file.0), after.map(|file| file.0));
+        let kinds =
+            |(before, after): (File, File)| (before.map(|file| file.0), after.map(|file| file.0));
         let change = self.change(one);
         change.is_some() && change == self.change(other) && kinds(one) == kinds(other)
     }
@@ -311,21 +367,27 @@ impl Lines<'_> {
         }
         let read = |file: File| match file {
             None => Some(Vec::new()),
-            Some((_, blob)) => {
-                self.history.size(blob).filter(|size| *size <= MAX_BLOB).and_then(|_| self.history.read(blob).ok())
-            }
+            Some((_, blob)) => self
+                .history
+                .size(blob)
+                .filter(|size| *size <= MAX_BLOB)
+                .and_then(|_| self.history.read(blob).ok()),
         };
-        let change = read(before).zip(read(after)).and_then(|(before, after)| line_change(&before, &after));
+        let change =
+            read(before).zip(read(after)).and_then(|(before, after)| line_change(&before, &after));
         self.known.insert((before, after), change);
         change
     }
 }
 
-/// The lines that `after` has and `before` has not, and the other way round, each in order; nothing where the lines that both have
-/// stand in another order, since then their places count.
+/// The lines that `after` has and `before` has not, and the other way round, each in order; nothing
+/// where the lines that both have stand in another order, since then their places count.
 fn line_change(before: &[u8], after: &[u8]) -> LineChange {
     let lines = |text: &'_ [u8]| {
-        text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect::<Vec<_>>()
+        text.split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(<[u8]>::to_vec)
+            .collect::<Vec<_>>()
     };
     let (before, after) = (lines(before), lines(after));
     let mut counts: HashMap<&[u8], i64> = HashMap::new();
@@ -342,7 +404,10 @@ fn line_change(before: &[u8], after: &[u8]) -> LineChange {
             })
         };
         let (changed, kept): (Vec<_>, Vec<_>) = text.iter().partition(is_changed);
-        (changed.into_iter().cloned().collect::<Vec<_>>(), kept.into_iter().cloned().collect::<Vec<_>>())
+        (
+            changed.into_iter().cloned().collect::<Vec<_>>(),
+            kept.into_iter().cloned().collect::<Vec<_>>(),
+        )
     };
     let ((put_in, kept), (taken_out, stayed)) = (split(&after, 1), split(&before, -1));
     (kept == stayed && !(put_in.is_empty() && taken_out.is_empty())).then(|| {
@@ -376,7 +441,8 @@ impl History {
         self.changes(Some(before), after, &|path| !STATE.contains(&path))
     }
 
-    /// What differs between two commits, in the files and folders that are `wanted`; nothing where that is too much.
+    /// What differs between two commits, in the files and folders that are `wanted`; nothing where
+    /// that is too much.
     fn changes(
         &self,
         before: Option<ObjectId>,
@@ -396,7 +462,9 @@ impl History {
                 if old == new || !wanted(&path) {
                     continue;
                 }
-                let tree = |entry: File| entry.filter(|(kind, _)| *kind == EntryKind::Tree).map(|(_, id)| id);
+                let tree = |entry: File| {
+                    entry.filter(|(kind, _)| *kind == EntryKind::Tree).map(|(_, id)| id)
+                };
                 let file = |entry: File| entry.filter(|(kind, _)| *kind != EntryKind::Tree);
                 if tree(old).is_some() || tree(new).is_some() {
                     open.push((format!("{path}/"), tree(old), tree(new)));
@@ -418,18 +486,25 @@ impl History {
         tree.map(gix::Id::detach).map_err(|error| store("read", &commit.to_string(), &error))
     }
 
-    fn entries(&self, tree: Option<ObjectId>) -> Result<HashMap<String, (EntryKind, ObjectId)>, Error> {
+    fn entries(
+        &self,
+        tree: Option<ObjectId>,
+    ) -> Result<HashMap<String, (EntryKind, ObjectId)>, Error> {
         let Some(tree) = tree else { return Ok(HashMap::new()) };
         let refused = |error: gix::Error| store("read", &tree.to_string(), &error);
         let found = self.repo.find_tree(tree).map_err(refused)?;
-        let entry =
-            |entry: gix::objs::tree::EntryRef<'_>| (entry.filename.to_string(), (entry.mode.kind(), entry.oid.to_owned()));
+        let entry = |entry: gix::objs::tree::EntryRef<'_>| {
+            (entry.filename.to_string(), (entry.mode.kind(), entry.oid.to_owned()))
+        };
         found.iter().map(|each| each.map(|each| entry(each.inner)).map_err(refused)).collect()
     }
 
     /// The file at `path` in a commit.
     fn file_in(&self, commit: ObjectId, path: &str) -> Result<File, Error> {
-        let found = self.repo.find_tree(self.tree_of(commit)?).and_then(|tree| tree.lookup_entry_by_path(path));
+        let found = self
+            .repo
+            .find_tree(self.tree_of(commit)?)
+            .and_then(|tree| tree.lookup_entry_by_path(path));
         found
             .map(|entry| entry.map(|entry| (entry.mode().kind(), entry.object_id())))
             .map_err(|error| store("read", &commit.to_string(), &error))

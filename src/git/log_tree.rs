@@ -1,6 +1,6 @@
-//! The objects of a clone's log: a chain of commits whose trees hold what the clone logged, said and assigned (design, section
-//! 4). Log files are cut into segments of whole lines, and a segment that is full never changes: what is added costs the last
-//! segment and the few trees above it.
+//! The objects of a clone's log: a chain of commits whose trees hold what the clone logged, said
+//! and assigned (design, section 4). Log files are cut into segments of whole lines, and a segment
+//! that is full never changes: what is added costs the last segment and the few trees above it.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::File;
@@ -50,12 +50,15 @@ impl Repository {
     pub fn tree_of(&self, commit: ObjectId) -> Result<Result<ObjectId, String>, Error> {
         let parse = |bytes: Vec<u8>| {
             let parsed = CommitRef::from_bytes(&bytes, gix::hash::Kind::Sha1);
-            parsed.map(|parsed| parsed.tree()).map_err(|_| format!("the commit {commit} is damaged"))
+            parsed
+                .map(|parsed| parsed.tree())
+                .map_err(|_| format!("the commit {commit} is damaged"))
         };
         Ok(self.bounded_object(commit, Kind::Commit, MAX_TREE)?.and_then(parse))
     }
 
-    /// What a tree has, in its order; the inner error says why it cannot be read. Names that are no UTF-8 are left out.
+    /// What a tree has, in its order; the inner error says why it cannot be read. Names that are no
+    /// UTF-8 are left out.
     ///
     /// # Errors
     ///
@@ -70,14 +73,19 @@ impl Repository {
                     EntryKind::Blob | EntryKind::BlobExecutable => ItemKind::File,
                     EntryKind::Link | EntryKind::Commit => ItemKind::Other,
                 };
-                Some(TreeItem { name: std::str::from_utf8(entry.filename).ok()?.to_owned(), id: entry.oid.to_owned(), kind })
+                Some(TreeItem {
+                    name: std::str::from_utf8(entry.filename).ok()?.to_owned(),
+                    id: entry.oid.to_owned(),
+                    kind,
+                })
             };
             Ok(parsed.entries.iter().filter_map(item).collect())
         };
         Ok(self.bounded_object(tree, Kind::Tree, MAX_TREE)?.and_then(parse))
     }
 
-    /// The bytes of a blob that has no more than `limit`; the inner error says why they cannot be had.
+    /// The bytes of a blob that has no more than `limit`; the inner error says why they cannot be
+    /// had.
     ///
     /// # Errors
     ///
@@ -87,12 +95,22 @@ impl Repository {
     }
 
     /// An object of this kind and at most this size. The size is known before anything is unpacked.
-    fn bounded_object(&self, id: ObjectId, kind: Kind, limit: u64) -> Result<Result<Vec<u8>, String>, Error> {
+    fn bounded_object(
+        &self,
+        id: ObjectId,
+        kind: Kind,
+        limit: u64,
+    ) -> Result<Result<Vec<u8>, String>, Error> {
         let objects = self.objects()?;
         match objects.try_header(&id) {
-            Ok(Some(header)) if header.kind != kind => return Ok(Err(format!("the object {id} is a {}", header.kind))),
+            Ok(Some(header)) if header.kind != kind => {
+                return Ok(Err(format!("the object {id} is a {}", header.kind)));
+            }
             Ok(Some(header)) if header.size > limit => {
-                return Ok(Err(format!("the {kind} {id} has {} bytes, and may have {limit}", header.size)));
+                return Ok(Err(format!(
+                    "the {kind} {id} has {} bytes, and may have {limit}",
+                    header.size
+                )));
             }
             Ok(Some(_)) => {}
             Ok(None) => return Ok(Err(format!("the object {id} is missing"))),
@@ -106,10 +124,13 @@ impl Repository {
         }
     }
 
-    /// How an object is damaged, of which `error` was said; an error where the system refuses to read it.
+    /// How an object is damaged, of which `error` was said; an error where the system refuses to
+    /// read it.
     fn damage(&self, id: ObjectId, error: &dyn std::fmt::Display) -> Result<String, Error> {
         match File::open(self.loose_object(id)) {
-            Err(refused) if refused.kind() == io::ErrorKind::PermissionDenied => Err(store("read", &id.to_string(), &refused)),
+            Err(refused) if refused.kind() == io::ErrorKind::PermissionDenied => {
+                Err(store("read", &id.to_string(), &refused))
+            }
             _ => Ok(error.to_string()),
         }
     }
@@ -130,8 +151,8 @@ impl Repository {
         self.write_commit(tree, parents, clone.as_str(), time, message.into_bytes())
     }
 
-    /// Whether the log that ends at `tip` has the commit `wanted` in its history, by whatever parents. What is not here has no
-    /// history.
+    /// Whether the log that ends at `tip` has the commit `wanted` in its history, by whatever
+    /// parents. What is not here has no history.
     ///
     /// # Errors
     ///
@@ -189,7 +210,8 @@ struct Segments {
 }
 
 impl LogTree<'_> {
-    /// The name in `folder` that differs from `name` by letter case at most, else `name`: not every disk can hold both.
+    /// The name in `folder` that differs from `name` by letter case at most, else `name`: not every
+    /// disk can hold both.
     ///
     /// # Errors
     ///
@@ -199,7 +221,10 @@ impl LogTree<'_> {
         if entries.contains_key(name) {
             return Ok(name.to_owned());
         }
-        Ok(entries.keys().find(|known| known.eq_ignore_ascii_case(name)).map_or_else(|| name.to_owned(), Clone::clone))
+        Ok(entries
+            .keys()
+            .find(|known| known.eq_ignore_ascii_case(name))
+            .map_or_else(|| name.to_owned(), Clone::clone))
     }
 
     /// The file `name` of `folder`.
@@ -215,7 +240,8 @@ impl LogTree<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] or [`Error::Store`] where the log cannot be read, or an object not be written.
+    /// [`Error::Damaged`] or [`Error::Store`] where the log cannot be read, or an object not be
+    /// written.
     pub fn put(&mut self, folder: &str, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let id = write_blob(self.repo, name, bytes)?;
         self.folder(folder)?.put(name, EntryKind::Blob, id);
@@ -226,9 +252,14 @@ impl LogTree<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] or [`Error::Store`] where the log cannot be read, or an object not be written.
+    /// [`Error::Damaged`] or [`Error::Store`] where the log cannot be read, or an object not be
+    /// written.
     pub fn append(&mut self, folder: &str, file: &str, line: &[u8]) -> Result<(), Error> {
-        if self.open.as_ref().is_none_or(|open| (open.folder.as_str(), open.file.as_str()) != (folder, file)) {
+        if self
+            .open
+            .as_ref()
+            .is_none_or(|open| (open.folder.as_str(), open.file.as_str()) != (folder, file))
+        {
             self.close()?;
             let tree = self.file(folder, file)?;
             self.open = Some(Segments::read(self.repo, folder, file, tree)?);
@@ -301,16 +332,26 @@ impl Folder {
         };
         let mut tree = Tree { entries: self.entries.iter().map(entry).collect() };
         tree.entries.sort();
-        repo.objects()?.write(&tree).map_err(|error| store("write an object for", "a tree of the log", &error))
+        repo.objects()?
+            .write(&tree)
+            .map_err(|error| store("write an object for", "a tree of the log", &error))
     }
 }
 
 impl Segments {
-    fn read(repo: &Repository, folder: &str, file: &str, tree: Option<ObjectId>) -> Result<Self, Error> {
+    fn read(
+        repo: &Repository,
+        folder: &str,
+        file: &str,
+        tree: Option<ObjectId>,
+    ) -> Result<Self, Error> {
         let full = tree.map_or_else(|| Ok(Folder::default()), |tree| Folder::read(repo, tree))?;
-        let last = full.entries.last_key_value().map(|(name, (_, id))| (name.parse().unwrap_or(0), *id));
+        let last =
+            full.entries.last_key_value().map(|(name, (_, id))| (name.parse().unwrap_or(0), *id));
         let (number, last) = match last {
-            Some((number, id)) => (number, repo.blob(id, usize::MAX)?.map_err(|what| damaged(id, what))?),
+            Some((number, id)) => {
+                (number, repo.blob(id, usize::MAX)?.map_err(|what| damaged(id, what))?)
+            }
             None => (1, Vec::new()),
         };
         Ok(Self { folder: folder.to_owned(), file: file.to_owned(), full, last, number })

@@ -1,6 +1,7 @@
-//! Loose objects. Small ones, as states of chains are, are read faster than gix does, which maps each into memory: if several
-//! threads read thousands of them, that alone takes a quarter of the time. They are written so that a power loss leaves a whole
-//! object or none, which gix does not promise.
+//! Loose objects. Small ones, as states of chains are, are read faster than gix does, which maps
+//! each into memory: if several threads read thousands of them, that alone takes a quarter of the
+//! time. They are written so that a power loss leaves a whole object or none, which gix does not
+//! promise.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -11,7 +12,8 @@ use gix::objs::{decode, encode};
 use gix::zlib::stream::deflate;
 use gix::zlib::{Compression, Inflate, Status};
 
-/// How large a file may be, and the object in it with its header, in bytes; what is larger is left to gix.
+/// How large a file may be, and the object in it with its header, in bytes; what is larger is left
+/// to gix.
 const MAX_FILE: usize = 8 * 1024;
 const MAX_OBJECT: usize = 32 * 1024;
 
@@ -27,7 +29,8 @@ impl LooseReader {
         Self { inflate: Inflate::default(), file: vec![0; MAX_FILE], object: vec![0; MAX_OBJECT] }
     }
 
-    /// The kind and the bytes of the object in the file at `path`; nothing where it is no small and whole object.
+    /// The kind and the bytes of the object in the file at `path`; nothing where it is no small and
+    /// whole object.
     ///
     /// # Errors
     ///
@@ -42,7 +45,11 @@ impl LooseReader {
             }
         }
         self.inflate.reset();
-        let Ok((Status::StreamEnd, _, size)) = self.inflate.once(&self.file[..length], &mut self.object) else { return Ok(None) };
+        let Ok((Status::StreamEnd, _, size)) =
+            self.inflate.once(&self.file[..length], &mut self.object)
+        else {
+            return Ok(None);
+        };
         let object = &self.object[..size];
         let Ok((kind, said, header)) = decode::loose_header(object) else { return Ok(None) };
         let body = &object[header..];
@@ -50,8 +57,9 @@ impl LooseReader {
     }
 }
 
-/// Writes the object of this kind and these bytes into the file at `path`: beside it, synced, renamed. The folder is not
-/// synced: a sync of whatever is written after it commits the name, too (design, section 1.1).
+/// Writes the object of this kind and these bytes into the file at `path`: beside it, synced,
+/// renamed. The folder is not synced: a sync of whatever is written after it commits the name, too
+/// (design, section 1.1).
 ///
 /// # Errors
 ///
@@ -64,7 +72,8 @@ pub(super) fn write(path: &Path, kind: Kind, bytes: &[u8]) -> io::Result<()> {
     let beside = match builder.tempfile_in(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // Another process may be faster.
-            std::fs::create_dir(folder).or_else(|error| if folder.is_dir() { Ok(()) } else { Err(error) })?;
+            std::fs::create_dir(folder)
+                .or_else(|error| if folder.is_dir() { Ok(()) } else { Err(error) })?;
             builder.tempfile_in(folder)?
         }
         beside => beside?,

@@ -33,14 +33,18 @@ impl RefName {
         Self::own(&format!("claims/{}", task.key())).expect(STRICTER)
     }
 
-    /// The refs of claims that version 0.1 may have made of `task` under other spellings of its number: `claims/QUEUE-7` of
-    /// `QUEUE-007`.
+    /// The refs of claims that version 0.1 may have made of `task` under other spellings of its
+    /// number: `claims/QUEUE-7` of `QUEUE-007`.
     #[must_use]
     pub fn other_claims(task: &TaskId) -> Vec<Self> {
-        task.other_keys().into_iter().filter_map(|key| Self::own(&format!("claims/{key}"))).collect()
+        task.other_keys()
+            .into_iter()
+            .filter_map(|key| Self::own(&format!("claims/{key}")))
+            .collect()
     }
 
-    /// The ref that keeps a claim of `task` that the fleet's remote did not take; none where `claim` is no word for a ref.
+    /// The ref that keeps a claim of `task` that the fleet's remote did not take; none where
+    /// `claim` is no word for a ref.
     #[must_use]
     pub fn lost(task: &TaskId, claim: &ClaimId) -> Option<Self> {
         Self::parse(&format!("{}{claim}", Self::lost_of(task)))
@@ -52,7 +56,8 @@ impl RefName {
         format!("{OWN}lost/{}/", task.key())
     }
 
-    /// The ref that says which numbers of the queue are given out. It is no folder, and may never become one.
+    /// The ref that says which numbers of the queue are given out. It is no folder, and may never
+    /// become one.
     #[must_use]
     pub fn queue() -> Self {
         Self::own("queue").expect("it is a good name")
@@ -76,7 +81,8 @@ impl RefName {
         Self::own("fleet").expect("it is a good name")
     }
 
-    /// The ref of what a clone has logged, said and assigned; none where `clone_id` is no word for a ref.
+    /// The ref of what a clone has logged, said and assigned; none where `clone_id` is no word for
+    /// a ref.
     #[must_use]
     pub fn log(clone_id: &str) -> Option<Self> {
         Self::own(&format!("log/{clone_id}"))
@@ -94,7 +100,8 @@ impl RefName {
         FullName::try_from(name).ok().map(Self)
     }
 
-    /// What this ref was at when `remote` was last looked at: a ref below `refs/bus-remote/<remote>/`.
+    /// What this ref was at when `remote` was last looked at: a ref below
+    /// `refs/bus-remote/<remote>/`.
     #[must_use]
     pub fn seen_on(&self, remote: &str) -> Option<Self> {
         Self::parse(&format!("{SEEN}{remote}/{}", self.rest()))
@@ -115,7 +122,9 @@ impl RefName {
     /// Whether git cannot keep this ref beside `other`: one is called as a folder of the other.
     #[must_use]
     pub fn excludes(&self, other: &Self) -> bool {
-        let is_below = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('/'));
+        let is_below = |long: &str, short: &str| {
+            long.strip_prefix(short).is_some_and(|rest| rest.starts_with('/'))
+        };
         is_below(self.as_str(), other.as_str()) || is_below(other.as_str(), self.as_str())
     }
 

@@ -20,14 +20,23 @@ impl Repository {
         let mut names = BTreeSet::new();
         let folder = self.common_dir().join(prefix);
         for entry in walkdir::WalkDir::new(&folder).min_depth(1).into_iter().flatten() {
-            let name = entry.path().strip_prefix(&folder).ok().and_then(|path| path.to_str()).unwrap_or_default();
+            let name = entry
+                .path()
+                .strip_prefix(&folder)
+                .ok()
+                .and_then(|path| path.to_str())
+                .unwrap_or_default();
             if entry.file_type().is_file() && !name.is_empty() && !name.ends_with(".lock") {
                 names.insert(name.to_owned());
             }
         }
-        let unreadable = |error: &(dyn std::error::Error + 'static)| store("read", "packed-refs", error);
-        if let Some(packed) = self.refs.cached_packed_buffer().map_err(|error| unreadable(&error))? {
-            let prefixed = packed.iter_prefixed(prefix.into()).map_err(|error| unreadable(&error))?;
+        let unreadable =
+            |error: &(dyn std::error::Error + 'static)| store("read", "packed-refs", error);
+        if let Some(packed) =
+            self.refs.cached_packed_buffer().map_err(|error| unreadable(&error))?
+        {
+            let prefixed =
+                packed.iter_prefixed(prefix.into()).map_err(|error| unreadable(&error))?;
             for reference in prefixed.flatten() {
                 let name = reference.name.as_bstr().to_string();
                 names.insert(name[prefix.len()..].to_owned());
@@ -95,7 +104,8 @@ impl Repository {
         Ok(header.is_some_and(|header| header.kind != gix::objs::Kind::Commit))
     }
 
-    /// Puts a ref to `id`, wherever it is and whatever it says. The caller holds the clone's lock, and nobody else writes it.
+    /// Puts a ref to `id`, wherever it is and whatever it says. The caller holds the clone's lock,
+    /// and nobody else writes it.
     ///
     /// # Errors
     ///
@@ -108,15 +118,19 @@ impl Repository {
         commit(lock, id).map_err(|error| store("write", name.as_str(), &error))
     }
 
-    /// The refs below `prefix` whose objects are not here, as a power loss or a careless prune leaves them: they break the user's
-    /// own `git fetch`.
+    /// The refs below `prefix` whose objects are not here, as a power loss or a careless prune
+    /// leaves them: they break the user's own `git fetch`.
     ///
     /// # Errors
     ///
     /// As [`Repository::names_below`].
     pub fn broken_below(&self, prefix: &str) -> Result<Vec<RefName>, Error> {
         let mut broken = Vec::new();
-        for name in self.names_below(prefix)?.iter().filter_map(|name| RefName::parse(&format!("{prefix}{name}"))) {
+        for name in self
+            .names_below(prefix)?
+            .iter()
+            .filter_map(|name| RefName::parse(&format!("{prefix}{name}")))
+        {
             if !self.id_of(&name)?.map_or(Ok(false), |id| self.has_object(id))? {
                 broken.push(name);
             }
@@ -133,7 +147,10 @@ impl Repository {
         let mut there = Vec::new();
         for (name, expected) in refs {
             if self.id_of(name)? == Some(*expected) {
-                there.push((name.clone(), PreviousValue::MustExistAndMatch(Target::Object(*expected))));
+                there.push((
+                    name.clone(),
+                    PreviousValue::MustExistAndMatch(Target::Object(*expected)),
+                ));
             }
         }
         if there.is_empty() { Ok(()) } else { self.delete_refs(there) }

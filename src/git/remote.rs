@@ -1,7 +1,8 @@
-//! The door to a remote: what its refs of the bus are at, their objects, and compare-and-swap by push (design, section 3, *Fleet*).
+//! The door to a remote: what its refs of the bus are at, their objects, and compare-and-swap by
+//! push (design, section 3, *Fleet*).
 //!
-//! The user's `git` talks, so credentials, ssh and proxies work as ever. What a push prints proves nothing: whoever pushes
-//! looks again.
+//! The user's `git` talks, so credentials, ssh and proxies work as ever. What a push prints proves
+//! nothing: whoever pushes looks again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,29 +65,40 @@ impl Pushed {
 pub type Sight = BTreeMap<RefName, ObjectId>;
 
 impl Repository {
-    /// The remote called `name`, whose refs of the bus stand below `prefix` there (`refs/bus/`). Each talk with it may take as
-    /// long as `patience`.
+    /// The remote called `name`, whose refs of the bus stand below `prefix` there (`refs/bus/`).
+    /// Each talk with it may take as long as `patience`.
     ///
     /// # Errors
     ///
-    /// [`Error::NoRemote`] where there is no such remote, or it is pushed to several places; [`Error::NoGit`] where git cannot
-    /// be started.
+    /// [`Error::NoRemote`] where there is no such remote, or it is pushed to several places;
+    /// [`Error::NoGit`] where git cannot be started.
     pub fn remote(&self, name: &str, prefix: &str, patience: Duration) -> Result<Remote, Error> {
         let mut urls = git_push_urls(self.root(), name)?;
         let (1, Some(url)) = (urls.len(), urls.pop()) else {
-            let what = if urls.is_empty() { "there is no such remote" } else { "it is pushed to several places" };
+            let what = if urls.is_empty() {
+                "there is no such remote"
+            } else {
+                "it is pushed to several places"
+            };
             return Err(Error::NoRemote { remote: name.to_owned(), what });
         };
         let needs_ssh = !NOT_SSH.iter().any(|scheme| url.starts_with(scheme));
         let own_ssh = needs_ssh && git_has_own_ssh(self.root())?;
-        Ok(Remote { name: name.to_owned(), url, prefix: prefix.to_owned(), manner: Manner { own_ssh, patience } })
+        Ok(Remote {
+            name: name.to_owned(),
+            url,
+            prefix: prefix.to_owned(),
+            manner: Manner { own_ssh, patience },
+        })
     }
 
-    /// What those of `remote`'s refs are at that are `wanted`; all of its bus where nothing is named.
+    /// What those of `remote`'s refs are at that are `wanted`; all of its bus where nothing is
+    /// named.
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`] where it does not answer; [`Error::Interrupted`] if a signal came first.
+    /// [`Error::Unreachable`] where it does not answer; [`Error::Interrupted`] if a signal came
+    /// first.
     pub fn look_at(&self, remote: &Remote, wanted: &[RefName]) -> Result<Sight, Error> {
         let mut names: Vec<String> = wanted.iter().map(|name| remote.spell(name)).collect();
         if names.is_empty() {
@@ -103,8 +115,8 @@ impl Repository {
         Ok(seen.filter(|(name, _)| wanted.is_empty() || wanted.contains(name)).collect())
     }
 
-    /// Brings the objects of these of `remote`'s refs here. No ref of this clone moves; what the refs are at may have
-    /// changed since they were looked at.
+    /// Brings the objects of these of `remote`'s refs here. No ref of this clone moves; what the
+    /// refs are at may have changed since they were looked at.
     ///
     /// # Errors
     ///
@@ -113,13 +125,24 @@ impl Repository {
         if names.is_empty() {
             return Ok(());
         }
-        let apart = ["--quiet", "--no-write-fetch-head", "--no-tags", "--no-prune-tags", "--no-auto-maintenance"];
+        let apart = [
+            "--quiet",
+            "--no-write-fetch-head",
+            "--no-tags",
+            "--no-prune-tags",
+            "--no-auto-maintenance",
+        ];
         let rest = ["--no-recurse-submodules", "--refmap=", "--stdin"];
-        let mut arguments: Vec<String> = ["fetch"].iter().chain(&apart).chain(&rest).map(|word| (*word).to_owned()).collect();
+        let mut arguments: Vec<String> =
+            ["fetch"].iter().chain(&apart).chain(&rest).map(|word| (*word).to_owned()).collect();
         // Without this git would tell the remote of every branch that it has.
-        let known = names.iter().flat_map(|name| [name.seen_on(&remote.name), Some(name.clone())]).flatten();
+        let known = names
+            .iter()
+            .flat_map(|name| [name.seen_on(&remote.name), Some(name.clone())])
+            .flatten();
         // By their objects: another process may remove a ref meanwhile.
-        let known: Vec<ObjectId> = known.filter_map(|name| self.id_of(&name).ok().flatten()).take(MAX_PUSH).collect();
+        let known: Vec<ObjectId> =
+            known.filter_map(|name| self.id_of(&name).ok().flatten()).take(MAX_PUSH).collect();
         arguments.extend(known.iter().map(|id| format!("--negotiation-tip={id}")));
         if known.is_empty() {
             arguments.splice(0..0, ["-c".to_owned(), "fetch.negotiationAlgorithm=noop".to_owned()]);
@@ -130,23 +153,30 @@ impl Repository {
         remote.done(talk(self.root(), &arguments, Some(&input), remote.manner)?).map(drop)
     }
 
-    /// Asks `remote` for these changes, each only where the ref is at what is expected; all or none of them where `atomic`. What
-    /// is at its place already is expected to be there, too, but not changed.
+    /// Asks `remote` for these changes, each only where the ref is at what is expected; all or none
+    /// of them where `atomic`. What is at its place already is expected to be there, too, but not
+    /// changed.
     ///
     /// # Errors
     ///
-    /// [`Error::NoGit`] where git cannot be started; [`Error::Interrupted`] and [`Error::PushInterrupted`] if a signal came. What came
-    /// of the push, only a look tells.
+    /// [`Error::NoGit`] where git cannot be started; [`Error::Interrupted`] and
+    /// [`Error::PushInterrupted`] if a signal came. What came of the push, only a look tells.
     pub fn push(&self, remote: &Remote, swaps: &[Swap], atomic: bool) -> Result<Pushed, Error> {
         let mut arguments: Vec<String> =
-            ["push", "--porcelain", "--quiet", "--no-verify", "--no-follow-tags", "--no-signed"].map(str::to_owned).into();
+            ["push", "--porcelain", "--quiet", "--no-verify", "--no-follow-tags", "--no-signed"]
+                .map(str::to_owned)
+                .into();
         arguments.push("--recurse-submodules=no".to_owned());
         arguments.extend(atomic.then(|| "--atomic".to_owned()));
         let hex = |id: Option<ObjectId>| id.map_or_else(String::new, |id| id.to_string());
-        let leases = swaps.iter().map(|swap| format!("--force-with-lease={}:{}", remote.spell(&swap.name), hex(swap.expected)));
+        let leases = swaps.iter().map(|swap| {
+            format!("--force-with-lease={}:{}", remote.spell(&swap.name), hex(swap.expected))
+        });
         arguments.extend(leases);
         arguments.extend(["--".to_owned(), remote.url.clone()]);
-        arguments.extend(swaps.iter().map(|swap| format!("{}:{}", hex(swap.new), remote.spell(&swap.name))));
+        arguments.extend(
+            swaps.iter().map(|swap| format!("{}:{}", hex(swap.new), remote.spell(&swap.name))),
+        );
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let talk = talk(self.root(), &arguments, None, remote.manner)?;
         match talk.end {
@@ -156,14 +186,17 @@ impl Repository {
         }
         // A line for each ref that was refused; `remote failure` says that no answer came.
         let refusals = talk.out.lines().filter_map(|line| line.strip_prefix("!\t"));
-        let refusals = refusals.filter(|line| !line.contains("[remote failure]")).collect::<Vec<_>>();
+        let refusals =
+            refusals.filter(|line| !line.contains("[remote failure]")).collect::<Vec<_>>();
         // One that only goes with another says nothing.
-        let cause = refusals.iter().find(|line| !line.contains("(atomic push fail")).or(refusals.first());
+        let cause =
+            refusals.iter().find(|line| !line.contains("(atomic push fail")).or(refusals.first());
         Ok(match cause {
             None if talk.is_done() => Pushed::Done,
             None => Pushed::Unclear(talk.fault()),
             Some(line) => {
-                let said = talk.remote_complaint().map_or_else(String::new, |said| format!(": {said}"));
+                let said =
+                    talk.remote_complaint().map_or_else(String::new, |said| format!(": {said}"));
                 Pushed::Refused(line.replace('\t', " ") + &said)
             }
         })
@@ -182,7 +215,9 @@ impl Remote {
     pub fn shown_url(&self) -> String {
         let Some((scheme, rest)) = self.url.split_once("://") else { return self.url.clone() };
         let host = rest.find('/').unwrap_or(rest.len());
-        rest[..host].rfind('@').map_or_else(|| self.url.clone(), |at| format!("{scheme}://{}", &rest[at + 1..]))
+        rest[..host]
+            .rfind('@')
+            .map_or_else(|| self.url.clone(), |at| format!("{scheme}://{}", &rest[at + 1..]))
     }
 
     /// What the remote calls a ref.
@@ -199,8 +234,13 @@ impl Remote {
     fn done(&self, talk: Talk) -> Result<Talk, Error> {
         match talk.end {
             End::Exited(_) if talk.is_done() => Ok(talk),
-            End::Exited(_) => Err(Error::Unreachable { remote: self.name.clone(), what: talk.fault() }),
-            End::TooLong => Err(Error::RemoteTimeout { remote: self.name.clone(), patience: self.manner.patience }),
+            End::Exited(_) => {
+                Err(Error::Unreachable { remote: self.name.clone(), what: talk.fault() })
+            }
+            End::TooLong => Err(Error::RemoteTimeout {
+                remote: self.name.clone(),
+                patience: self.manner.patience,
+            }),
             End::Interrupted => Err(Error::Interrupted),
         }
     }

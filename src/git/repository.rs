@@ -1,7 +1,7 @@
 //! Finds the repository around a folder, and its worktrees.
 //!
-//! It is put together from `gix`'s parts, each opened when it is first needed: a whole `gix::Repository` costs a command
-//! that only appends to the log as much as the append itself.
+//! It is put together from `gix`'s parts, each opened when it is first needed: a whole
+//! `gix::Repository` costs a command that only appends to the log as much as the append itself.
 
 use std::cell::{OnceCell, RefCell};
 use std::ffi::OsStr;
@@ -21,9 +21,11 @@ use super::error::store;
 use super::loose::LooseReader;
 use super::{Error, ObjectId, sharing};
 
-/// The extensions of the repository format that do not change how refs and objects are read, in lower case
-/// (git-config(1), `extensions.*`). git itself refuses a repository with one that it does not know.
-const HARMLESS_EXTENSIONS: [&str; 5] = ["noop", "partialclone", "preciousobjects", "relativeworktrees", "worktreeconfig"];
+/// The extensions of the repository format that do not change how refs and objects are read, in
+/// lower case (git-config(1), `extensions.*`). git itself refuses a repository with one that it
+/// does not know.
+const HARMLESS_EXTENSIONS: [&str; 5] =
+    ["noop", "partialclone", "preciousobjects", "relativeworktrees", "worktreeconfig"];
 
 /// One checkout of a clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +48,14 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Finds the repository that `start` lies in. `GIT_DIR` and its kin are not heeded (design, section 7).
+    /// Finds the repository that `start` lies in. `GIT_DIR` and its kin are not heeded (design,
+    /// section 7).
     ///
     /// # Errors
     ///
-    /// [`Error::NotARepository`], [`Error::Bare`], [`Error::OtherOwner`] or [`Error::Unsupported`]: what stands there is nothing that `bus`
-    /// can use. [`Error::BrokenGitDir`] or [`Error::Store`]: there is one, and it cannot be read.
+    /// [`Error::NotARepository`], [`Error::Bare`], [`Error::OtherOwner`] or [`Error::Unsupported`]:
+    /// what stands there is nothing that `bus` can use. [`Error::BrokenGitDir`] or
+    /// [`Error::Store`]: there is one, and it cannot be read.
     pub fn discover(start: &Path) -> Result<Self, Error> {
         let missing = || Error::NotARepository { path: start.to_owned() };
         let start = fs::canonicalize(start).map_err(|error| match is_missing(&error) {
@@ -63,7 +67,9 @@ impl Repository {
         if found.as_ref().is_ok_and(|(_, trust)| *trust != Trust::Full) || found.is_err() {
             check_readable(&start)?;
         }
-        if let Some(path) = dead_link(&start, found.as_ref().ok().and_then(|(found, _)| work_dir(found))) {
+        if let Some(path) =
+            dead_link(&start, found.as_ref().ok().and_then(|(found, _)| work_dir(found)))
+        {
             check_readable(&start)?;
             return Err(Error::BrokenGitDir { path });
         }
@@ -78,21 +84,30 @@ impl Repository {
 
     fn open(root: Option<PathBuf>, git_dir: PathBuf) -> Result<Self, Error> {
         let unsupported = |what: String| Error::Unsupported { path: git_dir.clone(), what };
-        let unreadable =
-            |path: &Path, error: &(dyn std::error::Error + 'static)| store("read", &path.display().to_string(), error);
+        let unreadable = |path: &Path, error: &(dyn std::error::Error + 'static)| {
+            store("read", &path.display().to_string(), error)
+        };
         let whole = |path: &Path| fs::canonicalize(path).map_err(|error| unreadable(path, &error));
         let git_dir = whole(&git_dir)?;
         let link = git_dir.join("commondir");
-        let linked = gix::discover::path::from_plain_file(&link).transpose().map_err(|error| unreadable(&link, &error))?;
-        let common_dir = linked.as_ref().map_or(Ok(git_dir.clone()), |common| whole(&git_dir.join(common)))?;
+        let linked = gix::discover::path::from_plain_file(&link)
+            .transpose()
+            .map_err(|error| unreadable(&link, &error))?;
+        let common_dir =
+            linked.as_ref().map_or(Ok(git_dir.clone()), |common| whole(&git_dir.join(common)))?;
         let path = common_dir.join("config");
-        let config = Config::from_path_no_includes(path.clone(), Source::Local).map_err(|error| unreadable(&path, &error))?;
+        let config = Config::from_path_no_includes(path.clone(), Source::Local)
+            .map_err(|error| unreadable(&path, &error))?;
         check_format(&config).map_or(Ok(()), |what| Err(unsupported(what)))?;
-        sharing::obey(config.string("core.sharedRepository").map(|value| value.to_string()).as_deref());
+        sharing::obey(
+            config.string("core.sharedRepository").map(|value| value.to_string()).as_deref(),
+        );
         let bare = || Error::Bare { path: git_dir.clone() };
         let root = match (root, linked.is_some()) {
             (Some(root), true) => root,
-            (Some(root), false) if !is_bare(&config) => config_worktree(&config, &git_dir).unwrap_or(root),
+            (Some(root), false) if !is_bare(&config) => {
+                config_worktree(&config, &git_dir).unwrap_or(root)
+            }
             _ => return Err(bare()),
         };
         let mut refs = match linked {
@@ -101,10 +116,19 @@ impl Repository {
         };
         // Ours have no reflog: the chain of commits is the log, and a reflog wants the user's name.
         refs.write_reflog = WriteReflog::Disable;
-        Ok(Self { refs, objects: OnceCell::new(), loose: OnceCell::new(), config, root: whole(&root)?, git_dir, common_dir })
+        Ok(Self {
+            refs,
+            objects: OnceCell::new(),
+            loose: OnceCell::new(),
+            config,
+            root: whole(&root)?,
+            git_dir,
+            common_dir,
+        })
     }
 
-    /// The remotes that git's settings name, with the address that each is read from, else pushed to.
+    /// The remotes that git's settings name, with the address that each is read from, else pushed
+    /// to.
     #[must_use]
     pub fn remote_addresses(&self) -> Vec<(String, String)> {
         let mut remotes: Vec<(String, String)> = Vec::new();
@@ -118,10 +142,16 @@ impl Repository {
         remotes
     }
 
-    /// All that git's settings say of where remotes are: of each, and of addresses that stand for others.
+    /// All that git's settings say of where remotes are: of each, and of addresses that stand for
+    /// others.
     #[must_use]
     pub fn remote_settings(&self) -> Vec<(String, String)> {
-        let keys = [("remote", "url"), ("remote", "pushurl"), ("url", "insteadOf"), ("url", "pushInsteadOf")];
+        let keys = [
+            ("remote", "url"),
+            ("remote", "pushurl"),
+            ("url", "insteadOf"),
+            ("url", "pushInsteadOf"),
+        ];
         let of_key = |(section, key)| {
             let settings = self.settings_of(section, key).into_iter();
             settings.map(move |(name, value)| (format!("{section}.{name}.{key}"), value))
@@ -129,12 +159,15 @@ impl Repository {
         keys.into_iter().flat_map(of_key).collect()
     }
 
-    /// The values of `key` in all sections that are called `section`, each with the name that the section has.
+    /// The values of `key` in all sections that are called `section`, each with the name that the
+    /// section has.
     fn settings_of(&self, section: &str, key: &str) -> Vec<(String, String)> {
         let mut settings = Vec::new();
         for section in self.config.sections_by_name(section).into_iter().flatten() {
             let Some(name) = section.header().subsection_name() else { continue };
-            settings.extend(section.values(key).iter().map(|value| (name.to_string(), value.to_string())));
+            settings.extend(
+                section.values(key).iter().map(|value| (name.to_string(), value.to_string())),
+            );
         }
         settings
     }
@@ -145,7 +178,8 @@ impl Repository {
         &self.root
     }
 
-    /// Whether the file system of this worktree is said to take names that differ by case for one (`core.ignorecase`).
+    /// Whether the file system of this worktree is said to take names that differ by case for one
+    /// (`core.ignorecase`).
     #[must_use]
     pub fn ignores_case(&self) -> bool {
         matches!(self.config.boolean("core.ignorecase"), Ok(Some(true)))
@@ -175,12 +209,17 @@ impl Repository {
         Ok(Some(folder).filter(|_| !is_own))
     }
 
-    /// Those of `paths` in this worktree that have one of `attributes`, as the user's git reads `.gitattributes`.
+    /// Those of `paths` in this worktree that have one of `attributes`, as the user's git reads
+    /// `.gitattributes`.
     ///
     /// # Errors
     ///
     /// [`Error::NoGit`] where git cannot be started.
-    pub fn with_attributes<'a>(&self, attributes: &[&str], paths: &[&'a str]) -> Result<Vec<&'a str>, Error> {
+    pub fn with_attributes<'a>(
+        &self,
+        attributes: &[&str],
+        paths: &[&'a str],
+    ) -> Result<Vec<&'a str>, Error> {
         git_attributes(&self.root, attributes, paths)
     }
 
@@ -197,7 +236,9 @@ impl Repository {
         let head = self.refs.try_find("HEAD").ok().flatten()?;
         match head.target {
             gix::refs::Target::Object(id) => Some(id),
-            gix::refs::Target::Symbolic(name) => self.refs.try_find(name.as_ref()).ok().flatten()?.target.try_into_id().ok(),
+            gix::refs::Target::Symbolic(name) => {
+                self.refs.try_find(name.as_ref()).ok().flatten()?.target.try_into_id().ok()
+            }
         }
     }
 
@@ -227,7 +268,9 @@ impl Repository {
     pub fn is_branch_name(name: &str) -> bool {
         // Alone, a name of one level would have to be in capitals, as `HEAD` is.
         let whole = format!("refs/heads/{name}");
-        !name.starts_with('-') && name != "HEAD" && gix::validate::reference::name(whole.as_str().into()).is_ok()
+        !name.starts_with('-')
+            && name != "HEAD"
+            && gix::validate::reference::name(whole.as_str().into()).is_ok()
     }
 
     /// All worktrees of the clone whose folders are there, this one first.
@@ -241,11 +284,19 @@ impl Repository {
         };
         self.main_root().into_iter().for_each(|root| add(None, root));
         let linked = self.common_dir.join("worktrees");
-        let mut names: Vec<_> = fs::read_dir(&linked).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+        let mut names: Vec<_> = fs::read_dir(&linked)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.file_name())
+            .collect();
         names.sort_unstable();
         for name in names {
             let private = linked.join(&name);
-            let Some(Ok(git_file)) = gix::discover::path::from_plain_file(&private.join("gitdir")) else { continue };
+            let Some(Ok(git_file)) = gix::discover::path::from_plain_file(&private.join("gitdir"))
+            else {
+                continue;
+            };
             if let Some(root) = private.join(git_file).parent() {
                 add(Some(spell(&name)), root.to_owned());
             }
@@ -258,7 +309,12 @@ impl Repository {
         if is_bare(&self.config) {
             return None;
         }
-        let beside = || self.common_dir.parent().filter(|_| self.common_dir.ends_with(".git")).map(Path::to_owned);
+        let beside = || {
+            self.common_dir
+                .parent()
+                .filter(|_| self.common_dir.ends_with(".git"))
+                .map(Path::to_owned)
+        };
         config_worktree(&self.config, &self.common_dir).or_else(beside)
     }
 
@@ -267,7 +323,8 @@ impl Repository {
         if self.objects.get().is_none() {
             let path = self.common_dir.join("objects");
             let opened = gix::odb::at(&path, Kind::Sha1);
-            let opened = opened.map_err(|error| store("open", &path.display().to_string(), &error))?;
+            let opened =
+                opened.map_err(|error| store("open", &path.display().to_string(), &error))?;
             let _ = self.objects.set(opened);
         }
         Ok(self.objects.get().expect("it was set just now"))
@@ -281,7 +338,9 @@ fn spell(name: &OsStr) -> String {
 
 /// What about the repository's format cannot be read, if anything.
 fn check_format(config: &Config) -> Option<String> {
-    let version = config.string("core.repositoryformatversion").map_or_else(|| "0".to_owned(), |version| version.to_string());
+    let version = config
+        .string("core.repositoryformatversion")
+        .map_or_else(|| "0".to_owned(), |version| version.to_string());
     if version.parse::<u8>().is_ok_and(|version| version == 0) {
         return None;
     }
@@ -294,8 +353,12 @@ fn check_format(config: &Config) -> Option<String> {
             let value = section.value(name.as_str()).unwrap_or_default().to_string();
             match (extension.as_str(), value.as_str()) {
                 ("refstorage", "files") | ("objectformat", "sha1") => {}
-                ("refstorage", storage) => return Some(format!("its refs are stored as `{storage}`, not as files")),
-                ("objectformat", hash) => return Some(format!("its objects are named by {hash}, not by SHA-1")),
+                ("refstorage", storage) => {
+                    return Some(format!("its refs are stored as `{storage}`, not as files"));
+                }
+                ("objectformat", hash) => {
+                    return Some(format!("its objects are named by {hash}, not by SHA-1"));
+                }
                 (known, _) if HARMLESS_EXTENSIONS.contains(&known) => {}
                 (unknown, _) => return Some(format!("it uses the extension `{unknown}`")),
             }
@@ -320,7 +383,8 @@ fn work_dir(found: &Found) -> Option<&Path> {
     }
 }
 
-/// A `.git` file nearer to `start` than the repository that was found: git would stop at it, and so must we.
+/// A `.git` file nearer to `start` than the repository that was found: git would stop at it, and so
+/// must we.
 fn dead_link(start: &Path, found: Option<&Path>) -> Option<PathBuf> {
     let nearer = start.ancestors().take_while(|folder| found.is_none_or(|found| found != *folder));
     nearer.map(|folder| folder.join(".git")).find(|path| path.is_file())
@@ -350,7 +414,9 @@ fn check_readable(start: &Path) -> Result<(), Error> {
             Ok(metadata) if metadata.is_dir() => path,
             Ok(_) => {
                 read(path.clone())?;
-                let Ok(git_dir) = gix::discover::path::from_gitdir_file(&path) else { return Ok(()) };
+                let Ok(git_dir) = gix::discover::path::from_gitdir_file(&path) else {
+                    return Ok(());
+                };
                 git_dir
             }
             Err(error) => {
@@ -359,7 +425,9 @@ fn check_readable(start: &Path) -> Result<(), Error> {
             }
         };
         fs::read_dir(&git_dir).map(drop).or_else(|error| refused(&git_dir, error))?;
-        return ["HEAD", "commondir", "config"].into_iter().try_for_each(|name| read(git_dir.join(name)));
+        return ["HEAD", "commondir", "config"]
+            .into_iter()
+            .try_for_each(|name| read(git_dir.join(name)));
     }
     Ok(())
 }

@@ -1,18 +1,22 @@
 //! Who else may write into the repository (git-config(1), `core.sharedRepository`).
 
-/// Lets this process make files and folders that others may use, if the repository is shared: `bus` then works for them as git
-/// does. The umask is the process's own, so what its children make is shared, too.
+/// Lets this process make files and folders that others may use, if the repository is shared: `bus`
+/// then works for them as git does. The umask is the process's own, so what its children make is
+/// shared, too.
 #[cfg(unix)]
 pub(super) fn obey(shared: Option<&str>) {
     let Some(forbidden) = shared.and_then(forbidden) else { return };
     let before = rustix::process::umask(rustix::fs::Mode::empty());
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(forbidden.unwrap_or_else(|allowed| before.as_raw_mode() & !allowed)));
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(
+        forbidden.unwrap_or_else(|allowed| before.as_raw_mode() & !allowed),
+    ));
 }
 
 #[cfg(not(unix))]
 pub(super) fn obey(_shared: Option<&str>) {}
 
-/// The bits that no file may have; the error is the bits that every file shall have. `None` if the umask alone decides.
+/// The bits that no file may have; the error is the bits that every file shall have. `None` if the
+/// umask alone decides.
 #[cfg(unix)]
 fn forbidden(shared: &str) -> Option<Result<u32, u32>> {
     match shared.to_ascii_lowercase().as_str() {

@@ -11,10 +11,12 @@ use super::{Error, History, ObjectId, short_name};
 /// How many commits are counted at most, of those that a branch has and the default branch has not.
 pub const MAX_AHEAD: usize = 1000;
 
-/// By how much the clocks of two committers may differ, in seconds, before a parent looks younger than its child.
+/// By how much the clocks of two committers may differ, in seconds, before a parent looks younger
+/// than its child.
 const SKEW: i64 = 24 * 60 * 60;
 
-/// How many commits in a row must be older before all that follow are: some clocks are wrong by years.
+/// How many commits in a row must be older before all that follow are: some clocks are wrong by
+/// years.
 pub(super) const SLOP: usize = 32;
 
 /// The default branch: what work is merged into. Its history is read as far back as somebody asks.
@@ -46,8 +48,8 @@ impl Branches {
         self.local.get(name).copied()
     }
 
-    /// The remote-tracking branches of the branch called `name`, as git shows them (`origin/main`), and their commits: `origin`'s
-    /// first, then by name.
+    /// The remote-tracking branches of the branch called `name`, as git shows them (`origin/main`),
+    /// and their commits: `origin`'s first, then by name.
     #[must_use]
     pub fn remote(&self, name: &str) -> &[(String, ObjectId)] {
         self.remote.get(name).map_or(&[], Vec::as_slice)
@@ -63,15 +65,17 @@ impl Branches {
 /// How far a commit is from the default branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ahead {
-    /// How many commits it has that the default branch has not; [`MAX_AHEAD`] means so many or more.
+    /// How many commits it has that the default branch has not; [`MAX_AHEAD`] means so many or
+    /// more.
     pub commits: usize,
     /// The youngest commit that both have; none where they have none, or nobody counted that far.
     pub base: Option<ObjectId>,
 }
 
 impl History {
-    /// The default branch: of the one that the remote `origin` has and the one of the same name that is here the one that has
-    /// the other's commits, else the remote's. None where there is no such branch.
+    /// The default branch: of the one that the remote `origin` has and the one of the same name
+    /// that is here the one that has the other's commits, else the remote's. None where there is no
+    /// such branch.
     ///
     /// # Errors
     ///
@@ -81,7 +85,8 @@ impl History {
         let name = short_name(&found).to_owned();
         let tip = self.commit(&found)?;
         let remote = name.strip_prefix("origin/").filter(|_| found.starts_with("refs/remotes/"));
-        let here = remote.and_then(|short| Some((short, self.commit(&format!("refs/heads/{short}")).ok()?)));
+        let here = remote
+            .and_then(|short| Some((short, self.commit(&format!("refs/heads/{short}")).ok()?)));
         if let Some((short, commit)) = here
             && self.merge_bases(commit, &[tip]).is_ok_and(|bases| bases == [tip])
         {
@@ -102,18 +107,30 @@ impl History {
             branches.local.insert(name["refs/heads/".len()..].to_owned(), commit);
         }
         // A remote's name may have slashes.
-        let mut remotes: Vec<String> = self.repo.remote_names().iter().map(|name| format!("{name}/")).collect();
+        let mut remotes: Vec<String> =
+            self.repo.remote_names().iter().map(|name| format!("{name}/")).collect();
         remotes.sort_by_key(|name| std::cmp::Reverse(name.len()));
         for (name, commit) in self.refs_below("refs/remotes/")? {
             let short = short_name(&name);
-            let remote = remotes.iter().find(|remote| short.starts_with(remote.as_str())).map_or(0, String::len);
-            let cut = if remote == 0 { short.find('/').map_or(0, |slash| slash + 1) } else { remote };
+            let remote = remotes
+                .iter()
+                .find(|remote| short.starts_with(remote.as_str()))
+                .map_or(0, String::len);
+            let cut =
+                if remote == 0 { short.find('/').map_or(0, |slash| slash + 1) } else { remote };
             let branch = &short[cut..];
             if branch != "HEAD" && !branch.is_empty() {
-                branches.remote.entry(branch.to_owned()).or_default().push((short.to_owned(), commit));
+                branches
+                    .remote
+                    .entry(branch.to_owned())
+                    .or_default()
+                    .push((short.to_owned(), commit));
             }
         }
-        branches.remote.values_mut().for_each(|known| known.sort_by_key(|(name, _)| !name.starts_with("origin/")));
+        branches
+            .remote
+            .values_mut()
+            .for_each(|known| known.sort_by_key(|(name, _)| !name.starts_with("origin/")));
         Ok(branches)
     }
 
@@ -121,7 +138,15 @@ impl History {
         let newest_first = Sorting::ByCommitTime(CommitTimeOrder::NewestFirst);
         let walk = self.repo.rev_walk([tip]).sorting(newest_first).all();
         let walk = walk.map_err(|error| store("read", "the history", &error))?;
-        Ok(Trunk { history: self, name, tip, unpushed, walk, known: HashSet::new(), last: VecDeque::new() })
+        Ok(Trunk {
+            history: self,
+            name,
+            tip,
+            unpushed,
+            walk,
+            known: HashSet::new(),
+            last: VecDeque::new(),
+        })
     }
 }
 
@@ -177,7 +202,11 @@ impl Trunk<'_> {
             }
             let parents = self.history.parents(commit)?;
             // Of a shallow clone's oldest commits the parents are not here.
-            open.extend(parents.into_iter().filter(|parent| self.history.repo.has_object(parent) && seen.insert(*parent)));
+            open.extend(
+                parents
+                    .into_iter()
+                    .filter(|parent| self.history.repo.has_object(parent) && seen.insert(*parent)),
+            );
         }
         // Of so many nobody knows which common commit is the youngest.
         let base = base.filter(|_| own.len() < MAX_AHEAD).map(|(_, commit)| commit);

@@ -1,4 +1,5 @@
-//! Single files of commits, without opening the history: of HEAD, and of the remote's default branch as this clone last fetched it.
+//! Single files of commits, without opening the history: of HEAD, and of the remote's default
+//! branch as this clone last fetched it.
 
 use std::path::Path;
 
@@ -12,16 +13,16 @@ use super::{Error, ItemKind, ObjectId, Repository};
 pub type FileIn = (String, Result<Vec<u8>, String>);
 
 impl Repository {
-    /// The bytes of the file at `path` on the branch that the remote `origin` calls its default; none where it has no such
-    /// file, or this clone knows no such branch.
+    /// The bytes of the file at `path` on the branch that the remote `origin` calls its default;
+    /// none where it has no such file, or this clone knows no such branch.
     #[must_use]
     pub fn file_on_remote_trunk(&self, path: &str) -> Option<Vec<u8>> {
         let commit = self.remote_trunk()?;
         self.read_blob(self.blob_at(commit, Path::new(path))?)
     }
 
-    /// The commit of the branch that work is merged into: the remote's default branch as this clone last fetched it, else
-    /// `main` or `master`, else HEAD.
+    /// The commit of the branch that work is merged into: the remote's default branch as this clone
+    /// last fetched it, else `main` or `master`, else HEAD.
     #[must_use]
     pub fn target_commit(&self) -> Option<ObjectId> {
         let local = || ["main", "master"].into_iter().find_map(|name| self.branch_tip(name));
@@ -46,32 +47,42 @@ impl Repository {
         self.head().is_some_and(|head| self.blob_at(head, Path::new(path)).is_some())
     }
 
-    /// The files of the folder at `path` in a commit, by name, with their bytes, or why they cannot be had: one is missing, or has
-    /// more than `limit` bytes. Folders in it are left out.
+    /// The files of the folder at `path` in a commit, by name, with their bytes, or why they cannot
+    /// be had: one is missing, or has more than `limit` bytes. Folders in it are left out.
     ///
     /// # Errors
     ///
     /// [`Error::Damaged`] if the folder cannot be read; [`Error::Store`] if the system refuses.
-    pub fn files_in(&self, commit: ObjectId, path: &str, limit: usize) -> Result<Vec<FileIn>, Error> {
+    pub fn files_in(
+        &self,
+        commit: ObjectId,
+        path: &str,
+        limit: usize,
+    ) -> Result<Vec<FileIn>, Error> {
         let Some(folder) = self.blob_at(commit, Path::new(path)) else { return Ok(Vec::new()) };
-        let damaged = |what| Error::Damaged { name: format!("{}:{path}", commit.to_hex_with_len(10)), what };
+        let damaged =
+            |what| Error::Damaged { name: format!("{}:{path}", commit.to_hex_with_len(10)), what };
         let items = self.list_tree(folder)?.map_err(damaged)?;
         let files = items.into_iter().filter(|item| item.kind == ItemKind::File);
         files.map(|item| Ok((item.name, self.blob(item.id, limit)?))).collect()
     }
 
-    /// Whether this worktree's index has the file at `path`; so it counts if the index cannot be read.
+    /// Whether this worktree's index has the file at `path`; so it counts if the index cannot be
+    /// read.
     #[must_use]
     pub fn may_be_indexed(&self, path: &Path) -> bool {
         let Ok(path) = gix::path::into_bstr(path) else { return true };
         match index::find(&self.git_dir().join("index"), path.as_ref()) {
             Ok(Found::Yes) | Err(_) => true,
             Ok(Found::No) => false,
-            Ok(Found::Unknown) => self.history().map_or(true, |history| history.has_indexed(path.as_ref())),
+            Ok(Found::Unknown) => {
+                self.history().map_or(true, |history| history.has_indexed(path.as_ref()))
+            }
         }
     }
 
-    /// The bytes of the file at `path` in the commit that HEAD is at; none where it has no such file.
+    /// The bytes of the file at `path` in the commit that HEAD is at; none where it has no such
+    /// file.
     #[must_use]
     pub fn committed_file(&self, path: &Path) -> Option<Vec<u8>> {
         self.read_blob(self.blob_at(self.head()?, path)?)
@@ -99,7 +110,9 @@ impl Repository {
             Some(Target::Symbolic(name)) => target(&name.as_bstr().to_string()),
             other => other,
         };
-        let usual = || ["refs/remotes/origin/main", "refs/remotes/origin/master"].into_iter().find_map(target);
+        let usual = || {
+            ["refs/remotes/origin/main", "refs/remotes/origin/master"].into_iter().find_map(target)
+        };
         named.or_else(usual)?.try_into_id().ok()
     }
 }

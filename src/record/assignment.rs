@@ -38,10 +38,12 @@ impl Assignment {
         Self::from_object(json::parse_record(bytes)?).map_err(first)
     }
 
-    /// Whether this one counts, and not `other`, of the same task. Of two of one second every clone chooses the same.
+    /// Whether this one counts, and not `other`, of the same task. Of two of one second every clone
+    /// chooses the same.
     #[must_use]
     pub fn is_later_than(&self, other: &Self) -> bool {
-        self.assigned_at > other.assigned_at || (self.assigned_at == other.assigned_at && self.to_bytes() > other.to_bytes())
+        self.assigned_at > other.assigned_at
+            || (self.assigned_at == other.assigned_at && self.to_bytes() > other.to_bytes())
     }
 
     /// Reads an assignment out of a JSON object.
@@ -52,7 +54,8 @@ impl Assignment {
     pub fn from_object(object: Object) -> Result<Self, Vec<Fault>> {
         let mut fields = Fields::new(object);
         let assignment = Self::read(&mut fields);
-        let assignment = assignment.map(|assignment| Self { extra: std::mem::take(&mut fields.rest), ..assignment });
+        let assignment = assignment
+            .map(|assignment| Self { extra: std::mem::take(&mut fields.rest), ..assignment });
         fields.finish(assignment)
     }
 
@@ -115,12 +118,17 @@ mod tests {
 
     #[test]
     fn a_task_that_is_unassigned_is_meant_for_nobody() {
-        let text =
-            r#"{"task_id":"Q-1","manager":"m","engineer":"unassigned","assigned_at":"2025-11-09T18:27:05Z","plan_id":null}"#;
+        let text = r#"{"task_id":"Q-1","manager":"m","engineer":"unassigned","assigned_at":"2025-11-09T18:27:05Z","plan_id":null}"#;
         assert_eq!(Assignment::parse(text.as_bytes()).unwrap().engineer, None);
-        assert_eq!(Assignment::parse(text.as_bytes()).unwrap().to_object()["engineer"], "unassigned");
+        assert_eq!(
+            Assignment::parse(text.as_bytes()).unwrap().to_object()["engineer"],
+            "unassigned"
+        );
         let text = text.replace("unassigned", "codex-2");
-        assert_eq!(Assignment::parse(text.as_bytes()).unwrap().engineer, Some(AgentId::new("codex-2").unwrap()));
+        assert_eq!(
+            Assignment::parse(text.as_bytes()).unwrap().engineer,
+            Some(AgentId::new("codex-2").unwrap())
+        );
     }
 
     #[test]

@@ -45,7 +45,9 @@ impl CheckpointStatus {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Pending, Self::Satisfied, Self::Superseded].into_iter().find(|status| status.as_str() == word)
+        [Self::Pending, Self::Satisfied, Self::Superseded]
+            .into_iter()
+            .find(|status| status.as_str() == word)
     }
 }
 
@@ -60,7 +62,12 @@ impl Checkpoint {
         let description = fields.text("description");
         let owner = fields.text("owner");
         let status = fields.word("status", CheckpointStatus::WORDS, CheckpointStatus::parse);
-        Some(Self { description: description?, owner: owner?, status: status?, extra: Object::new() })
+        Some(Self {
+            description: description?,
+            owner: owner?,
+            status: status?,
+            extra: Object::new(),
+        })
     }
 
     pub(super) fn to_object(&self) -> Object {
@@ -87,7 +94,11 @@ impl PlanLink {
     /// The link to the claim of `task`.
     #[must_use]
     pub fn to_task(task: &TaskId) -> Self {
-        Self { kind: "bus".to_owned(), target: format!("_bus/claims/{task}.json"), extra: Object::new() }
+        Self {
+            kind: "bus".to_owned(),
+            target: format!("_bus/claims/{task}.json"),
+            extra: Object::new(),
+        }
     }
 
     /// The task whose claim is meant, where it is one.

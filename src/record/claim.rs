@@ -47,7 +47,9 @@ impl Status {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Active, Self::Paused, Self::Released, Self::Done].into_iter().find(|status| status.as_str() == word)
+        [Self::Active, Self::Paused, Self::Released, Self::Done]
+            .into_iter()
+            .find(|status| status.as_str() == word)
     }
 }
 
@@ -147,7 +149,9 @@ impl Ended {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Released, Self::Done, Self::Reclaimed, Self::Moved].into_iter().find(|ended| ended.as_str() == word)
+        [Self::Released, Self::Done, Self::Reclaimed, Self::Moved]
+            .into_iter()
+            .find(|ended| ended.as_str() == word)
     }
 }
 
@@ -308,7 +312,10 @@ impl Claim {
             base: base?,
             head: head?,
             session_id: session_id?,
-            lineage: lineage?.into_iter().map(|(past, extra)| PastClaim { extra, ..past }).collect(),
+            lineage: lineage?
+                .into_iter()
+                .map(|(past, extra)| PastClaim { extra, ..past })
+                .collect(),
             confirmed: confirmed?,
             claim_id: given(claim_id?).map(ClaimId),
             origin: given(origin?).map(Origin),
@@ -360,13 +367,16 @@ impl Claim {
         json::pretty(&self.to_object()).into_bytes()
     }
 
-    /// Whether the lineage says that `earlier` has ended and this claim came after it (design, section 5).
+    /// Whether the lineage says that `earlier` has ended and this claim came after it (design,
+    /// section 5).
     #[must_use]
     pub fn succeeds(&self, earlier: &Self) -> bool {
         let claimed_at = |past: &PastClaim| past.extra.get("claimed_at")?.as_str()?.parse().ok();
         self.lineage.iter().any(|past| match (&past.claim_id, &earlier.claim_id) {
             (Some(past), Some(earlier)) => past == earlier,
-            (None, None) => past.agent_id == earlier.agent_id && claimed_at(past) == Some(earlier.claimed_at),
+            (None, None) => {
+                past.agent_id == earlier.agent_id && claimed_at(past) == Some(earlier.claimed_at)
+            }
             _ => false,
         })
     }
@@ -399,10 +409,15 @@ fn confirmed(fields: &mut Fields) -> Taken<Option<bool>> {
 
 /// The fencing token of a record; 0 where an older bus wrote it.
 pub(super) fn revision(fields: &mut Fields) -> Taken<u64> {
-    let fault = Fault::Mistyped { field: "revision", expected: "a whole number from 0 to 9007199254740991" };
+    let fault = Fault::Mistyped {
+        field: "revision",
+        expected: "a whole number from 0 to 9007199254740991",
+    };
     let revision = match fields.rest.remove("revision") {
         None | Some(Value::Null) => Ok(0),
-        Some(Value::Number(number)) => number.as_u64().filter(|revision| *revision <= MAX_REVISION).ok_or(fault),
+        Some(Value::Number(number)) => {
+            number.as_u64().filter(|revision| *revision <= MAX_REVISION).ok_or(fault)
+        }
         Some(_) => Err(fault),
     };
     fields.note(revision)
@@ -427,14 +442,25 @@ mod tests {
 
     #[test]
     fn what_breaks_the_format_is_named() {
-        let with = |from: &str, to: &str| Claim::parse(OLD.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
+        let with = |from: &str, to: &str| {
+            Claim::parse(OLD.replacen(from, to, 1).as_bytes()).unwrap_err().to_string()
+        };
         assert_eq!(
             with(r#""status":"done""#, r#""status":"pending""#),
             "`status` is `pending`, not one of active, paused, released, done"
         );
-        assert_eq!(with(r#""branch":"agent/codex-3/queue-010""#, r#""branch":"""#), "`branch` is missing or empty");
-        assert_eq!(with(r#""claimed_at":"2025-09-18T03:36:53Z""#, r#""claimed_at":5"#), "`claimed_at` is not a text");
-        assert!(with("2025-09-18T03:36:53Z", "2025-02-30T03:36:53Z").starts_with("`claimed_at`: `2025-02-30"));
+        assert_eq!(
+            with(r#""branch":"agent/codex-3/queue-010""#, r#""branch":"""#),
+            "`branch` is missing or empty"
+        );
+        assert_eq!(
+            with(r#""claimed_at":"2025-09-18T03:36:53Z""#, r#""claimed_at":5"#),
+            "`claimed_at` is not a text"
+        );
+        assert!(
+            with("2025-09-18T03:36:53Z", "2025-02-30T03:36:53Z")
+                .starts_with("`claimed_at`: `2025-02-30")
+        );
         assert!(with(r#""QUEUE-010""#, r#""../x""#).starts_with("`task_id`: `../x` is no task id"));
         for revision in ["-1", "1.5", "9007199254740992", "\"1\""] {
             let fault = with(r#""cost":"#, &format!(r#""revision":{revision},"cost":"#));

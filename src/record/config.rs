@@ -51,13 +51,16 @@ pub struct Config {
     pub stale_after: Span,
     /// Which file of the log an event goes to.
     pub layout: EventLayout,
-    /// Who may change other agents' records on a branch of their own; everybody else is refused (design, section 5).
+    /// Who may change other agents' records on a branch of their own; everybody else is refused
+    /// (design, section 5).
     pub managers: Vec<AgentId>,
-    /// Where the records are kept; `None` in a bus of version 0.1 or of an older tool, which says nothing about it.
+    /// Where the records are kept; `None` in a bus of version 0.1 or of an older tool, which says
+    /// nothing about it.
     pub records: Option<Records>,
     /// Which paths may be changed only under a lease.
     pub locks: LockPolicy,
-    /// Whether a branch of an agent fails in CI if the agent has no claim that names it (design, section 1.5).
+    /// Whether a branch of an agent fails in CI if the agent has no claim that names it (design,
+    /// section 1.5).
     pub claims_required: bool,
     /// The fleet that every clone with this policy belongs to.
     pub fleet: Option<Fleet>,
@@ -210,7 +213,9 @@ impl Config {
             stale_after: document.claims.stale_after.map_or(STALE_AFTER, |length| length.0),
             layout: document.events.layout,
             managers: document.managers.into_iter().map(|manager| manager.0).collect(),
-            records: document.records.map(|records| if records.tracked { Records::Tracked } else { Records::Untracked }),
+            records: document
+                .records
+                .map(|records| if records.tracked { Records::Tracked } else { Records::Untracked }),
             locks: LockPolicy {
                 require: document.locks.require,
                 hotspots: document.locks.hotspots.into_iter().map(|hotspot| hotspot.0).collect(),
@@ -228,18 +233,31 @@ mod tests {
     #[test]
     fn every_key_is_optional() {
         assert_eq!(Config::parse("").unwrap(), Config::default());
-        let config =
-            Config::parse("require_assignment = true\n[claims]\nttl = \"4h\"\n[events]\nlayout = \"per-agent\"\n").unwrap();
+        let config = Config::parse(
+            "require_assignment = true\n[claims]\nttl = \"4h\"\n[events]\nlayout = \"per-agent\"\n",
+        )
+        .unwrap();
         assert_eq!((config.require_assignment, config.layout), (true, EventLayout::PerAgent));
         assert_eq!(config.ttl, Some("4h".parse().unwrap()));
         assert_eq!(config.stale_after, STALE_AFTER);
         let records = |text: &str| Config::parse(text).unwrap().records;
         assert_eq!(records("[records]\ntracked = false\n"), Some(Records::Untracked));
-        assert_eq!((records("[records]\ntracked = true\n"), records("")), (Some(Records::Tracked), None));
-        let config = Config::parse("[locks]\nrequire = \"hotspots\"\nhotspots = [\"*.toml\"]\n").unwrap();
-        assert_eq!((config.locks.require, config.locks.hotspots[0].as_str()), (Require::Hotspots, "*.toml"));
+        assert_eq!(
+            (records("[records]\ntracked = true\n"), records("")),
+            (Some(Records::Tracked), None)
+        );
+        let config =
+            Config::parse("[locks]\nrequire = \"hotspots\"\nhotspots = [\"*.toml\"]\n").unwrap();
+        assert_eq!(
+            (config.locks.require, config.locks.hotspots[0].as_str()),
+            (Require::Hotspots, "*.toml")
+        );
         let required = |text: &str| Config::parse(text).unwrap().claims_required;
-        assert!(required("[ci]\nclaims = \"required\"\n") && !required("[ci]\nclaims = \"warn\"\n") && !required("[ci]\n"));
+        assert!(
+            required("[ci]\nclaims = \"required\"\n")
+                && !required("[ci]\nclaims = \"warn\"\n")
+                && !required("[ci]\n")
+        );
     }
 
     #[test]
@@ -259,7 +277,11 @@ mod tests {
             ("[fleet]\nremote = \"origin\"", 1, "id"),
             ("[fleet]\nremote = \"-o\"\nid = \"0123456789ab\"", 1, "remote"),
             ("[fleet]\nremote = \"o\"\nid = \"../x\"", 1, "fleet"),
-            ("[fleet]\nremote = \"o\"\nid = \"0123456789ab\"\nprefix = \"refs/heads/\"", 1, "prefix"),
+            (
+                "[fleet]\nremote = \"o\"\nid = \"0123456789ab\"\nprefix = \"refs/heads/\"",
+                1,
+                "prefix",
+            ),
         ] {
             let fault = Config::parse(text).unwrap_err();
             assert_eq!(fault.line, line, "{fault:?}");

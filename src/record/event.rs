@@ -10,8 +10,20 @@ use super::json::{self, Object};
 use super::{AgentId, EventKind, Fault, PlanId, TaskId, Timestamp};
 
 /// The fields of an event that have a meaning of their own, so that `--extra` may not set them.
-pub const CORE_FIELDS: [&str; 12] =
-    ["agent_id", "branch", "event", "id", "plan_id", "pr", "receipts", "session_id", "severity", "summary", "task_id", "ts"];
+pub const CORE_FIELDS: [&str; 12] = [
+    "agent_id",
+    "branch",
+    "event",
+    "id",
+    "plan_id",
+    "pr",
+    "receipts",
+    "session_id",
+    "severity",
+    "summary",
+    "task_id",
+    "ts",
+];
 
 /// How serious an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +62,11 @@ impl FromStr for Severity {
             "low" => Ok(Self::Low),
             "medium" => Ok(Self::Medium),
             "high" => Ok(Self::High),
-            _ => Err(Fault::UnknownWord { field: "severity", word: word.to_owned(), allowed: "low, medium, high" }),
+            _ => Err(Fault::UnknownWord {
+                field: "severity",
+                word: word.to_owned(),
+                allowed: "low, medium, high",
+            }),
         }
     }
 }
@@ -195,7 +211,8 @@ mod tests {
 
     #[test]
     fn every_core_field_is_known_to_the_parser() {
-        let mut object: Object = CORE_FIELDS.iter().map(|field| ((*field).to_owned(), Value::from("low"))).collect();
+        let mut object: Object =
+            CORE_FIELDS.iter().map(|field| ((*field).to_owned(), Value::from("low"))).collect();
         object.insert("ts".to_owned(), Value::from("2025-09-17T23:17:52Z"));
         object.insert("receipts".to_owned(), Value::from(vec!["a"]));
         let event = Event::parse(json::compact(&object).as_bytes()).unwrap();
@@ -205,11 +222,15 @@ mod tests {
 
     #[test]
     fn a_line_without_a_required_field_is_no_event() {
-        let line = r#"{"agent_id":"codex-1","event":"note","summary":"x","ts":"2025-09-17T23:17:52Z"}"#;
+        let line =
+            r#"{"agent_id":"codex-1","event":"note","summary":"x","ts":"2025-09-17T23:17:52Z"}"#;
         for field in ["agent_id", "event", "summary", "ts"] {
             let mut object = json::parse_line(line.as_bytes()).unwrap();
             object.remove(field);
-            assert_eq!(Event::parse(json::compact(&object).as_bytes()).unwrap_err(), Fault::Missing(field));
+            assert_eq!(
+                Event::parse(json::compact(&object).as_bytes()).unwrap_err(),
+                Fault::Missing(field)
+            );
         }
     }
 }

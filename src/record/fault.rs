@@ -153,7 +153,8 @@ impl Position {
 }
 
 impl Fault {
-    /// The place in the record at which the fault is; its start where the record as a whole is meant.
+    /// The place in the record at which the fault is; its start where the record as a whole is
+    /// meant.
     #[must_use]
     pub fn position_in(&self, record: &Places<'_>) -> Position {
         match self {
@@ -168,9 +169,9 @@ impl Fault {
                 let field = fault.field().map(Step::Key);
                 record.locate(&[Step::Key(object)].into_iter().chain(field).collect::<Vec<_>>())
             }
-            _ => {
-                self.met_at().unwrap_or_else(|| self.field().map_or(Position::START, |field| record.locate(&[Step::Key(field)])))
-            }
+            _ => self.met_at().unwrap_or_else(|| {
+                self.field().map_or(Position::START, |field| record.locate(&[Step::Key(field)]))
+            }),
         }
     }
 
@@ -226,21 +227,27 @@ impl Fault {
             Self::InvalidUtf8 { .. } => write!(f, "invalid UTF-8"),
             Self::ByteOrderMark => write!(f, "it begins with a byte-order mark"),
             Self::Nul { .. } => write!(f, "a NUL byte"),
-            Self::DuplicateKey { key, .. } => write!(f, "the key `{}` stands there twice", key.escape_debug()),
+            Self::DuplicateKey { key, .. } => {
+                write!(f, "the key `{}` stands there twice", key.escape_debug())
+            }
             Self::SecondValue { .. } => write!(f, "something follows the object"),
             Self::NotAnObject => write!(f, "it is not a JSON object"),
             Self::TooLong { limit } => write!(f, "it is longer than {limit} bytes"),
             Self::MergeConflict { .. } => write!(f, "a merge conflict was left in it"),
             Self::Missing(field) => write!(f, "`{field}` is missing or empty"),
             Self::Mistyped { field, expected } => write!(f, "`{field}` is not {expected}"),
-            Self::UnknownWord { field, word, allowed } => write!(f, "`{field}` is `{word}`, not one of {allowed}"),
+            Self::UnknownWord { field, word, allowed } => {
+                write!(f, "`{field}` is `{word}`, not one of {allowed}")
+            }
             Self::Id { field, fault } => write!(f, "`{field}`: {fault}"),
             Self::Time { field, fault } => write!(f, "`{field}`: {fault}"),
             Self::Inside { list, number, fault } => write!(f, "`{list}`, entry {number}: {fault}"),
             Self::Within { object, fault } => write!(f, "`{object}`: {fault}"),
             Self::BadItem { what, .. } => write!(f, "{what}"),
             Self::WrongTask { found } => write!(f, "`task_id` is `{found}`, which is another task"),
-            Self::WrongLock { found } => write!(f, "`lock_id` is `{found}`, which is another lease"),
+            Self::WrongLock { found } => {
+                write!(f, "`lock_id` is `{found}`, which is another lease")
+            }
             Self::WrongPlan { found } => write!(f, "`plan_id` is `{found}`, which is another plan"),
         }
     }

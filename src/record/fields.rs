@@ -7,9 +7,11 @@ use serde_json::Value;
 use super::json::Object;
 use super::{Fault, Id, IdFault, IdKind, Timestamp};
 
-/// A JSON object whose known fields are taken out one by one, and every fault that was met on the way.
+/// A JSON object whose known fields are taken out one by one, and every fault that was met on the
+/// way.
 ///
-/// A record takes all its fields first and looks at the results afterwards, so that all its faults are known at once.
+/// A record takes all its fields first and looks at the results afterwards, so that all its faults
+/// are known at once.
 pub(super) struct Fields {
     pub(super) rest: Object,
     pub(super) faults: Vec<Fault>,
@@ -55,7 +57,9 @@ impl Fields {
 
     /// A time, or nothing where the field is missing or null.
     pub(super) fn optional_time(&mut self, field: &'static str) -> Taken<Option<Timestamp>> {
-        let time = self.optional_text(field).map(|text| text.map(|text| Timestamp::from_str(&text)).transpose())?;
+        let time = self
+            .optional_text(field)
+            .map(|text| text.map(|text| Timestamp::from_str(&text)).transpose())?;
         self.note(time.map_err(|fault| Fault::Time { field, fault }))
     }
 
@@ -64,16 +68,21 @@ impl Fields {
         let fault = || Fault::Mistyped { field, expected: "a list of texts" };
         let texts = match self.rest.remove(field) {
             None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::Array(items)) => {
-                items.into_iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(fault)).collect()
-            }
+            Some(Value::Array(items)) => items
+                .into_iter()
+                .map(|item| item.as_str().map(str::to_owned).ok_or_else(fault))
+                .collect(),
             Some(_) => Err(fault()),
         };
         self.note(texts)
     }
 
     /// A list of objects, each read by `read`; empty where the field is missing or null.
-    pub(super) fn objects<T>(&mut self, field: &'static str, read: impl Fn(&mut Self) -> Option<T>) -> Taken<Vec<(T, Object)>> {
+    pub(super) fn objects<T>(
+        &mut self,
+        field: &'static str,
+        read: impl Fn(&mut Self) -> Option<T>,
+    ) -> Taken<Vec<(T, Object)>> {
         let mistyped = || Fault::Mistyped { field, expected: "a list of objects" };
         let items = match self.rest.remove(field) {
             None | Some(Value::Null) => Vec::new(),
@@ -86,14 +95,16 @@ impl Fields {
             let Value::Object(item) = item else { return self.note(Err(mistyped())) };
             let mut fields = Self::new(item);
             let read = read(&mut fields);
-            let inside = |fault| Fault::Inside { list: field, number: index + 1, fault: Box::new(fault) };
+            let inside =
+                |fault| Fault::Inside { list: field, number: index + 1, fault: Box::new(fault) };
             self.faults.extend(fields.faults.into_iter().map(inside));
             list.extend(read.map(|read| (read, fields.rest)));
         }
         (list.len() == total).then_some(list)
     }
 
-    /// An object, read by `read`, with its unknown fields; nothing where the field is missing or null.
+    /// An object, read by `read`, with its unknown fields; nothing where the field is missing or
+    /// null.
     pub(super) fn optional_object<T>(
         &mut self,
         field: &'static str,
@@ -122,7 +133,12 @@ impl Fields {
     }
 
     /// A word of a fixed set.
-    pub(super) fn word<T>(&mut self, field: &'static str, allowed: &'static str, read: impl Fn(&str) -> Option<T>) -> Taken<T> {
+    pub(super) fn word<T>(
+        &mut self,
+        field: &'static str,
+        allowed: &'static str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Taken<T> {
         let word = self.text(field)?;
         let known = read(&word).ok_or(Fault::UnknownWord { field, word, allowed });
         self.note(known)

@@ -1,5 +1,5 @@
-//! What can be wrong with a plan whose fields are each in order: what they say together. The validator tells of it, and no
-//! command brings it about.
+//! What can be wrong with a plan whose fields are each in order: what they say together. The
+//! validator tells of it, and no command brings it about.
 
 use std::collections::HashSet;
 

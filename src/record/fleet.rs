@@ -1,4 +1,5 @@
-//! Which fleet a clone belongs to (design, section 3, *Fleet*): `[fleet]` in `config.toml`, and this clone's own note of it.
+//! Which fleet a clone belongs to (design, section 3, *Fleet*): `[fleet]` in `config.toml`, and
+//! this clone's own note of it.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -68,15 +69,21 @@ impl Fleet {
     /// What is wrong with one of them, in words.
     pub fn new(remote: String, id: String, prefix: String) -> Result<Self, String> {
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
-        let is_name = !remote.starts_with(['-', '.', '/']) && !remote.ends_with(['.', '/']) && !remote.contains("..");
+        let is_name = !remote.starts_with(['-', '.', '/'])
+            && !remote.ends_with(['.', '/'])
+            && !remote.contains("..");
         if remote.is_empty() || remote.len() > 100 || !is_name || !remote.chars().all(good) {
             return Err(format!("`{remote}` is no name of a remote"));
         }
-        if !ID_LENGTH.contains(&id.len()) || !id.chars().all(|c| c.is_ascii_digit() || c.is_ascii_lowercase()) {
+        if !ID_LENGTH.contains(&id.len())
+            || !id.chars().all(|c| c.is_ascii_digit() || c.is_ascii_lowercase())
+        {
             return Err(format!("`{id}` is no id of a fleet: it has 8 to 64 of `0-9 a-z`"));
         }
         if prefix != OWN_PREFIX && prefix != BRANCH_PREFIX {
-            return Err(format!("`{prefix}` is no prefix: it is `{OWN_PREFIX}` or `{BRANCH_PREFIX}`"));
+            return Err(format!(
+                "`{prefix}` is no prefix: it is `{OWN_PREFIX}` or `{BRANCH_PREFIX}`"
+            ));
         }
         Ok(Self { remote, id, prefix })
     }
@@ -104,14 +111,21 @@ impl Fleet {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let facts = [("id", &self.id), ("prefix", &self.prefix), ("remote", &self.remote)];
-        let object: Object = facts.map(|(field, text)| (field.to_owned(), Value::from(text.as_str()))).into_iter().collect();
+        let object: Object = facts
+            .map(|(field, text)| (field.to_owned(), Value::from(text.as_str())))
+            .into_iter()
+            .collect();
         json::pretty(&object).into_bytes()
     }
 
     /// The section of `config.toml` that says so.
     #[must_use]
     pub fn section(&self) -> String {
-        let prefix = if self.prefix == OWN_PREFIX { String::new() } else { format!("prefix = \"{}\"\n", self.prefix) };
+        let prefix = if self.prefix == OWN_PREFIX {
+            String::new()
+        } else {
+            format!("prefix = \"{}\"\n", self.prefix)
+        };
         format!("[fleet]\n{SAYS}remote = \"{}\"\nid = \"{}\"\n{prefix}", self.remote, self.id)
     }
 }

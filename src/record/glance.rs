@@ -1,5 +1,5 @@
-//! Tells at a glance, without building anything, that a line is a sound event: for the validator and the report, which read
-//! millions.
+//! Tells at a glance, without building anything, that a line is a sound event: for the validator
+//! and the report, which read millions.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,10 +29,13 @@ pub struct Glance<'a> {
 }
 
 impl<'a> Glance<'a> {
-    /// Reads a line. Nothing where it is no sound event, or where only a closer look can tell: an object inside, a number.
+    /// Reads a line. Nothing where it is no sound event, or where only a closer look can tell: an
+    /// object inside, a number.
     #[must_use]
     pub fn at(line: &'a [u8]) -> Option<Self> {
-        let text = Some(line).filter(|line| line.len() <= MAX_LINE).and_then(|line| std::str::from_utf8(line).ok())?;
+        let text = Some(line)
+            .filter(|line| line.len() <= MAX_LINE)
+            .and_then(|line| std::str::from_utf8(line).ok())?;
         let mut reader = serde_json::Deserializer::from_str(text);
         let glance = reader.deserialize_map(Look).ok()?;
         reader.end().ok().map(|()| glance)
@@ -69,27 +72,70 @@ impl<'de> Visitor<'de> for Look {
             }
             seen |= 1 << field;
             match key {
-                "agent_id" => agent_id = Some(entries.next_value_seed(Text).and_then(|text| checked(text, is_id::<Agent>))?),
-                "id" => id = Some(entries.next_value_seed(Text).and_then(|text| checked(text, |text| !text.is_empty()))?),
-                "event" => event = Some(entries.next_value_seed(Text).and_then(|text| checked(text, is_id::<Kind>))?),
-                "task_id" => task_id = Some(entries.next_value_seed(Text).and_then(|text| checked(text, is_id::<Task>))?),
+                "agent_id" => {
+                    agent_id = Some(
+                        entries
+                            .next_value_seed(Text)
+                            .and_then(|text| checked(text, is_id::<Agent>))?,
+                    )
+                }
+                "id" => {
+                    id = Some(
+                        entries
+                            .next_value_seed(Text)
+                            .and_then(|text| checked(text, |text| !text.is_empty()))?,
+                    )
+                }
+                "event" => {
+                    event = Some(
+                        entries
+                            .next_value_seed(Text)
+                            .and_then(|text| checked(text, is_id::<Kind>))?,
+                    )
+                }
+                "task_id" => {
+                    task_id = Some(
+                        entries
+                            .next_value_seed(Text)
+                            .and_then(|text| checked(text, is_id::<Task>))?,
+                    )
+                }
                 "plan_id" => entries.next_value_seed(Check(is_id::<Plan>))?,
                 "summary" => entries.next_value_seed(Check(|text: &str| !text.is_empty()))?,
-                "ts" => ts = Some(entries.next_value_seed(Text)?.parse::<Timestamp>().map_err(|_| unsure())?),
-                "severity" => entries.next_value_seed(Check(|text: &str| text.parse::<Severity>().is_ok()))?,
+                "ts" => {
+                    ts = Some(
+                        entries
+                            .next_value_seed(Text)?
+                            .parse::<Timestamp>()
+                            .map_err(|_| unsure())?,
+                    )
+                }
+                "severity" => {
+                    entries.next_value_seed(Check(|text: &str| text.parse::<Severity>().is_ok()))?
+                }
                 "receipts" => entries.next_value_seed(Texts)?,
                 _ => entries.next_value_seed(Check(|_: &str| true))?,
             }
         }
-        let has = |field: &str| CORE_FIELDS.iter().position(|core| *core == field).is_some_and(|bit| seen & (1 << bit) != 0);
+        let has = |field: &str| {
+            CORE_FIELDS
+                .iter()
+                .position(|core| *core == field)
+                .is_some_and(|bit| seen & (1 << bit) != 0)
+        };
         match (agent_id, event, ts) {
-            (Some(agent_id), Some(event), Some(ts)) if has("summary") => Ok(Glance { id, agent_id, ts, event, task_id }),
+            (Some(agent_id), Some(event), Some(ts)) if has("summary") => {
+                Ok(Glance { id, agent_id, ts, event, task_id })
+            }
             _ => Err(unsure()),
         }
     }
 }
 
-fn checked<'a, E: serde::de::Error>(text: Cow<'a, str>, is_good: impl Fn(&str) -> bool) -> Result<Cow<'a, str>, E> {
+fn checked<'a, E: serde::de::Error>(
+    text: Cow<'a, str>,
+    is_good: impl Fn(&str) -> bool,
+) -> Result<Cow<'a, str>, E> {
     if is_good(&text) { Ok(text) } else { Err(E::custom("a closer look is needed")) }
 }
 
@@ -178,9 +224,13 @@ mod tests {
         let line = r#"{"agent_id":"codex-1","branch":"agent/codex-1/x","event":"note","id":"1","mine":"x","plan_id":"P","pr":"7","receipts":["a","\n"],"session_id":"s","severity":"low","summary":"a\"b","task_id":"Q-1","ts":"2025-09-17T23:17:52Z"}"#;
         let ts = "2025-09-17T23:17:52Z".parse().unwrap();
         let (event, task_id) = ("note".into(), Some("Q-1".into()));
-        let glance = Glance { id: Some("1".into()), agent_id: "codex-1".into(), ts, event, task_id };
+        let glance =
+            Glance { id: Some("1".into()), agent_id: "codex-1".into(), ts, event, task_id };
         assert_eq!(Glance::at(line.as_bytes()), Some(glance));
-        assert!(Glance::at(line.replace("\"mine\":\"x\"", "\"mine\":{\"a\":1,\"a\":1}").as_bytes()).is_none());
+        assert!(
+            Glance::at(line.replace("\"mine\":\"x\"", "\"mine\":{\"a\":1,\"a\":1}").as_bytes())
+                .is_none()
+        );
     }
 
     proptest! {

@@ -134,8 +134,8 @@ pub type LockId = Id<Lock>;
 /// The name in `AGENT_MANIFEST.<name>.json`.
 pub type ManifestName = Id<Spare>;
 
-/// An id that obeys the rules of the design, section 7. Two ids that differ only by case are equal, and so are two tasks of the
-/// queue that differ only by the zeros before their number.
+/// An id that obeys the rules of the design, section 7. Two ids that differ only by case are equal,
+/// and so are two tasks of the queue that differ only by the zeros before their number.
 pub struct Id<K> {
     text: String,
     kind: PhantomData<K>,
@@ -171,11 +171,13 @@ impl<K> Id<K> {
 }
 
 impl<K: IdKind> Id<K> {
-    /// What all spellings of the id have in common, in upper case: the name of its ref. `QUEUE-007` for `queue-7`.
+    /// What all spellings of the id have in common, in upper case: the name of its ref. `QUEUE-007`
+    /// for `queue-7`.
     #[must_use]
     pub fn key(&self) -> String {
         let number = if K::HAS_NUMBERS { odd_number(&self.text) } else { None };
-        number.map_or_else(|| self.text.to_ascii_uppercase(), |number| format!("QUEUE-{number:0>3}"))
+        number
+            .map_or_else(|| self.text.to_ascii_uppercase(), |number| format!("QUEUE-{number:0>3}"))
     }
 
     /// The id with its number as usual; any other id is spelled as it was.
@@ -187,19 +189,27 @@ impl<K: IdKind> Id<K> {
         }
     }
 
-    /// The other names that refs of it may have, of a version that took another number of zeros for another id.
+    /// The other names that refs of it may have, of a version that took another number of zeros for
+    /// another id.
     #[must_use]
     pub fn other_keys(&self) -> Vec<String> {
         let key = self.key();
-        let digits = key.strip_prefix("QUEUE-").filter(|digits| K::HAS_NUMBERS && !digits.is_empty());
-        let Some(digits) = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())) else { return Vec::new() };
+        let digits =
+            key.strip_prefix("QUEUE-").filter(|digits| K::HAS_NUMBERS && !digits.is_empty());
+        let Some(digits) = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        else {
+            return Vec::new();
+        };
         let number = digits.trim_start_matches('0');
         let number = if number.is_empty() { "0" } else { number };
         if number.len() > MAX_DIGITS {
             return Vec::new();
         }
         let widths = number.len()..=MAX_DIGITS;
-        widths.map(|width| format!("QUEUE-{number:0>width$}")).filter(|other| *other != key).collect()
+        widths
+            .map(|width| format!("QUEUE-{number:0>width$}"))
+            .filter(|other| *other != key)
+            .collect()
     }
 
     /// Whether the id is spelled as [`Id::key`] has it, but for letter case.
@@ -212,8 +222,8 @@ impl<K: IdKind> Id<K> {
 /// The widest number of which refs of an older version are looked for under other names.
 pub(super) const MAX_DIGITS: usize = 9;
 
-/// The digits of the number of a task of the queue, without leading zeros, if it is not written as usual, with three digits at least
-/// and no more zeros than that takes.
+/// The digits of the number of a task of the queue, without leading zeros, if it is not written as
+/// usual, with three digits at least and no more zeros than that takes.
 fn odd_number(text: &str) -> Option<&str> {
     let digits = text.get("QUEUE-".len()..).filter(|_| starts_with(text, "QUEUE-"))?;
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -266,7 +276,9 @@ fn ends_with(text: &str, end: &str) -> bool {
 fn is_device_name(text: &str) -> bool {
     let stem = text.split('.').next().unwrap_or_default();
     let is = |name: &str| stem.eq_ignore_ascii_case(name);
-    let numbered = |prefix: &str| stem.len() == 4 && starts_with(stem, prefix) && stem.as_bytes()[3].is_ascii_digit();
+    let numbered = |prefix: &str| {
+        stem.len() == 4 && starts_with(stem, prefix) && stem.as_bytes()[3].is_ascii_digit()
+    };
     is("con") || is("prn") || is("aux") || is("nul") || numbered("com") || numbered("lpt")
 }
 
@@ -318,7 +330,8 @@ impl<K: IdKind> Eq for Id<K> {}
 impl<K: IdKind> Ord for Id<K> {
     fn cmp(&self, other: &Self) -> Ordering {
         if self.has_usual_number() && other.has_usual_number() {
-            let [one, two] = [self, other].map(|id| id.text.bytes().map(|byte| byte.to_ascii_uppercase()));
+            let [one, two] =
+                [self, other].map(|id| id.text.bytes().map(|byte| byte.to_ascii_uppercase()));
             return one.cmp(two);
         }
         self.key().cmp(&other.key())
@@ -348,7 +361,16 @@ mod tests {
 
     #[test]
     fn ids_of_real_buses_are_ids() {
-        for text in ["QUEUE-001", "codex-1", "a", "7", "PLAN-2025-09-19-heartbeat-auto-codex2", "v1.2_x", "console", "com10"] {
+        for text in [
+            "QUEUE-001",
+            "codex-1",
+            "a",
+            "7",
+            "PLAN-2025-09-19-heartbeat-auto-codex2",
+            "v1.2_x",
+            "console",
+            "com10",
+        ] {
             assert!(TaskId::new(text).is_ok(), "{text}");
         }
     }
@@ -357,8 +379,8 @@ mod tests {
     fn what_breaks_a_rule_is_no_id() {
         let long = "a".repeat(101);
         let bad = [
-            "", &long, "-a", ".a", "_a", "a b", "a/b", "../a", "a..b", "a.", "a.lock", "a.LOCK", "é", "a\n", "a\0", "con", "NUL",
-            "Com1.txt", "lpt9", "a:b", "a~1",
+            "", &long, "-a", ".a", "_a", "a b", "a/b", "../a", "a..b", "a.", "a.lock", "a.LOCK",
+            "é", "a\n", "a\0", "con", "NUL", "Com1.txt", "lpt9", "a:b", "a~1",
         ];
         for text in bad {
             assert!(AgentId::new(text).is_err(), "{text:?}");
@@ -394,7 +416,10 @@ mod tests {
             assert_eq!(task(text).key(), key);
             assert_eq!(task(text), task(key));
             let hash = |id: &TaskId| {
-                std::hash::BuildHasher::hash_one(&std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default(), id)
+                std::hash::BuildHasher::hash_one(
+                    &std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default(),
+                    id,
+                )
             };
             assert_eq!(hash(&task(text)), hash(&task(key)));
         }

@@ -88,11 +88,14 @@ fn parse(bytes: &[u8], limit: usize) -> Result<Object, Fault> {
     if let Some(place) = memchr::memchr(0, bytes) {
         return Err(Fault::Nul { at: Position::of(bytes, place) });
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| Fault::InvalidUtf8 { at: Position::of(bytes, error.valid_up_to()) })?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Fault::InvalidUtf8 { at: Position::of(bytes, error.valid_up_to()) })?;
     let twice = RefCell::new(None);
     let fault = |error: &serde_json::Error| fault(bytes, error, twice.take());
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict { input: text, twice: &twice }.deserialize(&mut reader).map_err(|error| fault(&error))?;
+    let value = Strict { input: text, twice: &twice }
+        .deserialize(&mut reader)
+        .map_err(|error| fault(&error))?;
     reader.end().map_err(|error| Fault::SecondValue { at: position(bytes, &error) })?;
     match value {
         Value::Object(object) => Ok(object),
@@ -124,7 +127,8 @@ fn position(bytes: &[u8], error: &serde_json::Error) -> Position {
 /// Whether git wrote the line to mark a conflict (git-merge(1), "How conflicts are presented").
 fn is_conflict_marker(line: &[u8]) -> bool {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    [b"<<<<<<< ", b">>>>>>> ", b"||||||| "].iter().any(|marker| line.starts_with(*marker)) || line == b"======="
+    [b"<<<<<<< ", b">>>>>>> ", b"||||||| "].iter().any(|marker| line.starts_with(*marker))
+        || line == b"======="
 }
 
 /// Builds a [`Value`] and refuses a key that an object has twice.
@@ -186,7 +190,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut object = Object::new();
         while let Some(key) = entries.next_key_seed(KeySeed { input: self.input })? {
             let key = match key {
-                Key::Name(name) if name == NUMBER_KEY => return Err(A::Error::custom("a key that is reserved")),
+                Key::Name(name) if name == NUMBER_KEY => {
+                    return Err(A::Error::custom("a key that is reserved"));
+                }
                 Key::Name(name) => name,
                 Key::Digits => {
                     let digits: String = entries.next_value()?;
@@ -252,21 +258,25 @@ mod tests {
 
     #[test]
     fn numbers_keep_every_digit() {
-        let text =
-            r#"{"big":123456789012345678901234567890,"exact":1.10,"far":1e+999,"nested":{"deep":[0.30000000000000000004]}}"#;
+        let text = r#"{"big":123456789012345678901234567890,"exact":1.10,"far":1e+999,"nested":{"deep":[0.30000000000000000004]}}"#;
         assert_eq!(compact(&parse_line(text.as_bytes()).unwrap()), text);
     }
 
     #[test]
     fn a_key_may_stand_once_at_any_depth() {
         assert_eq!(fault(r#"{"a":1,"a":2}"#), "the key `a` stands there twice (column 10)");
-        assert!(fault(r#"{"x":[{"y":{"b":1,"c":2,"\u0062":3}}]}"#).contains("`b` stands there twice"));
+        assert!(
+            fault(r#"{"x":[{"y":{"b":1,"c":2,"\u0062":3}}]}"#).contains("`b` stands there twice")
+        );
         assert!(parse_line(br#"{"a":{"b":1},"c":{"b":1}}"#).is_ok());
     }
 
     #[test]
     fn a_number_cannot_be_forged() {
-        for text in [r#"{"$serde_json::private::Number":"1"}"#, r#"{"a":{"\u0024serde_json::private::Number":"1"}}"#] {
+        for text in [
+            r#"{"$serde_json::private::Number":"1"}"#,
+            r#"{"a":{"\u0024serde_json::private::Number":"1"}}"#,
+        ] {
             assert!(fault(text).contains("reserved"), "{text}");
         }
         assert!(parse_line(br#"{"a":"$serde_json::private::Number"}"#).is_ok());
@@ -303,7 +313,10 @@ mod tests {
     fn depth_and_size_are_bounded() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(60_000), "]".repeat(10));
         assert!(fault(&deep).contains("recursion limit"));
-        assert_eq!(parse_line(&vec![b' '; MAX_LINE + 1]).unwrap_err(), Fault::TooLong { limit: MAX_LINE });
+        assert_eq!(
+            parse_line(&vec![b' '; MAX_LINE + 1]).unwrap_err(),
+            Fault::TooLong { limit: MAX_LINE }
+        );
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
@@ -316,7 +329,8 @@ mod tests {
         leaf.prop_recursive(4, 32, 5, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                prop::collection::btree_map(".{0,5}", inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
+                prop::collection::btree_map(".{0,5}", inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }

@@ -24,7 +24,9 @@ impl LockId {
     #[must_use]
     pub fn random() -> Self {
         let (_, chance) = uuid::Uuid::now_v7().as_u64_pair();
-        let letter = |place: u32| char::from(ALPHABET[usize::try_from(chance >> (place * 5) & 31).unwrap_or(0)]);
+        let letter = |place: u32| {
+            char::from(ALPHABET[usize::try_from(chance >> (place * 5) & 31).unwrap_or(0)])
+        };
         let text: String = "L-".chars().chain((0..LETTERS).map(letter)).collect();
         Self::new(text).expect("letters and digits are an id")
     }
@@ -131,7 +133,9 @@ impl Lease {
         let owner = fields.id("owner");
         let origin = fields.optional_text("origin");
         let scope = fields.texts("scope");
-        let scope = scope.and_then(|scope| fields.note(if scope.is_empty() { Err(Fault::Missing("scope")) } else { Ok(scope) }));
+        let scope = scope.and_then(|scope| {
+            fields.note(if scope.is_empty() { Err(Fault::Missing("scope")) } else { Ok(scope) })
+        });
         let deny = fields.texts("deny");
         let mode = fields.word("mode", "exclusive, shared", Mode::parse);
         let objective = fields.text("objective");
@@ -169,7 +173,8 @@ impl Lease {
         })
     }
 
-    /// Whether it has not been given back or taken away. One that was taken with a claim lives only while that claim does.
+    /// Whether it has not been given back or taken away. One that was taken with a claim lives only
+    /// while that claim does.
     #[must_use]
     pub const fn is_live(&self) -> bool {
         self.released_at.is_none()
@@ -178,7 +183,9 @@ impl Lease {
     /// How long it lives without a sign of life: each of its owner's writes sets `expires_at` anew.
     #[must_use]
     pub fn ttl(&self) -> Duration {
-        Some(self.expires_at.since(self.heartbeat)).filter(|ttl| !ttl.is_zero()).unwrap_or(DEFAULT_LEASE.get())
+        Some(self.expires_at.since(self.heartbeat))
+            .filter(|ttl| !ttl.is_zero())
+            .unwrap_or(DEFAULT_LEASE.get())
     }
 
     /// Its patterns in a line, those that it leaves out behind a `!`.
@@ -191,7 +198,12 @@ impl Lease {
     /// The same but for what a renewal changes, which writes no file.
     #[must_use]
     pub fn without_pulse(&self) -> Self {
-        Self { heartbeat: self.start_time, expires_at: self.start_time, revision: 0, ..self.clone() }
+        Self {
+            heartbeat: self.start_time,
+            expires_at: self.start_time,
+            revision: 0,
+            ..self.clone()
+        }
     }
 
     /// The record as JSON.
@@ -237,7 +249,10 @@ mod tests {
     #[test]
     fn a_lease_reads_back_the_same_and_keeps_what_it_does_not_know() {
         let lease = Lease::parse(LEASE.as_bytes()).unwrap();
-        assert_eq!((lease.ttl(), lease.is_live(), lease.mode), (DEFAULT_LEASE.get(), true, Mode::Exclusive));
+        assert_eq!(
+            (lease.ttl(), lease.is_live(), lease.mode),
+            (DEFAULT_LEASE.get(), true, Mode::Exclusive)
+        );
         assert_eq!(lease.patterns(), "src/** *.toml !src/gen/**");
         let text = String::from_utf8(lease.to_bytes()).unwrap();
         assert!(text.contains("\"cost\": 1.50,"), "{text}");
@@ -246,12 +261,26 @@ mod tests {
 
     #[test]
     fn what_breaks_the_format_is_named() {
-        let with = |from: &str, to: &str| Lease::parse(LEASE.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
-        assert_eq!(with("\"exclusive\"", "\"mine\""), "`mode` is `mine`, not one of exclusive, shared");
+        let with = |from: &str, to: &str| {
+            Lease::parse(LEASE.replacen(from, to, 1).as_bytes()).unwrap_err().to_string()
+        };
+        assert_eq!(
+            with("\"exclusive\"", "\"mine\""),
+            "`mode` is `mine`, not one of exclusive, shared"
+        );
         assert_eq!(with("[\"src/**\",\"*.toml\"]", "[]"), "`scope` is missing or empty");
         assert_eq!(with("[\"src/**\",\"*.toml\"]", "[1]"), "`scope` is not a list of texts");
         assert_eq!(with("the parser", ""), "`objective` is missing or empty");
-        for field in ["lock_id", "owner", "scope", "mode", "objective", "start_time", "heartbeat", "expires_at"] {
+        for field in [
+            "lock_id",
+            "owner",
+            "scope",
+            "mode",
+            "objective",
+            "start_time",
+            "heartbeat",
+            "expires_at",
+        ] {
             let mut object = json::parse_record(LEASE.as_bytes()).unwrap();
             object.remove(field);
             assert_eq!(Lease::from_object(object).unwrap_err(), [Fault::Missing(field)]);
@@ -262,6 +291,9 @@ mod tests {
     fn ids_by_chance_are_short_and_differ() {
         let ids: std::collections::BTreeSet<LockId> = (0..1000).map(|_| LockId::random()).collect();
         assert_eq!(ids.len(), 1000);
-        assert!(ids.iter().all(|id| id.as_str().len() == 9 && id.as_str().starts_with("L-")), "{ids:?}");
+        assert!(
+            ids.iter().all(|id| id.as_str().len() == 9 && id.as_str().starts_with("L-")),
+            "{ids:?}"
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! The table of all live leases: what one state of `refs/bus/locks` says.
 //!
-//! Each lease stands on a line of its own. A row is read only as far as it takes to find out whom it concerns; a row that does
-//! not change is copied as it is, so that a thousand of them cost little and no other tool's field is lost.
+//! Each lease stands on a line of its own. A row is read only as far as it takes to find out whom
+//! it concerns; a row that does not change is copied as it is, so that a thousand of them cost
+//! little and no other tool's field is lost.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -13,7 +14,9 @@ use serde_json::value::RawValue;
 
 use super::fields::first;
 use super::json::{self, Object, compact};
-use super::{AgentId, ClaimId, Fault, IdFault, Lease, LockId, MAX_REVISION, Mode, Origin, Position, TaskId};
+use super::{
+    AgentId, ClaimId, Fault, IdFault, Lease, LockId, MAX_REVISION, Mode, Origin, Position, TaskId,
+};
 
 /// The longest table, in bytes.
 pub const MAX_TABLE: usize = 8 * 1024 * 1024;
@@ -103,13 +106,18 @@ impl LeaseTable {
         if body.len() > MAX_TABLE {
             return Err(Fault::TooLong { limit: MAX_TABLE });
         }
-        let text =
-            std::str::from_utf8(body).map_err(|error| Fault::InvalidUtf8 { at: Position::of(body, error.valid_up_to()) })?;
+        let text = std::str::from_utf8(body)
+            .map_err(|error| Fault::InvalidUtf8 { at: Position::of(body, error.valid_up_to()) })?;
         let parts: Parts = serde_json::from_str(text).map_err(|error| syntax(body, &error))?;
-        let rows = parts.leases.iter().enumerate().map(|(index, row)| read_row(row).map_err(inside("leases", index)));
+        let rows = parts
+            .leases
+            .iter()
+            .enumerate()
+            .map(|(index, row)| read_row(row).map_err(inside("leases", index)));
         let changed = parts.changed.iter().enumerate();
         let changed = changed.map(|(index, row)| {
-            let object = json::parse_record(row.get().as_bytes()).map_err(inside("changed", index))?;
+            let object =
+                json::parse_record(row.get().as_bytes()).map_err(inside("changed", index))?;
             Lease::from_object(object).map_err(|faults| inside("changed", index)(first(faults)))
         });
         Ok(Self {
@@ -126,8 +134,8 @@ impl LeaseTable {
         self.rows.iter().find(|row| row.brief.lock_id == *id)
     }
 
-    /// The table after a write that made, renewed or ended `changed`, without those that are `dropped`; nothing where the revision
-    /// cannot go up.
+    /// The table after a write that made, renewed or ended `changed`, without those that are
+    /// `dropped`; nothing where the revision cannot go up.
     #[must_use]
     pub fn next(self, changed: Vec<Lease>, dropped: &[LockId]) -> Option<Self> {
         let mut rows = self.rows;
@@ -148,16 +156,28 @@ impl LeaseTable {
     /// The bytes of the table: JSON with sorted keys, a lease a line.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut keys: Vec<&str> = self.extra.keys().map(String::as_str).chain(["changed", "leases", "revision"]).collect();
+        let mut keys: Vec<&str> = self
+            .extra
+            .keys()
+            .map(String::as_str)
+            .chain(["changed", "leases", "revision"])
+            .collect();
         keys.sort_unstable();
-        let mut text = String::with_capacity(self.rows.iter().map(|row| row.text.len() + 2).sum::<usize>() + 4096);
+        let mut text = String::with_capacity(
+            self.rows.iter().map(|row| row.text.len() + 2).sum::<usize>() + 4096,
+        );
         for (number, key) in keys.into_iter().enumerate() {
             text.push_str(if number == 0 { "{\n" } else { ",\n" });
             // Writing to a string cannot fail.
             let _ = write!(text, "{}: ", Value::from(key));
             match key {
-                "changed" => list(self.changed.iter().map(|lease| Cow::from(compact(&lease.to_object()))), &mut text),
-                "leases" => list(self.rows.iter().map(|row| Cow::from(row.text.as_str())), &mut text),
+                "changed" => list(
+                    self.changed.iter().map(|lease| Cow::from(compact(&lease.to_object()))),
+                    &mut text,
+                ),
+                "leases" => {
+                    list(self.rows.iter().map(|row| Cow::from(row.text.as_str())), &mut text)
+                }
                 "revision" => drop(write!(text, "{}", self.revision)),
                 other => drop(write!(text, "{}", self.extra[other])),
             }
@@ -207,7 +227,10 @@ impl<'de> Visitor<'de> for PartsVisitor {
         let mut seen = Vec::new();
         while let Some(key) = entries.next_key::<String>()? {
             if seen.contains(&key) {
-                return Err(A::Error::custom(format!("the key `{}` stands there twice", key.escape_debug())));
+                return Err(A::Error::custom(format!(
+                    "the key `{}` stands there twice",
+                    key.escape_debug()
+                )));
             }
             match key.as_str() {
                 "leases" => parts.leases = entries.next_value()?,
@@ -241,10 +264,15 @@ struct RowParts<'a> {
 
 fn read_row(row: &RawValue) -> Result<LeaseRow, Fault> {
     let text = row.get();
-    let parts: RowParts<'_> = serde_json::from_str(text).map_err(|error| syntax(text.as_bytes(), &error))?;
+    let parts: RowParts<'_> =
+        serde_json::from_str(text).map_err(|error| syntax(text.as_bytes(), &error))?;
     let bad = |field: &'static str| move |fault: IdFault| Fault::Id { field, fault };
     let mode = Mode::parse(&parts.mode);
-    let unknown = || Fault::UnknownWord { field: "mode", word: parts.mode.to_string(), allowed: "exclusive, shared" };
+    let unknown = || Fault::UnknownWord {
+        field: "mode",
+        word: parts.mode.to_string(),
+        allowed: "exclusive, shared",
+    };
     let given = |text: &String| !text.is_empty();
     let brief = LeaseBrief {
         lock_id: LockId::new(parts.lock_id).map_err(bad("lock_id"))?,
@@ -253,7 +281,12 @@ fn read_row(row: &RawValue) -> Result<LeaseRow, Fault> {
         scope: parts.scope,
         deny: parts.deny,
         mode: mode.ok_or_else(unknown)?,
-        task_id: parts.task_id.filter(|task| !task.is_empty()).map(TaskId::new).transpose().map_err(bad("task_id"))?,
+        task_id: parts
+            .task_id
+            .filter(|task| !task.is_empty())
+            .map(TaskId::new)
+            .transpose()
+            .map_err(bad("task_id"))?,
         claim_id: parts.claim_id.filter(given).map(ClaimId::spelled),
     };
     Ok(LeaseRow { brief, text: text.to_owned() })
@@ -266,9 +299,13 @@ fn inside(list: &'static str, index: usize) -> impl Fn(Fault) -> Fault {
 fn syntax(bytes: &[u8], error: &serde_json::Error) -> Fault {
     let text = error.to_string();
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    let starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', bytes).map(|newline| newline + 1));
+    let starts =
+        std::iter::once(0).chain(memchr::memchr_iter(b'\n', bytes).map(|newline| newline + 1));
     let start = starts.into_iter().nth(error.line().max(1) - 1).unwrap_or(0);
-    Fault::Syntax { what: what.to_owned(), at: Position::of(bytes, start + error.column().max(1) - 1) }
+    Fault::Syntax {
+        what: what.to_owned(),
+        at: Position::of(bytes, start + error.column().max(1) - 1),
+    }
 }
 
 #[cfg(test)]
@@ -285,7 +322,8 @@ mod tests {
 
     #[test]
     fn a_table_reads_back_the_same_a_lease_a_line() {
-        let mut table = LeaseTable::of(&[lease("L-1"), lease("L-2")]).next(vec![lease("L-3")], &[]).unwrap();
+        let mut table =
+            LeaseTable::of(&[lease("L-1"), lease("L-2")]).next(vec![lease("L-3")], &[]).unwrap();
         table.extra.insert("later".to_owned(), serde_json::json!({"v": 2}));
         let text = String::from_utf8(table.to_bytes()).unwrap();
         assert_eq!(text.lines().count(), 12, "{text}");
@@ -303,7 +341,9 @@ mod tests {
         ended.released_at = Some(ended.heartbeat);
         let mut renewed = lease("L-2");
         renewed.revision = 7;
-        let next = table.next(vec![ended.clone(), renewed.clone(), lease("L-3")], &[lease("L-0").lock_id]).unwrap();
+        let next = table
+            .next(vec![ended.clone(), renewed.clone(), lease("L-3")], &[lease("L-0").lock_id])
+            .unwrap();
         let live: Vec<Lease> = next.rows.iter().map(|row| row.lease().unwrap()).collect();
         assert_eq!(live, [renewed, lease("L-3")]);
         assert_eq!((next.revision, &next.changed[0]), (1, &ended));
@@ -313,9 +353,18 @@ mod tests {
     fn what_is_no_table_is_named() {
         let fault = |text: &str| LeaseTable::parse(text.as_bytes()).unwrap_err().to_string();
         assert!(fault("[]").contains("a table of leases"));
-        assert_eq!(fault(r#"{"leases":[],"leases":[]}"#), "the key `leases` stands there twice (column 21)");
-        assert!(fault(r#"{"leases":[{"owner":"a"}]}"#).starts_with("`leases`, entry 1: missing field `lock_id`"));
-        assert!(fault(r#"{"leases":[{"lock_id":"L-1","owner":"..","scope":["a"],"mode":"shared"}]}"#).contains("`owner`"));
+        assert_eq!(
+            fault(r#"{"leases":[],"leases":[]}"#),
+            "the key `leases` stands there twice (column 21)"
+        );
+        assert!(
+            fault(r#"{"leases":[{"owner":"a"}]}"#)
+                .starts_with("`leases`, entry 1: missing field `lock_id`")
+        );
+        assert!(
+            fault(r#"{"leases":[{"lock_id":"L-1","owner":"..","scope":["a"],"mode":"shared"}]}"#)
+                .contains("`owner`")
+        );
         assert!(fault(r#"{"changed":[{"lock_id":"L-1"}]}"#).starts_with("`changed`, entry 1: "));
     }
 }

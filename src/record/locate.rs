@@ -18,17 +18,19 @@ pub enum Step<'a> {
 /// How far apart the places are that are counted once, in bytes.
 const STRIDE: usize = 1024;
 
-/// How deep the elements of an object or a list are remembered: those of the record, and those of its lists.
+/// How deep the elements of an object or a list are remembered: those of the record, and those of
+/// its lists.
 const REMEMBERED: usize = 2;
 
-/// Where the value at the end of `path` stands, or its key where it has one; the deepest place on the way that there is.
+/// Where the value at the end of `path` stands, or its key where it has one; the deepest place on
+/// the way that there is.
 #[must_use]
 pub fn locate(bytes: &[u8], path: &[Step<'_>]) -> Position {
     Places::of(bytes).locate(path)
 }
 
-/// The places of one text: what was walked over once is not walked over again, so that a text with many faults costs no more
-/// than its length.
+/// The places of one text: what was walked over once is not walked over again, so that a text with
+/// many faults costs no more than its length.
 #[derive(Debug)]
 pub struct Places<'a> {
     bytes: &'a [u8],
@@ -47,7 +49,11 @@ impl<'a> Places<'a> {
             *at = walk(mark, chunk);
             Some(mark)
         };
-        Self { bytes, marks: bytes.chunks(STRIDE).scan(Position::START, next).collect(), elements: RefCell::default() }
+        Self {
+            bytes,
+            marks: bytes.chunks(STRIDE).scan(Position::START, next).collect(),
+            elements: RefCell::default(),
+        }
     }
 
     /// Where the value at the end of `path` stands, as [`locate`] says.
@@ -114,7 +120,9 @@ fn elements(bytes: &[u8], offset: usize) -> impl Iterator<Item = usize> {
     let first = Some(first).filter(|first| is_open && *first < bytes.len());
     std::iter::successors(first, move |start| {
         let end = end_of_element(bytes, *start);
-        (bytes.get(end) == Some(&b',')).then(|| skip_space(bytes, end + 1)).filter(|start| *start < bytes.len())
+        (bytes.get(end) == Some(&b','))
+            .then(|| skip_space(bytes, end + 1))
+            .filter(|start| *start < bytes.len())
     })
 }
 
@@ -173,13 +181,20 @@ mod tests {
         assert_eq!(at(&[Key("x"), Key("y"), Item(0)]), (3, 28));
         assert_eq!(at(&[Key("steps"), Item(0), Key("id")]), (6, 4));
         assert_eq!(at(&[Key("steps"), Item(2), Key("id"), Key("id")]), (7, 15));
-        assert_eq!(at(&[Key("steps"), Item(2), Key("title")]), (7, 7), "the item, where it has no such key");
+        assert_eq!(
+            at(&[Key("steps"), Item(2), Key("title")]),
+            (7, 7),
+            "the item, where it has no such key"
+        );
         assert_eq!(at(&[Key("none"), Item(3)]), (1, 1));
     }
 
     #[test]
     fn a_place_is_counted_alike_from_the_start_and_from_a_mark() {
-        let text = format!("{{\"x\": [{}\n{{\"y\": 1}}, {{\"y\": \"ä\", \"z\": 2}}]}}", "\"äö\",\n \"é\", ".repeat(700));
+        let text = format!(
+            "{{\"x\": [{}\n{{\"y\": 1}}, {{\"y\": \"ä\", \"z\": 2}}]}}",
+            "\"äö\",\n \"é\", ".repeat(700)
+        );
         let bytes = text.as_bytes();
         let places = Places::of(bytes);
         for offset in 0..=bytes.len() {

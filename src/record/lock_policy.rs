@@ -53,11 +53,14 @@ impl LockPolicy {
     }
 }
 
-/// Whether a path is one of the bus's own files, which each agent writes as it works: leases do not concern them.
+/// Whether a path is one of the bus's own files, which each agent writes as it works: leases do not
+/// concern them.
 #[must_use]
 pub fn is_of_bus(path: &str, fold: Fold) -> bool {
     path.split_once('/').is_some_and(|(folder, _)| {
-        OWN_FOLDERS.iter().any(|own| folder == *own || (fold == Fold::On && folder.eq_ignore_ascii_case(own)))
+        OWN_FOLDERS
+            .iter()
+            .any(|own| folder == *own || (fold == Fold::On && folder.eq_ignore_ascii_case(own)))
     })
 }
 
@@ -78,8 +81,14 @@ mod tests {
 
     #[test]
     fn the_bus_keeps_its_files_in_four_folders() {
-        assert!(is_of_bus("_bus/claims/A.json", Fold::Off) && is_of_bus("queue/001-x.md", Fold::Off));
-        assert!(!is_of_bus("_bus", Fold::Off) && !is_of_bus("src/_bus/x", Fold::Off) && !is_of_bus("_Bus/x", Fold::Off));
+        assert!(
+            is_of_bus("_bus/claims/A.json", Fold::Off) && is_of_bus("queue/001-x.md", Fold::Off)
+        );
+        assert!(
+            !is_of_bus("_bus", Fold::Off)
+                && !is_of_bus("src/_bus/x", Fold::Off)
+                && !is_of_bus("_Bus/x", Fold::Off)
+        );
         assert!(is_of_bus("_Bus/x", Fold::On));
     }
 }

@@ -53,7 +53,8 @@ impl Message {
     pub fn from_object(object: Object) -> Result<Self, Vec<Fault>> {
         let mut fields = Fields::new(object);
         let message = Self::read(&mut fields);
-        let message = message.map(|message| Self { extra: std::mem::take(&mut fields.rest), ..message });
+        let message =
+            message.map(|message| Self { extra: std::mem::take(&mut fields.rest), ..message });
         fields.finish(message)
     }
 
@@ -132,7 +133,8 @@ mod tests {
     use crate::record::json::parse_line;
 
     fn faults(line: &str) -> Vec<String> {
-        let faults = Message::from_object(parse_line(line.as_bytes()).unwrap()).err().unwrap_or_default();
+        let faults =
+            Message::from_object(parse_line(line.as_bytes()).unwrap()).err().unwrap_or_default();
         faults.iter().map(Fault::to_string).collect()
     }
 

@@ -200,10 +200,20 @@ impl Plan {
         put(&mut object, "actor", Some(&self.actor));
         put(&mut object, "summary", Some(&self.summary));
         put(&mut object, "status", Some(self.status));
-        object.insert("steps".to_owned(), self.steps.iter().map(Step::to_object).map(Value::Object).collect());
-        object.extend(self.checkpoint.iter().map(|checkpoint| ("checkpoint".to_owned(), Value::Object(checkpoint.to_object()))));
+        object.insert(
+            "steps".to_owned(),
+            self.steps.iter().map(Step::to_object).map(Value::Object).collect(),
+        );
+        object.extend(
+            self.checkpoint
+                .iter()
+                .map(|checkpoint| ("checkpoint".to_owned(), Value::Object(checkpoint.to_object()))),
+        );
         self.receipts.put(&mut object);
-        object.insert("links".to_owned(), self.links.iter().map(PlanLink::to_object).map(Value::Object).collect());
+        object.insert(
+            "links".to_owned(),
+            self.links.iter().map(PlanLink::to_object).map(Value::Object).collect(),
+        );
         object
     }
 
@@ -234,7 +244,14 @@ fn step(fields: &mut Fields) -> Option<Step> {
     let status = fields.word("status", Progress::WORDS, Progress::parse);
     let notes: Taken<_> = fields.optional_text("notes");
     let receipts = Receipts::read(fields);
-    Some(Step { id: id?, title: title?, status: status?, notes: given(notes?), receipts: receipts?, extra: Object::new() })
+    Some(Step {
+        id: id?,
+        title: title?,
+        status: status?,
+        notes: given(notes?),
+        receipts: receipts?,
+        extra: Object::new(),
+    })
 }
 
 #[cfg(test)]
@@ -253,7 +270,10 @@ mod tests {
     #[test]
     fn a_plan_with_older_words_is_read() {
         let plan = Plan::parse(PLAN.as_bytes()).unwrap();
-        assert_eq!((plan.status, plan.steps[0].status, plan.steps.len()), (Progress::Queued, Progress::Done, 2));
+        assert_eq!(
+            (plan.status, plan.steps[0].status, plan.steps.len()),
+            (Progress::Queued, Progress::Done, 2)
+        );
         assert_eq!((plan.tally().to_string().as_str(), plan.version), ("1/2", Some(0)));
         assert_eq!(plan.tasks().collect::<Vec<_>>(), [TaskId::new("Q-1").unwrap()]);
     }
@@ -274,7 +294,10 @@ mod tests {
 
     #[test]
     fn every_fault_of_a_plan_is_told_with_its_step() {
-        let text = PLAN.replace("\"queued\"", "\"later\"").replace("\"actor\":\"codex-2\",", "").replace("\"S1\"", "7");
+        let text = PLAN
+            .replace("\"queued\"", "\"later\"")
+            .replace("\"actor\":\"codex-2\",", "")
+            .replace("\"S1\"", "7");
         assert_eq!(
             faults(&text),
             [
@@ -289,7 +312,8 @@ mod tests {
     #[test]
     fn what_stands_beside_the_steps_is_read_as_strictly() {
         let text = PLAN.replace("\"version\":0", "\"version\":-1").replace("\"type\":\"bus\",", "");
-        let text = text.replace("\"status\":\"pending\",\"description\":\"d\",", "\"status\":\"met\",");
+        let text =
+            text.replace("\"status\":\"pending\",\"description\":\"d\",", "\"status\":\"met\",");
         assert_eq!(
             faults(&text),
             [

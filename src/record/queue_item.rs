@@ -109,7 +109,8 @@ impl FromStr for Priority {
 }
 
 impl QueueItem {
-    /// The task that a file of this name is about: `QUEUE-001` of `001-parser.md`. Nothing where the name is not of that form.
+    /// The task that a file of this name is about: `QUEUE-001` of `001-parser.md`. Nothing where
+    /// the name is not of that form.
     #[must_use]
     pub fn task(file_name: &str) -> Option<TaskId> {
         let (number, slug) = file_name.strip_suffix(".md")?.split_once('-')?;
@@ -120,58 +121,69 @@ impl QueueItem {
     /// The task of this number: `QUEUE-007` of 7.
     #[must_use]
     pub fn numbered(number: u64) -> TaskId {
-        TaskId::new(format!("QUEUE-{number:0DIGITS$}")).expect("a number of 64 bits makes a good id")
+        TaskId::new(format!("QUEUE-{number:0DIGITS$}"))
+            .expect("a number of 64 bits makes a good id")
     }
 
-    /// The number of a task: 7 of `QUEUE-007`. Nothing where it is no task of the queue, or has more than nine digits.
+    /// The number of a task: 7 of `QUEUE-007`. Nothing where it is no task of the queue, or has
+    /// more than nine digits.
     #[must_use]
     pub fn number(task: &TaskId) -> Option<u64> {
         let digits = digits(task)?;
         if digits.trim_start_matches('0').len() > MAX_DIGITS { None } else { digits.parse().ok() }
     }
 
-    /// The task in the spelling that new files have: `QUEUE-007` of `QUEUE-7` and of `QUEUE-00007`. Tasks that are not of the
-    /// queue stay as they are.
+    /// The task in the spelling that new files have: `QUEUE-007` of `QUEUE-7` and of `QUEUE-00007`.
+    /// Tasks that are not of the queue stay as they are.
     #[must_use]
     pub fn canonical(task: &TaskId) -> TaskId {
         let key = digits(task).and_then(|_| TaskId::new(task.key()).ok());
         key.unwrap_or_else(|| task.clone())
     }
 
-    /// The file's name for `task` with this title: `007-read-the-log.md`. Nothing where it is no task of the queue.
+    /// The file's name for `task` with this title: `007-read-the-log.md`. Nothing where it is no
+    /// task of the queue.
     #[must_use]
     pub fn file_name(task: &TaskId, title: &str) -> Option<String> {
         let digits = digits(task).filter(|digits| digits.len() >= DIGITS)?;
         Some(format!("{digits}-{}.md", slug(title)))
     }
 
-    /// Reads a queue item. The first line with words in it is a heading, `# Task: TITLE` or `# TITLE`; then come the fields, then
-    /// what else there is to say. A field goes on to the next blank line; one that is a list goes on to the list's end.
+    /// Reads a queue item. The first line with words in it is a heading, `# Task: TITLE` or
+    /// `# TITLE`; then come the fields, then what else there is to say. A field goes on to the next
+    /// blank line; one that is a list goes on to the list's end.
     ///
     /// # Errors
     ///
-    /// The [`Fault`] that makes the bytes no queue item: they are no sound text, have no title, or `After` names what is no task.
+    /// The [`Fault`] that makes the bytes no queue item: they are no sound text, have no title, or
+    /// `After` names what is no task.
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
         let text = sound_text(bytes)?;
         let mut lines = (1..).zip(text.lines()).skip_while(|(_, line)| line.trim().is_empty());
         let title = lines.next().and_then(|(_, line)| title_of(line));
-        let title = title.ok_or_else(|| bad(1, "it does not begin with `# Task: TITLE`"))?.to_owned();
+        let title =
+            title.ok_or_else(|| bad(1, "it does not begin with `# Task: TITLE`"))?.to_owned();
         let lines: Vec<_> = lines.collect();
         let (fields, body) = read_fields(&lines);
         let mut doubts = Vec::new();
-        let mut understood = |key: &str, or: &str, read: &mut dyn FnMut(&str) -> Result<(), String>| {
-            let Some(field) = fields.iter().find(|field| field.is(key)) else { return };
-            if let Err(what) = read(&field.value) {
-                doubts.push(Doubt { what: format!("`{key}`: {what}; {or}"), line: field.line });
-            }
-        };
+        let mut understood =
+            |key: &str, or: &str, read: &mut dyn FnMut(&str) -> Result<(), String>| {
+                let Some(field) = fields.iter().find(|field| field.is(key)) else { return };
+                if let Err(what) = read(&field.value) {
+                    doubts.push(Doubt { what: format!("`{key}`: {what}; {or}"), line: field.line });
+                }
+            };
         let (mut priority, mut plan) = (Priority::default(), None);
         understood("Priority", "medium stands in", &mut |value| {
             priority = words(value).next().map_or(Ok(priority), str::parse)?;
             Ok(())
         });
         understood("Plan", "it has none", &mut |value| {
-            plan = words(value).next().map(PlanId::new).transpose().map_err(|fault| fault.to_string())?;
+            plan = words(value)
+                .next()
+                .map(PlanId::new)
+                .transpose()
+                .map_err(|fault| fault.to_string())?;
             Ok(())
         });
         let after = blockers(&fields)?;
@@ -251,24 +263,37 @@ fn key_and_value(line: &str) -> Option<(&str, &str)> {
         && key.len() <= MAX_KEY.0
         && key.split(' ').count() <= MAX_KEY.1;
     // `https://…` is no field.
-    (is_key && (value.is_empty() || value.starts_with(char::is_whitespace))).then(|| (key.trim_end(), value.trim()))
+    (is_key && (value.is_empty() || value.starts_with(char::is_whitespace)))
+        .then(|| (key.trim_end(), value.trim()))
 }
 
 /// Whether `line` is more of the value of `field`; `gap` says that a blank line is between them.
 fn goes_on(field: &QueueField, gap: bool, line: &str) -> bool {
-    let is_part = |line: &str| line.starts_with(char::is_whitespace) || line.starts_with("- ") || line.starts_with("* ");
+    let is_part = |line: &str| {
+        line.starts_with(char::is_whitespace) || line.starts_with("- ") || line.starts_with("* ")
+    };
     let is_list = || field.value.lines().last().is_none_or(is_part);
-    if gap { is_part(line) && is_list() } else { !line.starts_with('#') && !line.starts_with("```") }
+    if gap {
+        is_part(line) && is_list()
+    } else {
+        !line.starts_with('#') && !line.starts_with("```")
+    }
 }
 
 /// The words of a value that mean something: `-` and `none` say that there is nothing.
 fn words(value: &str) -> impl Iterator<Item = &str> {
-    let words = value.split(|character: char| character.is_whitespace() || character == ',').map(|word| word.trim_matches('`'));
+    let words = value
+        .split(|character: char| character.is_whitespace() || character == ',')
+        .map(|word| word.trim_matches('`'));
     words.filter(|word| !["", "-", "*"].contains(word) && !word.eq_ignore_ascii_case("none"))
 }
 
-/// The lines that name tasks in an `After` which is no field, as it stands in prose or in a list, or is marked.
-fn stray_afters<'a>(lines: &'a [(usize, &str)], fields: &'a [QueueField]) -> impl Iterator<Item = usize> + 'a {
+/// The lines that name tasks in an `After` which is no field, as it stands in prose or in a list,
+/// or is marked.
+fn stray_afters<'a>(
+    lines: &'a [(usize, &str)],
+    fields: &'a [QueueField],
+) -> impl Iterator<Item = usize> + 'a {
     let mut is_code = false;
     let strays = lines.iter().filter(move |(_, text)| {
         is_code ^= text.trim_start().starts_with("```");
@@ -281,10 +306,20 @@ fn stray_afters<'a>(lines: &'a [(usize, &str)], fields: &'a [QueueField]) -> imp
 fn is_marked_after(line: &str) -> bool {
     const MARKS: [char; 9] = [' ', '\t', '*', '_', '-', '+', '#', '>', '`'];
     let text = line.trim_start_matches(MARKS);
-    let value = text.get(.."after".len()).filter(|key| key.eq_ignore_ascii_case("after")).map(|key| &text[key.len()..]);
-    let Some(value) = value.and_then(|value| value.trim_start_matches(MARKS).strip_prefix(':')) else { return false };
+    let value = text
+        .get(.."after".len())
+        .filter(|key| key.eq_ignore_ascii_case("after"))
+        .map(|key| &text[key.len()..]);
+    let Some(value) = value.and_then(|value| value.trim_start_matches(MARKS).strip_prefix(':'))
+    else {
+        return false;
+    };
     // What prose speaks of has no numbers like these.
-    let is_task = |word: &str| word.contains('-') && word.bytes().any(|byte| byte.is_ascii_digit()) && TaskId::new(word).is_ok();
+    let is_task = |word: &str| {
+        word.contains('-')
+            && word.bytes().any(|byte| byte.is_ascii_digit())
+            && TaskId::new(word).is_ok()
+    };
     words(value.trim_start_matches(MARKS)).any(is_task)
 }
 
@@ -293,7 +328,8 @@ fn blockers(fields: &[QueueField]) -> Result<Vec<TaskId>, Fault> {
     let (mut tasks, mut known) = (Vec::new(), HashSet::new());
     for field in fields.iter().filter(|field| field.is("After")) {
         for word in words(&field.value) {
-            let task = TaskId::new(word).map_err(|fault| bad(field.line, format!("`After`: {fault}")))?;
+            let task =
+                TaskId::new(word).map_err(|fault| bad(field.line, format!("`After`: {fault}")))?;
             if known.insert(task.clone()) {
                 tasks.push(task);
             }
@@ -309,7 +345,10 @@ fn blockers(fields: &[QueueField]) -> Result<Vec<TaskId>, Fault> {
 fn slug(title: &str) -> String {
     let lower = title.to_ascii_lowercase();
     let mut slug = String::new();
-    for word in lower.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
+    for word in lower
+        .split(|character: char| !character.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+    {
         let dash = usize::from(!slug.is_empty());
         let room = MAX_SLUG.saturating_sub(slug.len() + dash);
         // A word is left out rather than cut, unless it is the first.
@@ -333,7 +372,10 @@ mod tests {
     }
 
     fn values(item: &QueueItem) -> Vec<(&str, &str, usize)> {
-        item.fields.iter().map(|field| (field.key.as_str(), field.value.as_str(), field.line)).collect()
+        item.fields
+            .iter()
+            .map(|field| (field.key.as_str(), field.value.as_str(), field.line))
+            .collect()
     }
 
     fn ids(tasks: &[TaskId]) -> Vec<&str> {
@@ -344,7 +386,9 @@ mod tests {
     fn a_name_has_a_number_and_words() {
         assert_eq!(QueueItem::task("012-bus-message.md").unwrap().as_str(), "QUEUE-012");
         assert_eq!(QueueItem::task("1234-x.md").unwrap().as_str(), "QUEUE-1234");
-        for name in ["12-x.md", "012.md", "012-.md", "012-x.txt", "x-012.md", "README.md", "+12-x.md"] {
+        for name in
+            ["12-x.md", "012.md", "012-.md", "012-x.txt", "x-012.md", "README.md", "+12-x.md"]
+        {
             assert_eq!(QueueItem::task(name), None, "{name}");
         }
     }
@@ -363,7 +407,10 @@ mod tests {
         ] {
             assert_eq!(QueueItem::number(&task(text)), number, "{text}");
         }
-        assert_eq!((QueueItem::numbered(7).as_str(), QueueItem::numbered(12_345).as_str()), ("QUEUE-007", "QUEUE-12345"));
+        assert_eq!(
+            (QueueItem::numbered(7).as_str(), QueueItem::numbered(12_345).as_str()),
+            ("QUEUE-007", "QUEUE-12345")
+        );
         let long = "a".repeat(80);
         for (title, name) in [
             ("Read `the` log -- again!", "007-read-the-log-again.md"),
@@ -377,9 +424,12 @@ mod tests {
             assert_eq!(QueueItem::task(name), Some(task("QUEUE-007")));
         }
         assert_eq!(QueueItem::file_name(&task("QUEUE-07"), "x"), None);
-        for (text, canonical) in
-            [("queue-7", "QUEUE-007"), ("QUEUE-00007", "QUEUE-007"), ("queue-01000000000", "QUEUE-1000000000"), ("T-07", "T-07")]
-        {
+        for (text, canonical) in [
+            ("queue-7", "QUEUE-007"),
+            ("QUEUE-00007", "QUEUE-007"),
+            ("queue-01000000000", "QUEUE-1000000000"),
+            ("T-07", "T-07"),
+        ] {
             assert_eq!(QueueItem::canonical(&task(text)).as_str(), canonical);
         }
     }
@@ -389,7 +439,10 @@ mod tests {
         assert_eq!(parse("\n# Task: Sync helper\nGoal: x\n").title, "Sync helper");
         assert_eq!(parse("# Sync\n").title, "Sync");
         for text in ["", "Goal: x\n# Task: y", "# Task:  \n", "#Task: x"] {
-            assert_eq!(QueueItem::parse(text.as_bytes()).unwrap_err(), bad(1, "it does not begin with `# Task: TITLE`"));
+            assert_eq!(
+                QueueItem::parse(text.as_bytes()).unwrap_err(),
+                bad(1, "it does not begin with `# Task: TITLE`")
+            );
         }
     }
 
@@ -429,26 +482,52 @@ mod tests {
         ] {
             assert_eq!(ids(&parse(&format!("# x\n{after}\n")).after), expected, "{after}");
         }
-        let many = |count: u32| format!("# x\nAfter: {}\n", (0..count).map(|number| format!("T-{number} ")).collect::<String>());
+        let many = |count: u32| {
+            format!(
+                "# x\nAfter: {}\n",
+                (0..count).map(|number| format!("T-{number} ")).collect::<String>()
+            )
+        };
         assert_eq!(parse(&many(1000)).after.len(), 1000);
-        assert_eq!(QueueItem::parse(many(100_000).as_bytes()).unwrap_err(), bad(2, "`After` names more than 1000 tasks"));
+        assert_eq!(
+            QueueItem::parse(many(100_000).as_bytes()).unwrap_err(),
+            bad(2, "`After` names more than 1000 tasks")
+        );
         let fault = QueueItem::parse(b"# x\n\nAfter: A-1, ../B\n").unwrap_err();
-        assert!(matches!(&fault, Fault::BadItem { line: 3, what } if what.contains("`../B`")), "{fault:?}");
+        assert!(
+            matches!(&fault, Fault::BadItem { line: 3, what } if what.contains("`../B`")),
+            "{fault:?}"
+        );
     }
 
     #[test]
     fn priorities_have_words_and_numbers_and_what_means_nothing_is_doubted() {
         use Priority::{Critical, High, Low, Medium};
-        for (value, priority) in
-            [("critical", Critical), ("P0", Critical), ("HIGH", High), ("1", High), ("high (soon)", High), ("medium", Medium)]
-                .into_iter()
-                .chain([("p2", Medium), ("low", Low), ("P3", Low), ("9", Low), ("", Medium), ("-", Medium)])
-        {
+        for (value, priority) in [
+            ("critical", Critical),
+            ("P0", Critical),
+            ("HIGH", High),
+            ("1", High),
+            ("high (soon)", High),
+            ("medium", Medium),
+        ]
+        .into_iter()
+        .chain([
+            ("p2", Medium),
+            ("low", Low),
+            ("P3", Low),
+            ("9", Low),
+            ("", Medium),
+            ("-", Medium),
+        ]) {
             let item = parse(&format!("# x\nPriority: {value}\n"));
             assert_eq!((item.priority, item.doubts), (priority, vec![]), "{value}");
         }
         let item = parse("# x\nPriority: soon\nPlan: ../p\n");
-        assert_eq!((item.priority, item.plan, item.doubts.len(), item.doubts[1].line), (Medium, None, 2, 3));
+        assert_eq!(
+            (item.priority, item.plan, item.doubts.len(), item.doubts[1].line),
+            (Medium, None, 2, 3)
+        );
         assert_eq!(parse("# x\nPlan: p-1\n").plan, Some(PlanId::new("p-1").unwrap()));
         assert!(Critical < High && Medium < Low);
     }
@@ -465,7 +544,11 @@ mod tests {
         ] {
             let item = parse(&format!("# x\n\n{stray}\n"));
             let line = 3 + stray.matches('\n').count();
-            assert_eq!(item.doubts.iter().map(|doubt| doubt.line).collect::<Vec<_>>(), [line], "{stray}");
+            assert_eq!(
+                item.doubts.iter().map(|doubt| doubt.line).collect::<Vec<_>>(),
+                [line],
+                "{stray}"
+            );
             assert_eq!(ids(&item.after), [""; 0]);
         }
         for fine in [
@@ -482,7 +565,10 @@ mod tests {
 
     #[test]
     fn a_new_item_reads_back() {
-        let text = QueueItem::text("Task: x # y", &[("Goal", "a: b".to_owned()), ("After", "A-1, B-2".to_owned())]);
+        let text = QueueItem::text(
+            "Task: x # y",
+            &[("Goal", "a: b".to_owned()), ("After", "A-1, B-2".to_owned())],
+        );
         let item = parse(&text);
         assert_eq!((item.title.as_str(), ids(&item.after)), ("Task: x # y", vec!["A-1", "B-2"]));
         assert_eq!(values(&item), [("Goal", "a: b", 2), ("After", "A-1, B-2", 3)]);

@@ -1,4 +1,5 @@
-//! Receipts: the paths of what proves some work, and the SHA-256 of each as it was when it was named.
+//! Receipts: the paths of what proves some work, and the SHA-256 of each as it was when it was
+//! named.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -37,8 +38,15 @@ impl FromStr for Sha256 {
             _ => Err(Sha256Fault),
         };
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let bytes = pairs.iter().map(|[high, low]| Ok(digit(*high)? << 4 | digit(*low)?)).collect::<Result<Vec<u8>, _>>()?;
-        if rest.is_empty() { bytes.try_into().map(Self).map_err(|_| Sha256Fault) } else { Err(Sha256Fault) }
+        let bytes = pairs
+            .iter()
+            .map(|[high, low]| Ok(digit(*high)? << 4 | digit(*low)?))
+            .collect::<Result<Vec<u8>, _>>()?;
+        if rest.is_empty() {
+            bytes.try_into().map(Self).map_err(|_| Sha256Fault)
+        } else {
+            Err(Sha256Fault)
+        }
     }
 }
 
@@ -70,8 +78,9 @@ impl Receipts {
         self.paths.is_empty()
     }
 
-    /// Names a receipt, which has this sum now. One that is named already gets it if it had none; a sum that stands is kept, so
-    /// that a file that was changed later does not become right by being named again.
+    /// Names a receipt, which has this sum now. One that is named already gets it if it had none; a
+    /// sum that stands is kept, so that a file that was changed later does not become right by
+    /// being named again.
     pub fn add(&mut self, path: &str, hash: Sha256) {
         if !self.paths.iter().any(|known| known == path) {
             self.paths.push(path.to_owned());
@@ -95,14 +104,21 @@ impl Receipts {
     pub(super) fn put(&self, object: &mut Object) {
         object.insert("receipts".to_owned(), Value::from(self.paths.clone()));
         if !self.hashes.is_empty() {
-            let hashes = self.hashes.iter().map(|(path, hash)| (path.clone(), Value::from(hash.to_string()))).collect();
+            let hashes = self
+                .hashes
+                .iter()
+                .map(|(path, hash)| (path.clone(), Value::from(hash.to_string())))
+                .collect();
             object.insert("receipt_hashes".to_owned(), Value::Object(hashes));
         }
     }
 }
 
 fn read_hashes(value: Option<Value>) -> Result<BTreeMap<String, Sha256>, Fault> {
-    let fault = || Fault::Mistyped { field: "receipt_hashes", expected: "an object of paths, each with 64 digits of `0-9a-f`" };
+    let fault = || Fault::Mistyped {
+        field: "receipt_hashes",
+        expected: "an object of paths, each with 64 digits of `0-9a-f`",
+    };
     match value {
         None | Some(Value::Null) => Ok(BTreeMap::new()),
         Some(Value::Object(hashes)) => {
@@ -121,7 +137,14 @@ mod tests {
     fn a_sum_has_64_small_digits() {
         let text = "0123456789abcdef".repeat(4);
         assert_eq!(text.parse::<Sha256>().unwrap().to_string(), text);
-        for bad in ["", &text[1..], &format!("{text}0"), &format!("{text}00"), &text.to_uppercase(), &"é".repeat(32)] {
+        for bad in [
+            "",
+            &text[1..],
+            &format!("{text}0"),
+            &format!("{text}00"),
+            &text.to_uppercase(),
+            &"é".repeat(32),
+        ] {
             assert!(bad.parse::<Sha256>().is_err(), "{bad}");
         }
     }

@@ -37,6 +37,12 @@ impl Refusal {
         let event = fields.id("event");
         let reason = fields.text("reason");
         let task_id = fields.optional_id("task_id");
-        Some(Self { ts: ts?, agent_id: agent_id?, event: event?, reason: reason?, task_id: task_id? })
+        Some(Self {
+            ts: ts?,
+            agent_id: agent_id?,
+            event: event?,
+            reason: reason?,
+            task_id: task_id?,
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! Sets of paths of a repository, written as patterns; whether a path is in one, and whether two can share a path.
+//! Sets of paths of a repository, written as patterns; whether a path is in one, and whether two
+//! can share a path.
 
 mod automaton;
 mod chars;
@@ -45,8 +46,8 @@ impl Scope {
         &self.deny
     }
 
-    /// Whether the path of a repository is in the scope. Bytes that are no UTF-8 are U+FFFD in `path`
-    /// ([`String::from_utf8_lossy`]): a `*` or a `?` matches them.
+    /// Whether the path of a repository is in the scope. Bytes that are no UTF-8 are U+FFFD in
+    /// `path` ([`String::from_utf8_lossy`]): a `*` or a `?` matches them.
     #[must_use]
     pub fn matches(&self, path: &str, fold: Fold) -> bool {
         self.patterns.iter().any(|pattern| pattern.matches(path, fold)) && !self.denies(path, fold)
@@ -56,15 +57,19 @@ impl Scope {
         self.deny.iter().any(|pattern| pattern.matches(path, fold))
     }
 
-    /// A path that both scopes match, a short one, where there can be any; the same in both directions.
+    /// A path that both scopes match, a short one, where there can be any; the same in both
+    /// directions.
     ///
-    /// The answer is exact, whether or not the path exists. Only where denied patterns are so entangled that
-    /// they cannot be told apart within a bounded search are they left out: then it errs on the side of sharing.
+    /// The answer is exact, whether or not the path exists. Only where denied patterns are so
+    /// entangled that they cannot be told apart within a bounded search are they left out: then it
+    /// errs on the side of sharing.
     #[must_use]
     pub fn overlap(&self, other: &Self, fold: Fold) -> Option<String> {
         // What cannot be told is taken for shared: both patterns stand in the answer.
         let told = self.overlap_within(other, fold, &mut Budget::new(MAX_STEPS));
-        told.unwrap_or_else(|Spent| self.patterns.first().map(|pattern| pattern.as_str().to_owned()))
+        told.unwrap_or_else(|Spent| {
+            self.patterns.first().map(|pattern| pattern.as_str().to_owned())
+        })
     }
 
     /// The same, as far as it can be told within `budget`.
@@ -72,7 +77,12 @@ impl Scope {
     /// # Errors
     ///
     /// [`Spent`] if it cannot.
-    pub fn overlap_within(&self, other: &Self, fold: Fold, budget: &mut Budget) -> Result<Option<String>, Spent> {
+    pub fn overlap_within(
+        &self,
+        other: &Self,
+        fold: Fold,
+        budget: &mut Budget,
+    ) -> Result<Option<String>, Spent> {
         // In one order, so that both directions find the same example.
         let (one, two) = if self.texts().le(other.texts()) { (self, other) } else { (other, self) };
         let deny = one.deny.iter().chain(&two.deny).flat_map(Pattern::globs);
@@ -192,7 +202,10 @@ mod tests {
         for (one, two) in [("[!A]", "a"), ("** - A/**", "a/b"), ("a", "B"), ("[!A-Z]", "[A-Z]")] {
             assert_eq!(example(one, two, Fold::On), None, "{one} and {two}");
         }
-        assert!(scope("Src/*.RS").matches("sRC/x.rs", Fold::On) && !scope("Src/*").matches("src/x", Fold::Off));
+        assert!(
+            scope("Src/*.RS").matches("sRC/x.rs", Fold::On)
+                && !scope("Src/*").matches("src/x", Fold::Off)
+        );
     }
 
     #[test]
@@ -204,9 +217,14 @@ mod tests {
 
     #[test]
     fn entangled_denies_end_within_bounds_and_err_on_the_side_of_sharing() {
-        // Whether a name has an `a` so far from its end is a question for each character: 2²⁰ sets of steps.
+        // Whether a name has an `a` so far from its end is a question for each character: 2²⁰ sets
+        // of steps.
         let tail = "?".repeat(20);
         let nothing = scope(&format!("{} - *a{tail} *[!a]{tail}", "?".repeat(60)));
-        assert!(nothing.overlap(&nothing, Fold::Off).is_some_and(|path| !nothing.matches(&path, Fold::Off)));
+        assert!(
+            nothing
+                .overlap(&nothing, Fold::Off)
+                .is_some_and(|path| !nothing.matches(&path, Fold::Off))
+        );
     }
 }

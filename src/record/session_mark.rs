@@ -27,7 +27,14 @@ impl SessionMark {
         let mut fields = Fields::new(json::parse_record(bytes)?);
         let (agent_id, session_id) = (fields.id("agent_id"), fields.id("session_id"));
         let (since, worktree) = (fields.time("since"), fields.text("worktree"));
-        let mark = || Some(Self { agent_id: agent_id?, session_id: session_id?, since: since?, worktree: worktree? });
+        let mark = || {
+            Some(Self {
+                agent_id: agent_id?,
+                session_id: session_id?,
+                since: since?,
+                worktree: worktree?,
+            })
+        };
         let mark = mark();
         fields.finish(mark).map_err(first)
     }

@@ -34,7 +34,9 @@ const DATE: usize = "2025-09-19".len();
 /// Whether a text begins with a day of the calendar and a dash, and goes on.
 pub(super) fn is_dated(text: &str) -> bool {
     text.split_at_checked(DATE).is_some_and(|(date, rest)| {
-        format!("{date}T00:00:00Z").parse::<Timestamp>().is_ok() && rest.len() > 1 && rest.starts_with('-')
+        format!("{date}T00:00:00Z").parse::<Timestamp>().is_ok()
+            && rest.len() > 1
+            && rest.starts_with('-')
     })
 }
 
@@ -43,10 +45,14 @@ impl FromStr for Slug {
 
     fn from_str(text: &str) -> Result<Self, SlugFault> {
         let fault = |what| Err(SlugFault { text: text.to_owned(), what });
-        let is_word =
-            |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        let is_word = |word: &str| {
+            !word.is_empty()
+                && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        };
         match text {
-            _ if !text.split('-').all(is_word) => fault("write small letters and digits, with dashes between the words"),
+            _ if !text.split('-').all(is_word) => {
+                fault("write small letters and digits, with dashes between the words")
+            }
             _ if is_dated(text) => fault("leave the date out, today's is put before it"),
             _ => Ok(Self(text.to_owned())),
         }
@@ -70,11 +76,15 @@ mod tests {
             let id = good.parse::<Slug>().unwrap().plan_id(noon).unwrap();
             assert!(is_dated(id.as_str()), "{id}");
         }
-        for bad in ["", "-a", "a-", "a--b", "A", "a b", "a/b", "../a", "é", "a.b", "a\n", "2026-03-01-x"] {
+        for bad in
+            ["", "-a", "a-", "a--b", "A", "a b", "a/b", "../a", "é", "a.b", "a\n", "2026-03-01-x"]
+        {
             assert!(bad.parse::<Slug>().is_err(), "{bad:?}");
         }
         assert!("a".repeat(90).parse::<Slug>().unwrap().plan_id(noon).is_err());
-        for undated in ["2026-03-01", "2026-03-01-", "2026-02-30-x", "20260301-x", "x-2026-03-01", "é"] {
+        for undated in
+            ["2026-03-01", "2026-03-01-", "2026-02-30-x", "20260301-x", "x-2026-03-01", "é"]
+        {
             assert!(!is_dated(undated), "{undated}");
         }
     }

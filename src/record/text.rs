@@ -7,7 +7,8 @@ use super::{Fault, Position};
 ///
 /// # Errors
 ///
-/// The [`Fault`] that makes it none: too long, no UTF-8, a byte-order mark, a NUL, a merge conflict.
+/// The [`Fault`] that makes it none: too long, no UTF-8, a byte-order mark, a NUL, a merge
+/// conflict.
 pub fn sound_text(bytes: &[u8]) -> Result<&str, Fault> {
     if bytes.len() > MAX_RECORD {
         return Err(Fault::TooLong { limit: MAX_RECORD });
@@ -19,16 +20,18 @@ pub fn sound_text(bytes: &[u8]) -> Result<&str, Fault> {
         return Err(Fault::Nul { at: Position::of(bytes, place) });
     }
     let text = std::str::from_utf8(bytes);
-    let text = text.map_err(|error| Fault::InvalidUtf8 { at: Position::of(bytes, error.valid_up_to()) })?;
+    let text =
+        text.map_err(|error| Fault::InvalidUtf8 { at: Position::of(bytes, error.valid_up_to()) })?;
     // The marker between both sides underlines a heading as well.
-    match text.lines().position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ")) {
+    match text.lines().position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> "))
+    {
         Some(line) => Err(Fault::MergeConflict { at: Position { line: line + 1, column: 1 } }),
         None => Ok(text),
     }
 }
 
-/// Whether a character moves the cursor, or reorders or hides text: control characters, line separators, and the marks of
-/// Unicode TR36 and TR9.
+/// Whether a character moves the cursor, or reorders or hides text: control characters, line
+/// separators, and the marks of Unicode TR36 and TR9.
 #[must_use]
 pub fn is_dangerous(character: char) -> bool {
     character.is_control()

@@ -18,7 +18,8 @@ pub struct TimestampFault {
 }
 
 impl Timestamp {
-    /// The time that is `seconds` after 1970-01-01T00:00:00Z, held to the years 0000 to 9999, which the format can spell.
+    /// The time that is `seconds` after 1970-01-01T00:00:00Z, held to the years 0000 to 9999, which
+    /// the format can spell.
     #[must_use]
     pub fn from_unix(seconds: i64) -> Self {
         Self(seconds.clamp(-62_167_219_200, 253_402_300_799))
@@ -61,12 +62,16 @@ impl FromStr for Timestamp {
 /// Reads the one spelling that records use; chrono's parsers also take others.
 fn parse(text: &[u8]) -> Option<Timestamp> {
     let shape = b"dddd-dd-ddTdd:dd:ddZ";
-    let fits = |(byte, form): (&u8, &u8)| if *form == b'd' { byte.is_ascii_digit() } else { byte == form };
+    let fits =
+        |(byte, form): (&u8, &u8)| if *form == b'd' { byte.is_ascii_digit() } else { byte == form };
     if text.len() != shape.len() || !text.iter().zip(shape).all(fits) {
         return None;
     }
-    let number = |from: usize, to: usize| text[from..to].iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
-    let date = NaiveDate::from_ymd_opt(i32::try_from(number(0, 4)).ok()?, number(5, 7), number(8, 10))?;
+    let number = |from: usize, to: usize| {
+        text[from..to].iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
+    };
+    let date =
+        NaiveDate::from_ymd_opt(i32::try_from(number(0, 4)).ok()?, number(5, 7), number(8, 10))?;
     let time = date.and_hms_opt(number(11, 13), number(14, 16), number(17, 19))?;
     Some(Timestamp(time.and_utc().timestamp()))
 }
@@ -119,7 +124,10 @@ impl FromStr for Span {
             "d" => 86_400_000,
             _ => return Err(fault()),
         };
-        number.checked_mul(milliseconds).map(|length| Self(Duration::from_millis(length))).ok_or_else(fault)
+        number
+            .checked_mul(milliseconds)
+            .map(|length| Self(Duration::from_millis(length)))
+            .ok_or_else(fault)
     }
 }
 
@@ -141,7 +149,11 @@ impl fmt::Display for Span {
 /// A time as people read it: `3 h ago`, `in 5 min`.
 #[must_use]
 pub fn ago(time: Timestamp, now: Timestamp) -> String {
-    if time > now { format!("in {}", Span::new(time.since(now))) } else { format!("{} ago", Span::new(now.since(time))) }
+    if time > now {
+        format!("in {}", Span::new(time.since(now)))
+    } else {
+        format!("{} ago", Span::new(now.since(time)))
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +163,12 @@ mod tests {
 
     #[test]
     fn only_the_one_spelling_of_a_real_time_is_taken() {
-        for good in ["2025-09-19T17:45:00Z", "2024-02-29T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"] {
+        for good in [
+            "2025-09-19T17:45:00Z",
+            "2024-02-29T00:00:00Z",
+            "1970-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ] {
             assert_eq!(good.parse::<Timestamp>().unwrap().to_string(), good);
         }
         for bad in [
@@ -176,7 +193,17 @@ mod tests {
         assert_eq!("90s".parse::<Span>().unwrap().get(), Duration::from_secs(90));
         assert_eq!("2d".parse::<Span>().unwrap().to_string(), "2 d");
         assert_eq!("47h".parse::<Span>().unwrap().to_string(), "47 h");
-        for bad in ["", "5", "h", "-1h", "1.5h", "1 h", "1w", "99999999999999999999s", "99999999999999999d"] {
+        for bad in [
+            "",
+            "5",
+            "h",
+            "-1h",
+            "1.5h",
+            "1 h",
+            "1w",
+            "99999999999999999999s",
+            "99999999999999999d",
+        ] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
     }

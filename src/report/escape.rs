@@ -1,4 +1,5 @@
-//! Makes text that came from a bus harmless in markdown, as GitHub reads it, and in Mermaid diagrams (design, section 7).
+//! Makes text that came from a bus harmless in markdown, as GitHub reads it, and in Mermaid
+//! diagrams (design, section 7).
 
 use std::fmt::Write;
 
@@ -10,10 +11,12 @@ const MAX_TEXT: usize = 160;
 /// How many characters of a text stand in a picture.
 const MAX_LABEL: usize = 40;
 
-/// Text within a line of markdown: no markup, no link, no mention, no reference to an issue, no HTML, no cell's end. Long text is cut.
+/// Text within a line of markdown: no markup, no link, no mention, no reference to an issue, no
+/// HTML, no cell's end. Long text is cut.
 ///
-/// A backslash stops what is parsed as markdown (GFM, section 2.4, and its extended autolinks). Mentions and references are
-/// looked for in what was rendered: there a space of no width, which is ours and in the open, stands in the way.
+/// A backslash stops what is parsed as markdown (GFM, section 2.4, and its extended autolinks).
+/// Mentions and references are looked for in what was rendered: there a space of no width, which is
+/// ours and in the open, stands in the way.
 pub(super) fn markdown(text: &str) -> String {
     let mut safe = String::with_capacity(text.len() + 16);
     let text = cut(text, MAX_TEXT);
@@ -26,13 +29,18 @@ pub(super) fn markdown(text: &str) -> String {
             '&' => safe.push_str("&amp;"),
             '$' => safe.push_str("&#36;"),
             '@' => safe.push_str("@&#8203;"),
-            '#' if characters.peek().is_some_and(|(_, next)| next.is_alphanumeric()) => safe.push_str("#&#8203;"),
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '!' | '|' | '~' | '^' => {
+            '#' if characters.peek().is_some_and(|(_, next)| next.is_alphanumeric()) => {
+                safe.push_str("#&#8203;")
+            }
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '!' | '|' | '~'
+            | '^' => {
                 safe.push('\\');
                 safe.push(character);
             }
             ':' if text[place..].starts_with("://") => safe.push_str("\\:"),
-            '-' if text[..place].ends_with("GH") || text[..place].ends_with("gh") => safe.push_str("&#8203;-"),
+            '-' if text[..place].ends_with("GH") || text[..place].ends_with("gh") => {
+                safe.push_str("&#8203;-")
+            }
             '.' if ends_with_www(&text[..place]) => safe.push_str("\\."),
             character if is_dangerous(character) => {
                 // Writing to a string cannot fail.
@@ -46,8 +54,10 @@ pub(super) fn markdown(text: &str) -> String {
 
 /// Text as a label in a Mermaid diagram: letters, digits and what has no meaning there.
 pub(super) fn label(text: &str) -> String {
-    let is_plain = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.' | '/');
-    let plain: String = text.chars().map(|character| if is_plain(character) { character } else { ' ' }).collect();
+    let is_plain =
+        |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.' | '/');
+    let plain: String =
+        text.chars().map(|character| if is_plain(character) { character } else { ' ' }).collect();
     cut(&plain.split_whitespace().collect::<Vec<_>>().join(" "), MAX_LABEL)
 }
 
@@ -59,7 +69,10 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 fn ends_with_www(text: &str) -> bool {
-    text.len().checked_sub(3).and_then(|start| text.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case("www"))
+    text.len()
+        .checked_sub(3)
+        .and_then(|start| text.get(start..))
+        .is_some_and(|end| end.eq_ignore_ascii_case("www"))
 }
 
 #[cfg(test)]

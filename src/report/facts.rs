@@ -1,6 +1,10 @@
 //! What a report says, as facts.
 
-use crate::bus::{ClaimState, ComparedWith, Held, LeaseStatus, PeerState, QueueState, Seen};
+use crate::bus::claim::{ClaimState, ComparedWith, Seen};
+use crate::bus::lease::LeaseStatus;
+use crate::bus::queue::QueueState;
+use crate::bus::session::PeerState;
+use crate::bus::survey::Held;
 use crate::git::Landed;
 use crate::record::{AgentId, Claim, PlanId, Progress, Tally, TaskId, Timestamp};
 use crate::store::{Entry, Evidence};
@@ -9,7 +13,7 @@ use super::lane::Lane;
 
 /// How a task stands, those first that need somebody's eye.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TaskState {
+pub(crate) enum TaskState {
     /// Its claim cannot be read, or two of them contradict each other.
     Unreadable,
     /// The time of its claim is over.
@@ -36,7 +40,7 @@ pub enum TaskState {
 
 impl TaskState {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Unreadable,
         Self::Expired,
         Self::Stale,
@@ -52,7 +56,7 @@ impl TaskState {
 
     /// The word for it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
             Self::Expired => "expired",
@@ -70,13 +74,13 @@ impl TaskState {
 
     /// Whether somebody holds a task that stands so.
     #[must_use]
-    pub const fn is_live(self) -> bool {
+    pub(crate) const fn is_live(self) -> bool {
         matches!(self, Self::Expired | Self::Stale | Self::Active | Self::Paused)
     }
 
     /// Whether a task that stands so is finished.
     #[must_use]
-    pub const fn is_done(self) -> bool {
+    pub(crate) const fn is_done(self) -> bool {
         matches!(self, Self::Done | Self::Landed)
     }
 }
@@ -110,58 +114,58 @@ impl From<&QueueState> for TaskState {
 
 /// How far the plan of a task has come.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PlanFacts {
+pub(crate) struct PlanFacts {
     /// The plan.
-    pub id: PlanId,
+    pub(crate) id: PlanId,
     /// How far it has come.
-    pub status: Progress,
+    pub(crate) status: Progress,
     /// How many of its steps are done.
-    pub steps: Tally,
+    pub(crate) steps: Tally,
     /// The steps that something is in the way of.
-    pub blocked: Vec<String>,
+    pub(crate) blocked: Vec<String>,
     /// Its receipts, and how each stands.
-    pub receipts: Vec<(String, Evidence)>,
+    pub(crate) receipts: Vec<(String, Evidence)>,
 }
 
 /// What is known of a task.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TaskFacts {
+pub(crate) struct TaskFacts {
     /// The task.
-    pub task: TaskId,
+    pub(crate) task: TaskId,
     /// What is to be done, where the queue says.
-    pub title: Option<String>,
+    pub(crate) title: Option<String>,
     /// How it stands.
-    pub state: TaskState,
+    pub(crate) state: TaskState,
     /// Who owns it; where nobody does, for whom it is meant.
-    pub owner: Option<AgentId>,
+    pub(crate) owner: Option<AgentId>,
     /// Since when it stands so, as far as that is known.
-    pub since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
     /// The claim.
-    pub claim: Option<Claim>,
+    pub(crate) claim: Option<Claim>,
     /// The last sign of its owner's life.
-    pub last_seen: Option<Timestamp>,
+    pub(crate) last_seen: Option<Timestamp>,
     /// What git shows of its branch.
-    pub seen: Option<Seen>,
+    pub(crate) seen: Option<Seen>,
     /// Its plan, where that can be read.
-    pub plan: Option<PlanFacts>,
+    pub(crate) plan: Option<PlanFacts>,
     /// What its owner last said of it.
-    pub last_word: Option<Entry>,
+    pub(crate) last_word: Option<Entry>,
     /// What must be done before and is not.
-    pub blocked_by: Vec<TaskId>,
+    pub(crate) blocked_by: Vec<TaskId>,
     /// The other tasks whose claims name the same branch: what is on it may be theirs.
-    pub shares: Vec<TaskId>,
+    pub(crate) shares: Vec<TaskId>,
 }
 
 impl TaskFacts {
     /// How the default branch has the work.
     #[must_use]
-    pub fn landed(&self) -> Option<Landed> {
+    pub(crate) fn landed(&self) -> Option<Landed> {
         self.seen.as_ref().and_then(Seen::landed)
     }
 
     /// What comes of comparing what is said with what is seen.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         let Some(seen) = &self.seen else { return Verdict::Nothing };
         match (self.state.is_done(), self.landed(), seen.head) {
             (true, Some(_), _) if seen.later.is_some() => Verdict::Later,
@@ -181,7 +185,7 @@ impl TaskFacts {
 
 /// What comes of comparing what is said of a task with what git shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// There is nothing to compare.
     Nothing,
     /// It is said to be done, and the default branch has it.
@@ -211,7 +215,7 @@ pub enum Verdict {
 impl Verdict {
     /// In words.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Nothing => "-",
             Self::AsSaid => "as said",
@@ -231,7 +235,7 @@ impl Verdict {
 
 /// What sort of thing needs the manager, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NeedKind {
+pub(crate) enum NeedKind {
     /// A record that cannot be read, or contradicts another.
     Conflict,
     /// A claim whose time is over.
@@ -267,7 +271,7 @@ pub enum NeedKind {
 impl NeedKind {
     /// The word for it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
             Self::Expired => "expired",
@@ -290,88 +294,88 @@ impl NeedKind {
 
 /// Something that needs the manager now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Need {
+pub(crate) struct Need {
     /// What sort of thing.
-    pub kind: NeedKind,
+    pub(crate) kind: NeedKind,
     /// The task that it is about.
-    pub task: Option<TaskId>,
+    pub(crate) task: Option<TaskId>,
     /// What it is, in words; some of them may be anybody's.
-    pub what: String,
+    pub(crate) what: String,
     /// A command that helps; none where only a person can.
-    pub next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// What an agent did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentFacts {
+pub(crate) struct AgentFacts {
     /// The agent.
-    pub agent: AgentId,
+    pub(crate) agent: AgentId,
     /// Whether it is at work; none where only its log is known.
-    pub state: Option<PeerState>,
+    pub(crate) state: Option<PeerState>,
     /// The last sign of its life.
-    pub last_seen: Option<Timestamp>,
+    pub(crate) last_seen: Option<Timestamp>,
     /// The tasks that it holds.
-    pub holds: Vec<TaskId>,
+    pub(crate) holds: Vec<TaskId>,
     /// How many tasks it has finished in the time that the report is about.
-    pub finished: usize,
+    pub(crate) finished: usize,
     /// How many events it has logged in that time.
-    pub events: usize,
+    pub(crate) events: usize,
     /// How many of its actions were refused in that time.
-    pub refused: usize,
+    pub(crate) refused: usize,
 }
 
 /// What `bus validate` says of this worktree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Validated {
+pub(crate) struct Validated {
     /// How many errors.
-    pub errors: u64,
+    pub(crate) errors: u64,
     /// How many warnings.
-    pub warnings: u64,
+    pub(crate) warnings: u64,
     /// The first of them, a line each.
-    pub first: Vec<String>,
+    pub(crate) first: Vec<String>,
 }
 
 /// The facts of a report.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub(crate) struct Report {
     /// When this was so, and when git was looked at.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
     /// Since when work counts; none where all of it does.
-    pub since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
     /// Whose report it is.
-    pub manager: Option<AgentId>,
+    pub(crate) manager: Option<AgentId>,
     /// What the branches were compared with.
-    pub compared_with: Option<ComparedWith>,
+    pub(crate) compared_with: Option<ComparedWith>,
     /// All tasks, by state, then id.
-    pub tasks: Vec<TaskFacts>,
+    pub(crate) tasks: Vec<TaskFacts>,
     /// The live leases, in the order in which they were taken.
-    pub leases: Vec<LeaseStatus>,
+    pub(crate) leases: Vec<LeaseStatus>,
     /// What needs the manager, the most urgent first.
-    pub needs: Vec<Need>,
+    pub(crate) needs: Vec<Need>,
     /// All agents.
-    pub agents: Vec<AgentFacts>,
+    pub(crate) agents: Vec<AgentFacts>,
     /// How the work flows.
-    pub lane: Lane,
+    pub(crate) lane: Lane,
     /// Who held what when: the youngest claims, by agent, then time.
-    pub held: Vec<(TaskId, TaskState, Held)>,
+    pub(crate) held: Vec<(TaskId, TaskState, Held)>,
 }
 
 impl Report {
     /// How many tasks stand so.
     #[must_use]
-    pub fn count(&self, state: TaskState) -> usize {
+    pub(crate) fn count(&self, state: TaskState) -> usize {
         self.tasks.iter().filter(|task| task.state == state).count()
     }
 
     /// Whether something that was at `time` belongs to the time that the report is about.
     #[must_use]
-    pub fn is_recent(&self, time: Option<Timestamp>) -> bool {
+    pub(crate) fn is_recent(&self, time: Option<Timestamp>) -> bool {
         time.is_some_and(|time| self.since.is_none_or(|since| time >= since))
     }
 
     /// What was finished in the time that the report is about, the oldest first.
     #[must_use]
-    pub fn finished(&self) -> Vec<&TaskFacts> {
+    pub(crate) fn finished(&self) -> Vec<&TaskFacts> {
         let recent = |task: &&TaskFacts| task.state.is_done() && self.is_recent(task.since);
         let mut finished: Vec<&TaskFacts> = self.tasks.iter().filter(recent).collect();
         finished.sort_by(|one, other| (one.since, &one.task).cmp(&(other.since, &other.task)));

@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use super::facts::{AgentFacts, Need, PlanFacts, Report, TaskFacts, TaskState};
 use super::lane::{Share, Spread};
-use crate::bus::{ComparedWith, LeaseStatus, Pushed, Seen};
+use crate::bus::claim::{ComparedWith, Pushed, Seen};
+use crate::bus::lease::LeaseStatus;
 use crate::git::Landed;
 use crate::record::Claim;
 use crate::store::Elsewhere;
@@ -12,7 +13,7 @@ use crate::store::Entry;
 
 /// The facts of a report as one JSON object.
 #[must_use]
-pub fn json(report: &Report) -> Map<String, Value> {
+pub(crate) fn json(report: &Report) -> Map<String, Value> {
     let counts = TaskState::ALL.map(|state| (state.as_str(), Value::from(report.count(state))));
     fields([
         ("generated_at", text(&report.now)),
@@ -32,9 +33,13 @@ pub fn json(report: &Report) -> Map<String, Value> {
 
 /// What branches were compared with, as JSON.
 #[must_use]
-pub fn compared_with(with: Option<&ComparedWith>) -> Value {
+pub(crate) fn compared_with(with: Option<&ComparedWith>) -> Value {
     with.map_or(Value::Null, |with| {
-        object([("branch", text(&with.name)), ("commit", text(&with.commit)), ("unpushed", Value::from(with.unpushed))])
+        object([
+            ("branch", text(&with.name)),
+            ("commit", text(&with.commit)),
+            ("unpushed", Value::from(with.unpushed)),
+        ])
     })
 }
 
@@ -77,7 +82,7 @@ fn lease(held: &LeaseStatus) -> Value {
 
 /// What git shows of a claim's branch, as JSON.
 #[must_use]
-pub fn seen(seen: &Seen) -> Value {
+pub(crate) fn seen(seen: &Seen) -> Value {
     let (landed, commit) = match seen.landed() {
         None => (Value::Null, None),
         Some(Landed::Merged) => (Value::from("merged"), None),
@@ -139,7 +144,8 @@ fn lane(report: &Report) -> Value {
             ("longest_seconds", Value::from(spread.longest.as_secs())),
         ])
     };
-    let share = |share: Share| object([("some", Value::from(share.some)), ("all", Value::from(share.all))]);
+    let share =
+        |share: Share| object([("some", Value::from(share.some)), ("all", Value::from(share.all))]);
     object([
         ("cycle", spread(report.lane.cycle)),
         ("wait", spread(report.lane.wait)),

@@ -2,19 +2,23 @@
 
 use super::escape::markdown;
 use super::tables::table;
-use crate::bus::LeaseStatus;
+use crate::bus::lease::LeaseStatus;
 
 /// The columns, as runbooks have them.
-const HEADER: [&str; 7] = ["lock_id", "owner", "scope", "objective", "start", "heartbeat", "expires"];
+const HEADER: [&str; 7] =
+    ["lock_id", "owner", "scope", "objective", "start", "heartbeat", "expires"];
 
 /// A table of markdown of these leases; its head alone where there are none.
 #[must_use]
-pub fn lease_table(leases: &[LeaseStatus]) -> String {
+pub(crate) fn lease_table(leases: &[LeaseStatus]) -> String {
     let row = |status: &LeaseStatus| {
         let lease = &status.lease;
-        let times = [lease.start_time, lease.heartbeat, lease.expires_at].map(|time| time.to_string());
+        let times =
+            [lease.start_time, lease.heartbeat, lease.expires_at].map(|time| time.to_string());
         let [start, heartbeat, expires] = times;
-        let texts = [lease.lock_id.as_str(), lease.owner.as_str(), &lease.patterns(), &lease.objective].map(markdown);
+        let texts =
+            [lease.lock_id.as_str(), lease.owner.as_str(), &lease.patterns(), &lease.objective]
+                .map(markdown);
         let [lock, owner, scope, objective] = texts;
         [lock, owner, scope, objective, start, heartbeat, expires]
     };

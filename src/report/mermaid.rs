@@ -23,14 +23,16 @@ pub(super) fn gantt(report: &Report) -> Option<String> {
             agent = Some(&held.agent);
             let _ = writeln!(text, "    section {}", label(held.agent.as_str()));
         }
-        let until = held.until.unwrap_or(report.now).max(Timestamp::from_unix(held.from.unix() + 1));
+        let until =
+            held.until.unwrap_or(report.now).max(Timestamp::from_unix(held.from.unix() + 1));
         let tag = match (held.until, state) {
             (None, TaskState::Stale | TaskState::Expired) => "crit, ",
             (None, _) => "active, ",
             (Some(_), state) if state.is_done() => "done, ",
             (Some(_), _) => "",
         };
-        // The dot keeps a task's name from being read as a word of the language: `section`, `click`.
+        // The dot keeps a task's name from being read as a word of the language: `section`,
+        // `click`.
         let (from, until) = (without_zone(held.from), without_zone(until));
         let _ = writeln!(text, "    · {} :{tag}{from}, {until}", label(task.as_str()));
     }
@@ -39,7 +41,9 @@ pub(super) fn gantt(report: &Report) -> Option<String> {
 
 /// How many tasks are in which state, and where they go from there.
 pub(super) fn flow(report: &Report) -> String {
-    use TaskState::{Active, Blocked, Done, Expired, Landed, Paused, Ready, Released, Stale, Unreadable, Waiting};
+    use TaskState::{
+        Active, Blocked, Done, Expired, Landed, Paused, Ready, Released, Stale, Unreadable, Waiting,
+    };
     const ARROWS: [(TaskState, TaskState); 11] = [
         (Blocked, Ready),
         (Ready, Active),
@@ -56,7 +60,9 @@ pub(super) fn flow(report: &Report) -> String {
     let always = |state: TaskState| matches!(state, Ready | Active | Done | Landed);
     let is_shown = |state: TaskState| always(state) || report.count(state) > 0;
     let mut text = String::from("flowchart LR\n");
-    for state in [Blocked, Ready, Waiting, Active, Paused, Stale, Expired, Released, Done, Landed, Unreadable] {
+    for state in [
+        Blocked, Ready, Waiting, Active, Paused, Stale, Expired, Released, Done, Landed, Unreadable,
+    ] {
         if is_shown(state) {
             let word = state.as_str();
             let _ = writeln!(text, "    {word}[\"{word}: {}\"]", report.count(state));

@@ -1,4 +1,5 @@
-//! Appends lines to JSONL files: to the record, where a line is on disk before the command says so, and to copies of it.
+//! Appends lines to JSONL files: to the record, where a line is on disk before the command says so,
+//! and to copies of it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -9,13 +10,13 @@ use super::{Error, Lock, Place, RECENT, Verb, crash_point};
 
 /// Appends `line` to the file of the record at `place`, and returns once it is on disk.
 ///
-/// The line goes out in one write, newline last. If an earlier writer died in the middle of a line, its fragment is closed off
-/// first, so that it spoils only itself.
+/// The line goes out in one write, newline last. If an earlier writer died in the middle of a line,
+/// its fragment is closed off first, so that it spoils only itself.
 ///
 /// # Errors
 ///
-/// [`Error::WrongKind`] if a link or a folder is in the way; [`Error::Io`] if the disk refuses: the line is then not in the
-/// file, or there as a fragment that readers skip.
+/// [`Error::WrongKind`] if a link or a folder is in the way; [`Error::Io`] if the disk refuses: the
+/// line is then not in the file, or there as a fragment that readers skip.
 pub fn append(_held: &Lock, place: &Place, line: &str) -> Result<(), Error> {
     append_all(place, &[line], Durable::Yes)
 }
@@ -50,7 +51,8 @@ fn append_once(place: &Place, lines: &[&str], durable: Durable) -> Result<(), Er
     }
     let mut file = open_to_append(&path).map_err(Error::io(Verb::Write, &path))?;
     let length = file.metadata().map_err(Error::io(Verb::Read, &path))?.len();
-    let mut buffer = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum::<usize>() + 1);
+    let mut buffer =
+        String::with_capacity(lines.iter().map(|line| line.len() + 1).sum::<usize>() + 1);
     if length == 0 && durable == Durable::Yes {
         // Before the first byte: a file that has bytes has a name that lasts.
         sync_folders(place)?;
@@ -69,7 +71,8 @@ fn append_once(place: &Place, lines: &[&str], durable: Durable) -> Result<(), Er
     }
 }
 
-/// Whether the last MiB of the file at `place` has `line`, whole: a fragment that a writer left behind does not count.
+/// Whether the last MiB of the file at `place` has `line`, whole: a fragment that a writer left
+/// behind does not count.
 ///
 /// # Errors
 ///
@@ -79,11 +82,14 @@ pub fn recently_has(place: &Place, line: &str) -> Result<bool, Error> {
         return Ok(false);
     }
     let path = place.path();
-    let bytes = File::open(&path).and_then(|file| read_tail(&file, RECENT)).map_err(Error::io(Verb::Read, &path))?;
+    let bytes = File::open(&path)
+        .and_then(|file| read_tail(&file, RECENT))
+        .map_err(Error::io(Verb::Read, &path))?;
     Ok(memchr::memmem::find(&bytes, format!("{line}\n").as_bytes()).is_some())
 }
 
-/// Whether the last line of the file at `place` has no newline: its writer died in the middle of it.
+/// Whether the last line of the file at `place` has no newline: its writer died in the middle of
+/// it.
 ///
 /// # Errors
 ///
@@ -168,7 +174,9 @@ mod tests {
     impl Fixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let lock = Lock::acquire(&Place::new(folder.path(), "lock"), "test", Duration::ZERO, |_| {}).unwrap();
+            let lock =
+                Lock::acquire(&Place::new(folder.path(), "lock"), "test", Duration::ZERO, |_| {})
+                    .unwrap();
             Self { folder, lock }
         }
 
@@ -197,7 +205,10 @@ mod tests {
             assert!(after.starts_with(&whole[..cut]), "nothing is cut: {after:?}");
             assert_eq!(after.lines().last(), Some("{\"c\":3}"));
             let kept = whole[..cut].matches("}\n").count();
-            assert_eq!(after.matches("}\n").count(), kept + 1 + usize::from(whole[..cut].ends_with('}')));
+            assert_eq!(
+                after.matches("}\n").count(),
+                kept + 1 + usize::from(whole[..cut].ends_with('}'))
+            );
         }
     }
 
@@ -211,7 +222,10 @@ mod tests {
         std::os::unix::fs::symlink(fixture.folder.path(), fixture.place("sub").path()).unwrap();
         for relative in ["log", "sub/log"] {
             let refused = append(&fixture.lock, &fixture.place(relative), "x");
-            assert!(matches!(refused, Err(Error::WrongKind { found: "a symlink", .. })), "{refused:?}");
+            assert!(
+                matches!(refused, Err(Error::WrongKind { found: "a symlink", .. })),
+                "{refused:?}"
+            );
         }
         assert_eq!(text(&outside), "");
     }

@@ -6,7 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use super::union::RawLine;
 use crate::record::json::MAX_LINE;
 
-/// How much is read first, and how much at a time at most, in bytes. Of most of many files only the last lines are wanted.
+/// How much is read first, and how much at a time at most, in bytes. Of most of many files only the
+/// last lines are wanted.
 const FIRST: u64 = 4 * 1024;
 const CHUNK: u64 = 64 * 1024;
 
@@ -33,7 +34,8 @@ impl BackwardLines {
 
     /// The lines before the byte `end`.
     pub(super) fn up_to(file: File, end: u64) -> io::Result<Self> {
-        let mut lines = Self { file, base: end, buffer: Vec::new(), dropped: 0, chunk: FIRST, done: end == 0 };
+        let mut lines =
+            Self { file, base: end, buffer: Vec::new(), dropped: 0, chunk: FIRST, done: end == 0 };
         lines.fill()?;
         if lines.buffer.last() == Some(&b'\n') {
             lines.buffer.pop();

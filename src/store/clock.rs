@@ -24,7 +24,8 @@ impl Clock {
         self.0.unwrap_or_else(|| from_system(system_now()))
     }
 
-    /// How far a fixed clock is off the system's, if by more than five minutes: then it tells nobody how long another was silent.
+    /// How far a fixed clock is off the system's, if by more than five minutes: then it tells
+    /// nobody how long another was silent.
     #[must_use]
     pub fn is_off_by(self) -> Option<Duration> {
         let (fixed, real) = (self.0?, real_now());

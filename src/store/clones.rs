@@ -1,4 +1,5 @@
-//! Where the logs of other clones are kept, that a sync has fetched: each as if it were one more worktree (design, section 4).
+//! Where the logs of other clones are kept, that a sync has fetched: each as if it were one more
+//! worktree (design, section 4).
 
 use std::fmt;
 use std::fs;
@@ -10,10 +11,12 @@ use super::Layout;
 use crate::record::json::Object;
 use crate::record::{CLONE, CloneId};
 
-/// The field in which readers show the worktree that has a record; [`CLONE`] is that of another clone.
+/// The field in which readers show the worktree that has a record; [`CLONE`] is that of another
+/// clone.
 const WORKTREE: &str = "worktree";
 
-/// Where logs stand that belong to a clone: the folder of the other clones' logs, and this clone's record.
+/// Where logs stand that belong to a clone: the folder of the other clones' logs, and this clone's
+/// record.
 #[derive(Clone, Debug, Default)]
 pub struct Clones {
     others: Option<PathBuf>,
@@ -31,15 +34,19 @@ pub enum Elsewhere {
 }
 
 impl Elsewhere {
-    /// The record `object` as readers show it: with the clone or the worktree that has it, if this clone has not written it. Whoever
-    /// wrote the record has no say in that.
+    /// The record `object` as readers show it: with the clone or the worktree that has it, if this
+    /// clone has not written it. Whoever wrote the record has no say in that.
     #[must_use]
     pub fn mark(elsewhere: Option<&Self>, mut object: Object) -> Object {
         object.remove(CLONE);
         match elsewhere {
             None => None,
-            Some(Self::Clone(clone)) => object.insert(CLONE.to_owned(), Value::from(clone.as_str())),
-            Some(Self::Worktree(root)) => object.insert(WORKTREE.to_owned(), Value::from(root.display().to_string())),
+            Some(Self::Clone(clone)) => {
+                object.insert(CLONE.to_owned(), Value::from(clone.as_str()))
+            }
+            Some(Self::Worktree(root)) => {
+                object.insert(WORKTREE.to_owned(), Value::from(root.display().to_string()))
+            }
         };
         object
     }
@@ -94,24 +101,30 @@ impl Clones {
         self.others.as_deref()
     }
 
-    /// Whether the file at `path` is one of the record: what it says is this clone's own, whatever another clone's log says.
+    /// Whether the file at `path` is one of the record: what it says is this clone's own, whatever
+    /// another clone's log says.
     #[must_use]
     pub fn is_own(&self, path: &Path) -> bool {
         self.record.as_ref().is_some_and(|record| path.starts_with(record))
     }
 
-    /// Where the file at `path` is from: another clone, or a worktree; `None` if it is of this clone's record.
+    /// Where the file at `path` is from: another clone, or a worktree; `None` if it is of this
+    /// clone's record.
     #[must_use]
     pub fn of(&self, path: &Path) -> Option<Elsewhere> {
         let below = self.others.as_ref().and_then(|others| path.strip_prefix(others).ok());
         match below.and_then(|below| below.components().next()) {
-            Some(Component::Normal(name)) => name.to_str().and_then(CloneId::new).map(Elsewhere::Clone),
-            _ => self.worktree_of(path).map(|index| Elsewhere::Worktree(self.worktrees[index].clone())),
+            Some(Component::Normal(name)) => {
+                name.to_str().and_then(CloneId::new).map(Elsewhere::Clone)
+            }
+            _ => self
+                .worktree_of(path)
+                .map(|index| Elsewhere::Worktree(self.worktrees[index].clone())),
         }
     }
 
-    /// In which order files are asked for a line that several have: the record, what came with branches before, worktrees, other
-    /// clones.
+    /// In which order files are asked for a line that several have: the record, what came with
+    /// branches before, worktrees, other clones.
     #[must_use]
     pub fn rank(&self, path: &Path) -> usize {
         match self.of(path) {
@@ -148,10 +161,14 @@ mod tests {
 
     #[test]
     fn a_path_says_whose_file_it_is() {
-        let clones = Clones::at(PathBuf::from("/r/.git/bus/clones"), PathBuf::from("/r/.git/bus/log/_bus"));
+        let clones =
+            Clones::at(PathBuf::from("/r/.git/bus/clones"), PathBuf::from("/r/.git/bus/log/_bus"));
         let clones = clones.with_worktrees(["/r/wt", "/r"].map(PathBuf::from).into_iter());
         let of = |path: &str| clones.of(Path::new(path)).map(|elsewhere| elsewhere.to_string());
-        assert_eq!(of("/r/.git/bus/clones/1a2b/_bus/events/x.jsonl").as_deref(), Some("clone=1a2b"));
+        assert_eq!(
+            of("/r/.git/bus/clones/1a2b/_bus/events/x.jsonl").as_deref(),
+            Some("clone=1a2b")
+        );
         assert_eq!(of("/r/_bus/events/x.jsonl").as_deref(), Some("worktree=/r"));
         assert_eq!(of("/r/wt/_bus/messages/x.jsonl").as_deref(), Some("worktree=/r/wt"));
         for own in [

@@ -1,4 +1,5 @@
-//! Copies of other clones' log files. They only grow, by whole lines, so that whoever follows them sees what was added.
+//! Copies of other clones' log files. They only grow, by whole lines, so that whoever follows them
+//! sees what was added.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -19,7 +20,8 @@ pub struct Copied {
 }
 
 impl Copied {
-    /// Opens the copy at `place`, to be added to. What a killed process left of a line at its end is cut off: the log has that line.
+    /// Opens the copy at `place`, to be added to. What a killed process left of a line at its end
+    /// is cut off: the log has that line.
     ///
     /// # Errors
     ///
@@ -52,7 +54,8 @@ impl Copied {
     ///
     /// [`Error::Io`] if the disk refuses.
     pub fn write(&mut self, lines: &[Vec<u8>]) -> Result<(), Error> {
-        let bytes: Vec<u8> = lines.iter().flat_map(|line| line.iter().chain(b"\n")).copied().collect();
+        let bytes: Vec<u8> =
+            lines.iter().flat_map(|line| line.iter().chain(b"\n")).copied().collect();
         self.length += bytes.len() as u64;
         self.file.write_all(&bytes).map_err(Error::io(Verb::Write, &self.path))
     }

@@ -1,7 +1,9 @@
-//! A named position in the log that outlives its watcher: which events were shown (design, section 6).
+//! A named position in the log that outlives its watcher: which events were shown (design, section
+//! 6).
 //!
-//! A place in a file would not do: git replaces files, merges bring lines into their middle, worktrees come and go. So a cursor
-//! holds 16 bytes for each event that was shown. The file is this clone's alone; losing it shows events again.
+//! A place in a file would not do: git replaces files, merges bring lines into their middle,
+//! worktrees come and go. So a cursor holds 16 bytes for each event that was shown. The file is
+//! this clone's alone; losing it shows events again.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -22,17 +24,19 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Takes the cursor at `place`. Where it has shown events before, the log is followed from there.
+    /// Takes the cursor at `place`. Where it has shown events before, the log is followed from
+    /// there.
     ///
     /// # Errors
     ///
-    /// [`Error::CursorInUse`] where another process holds it; [`Error::Io`] or [`Error::WrongKind`] where its file cannot be
-    /// used.
+    /// [`Error::CursorInUse`] where another process holds it; [`Error::Io`] or [`Error::WrongKind`]
+    /// where its file cannot be used.
     pub fn open(place: &Place, clones: Clones) -> Result<(Self, Option<Follow>), Error> {
         place.make_folders()?;
         place.inspect()?;
         let path = place.path();
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(Error::io(Verb::Write, &path))?;
         if let Err(error) = fs2::FileExt::try_lock_exclusive(&file) {
             return Err(match error.kind() {
@@ -104,7 +108,11 @@ impl Cursor {
         let Some(namer) = self.namer else { return Ok(()) };
         let entries = fresh.entries.iter().map(|entry| namer.hashes(&entry.line));
         // One that is no event, or clashes with one, is known by its bytes.
-        let bad = fresh.bad.iter().map(|bad| namer.hashes(&bad.known_by).1).map(|content| (content, content));
+        let bad = fresh
+            .bad
+            .iter()
+            .map(|bad| namer.hashes(&bad.known_by).1)
+            .map(|content| (content, content));
         let records: Vec<u8> = entries.chain(bad).flat_map(record).collect();
         self.file.write_all(&records).map_err(Error::io(Verb::Write, &self.path))
     }

@@ -102,12 +102,18 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Io { source, .. } => {
-                system_hint(source.kind()).unwrap_or("mend what the system names, then run the same command again").to_owned()
+            Self::Io { source, .. } => system_hint(source.kind())
+                .unwrap_or("mend what the system names, then run the same command again")
+                .to_owned(),
+            Self::WrongKind { .. } => {
+                "move it away: `bus` follows no links and replaces no folders".to_owned()
             }
-            Self::WrongKind { .. } => "move it away: `bus` follows no links and replaces no folders".to_owned(),
-            Self::CursorInUse { .. } => "end that one, or take another name: a cursor has one reader".to_owned(),
-            Self::LockTimeout { .. } => "run the same command again, or wait longer with `--lock-timeout 30s`".to_owned(),
+            Self::CursorInUse { .. } => {
+                "end that one, or take another name: a cursor has one reader".to_owned()
+            }
+            Self::LockTimeout { .. } => {
+                "run the same command again, or wait longer with `--lock-timeout 30s`".to_owned()
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Looks at the files that receipts name: whether they are there, and whether they are what they were.
+//! Looks at the files that receipts name: whether they are there, and whether they are what they
+//! were.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -29,13 +30,20 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    /// Looks at the file that `receipt` names below `root`, which had the sum `noted`; what was summed up once is not read again.
+    /// Looks at the file that `receipt` names below `root`, which had the sum `noted`; what was
+    /// summed up once is not read again.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] where the file is there and cannot be read.
-    pub fn of(root: &Path, receipt: &str, noted: Option<&Sha256>, sums: &Sums) -> Result<Self, Error> {
-        let there = receipt_place(root, receipt).filter(|place| matches!(place.inspect(), Ok(Some(_))));
+    pub fn of(
+        root: &Path,
+        receipt: &str,
+        noted: Option<&Sha256>,
+        sums: &Sums,
+    ) -> Result<Self, Error> {
+        let there =
+            receipt_place(root, receipt).filter(|place| matches!(place.inspect(), Ok(Some(_))));
         let (Some(place), Some(noted)) = (&there, noted) else {
             return Ok(if there.is_some() { Self::There } else { Self::Gone });
         };
@@ -44,8 +52,15 @@ impl Evidence {
     }
 
     /// Looks at all receipts of a step or of a plan, in their order.
-    pub fn of_all<'a>(root: &Path, receipts: &'a Receipts, sums: &Sums) -> impl Iterator<Item = (&'a str, Result<Self, Error>)> {
-        receipts.paths.iter().map(|path| (path.as_str(), Self::of(root, path, receipts.hashes.get(path), sums)))
+    pub fn of_all<'a>(
+        root: &Path,
+        receipts: &'a Receipts,
+        sums: &Sums,
+    ) -> impl Iterator<Item = (&'a str, Result<Self, Error>)> {
+        receipts
+            .paths
+            .iter()
+            .map(|path| (path.as_str(), Self::of(root, path, receipts.hashes.get(path), sums)))
     }
 
     /// The word for it.
@@ -59,7 +74,8 @@ impl Evidence {
     }
 }
 
-/// The sums of files, each read once however often it is named: a few bytes of a plan name a large file again.
+/// The sums of files, each read once however often it is named: a few bytes of a plan name a large
+/// file again.
 #[derive(Debug, Default)]
 pub struct Sums(Mutex<HashMap<PathBuf, Sha256>>);
 
@@ -125,8 +141,13 @@ mod tests {
         let root = folder.path();
         crate::store::replace(&Place::new(root, "logs/a"), &vec![b'x'; CHUNK + 1]).unwrap();
         let (right, wrong) = (sha256_of(&vec![b'x'; CHUNK + 1]), sha256_of(b""));
-        assert_eq!(wrong.to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-        let look = |receipt: &str, noted: Option<&Sha256>| Evidence::of(root, receipt, noted, &Sums::default()).unwrap();
+        assert_eq!(
+            wrong.to_string(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+        let look = |receipt: &str, noted: Option<&Sha256>| {
+            Evidence::of(root, receipt, noted, &Sums::default()).unwrap()
+        };
         assert_eq!(look("logs/a", None), Evidence::There);
         assert_eq!(look("./logs/a", Some(&right)), Evidence::There);
         assert_eq!(look("logs/a", Some(&wrong)), Evidence::Changed { now: right });

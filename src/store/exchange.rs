@@ -1,7 +1,8 @@
-//! What this clone remembers of the exchange of logs: how much of its record is published, and what it has of other clones.
+//! What this clone remembers of the exchange of logs: how much of its record is published, and what
+//! it has of other clones.
 //!
-//! Both are caches: if one is lost or damaged, or does not fit any more, the logs themselves are compared. So a process may be
-//! killed anywhere, and nothing is lost or doubled.
+//! Both are caches: if one is lost or damaged, or does not fit any more, the logs themselves are
+//! compared. So a process may be killed anywhere, and nothing is lost or doubled.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -46,7 +47,8 @@ impl Published {
         Ok(read_note(&private.published(), MAX_MARKS)?.unwrap_or_default())
     }
 
-    /// Remembers all of it, on disk: a commit of the log that this clone has sent and does not know is taken for a twin's.
+    /// Remembers all of it, on disk: a commit of the log that this clone has sent and does not know
+    /// is taken for a twin's.
     ///
     /// # Errors
     ///
@@ -113,7 +115,8 @@ pub struct CopyMark {
     pub cut_at: Option<usize>,
     /// How long the copy is.
     pub length: u64,
-    /// Whether the copy has other lines than the log, or has them in another order, so that each new line must be compared.
+    /// Whether the copy has other lines than the log, or has them in another order, so that each
+    /// new line must be compared.
     #[serde(default)]
     pub mixed: bool,
 }

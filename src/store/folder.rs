@@ -22,10 +22,13 @@ pub struct Listed {
 ///
 /// # Errors
 ///
-/// [`Error::Io`] if the folder or something in it cannot be read: an empty answer would say that there is nothing.
+/// [`Error::Io`] if the folder or something in it cannot be read: an empty answer would say that
+/// there is nothing.
 pub fn list(folder: &Path) -> Result<Vec<Listed>, Error> {
     let entries = match fs::read_dir(folder) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         entries => entries.map_err(Error::io(Verb::Read, folder))?,
     };
     let mut listed = Vec::new();
@@ -36,7 +39,11 @@ pub fn list(folder: &Path) -> Result<Vec<Listed>, Error> {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             kind => kind.map_err(|source| Error::io(Verb::Read, &entry.path())(source))?,
         };
-        listed.push(Listed { name: entry.file_name(), is_file: kind.is_file(), is_folder: kind.is_dir() });
+        listed.push(Listed {
+            name: entry.file_name(),
+            is_file: kind.is_file(),
+            is_folder: kind.is_dir(),
+        });
     }
     listed.sort_unstable();
     Ok(listed)

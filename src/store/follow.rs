@@ -1,8 +1,10 @@
-//! Follows the log as it grows: every event once, whatever becomes of the files (design, section 4).
+//! Follows the log as it grows: every event once, whatever becomes of the files (design, section
+//! 4).
 //!
-//! Files are read by position. A file that was replaced is read again from its start, and what was seen before is left out; so
-//! is a line that turns up in another file. What stood in the log before the following began is learned when it is first
-//! needed: reading all of it would make a start on a long log slow.
+//! Files are read by position. A file that was replaced is read again from its start, and what was
+//! seen before is left out; so is a line that turns up in another file. What stood in the log
+//! before the following began is learned when it is first needed: reading all of it would make a
+//! start on a long log slow.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -42,7 +44,8 @@ pub struct Fresh {
 pub struct Bad {
     /// The line.
     pub line: BadLine,
-    /// What it is known by when it turns up again: its bytes, or where they are too many, its place.
+    /// What it is known by when it turns up again: its bytes, or where they are too many, its
+    /// place.
     pub(super) known_by: Vec<u8>,
 }
 
@@ -66,13 +69,18 @@ impl Follow {
     /// # Errors
     ///
     /// [`Error::Io`] where a file cannot be read.
-    pub fn from_end(paths: impl IntoIterator<Item = PathBuf>, now: Timestamp, clones: Clones) -> Result<Self, Error> {
+    pub fn from_end(
+        paths: impl IntoIterator<Item = PathBuf>,
+        now: Timestamp,
+        clones: Clones,
+    ) -> Result<Self, Error> {
         let recent = now.before(JUST_NOW);
         let mut follow = Self { learned: false, recent, ..Self::from_known(Known::new(), clones) };
         for path in paths {
             // One that cannot be read is found, and said, by the first look.
             if let Ok(Some((file, metadata))) = open(&path) {
-                let growing = Growing::from_end(file, &metadata).map_err(Error::io(Verb::Read, &path))?;
+                let growing =
+                    Growing::from_end(file, &metadata).map_err(Error::io(Verb::Read, &path))?;
                 follow.files.insert(path, growing);
             }
         }
@@ -86,7 +94,14 @@ impl Follow {
     /// Follows files from their start, but for what is `known`.
     pub(super) fn from_known(known: Known, clones: Clones) -> Self {
         let recent = Timestamp::from_unix(0);
-        Self { clones, files: BTreeMap::new(), pending: BTreeMap::new(), known, learned: true, recent }
+        Self {
+            clones,
+            files: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            known,
+            learned: true,
+            recent,
+        }
     }
 
     /// What stood in the files when the following began, newest first.
@@ -96,7 +111,10 @@ impl Follow {
     /// [`Error::Io`] where a file cannot be read.
     pub fn backlog(&self) -> Result<Union, Error> {
         let source = |(path, followed): (&PathBuf, &Growing)| {
-            let lines = followed.file.try_clone().and_then(|file| BackwardLines::up_to(file, followed.position.offset));
+            let lines = followed
+                .file
+                .try_clone()
+                .and_then(|file| BackwardLines::up_to(file, followed.position.offset));
             Ok(Source::new(path.clone(), &self.clones, lines.map_err(Error::io(Verb::Read, path))?))
         };
         Union::of(self.files.iter().map(source).collect::<Result<_, _>>()?, Direction::Backward)
@@ -113,7 +131,8 @@ impl Follow {
         self.known.see(line);
     }
 
-    /// Learns all that stood in the files when the following began, so that it is known again wherever it turns up.
+    /// Learns all that stood in the files when the following began, so that it is known again
+    /// wherever it turns up.
     ///
     /// # Errors
     ///
@@ -123,7 +142,8 @@ impl Follow {
             return Ok(());
         }
         for (path, followed) in &self.files {
-            let mut lines = ForwardLines::new(followed.before().map_err(Error::io(Verb::Read, path))?);
+            let mut lines =
+                ForwardLines::new(followed.before().map_err(Error::io(Verb::Read, path))?);
             while let Some(line) = lines.next().map_err(Error::io(Verb::Read, path))? {
                 self.known.see(&line.bytes);
             }
@@ -147,14 +167,25 @@ impl Follow {
     }
 
     /// Looks at `paths`, and takes the last look at those that are `gone`.
-    fn look_without(&mut self, paths: &BTreeSet<PathBuf>, gone: &[PathBuf]) -> Result<Fresh, Error> {
-        let mut look = Look { bad: Vec::new(), copies: HashMap::new(), own: HashSet::new(), left: MAX_LOOK, cut_short: false };
+    fn look_without(
+        &mut self,
+        paths: &BTreeSet<PathBuf>,
+        gone: &[PathBuf],
+    ) -> Result<Fresh, Error> {
+        let mut look = Look {
+            bad: Vec::new(),
+            copies: HashMap::new(),
+            own: HashSet::new(),
+            left: MAX_LOOK,
+            cut_short: false,
+        };
         let mut unreadable = Vec::new();
         gone.iter().try_for_each(|path| self.look_at(path, There::Nothing, &mut look))?;
         for path in paths {
             match stands_at(path, self.files.get(path)) {
                 Ok(there) => self.look_at(path, there, &mut look)?,
-                // One file that cannot be read hides no other, and what was opened before can still be read.
+                // One file that cannot be read hides no other, and what was opened before can still
+                // be read.
                 Err(error) => {
                     self.read_on(path, &mut look)?;
                     unreadable.push(error);
@@ -181,7 +212,8 @@ impl Follow {
     ///
     /// [`Error::Io`] where a file cannot be read.
     pub fn look_everywhere(&mut self, all: &BTreeSet<PathBuf>) -> Result<Fresh, Error> {
-        let gone: Vec<PathBuf> = self.files.keys().filter(|path| !all.contains(*path)).cloned().collect();
+        let gone: Vec<PathBuf> =
+            self.files.keys().filter(|path| !all.contains(*path)).cloned().collect();
         self.look_without(all, &gone)
     }
 
@@ -234,10 +266,17 @@ impl Follow {
         for line in chunk.lines {
             match (self.accept(path, &line)?, &elsewhere) {
                 (None, None) if own => drop(look.own.insert(line.bytes)),
-                (None, Some(clone)) if clone.is_clone() => drop(look.copies.insert(line.bytes, clone.clone())),
+                (None, Some(clone)) if clone.is_clone() => {
+                    drop(look.copies.insert(line.bytes, clone.clone()))
+                }
                 (None, _) => {}
                 (Some(Ok(event)), _) => {
-                    entries.push_back(Entry { event, line: line.bytes, elsewhere: elsewhere.clone(), own });
+                    entries.push_back(Entry {
+                        event,
+                        line: line.bytes,
+                        elsewhere: elsewhere.clone(),
+                        own,
+                    });
                 }
                 (Some(Err(what)), _) => {
                     let known_by = known_by(path, &line).into_owned();
@@ -257,7 +296,11 @@ impl Follow {
     }
 
     /// The event of a line that was not seen before, or why it is none.
-    fn accept(&mut self, path: &Path, line: &RawLine) -> Result<Option<Result<Event, String>>, Error> {
+    fn accept(
+        &mut self,
+        path: &Path,
+        line: &RawLine,
+    ) -> Result<Option<Result<Event, String>>, Error> {
         if line.too_long {
             let new = self.known.see(&known_by(path, line)) == Verdict::New;
             let what = Fault::TooLong { limit: MAX_LINE }.to_string();
@@ -269,7 +312,9 @@ impl Follow {
         }
         let event = match Event::parse(&line.bytes) {
             Ok(event) => event,
-            Err(fault) if self.known.see(&line.bytes) == Verdict::New => return Ok(Some(Err(fault.to_string()))),
+            Err(fault) if self.known.see(&line.bytes) == Verdict::New => {
+                return Ok(Some(Err(fault.to_string())));
+            }
             Err(_) => return Ok(None),
         };
         if event.ts < self.recent {
@@ -282,13 +327,17 @@ impl Follow {
         })
     }
 
-    /// Gives out what is pending, merged by time, then id, as far as every file that has more has something pending.
+    /// Gives out what is pending, merged by time, then id, as far as every file that has more has
+    /// something pending.
     fn merge(&mut self) -> Vec<Entry> {
         let mut merged = Vec::new();
         while !self.pending.values().any(|(entries, more)| *more && entries.is_empty()) {
             let key = |entry: &Entry| (entry.event.ts, entry.event.id.clone());
             let heads = self.pending.values_mut().filter(|(entries, _)| !entries.is_empty());
-            let Some((entries, _)) = heads.min_by_key(|(entries, _)| entries.front().map(key)) else { break };
+            let Some((entries, _)) = heads.min_by_key(|(entries, _)| entries.front().map(key))
+            else {
+                break;
+            };
             merged.extend(entries.pop_front());
         }
         self.pending.retain(|_, (entries, more)| *more || !entries.is_empty());
@@ -304,7 +353,8 @@ fn known_by<'a>(path: &Path, line: &'a RawLine) -> Cow<'a, [u8]> {
     Cow::Borrowed(&line.bytes)
 }
 
-/// Lets this process open as many files as the system allows: one is held open for each file of the log.
+/// Lets this process open as many files as the system allows: one is held open for each file of the
+/// log.
 pub fn raise_file_limit() {
     #[cfg(unix)]
     {
@@ -319,9 +369,11 @@ pub fn raise_file_limit() {
 /// What one look does on its way.
 struct Look {
     bad: Vec<Bad>,
-    /// Lines of other clones' logs that were known already, perhaps because a worktree has them, too.
+    /// Lines of other clones' logs that were known already, perhaps because a worktree has them,
+    /// too.
     copies: HashMap<Vec<u8>, Elsewhere>,
-    /// Lines of the record that were known already, perhaps because another clone's log has them, too.
+    /// Lines of the record that were known already, perhaps because another clone's log has them,
+    /// too.
     own: HashSet<Vec<u8>>,
     /// How many bytes may still be read.
     left: u64,
@@ -344,7 +396,8 @@ mod tests {
             file: usize,
             whole: bool,
         },
-        /// git replaces a file: it keeps every line but those at these places, and brings lines of other files.
+        /// git replaces a file: it keeps every line but those at these places, and brings lines of
+        /// other files.
         Replace {
             file: usize,
             without: Vec<prop::sample::Index>,
@@ -400,29 +453,50 @@ mod tests {
 
         fn put(&self, file: usize, text: &str) {
             let mut options = fs::File::options();
-            options.write(true).create(true).truncate(true).open(self.path(file)).unwrap().write_all(text.as_bytes()).unwrap();
+            options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(self.path(file))
+                .unwrap()
+                .write_all(text.as_bytes())
+                .unwrap();
         }
 
         fn apply(&mut self, step: &Step) {
             match step {
                 Step::Append { file, whole } => {
                     let text = self.text(*file);
-                    // A part that stands at the end is completed; what completes it was made with it.
+                    // A part that stands at the end is completed; what completes it was made with
+                    // it.
                     let torn = text.rsplit('\n').next().unwrap_or_default().to_owned();
                     let line = if torn.is_empty() { self.line() } else { rest_of(&torn) };
-                    let part = if *whole || !torn.is_empty() { &line[..] } else { &line[..line.len() / 2] };
-                    let mut log = fs::File::options().append(true).create(true).open(self.path(*file)).unwrap();
+                    let part = if *whole || !torn.is_empty() {
+                        &line[..]
+                    } else {
+                        &line[..line.len() / 2]
+                    };
+                    let mut log = fs::File::options()
+                        .append(true)
+                        .create(true)
+                        .open(self.path(*file))
+                        .unwrap();
                     log.write_all(part.as_bytes()).unwrap();
                 }
                 Step::Replace { file, without, with } => {
-                    let mut lines: Vec<String> = self.text(*file).lines().map(str::to_owned).collect();
+                    let mut lines: Vec<String> =
+                        self.text(*file).lines().map(str::to_owned).collect();
                     without.iter().for_each(|index| {
                         if !lines.is_empty() {
                             lines.remove(index.index(lines.len()));
                         }
                     });
                     lines.extend(self.text(*with).lines().map(str::to_owned));
-                    let text: String = lines.iter().filter(|line| line.ends_with('}')).map(|line| format!("{line}\n")).collect();
+                    let text: String = lines
+                        .iter()
+                        .filter(|line| line.ends_with('}'))
+                        .map(|line| format!("{line}\n"))
+                        .collect();
                     let aside = self.folder.path().join("aside");
                     File::create(&aside).unwrap().write_all(text.as_bytes()).unwrap();
                     fs::rename(aside, self.path(*file)).unwrap();
@@ -446,13 +520,20 @@ mod tests {
         /// The whole lines that stand in the files now.
         fn visible(&self) -> BTreeSet<String> {
             let texts = (0..3).map(|file| self.text(file)).collect::<String>();
-            texts.lines().filter_map(|line| Some(Event::parse(line.as_bytes()).ok()?.summary)).collect()
+            texts
+                .lines()
+                .filter_map(|line| Some(Event::parse(line.as_bytes()).ok()?.summary))
+                .collect()
         }
     }
 
     /// What is missing of a line of which a part stands there.
     fn rest_of(torn: &str) -> String {
-        let number = torn.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        let number = torn
+            .split("\"id\":\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .unwrap_or_default();
         let number: usize = number.parse().unwrap_or(0);
         let mut log = Log { folder: tempfile::tempdir().unwrap(), lines: number.saturating_sub(1) };
         log.line().split_off(torn.len())
@@ -461,7 +542,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1000))]
 
-        /// Whatever becomes of the files: each event that stood there at a look is given out once, and none that stood there before.
+        /// Whatever becomes of the files: each event that stood there at a look is given out once,
+        /// and none that stood there before.
         #[test]
         fn each_event_comes_once(before in 0..4_usize, steps in prop::collection::vec(step(), 1..24), learned in any::<bool>()) {
             let mut log = Log { folder: tempfile::tempdir().unwrap(), lines: 0 };
@@ -475,7 +557,8 @@ mod tests {
             let mut must = BTreeSet::new();
             for step in steps.iter().chain([&Step::Look]) {
                 log.apply(step);
-                // An editor that writes a file anew takes along what was not read yet, and what was never learned.
+                // An editor that writes a file anew takes along what was not read yet, and what was
+                // never learned.
                 if matches!(step, Step::Look | Step::Rewrite { .. } | Step::Remove { .. }) {
                     must.extend(log.visible());
                     let fresh = follow.look_everywhere(&log.paths()).unwrap();

@@ -49,8 +49,8 @@ impl<R: Read> ForwardLines<R> {
     }
 }
 
-/// Calls `each` with every line of an open file, first first; a line that is too long for a line is left out. `path` is its name in
-/// errors.
+/// Calls `each` with every line of an open file, first first; a line that is too long for a line is
+/// left out. `path` is its name in errors.
 ///
 /// # Errors
 ///
@@ -69,8 +69,9 @@ pub fn each_line<E: From<super::Error>>(
     Ok(())
 }
 
-/// Calls `each` with the whole lines of the file at `path` that begin at `start` or later, until the `budget` of bytes is spent; a
-/// line that is too long for a line is left out. Returns where the first line begins that was not read.
+/// Calls `each` with the whole lines of the file at `path` that begin at `start` or later, until
+/// the `budget` of bytes is spent; a line that is too long for a line is left out. Returns where
+/// the first line begins that was not read.
 ///
 /// # Errors
 ///

@@ -12,7 +12,8 @@ use crate::record::json::MAX_LINE;
 /// How much is read at a time, in bytes.
 const CHUNK: u64 = 256 * 1024;
 
-/// How many bytes before the position are compared, to notice that the file was written anew in place.
+/// How many bytes before the position are compared, to notice that the file was written anew in
+/// place.
 const BEFORE: u64 = 64;
 
 /// An open file, and how far it was read.
@@ -23,7 +24,8 @@ pub(super) struct Growing {
     pub(super) position: Position,
 }
 
-/// Where reading goes on: at the start of a line, or within one that is too long and began at `skipping`.
+/// Where reading goes on: at the start of a line, or within one that is too long and began at
+/// `skipping`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Position {
     pub(super) offset: u64,
@@ -44,10 +46,14 @@ pub(super) enum There {
 
 /// What stands at `path`, where `followed` was read until now.
 pub(super) fn stands_at(path: &Path, followed: Option<&Growing>) -> Result<There, Error> {
-    let same = |metadata: &Metadata| followed.is_some_and(|followed| followed.identity == Identity::of(metadata));
+    let same = |metadata: &Metadata| {
+        followed.is_some_and(|followed| followed.identity == Identity::of(metadata))
+    };
     match look(path)? {
         Some(metadata) if same(&metadata) => Ok(There::Same),
-        _ => Ok(open(path)?.map_or(There::Nothing, |(file, metadata)| There::Other(Growing::from_start(file, &metadata)))),
+        _ => Ok(open(path)?.map_or(There::Nothing, |(file, metadata)| {
+            There::Other(Growing::from_start(file, &metadata))
+        })),
     }
 }
 
@@ -113,8 +119,8 @@ impl Growing {
         Ok(file.take(if there == *before { *offset } else { 0 }))
     }
 
-    /// Reads the whole lines of the next chunk; nothing where another text stands before the position. A line without an end
-    /// is left for later.
+    /// Reads the whole lines of the next chunk; nothing where another text stands before the
+    /// position. A line without an end is left for later.
     pub(super) fn read(&mut self) -> io::Result<Option<Chunk>> {
         let Position { offset, mut skipping, before } = self.position.clone();
         let size = CHUNK + before.len() as u64;
@@ -132,15 +138,25 @@ impl Growing {
             let line = &bytes[start..newline];
             let too_long = skipping.is_some() || line.len() > MAX_LINE;
             let begin = skipping.take().unwrap_or(offset + start as u64);
-            lines.push(RawLine { offset: begin, bytes: if too_long { Vec::new() } else { line.to_vec() }, too_long });
+            lines.push(RawLine {
+                offset: begin,
+                bytes: if too_long { Vec::new() } else { line.to_vec() },
+                too_long,
+            });
             start = newline + 1;
         }
         if skipping.is_some() || bytes.len() - start > MAX_LINE {
             skipping.get_or_insert(offset + start as u64);
             start = bytes.len();
         }
-        let before = if skipping.is_some() { Vec::new() } else { last_bytes(&read[..before.len() + start]) };
+        let before =
+            if skipping.is_some() { Vec::new() } else { last_bytes(&read[..before.len() + start]) };
         let position = Position { offset: offset + start as u64, skipping, before };
-        Ok(Some(Chunk { lines, position, size: bytes.len() as u64, at_end: read.len() < size as usize }))
+        Ok(Some(Chunk {
+            lines,
+            position,
+            size: bytes.len() as u64,
+            at_end: read.len() < size as usize,
+        }))
     }
 }

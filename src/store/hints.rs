@@ -1,4 +1,5 @@
-//! Hints that something may have changed: notifications of folders, and a regular look in case one is missing.
+//! Hints that something may have changed: notifications of folders, and a regular look in case one
+//! is missing.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -102,15 +103,18 @@ impl Hints {
         Stopper(self.sender.clone(), self.flags.clone())
     }
 
-    /// Why there are no notifications, where there are none: the files are then looked at five times a second.
+    /// Why there are no notifications, where there are none: the files are then looked at five
+    /// times a second.
     #[must_use]
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
     }
 
-    /// Watches those of `folders` that are there, and no others; a folder that took the place of one is watched anew.
+    /// Watches those of `folders` that are there, and no others; a folder that took the place of
+    /// one is watched anew.
     ///
-    /// Whoever calls this looks at everything afterwards: what changed before a folder was watched gave no hint.
+    /// Whoever calls this looks at everything afterwards: what changed before a folder was watched
+    /// gave no hint.
     pub fn watch(&mut self, folders: impl IntoIterator<Item = PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
         let mut wanted = HashMap::new();
@@ -124,7 +128,9 @@ impl Hints {
             // It may be gone already, and its watch with it.
             let _ = watcher.unwatch(folder);
         }
-        for (folder, _) in wanted.iter().filter(|(folder, identity)| self.watched.get(*folder) != Some(*identity)) {
+        for (folder, _) in
+            wanted.iter().filter(|(folder, identity)| self.watched.get(*folder) != Some(*identity))
+        {
             let _ = watcher.unwatch(folder);
             match watcher.watch(folder, RecursiveMode::NonRecursive) {
                 Err(error) if is_exhausted(&error) => {
@@ -141,13 +147,16 @@ impl Hints {
         self.watched = wanted;
     }
 
-    /// Waits for the next hint, and takes all that came with it. After `patience` without one, everything may have changed.
+    /// Waits for the next hint, and takes all that came with it. After `patience` without one,
+    /// everything may have changed.
     pub fn wait(&mut self, patience: Duration) -> Hint {
         let patience = if self.watcher.is_some() { patience } else { patience.min(POLL) };
         let mut hint = Hint::default();
         match self.receiver.recv_timeout(patience) {
             Ok(wake) => hint.add(wake),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => hint.everything = true,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                hint.everything = true
+            }
         }
         self.gather(hint)
     }

@@ -1,4 +1,5 @@
-//! Which lines of the log were seen already: the same id, or without ids the same bytes (design, section 4).
+//! Which lines of the log were seen already: the same id, or without ids the same bytes (design,
+//! section 4).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -41,7 +42,10 @@ impl Namer {
     }
 
     pub(super) fn hashes(&self, line: &[u8]) -> Hashes {
-        let id = serde_json::from_slice::<Named>(line).ok().and_then(|named| named.id).filter(|id| !id.is_empty());
+        let id = serde_json::from_slice::<Named>(line)
+            .ok()
+            .and_then(|named| named.id)
+            .filter(|id| !id.is_empty());
         (self.name(id.as_deref(), line), self.hash(line))
     }
 

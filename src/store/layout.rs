@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{Clones, Place};
-use crate::record::{AgentId, CloneId, CursorName, EventLayout, LockId, ManifestName, PlanId, SessionId, TaskId};
+use crate::record::{
+    AgentId, CloneId, CursorName, EventLayout, LockId, ManifestName, PlanId, SessionId, TaskId,
+};
 
 /// The sorts of files to which lines are appended, each in a folder of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,7 +249,8 @@ impl PrivateLayout {
         self.place("bus/fleet-seen")
     }
 
-    /// What was odd about the refs of the fleet's remote at the last look, one a line; missing if nothing was.
+    /// What was odd about the refs of the fleet's remote at the last look, one a line; missing if
+    /// nothing was.
     #[must_use]
     pub fn odd_refs(&self) -> Place {
         self.place("bus/odd-refs")
@@ -259,8 +262,8 @@ impl PrivateLayout {
         self.place("bus/fleet-look")
     }
 
-    /// There while a change of a ref, called `rest` below `refs/bus/`, is under way to the fleet's remote, or nobody knows whether it
-    /// came there.
+    /// There while a change of a ref, called `rest` below `refs/bus/`, is under way to the fleet's
+    /// remote, or nobody knows whether it came there.
     #[must_use]
     pub fn sent(&self, rest: &str) -> Place {
         self.place(format!("bus/sent/{rest}"))
@@ -296,7 +299,8 @@ impl PrivateLayout {
         self.place(format!("bus/seen/{}", task.key()))
     }
 
-    /// Which state of another clone's lease this clone has seen, and since when. Not below `seen`, where each name is a task's.
+    /// Which state of another clone's lease this clone has seen, and since when. Not below `seen`,
+    /// where each name is a task's.
     #[must_use]
     pub fn seen_lock(&self, id: &LockId) -> Place {
         self.place(format!("bus/seen-locks/{}", id.as_str().to_ascii_uppercase()))
@@ -308,7 +312,8 @@ impl PrivateLayout {
         Layout::private(&self.common, "bus/log")
     }
 
-    /// What came with the branch of the worktree `from`, when this clone moved over from an older bus.
+    /// What came with the branch of the worktree `from`, when this clone moved over from an older
+    /// bus.
     #[must_use]
     pub fn imported(&self, from: &str) -> Layout {
         Layout::private(&self.common, &format!("bus/log/imported/{from}"))
@@ -350,7 +355,8 @@ impl PrivateLayout {
         self.place(format!("bus/cursors/{}", cursor.as_str().to_ascii_lowercase()))
     }
 
-    /// What `agent` is about to claim as the next task, in the linked worktree `name` or in the main one.
+    /// What `agent` is about to claim as the next task, in the linked worktree `name` or in the
+    /// main one.
     #[must_use]
     pub fn next(&self, agent: &AgentId, name: Option<&str>) -> Place {
         let worktree = name.map_or_else(String::new, |name| format!("@{name}"));

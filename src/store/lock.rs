@@ -1,8 +1,9 @@
 //! The one advisory lock of a clone (design, section 3).
 //!
-//! The file is never deleted. Its holder keeps a note in its first line: who it is and which ref it is about to
-//! write. The note is struck out when the lock is given back, so a note that a new holder finds was
-//! left by a process that was killed. The file does not shrink: that would cost the log's next sync more than the lock.
+//! The file is never deleted. Its holder keeps a note in its first line: who it is and which ref it
+//! is about to write. The note is struck out when the lock is given back, so a note that a new
+//! holder finds was left by a process that was killed. The file does not shrink: that would cost
+//! the log's next sync more than the lock.
 
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -30,14 +31,19 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock at `place` for `command`. Where a killed holder was about to write a ref, `clean` is told its name
-    /// before that is forgotten.
+    /// Takes the lock at `place` for `command`. Where a killed holder was about to write a ref,
+    /// `clean` is told its name before that is forgotten.
     ///
     /// # Errors
     ///
-    /// [`Error::LockTimeout`] when another process holds it for longer than `patience`; [`Error::Io`] or
-    /// [`Error::WrongKind`] when the file cannot be made or locked.
-    pub fn acquire(place: &Place, command: &'static str, patience: Duration, clean: impl FnOnce(&str)) -> Result<Self, Error> {
+    /// [`Error::LockTimeout`] when another process holds it for longer than `patience`;
+    /// [`Error::Io`] or [`Error::WrongKind`] when the file cannot be made or locked.
+    pub fn acquire(
+        place: &Place,
+        command: &'static str,
+        patience: Duration,
+        clean: impl FnOnce(&str),
+    ) -> Result<Self, Error> {
         let path = place.path();
         place.inspect()?;
         let mut file = open(place, &path)?;
@@ -50,7 +56,8 @@ impl Lock {
         Ok(lock)
     }
 
-    /// Notes that `reference` is about to be written, so that the next holder can clean up after a kill.
+    /// Notes that `reference` is about to be written, so that the next holder can clean up after a
+    /// kill.
     ///
     /// # Errors
     ///
@@ -81,7 +88,8 @@ impl Drop for Lock {
 }
 
 fn open(place: &Place, path: &Path) -> Result<File, Error> {
-    let options = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let options =
+        || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     match options() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             place.make_folders()?;
@@ -105,7 +113,11 @@ fn wait(file: &File, path: &Path, patience: Duration) -> Result<(), Error> {
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Error::LockTimeout { path: path.to_owned(), patience, holder: living_holder(path) });
+            return Err(Error::LockTimeout {
+                path: path.to_owned(),
+                patience,
+                holder: living_holder(path),
+            });
         }
         // Half to whole of the pause, at random, so that many waiters do not come all at once.
         let part = u32::try_from(random.hash_one(left) % 512).unwrap_or(0) + 512;
@@ -128,7 +140,11 @@ fn read_note(file: &mut File) -> Option<Note> {
     // A command may be of two words: `lock acquire`.
     let (pid, rest) = text.lines().next()?.split_once(' ')?;
     let (command, reference) = rest.rsplit_once(' ')?;
-    Some(Note { pid: pid.parse().ok()?, command: command.to_owned(), reference: reference.to_owned() })
+    Some(Note {
+        pid: pid.parse().ok()?,
+        command: command.to_owned(),
+        reference: reference.to_owned(),
+    })
 }
 
 fn living_holder(path: &Path) -> Option<String> {
@@ -159,9 +175,14 @@ mod tests {
         (folder, place)
     }
 
-    fn take(place: &Place, command: &'static str, patience: Duration) -> (Result<Lock, Error>, Option<String>) {
+    fn take(
+        place: &Place,
+        command: &'static str,
+        patience: Duration,
+    ) -> (Result<Lock, Error>, Option<String>) {
         let mut left = None;
-        let taken = Lock::acquire(place, command, patience, |reference| left = Some(reference.to_owned()));
+        let taken =
+            Lock::acquire(place, command, patience, |reference| left = Some(reference.to_owned()));
         (taken, left)
     }
 
@@ -171,7 +192,10 @@ mod tests {
         let (lock, left) = take(&place, "claim", Duration::ZERO);
         assert_eq!(left, None);
         let error = take(&place, "release", Duration::from_millis(5)).0.unwrap_err();
-        assert!(error.to_string().contains(&format!("`bus claim` (process {})", std::process::id())), "{error}");
+        assert!(
+            error.to_string().contains(&format!("`bus claim` (process {})", std::process::id())),
+            "{error}"
+        );
         drop(lock);
         assert!(take(&place, "release", Duration::ZERO).0.is_ok());
     }

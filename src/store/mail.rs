@@ -1,5 +1,5 @@
-//! Reads channels one after the other, each message once. They are put in order when all are read: a merge brings old messages
-//! late, and no channel is so long that it could not be held.
+//! Reads channels one after the other, each message once. They are put in order when all are read:
+//! a merge brings old messages late, and no channel is so long that it could not be held.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -24,7 +24,8 @@ pub struct Letter {
     pub elsewhere: Option<Elsewhere>,
 }
 
-/// The messages that were read so far. Of lines with the same id, or without ids the same bytes, the first one counts.
+/// The messages that were read so far. Of lines with the same id, or without ids the same bytes,
+/// the first one counts.
 #[derive(Debug)]
 pub struct Mail {
     clones: Clones,
@@ -37,14 +38,16 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Has read nothing. Files of other `clones` are read after those of the worktrees, which they may not hide.
+    /// Has read nothing. Files of other `clones` are read after those of the worktrees, which they
+    /// may not hide.
     #[must_use]
     pub fn new(clones: Clones) -> Self {
         let (seen, copies) = (Known::new(), HashMap::new());
         Self { clones, seen, letters: Vec::new(), copies, faults: Faults::default() }
     }
 
-    /// Reads the messages of the file at `path` that are `wanted`, in its order. A file that is missing has none.
+    /// Reads the messages of the file at `path` that are `wanted`, in its order. A file that is
+    /// missing has none.
     ///
     /// # Errors
     ///
@@ -64,7 +67,11 @@ impl Mail {
             let parsed = if line.too_long { Err(too_long()) } else { Message::parse(&line.bytes) };
             match parsed {
                 Ok(message) if wanted(&message) => {
-                    self.take(path, line.offset, Letter { message, line: line.bytes, elsewhere: elsewhere.clone() });
+                    self.take(
+                        path,
+                        line.offset,
+                        Letter { message, line: line.bytes, elsewhere: elsewhere.clone() },
+                    );
                 }
                 Ok(_) => {}
                 Err(fault) => self.faults.note(path, line.offset, || fault.to_string()),
@@ -75,12 +82,16 @@ impl Mail {
 
     fn take(&mut self, path: &Path, offset: u64, letter: Letter) {
         match (self.seen.see(&letter.line), letter.elsewhere) {
-            (Verdict::New, elsewhere) => self.letters.push((Letter { elsewhere, ..letter }, self.clones.is_own(path))),
+            (Verdict::New, elsewhere) => {
+                self.letters.push((Letter { elsewhere, ..letter }, self.clones.is_own(path)))
+            }
             (Verdict::Seen, Some(clone)) if clone.is_clone() => {
                 self.copies.insert(self.seen.namer().hashes(&letter.line), clone);
             }
             (Verdict::Seen, _) => {}
-            (Verdict::Clash, _) => self.faults.note(path, offset, || clash("message", letter.message.id.as_deref())),
+            (Verdict::Clash, _) => {
+                self.faults.note(path, offset, || clash("message", letter.message.id.as_deref()))
+            }
         }
     }
 
@@ -88,7 +99,11 @@ impl Mail {
     #[must_use]
     pub fn in_order(mut self) -> (Vec<Letter>, Faults) {
         if !self.copies.is_empty() {
-            for (letter, _) in self.letters.iter_mut().filter(|(letter, own)| !own && !is_of_clone(letter.elsewhere.as_ref())) {
+            for (letter, _) in self
+                .letters
+                .iter_mut()
+                .filter(|(letter, own)| !own && !is_of_clone(letter.elsewhere.as_ref()))
+            {
                 let copy = self.copies.get(&self.seen.namer().hashes(&letter.line)).cloned();
                 letter.elsewhere = copy.or(letter.elsewhere.take());
             }

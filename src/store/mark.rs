@@ -1,5 +1,5 @@
-//! Small marks in the clone's private folder whose time is what matters. They are hints: where one cannot be
-//! written, a sign of life is missed and nothing else.
+//! Small marks in the clone's private folder whose time is what matters. They are hints: where one
+//! cannot be written, a sign of life is missed and nothing else.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,8 +11,9 @@ use crate::record::Timestamp;
 /// The longest mark that is read, in bytes.
 const MAX_MARK: usize = 200;
 
-/// Sets the time of the mark at `place` to now, and makes it where it is missing. Times have whole seconds, so a mark of
-/// this second is left as it is: a change of it would have to go to disk with the next line of the log.
+/// Sets the time of the mark at `place` to now, and makes it where it is missing. Times have whole
+/// seconds, so a mark of this second is left as it is: a change of it would have to go to disk with
+/// the next line of the log.
 pub fn touch(place: &Place, clock: Clock) {
     set_time(place, clock, true);
 }
@@ -24,7 +25,11 @@ pub fn touch_again(place: &Place, clock: Clock) {
 
 fn set_time(place: &Place, clock: Clock, make: bool) {
     match place.inspect() {
-        Ok(Some(metadata)) if metadata.modified().is_ok_and(|touched| from_system(touched) == clock.now()) => return,
+        Ok(Some(metadata))
+            if metadata.modified().is_ok_and(|touched| from_system(touched) == clock.now()) =>
+        {
+            return;
+        }
         Ok(None) if !make => return,
         Ok(_) => {}
         Err(_) => return,
@@ -32,7 +37,9 @@ fn set_time(place: &Place, clock: Clock, make: bool) {
     let path = place.path();
     let open = || File::options().write(true).create(make).truncate(false).open(&path);
     let file = match open() {
-        Err(error) if make && error.kind() == io::ErrorKind::NotFound => place.make_folders().ok().and_then(|()| open().ok()),
+        Err(error) if make && error.kind() == io::ErrorKind::NotFound => {
+            place.make_folders().ok().and_then(|()| open().ok())
+        }
         opened => opened.ok(),
     };
     if let Some(file) = file {

@@ -48,8 +48,8 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// [`Error::WrongKind`] where a link stands on the way, or anything but a regular file at its end;
-    /// [`Error::Io`] where the system does not say.
+    /// [`Error::WrongKind`] where a link stands on the way, or anything but a regular file at its
+    /// end; [`Error::Io`] where the system does not say.
     pub fn inspect(&self) -> Result<Option<Metadata>, Error> {
         let Some(()) = self.walk_folders(|_, missing| Err(missing))? else {
             return Ok(None);
@@ -74,7 +74,8 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// [`Error::WrongKind`] where a link or a file stands on the way; [`Error::Io`] where a folder cannot be made.
+    /// [`Error::WrongKind`] where a link or a file stands on the way; [`Error::Io`] where a folder
+    /// cannot be made.
     pub fn make_folders(&self) -> Result<(), Error> {
         let make = |folder: &Path, _| match fs::create_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -83,7 +84,8 @@ impl Place {
         self.walk_folders(make).map(|_| ())
     }
 
-    /// The file's bytes, or nothing where it is missing. At most one byte more than `limit` is read.
+    /// The file's bytes, or nothing where it is missing. At most one byte more than `limit` is
+    /// read.
     ///
     /// # Errors
     ///
@@ -96,20 +98,32 @@ impl Place {
             file => file.map_err(Error::io(Verb::Read, &path))?,
         };
         // One byte more than it has, so that its end is met without growing.
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(limit).min(limit) + 1);
-        file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(Error::io(Verb::Read, &path))?;
+        let mut bytes =
+            Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(limit).min(limit) + 1);
+        file.take(limit as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(Error::io(Verb::Read, &path))?;
         Ok(Some(bytes))
     }
 
-    /// Looks at each folder above the file, from the root down, and calls `on_missing` where there is none:
-    /// it makes the folder, or returns the error to say that the file cannot be there.
-    fn walk_folders(&self, on_missing: impl Fn(&Path, io::Error) -> io::Result<()>) -> Result<Option<()>, Error> {
+    /// Looks at each folder above the file, from the root down, and calls `on_missing` where there
+    /// is none: it makes the folder, or returns the error to say that the file cannot be there.
+    fn walk_folders(
+        &self,
+        on_missing: impl Fn(&Path, io::Error) -> io::Result<()>,
+    ) -> Result<Option<()>, Error> {
         let mut path = self.root.clone();
         for part in self.relative.parent().into_iter().flatten() {
             path.push(part);
             match look(&path)? {
                 Some(metadata) if metadata.is_dir() => {}
-                Some(metadata) => return Err(Error::WrongKind { path, found: kind(&metadata), expected: "a folder" }),
+                Some(metadata) => {
+                    return Err(Error::WrongKind {
+                        path,
+                        found: kind(&metadata),
+                        expected: "a folder",
+                    });
+                }
                 None => match on_missing(&path, io::Error::from(io::ErrorKind::NotFound)) {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -125,7 +139,11 @@ impl Place {
 pub(super) fn look(path: &Path) -> Result<Option<Metadata>, Error> {
     match fs::symlink_metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(Error::io(Verb::Read, path)(error)),
     }
 }
@@ -142,7 +160,8 @@ fn kind(metadata: &Metadata) -> &'static str {
     }
 }
 
-/// What tells a file or folder from another that took its place, for as long as one of them is held open.
+/// What tells a file or folder from another that took its place, for as long as one of them is held
+/// open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity(u64, u64);
 
@@ -156,7 +175,11 @@ impl Identity {
     /// Elsewhere the time at which it was made tells them apart.
     #[cfg(not(unix))]
     pub(super) fn of(metadata: &Metadata) -> Self {
-        let made = metadata.created().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+        let made = metadata
+            .created()
+            .ok()
+            .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+            .unwrap_or_default();
         Self(made.as_secs(), u64::from(made.subsec_nanos()))
     }
 }

@@ -1,8 +1,8 @@
 //! Which messages an agent has read.
 //!
-//! A time would not do: it would hide messages of the same second, and those that a merge brings late. So 16 bytes are kept for
-//! each message that was read, a hash of its id and one of its bytes. What is damaged is forgotten: then messages are shown again,
-//! and none is hidden.
+//! A time would not do: it would hide messages of the same second, and those that a merge brings
+//! late. So 16 bytes are kept for each message that was read, a hash of its id and one of its
+//! bytes. What is damaged is forgotten: then messages are shown again, and none is hidden.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,10 @@ impl ReadMarks {
         };
         let (keys, marks) = rest.split_at(RECORD);
         let (first, second) = hashes(keys);
-        Ok(Self { namer: Namer { keys: [first, second] }, read: marks.chunks_exact(RECORD).map(hashes).collect() })
+        Ok(Self {
+            namer: Namer { keys: [first, second] },
+            read: marks.chunks_exact(RECORD).map(hashes).collect(),
+        })
     }
 
     /// Whether this very line was read.
@@ -41,12 +44,17 @@ impl ReadMarks {
         self.read.contains(&self.namer.hashes(line))
     }
 
-    /// Remembers in the file at `place` that `lines` were read, beside all that others have noted there meanwhile.
+    /// Remembers in the file at `place` that `lines` were read, beside all that others have noted
+    /// there meanwhile.
     ///
     /// # Errors
     ///
     /// As [`replace`]: what was remembered before still is.
-    pub fn add<'a>(_held: &Lock, place: &Place, lines: impl IntoIterator<Item = &'a [u8]>) -> Result<(), Error> {
+    pub fn add<'a>(
+        _held: &Lock,
+        place: &Place,
+        lines: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<(), Error> {
         let mut marks = Self::at(place)?;
         let before = marks.read.len();
         marks.read.extend(lines.into_iter().map(|line| marks.namer.hashes(line)));
@@ -68,12 +76,15 @@ mod tests {
     use std::io::Write;
     use std::time::Duration;
 
-    const LINES: [&[u8]; 3] = [br#"{"id":"1","summary":"a"}"#, br#"{"id":"2"}"#, br#"{"summary":"without id"}"#];
+    const LINES: [&[u8]; 3] =
+        [br#"{"id":"1","summary":"a"}"#, br#"{"id":"2"}"#, br#"{"summary":"without id"}"#];
 
     fn marked(lines: &[&[u8]]) -> (tempfile::TempDir, Place, Lock) {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::new(folder.path(), "bus/inbox/a");
-        let lock = Lock::acquire(&Place::new(folder.path(), "lock"), "test", Duration::ZERO, |_| {}).unwrap();
+        let lock =
+            Lock::acquire(&Place::new(folder.path(), "lock"), "test", Duration::ZERO, |_| {})
+                .unwrap();
         ReadMarks::add(&lock, &place, lines.iter().copied()).unwrap();
         (folder, place, lock)
     }
@@ -83,7 +94,10 @@ mod tests {
         let (_folder, place, lock) = marked(&LINES[..2]);
         let marks = ReadMarks::at(&place).unwrap();
         assert_eq!(LINES.map(|line| marks.has(line)), [true, true, false]);
-        assert!(!marks.has(br#"{"id":"1","summary":"forged"}"#), "another message with the same id is not hidden");
+        assert!(
+            !marks.has(br#"{"id":"1","summary":"forged"}"#),
+            "another message with the same id is not hidden"
+        );
         ReadMarks::add(&lock, &place, [LINES[2]]).unwrap();
         let marks = ReadMarks::at(&place).unwrap();
         assert_eq!(LINES.map(|line| marks.has(line)), [true; 3]);
@@ -94,7 +108,8 @@ mod tests {
         let (_folder, place, lock) = marked(&LINES[..2]);
         let whole = fs::read(place.path()).unwrap();
         let put = |bytes: &[u8]| fs::File::create(place.path()).unwrap().write_all(bytes).unwrap();
-        let damaged = (0..whole.len()).map(|at| [&whole[..at], &[!whole[at]], &whole[at + 1..]].concat());
+        let damaged =
+            (0..whole.len()).map(|at| [&whole[..at], &[!whole[at]], &whole[at + 1..]].concat());
         let cut = (0..whole.len()).map(|at| whole[..at].to_vec());
         for bytes in damaged.chain(cut) {
             put(&bytes);

@@ -6,20 +6,22 @@ use std::path::Path;
 
 use super::{Error, Place, Verb, crash_point};
 
-/// Puts `bytes` where `place` is, and returns once they are on disk: beside it, synced, renamed, folder synced.
+/// Puts `bytes` where `place` is, and returns once they are on disk: beside it, synced, renamed,
+/// folder synced.
 ///
-/// The name beside it is fixed, so that a crash leaves at most one file, which the next write removes. The
-/// caller holds the lock.
+/// The name beside it is fixed, so that a crash leaves at most one file, which the next write
+/// removes. The caller holds the lock.
 ///
 /// # Errors
 ///
-/// [`Error::WrongKind`] where a link or a folder is in the way; [`Error::Io`] where the disk refuses: the old file
-/// is then still there, whole.
+/// [`Error::WrongKind`] where a link or a folder is in the way; [`Error::Io`] where the disk
+/// refuses: the old file is then still there, whole.
 pub fn replace(place: &Place, bytes: &[u8]) -> Result<(), Error> {
     put(place, bytes, How { program: false, durable: true })
 }
 
-/// Does the same, and does not wait for the disk: after a power loss the file may be empty, or the old one.
+/// Does the same, and does not wait for the disk: after a power loss the file may be empty, or the
+/// old one.
 ///
 /// # Errors
 ///
@@ -28,7 +30,8 @@ pub fn replace_copy(place: &Place, bytes: &[u8]) -> Result<(), Error> {
     put(place, bytes, How { program: false, durable: false })
 }
 
-/// Does the same as [`replace`] for a file of the record: a folder that is new is on disk, too, up to the one that is trusted.
+/// Does the same as [`replace`] for a file of the record: a folder that is new is on disk, too, up
+/// to the one that is trusted.
 ///
 /// # Errors
 ///
@@ -71,7 +74,8 @@ pub fn is_program(_metadata: &Metadata) -> bool {
     true
 }
 
-/// Puts `bytes` into a new file at `place`; where one stands already, it stays as it is and `false` is returned.
+/// Puts `bytes` into a new file at `place`; where one stands already, it stays as it is and `false`
+/// is returned.
 ///
 /// # Errors
 ///
@@ -86,12 +90,16 @@ pub fn create(place: &Place, bytes: &[u8]) -> Result<bool, Error> {
 /// How often a file is written into a folder that goes away.
 const TRIES: usize = 16;
 
-/// Calls `write`, and again if a folder of the file went away meanwhile: git removes the folders that it has emptied, and it takes no
-/// lock of ours.
-pub(super) fn in_folders(place: &Place, write: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+/// Calls `write`, and again if a folder of the file went away meanwhile: git removes the folders
+/// that it has emptied, and it takes no lock of ours.
+pub(super) fn in_folders(
+    place: &Place,
+    write: impl Fn() -> Result<(), Error>,
+) -> Result<(), Error> {
     for _ in 1..TRIES {
         match write() {
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound && place.root().is_dir() => {}
+            Err(Error::Io { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && place.root().is_dir() => {}
             written => return written,
         }
     }
@@ -118,9 +126,15 @@ fn put_once(place: &Place, bytes: &[u8], how: How) -> Result<(), Error> {
     if how.durable { sync_folder(&path) } else { Ok(()) }
 }
 
-/// Writes the file `aside`. What goes wrong is told of the file that is `meant`: nobody has heard of the other, unless it is what
-/// stands in the way.
-fn write_aside(aside: &Path, meant: &Path, bytes: &[u8], mut mode: Option<Permissions>, how: How) -> Result<(), Error> {
+/// Writes the file `aside`. What goes wrong is told of the file that is `meant`: nobody has heard
+/// of the other, unless it is what stands in the way.
+fn write_aside(
+    aside: &Path,
+    meant: &Path,
+    bytes: &[u8],
+    mut mode: Option<Permissions>,
+    how: How,
+) -> Result<(), Error> {
     let refused = |verb| Error::io(verb, meant);
     let open = || OpenOptions::new().write(true).create_new(true).open(aside);
     let mut file = match open() {
@@ -153,7 +167,8 @@ fn runnable(mode: Permissions) -> Permissions {
     mode
 }
 
-/// Makes the name of the file at `place`, and those of all folders above it up to the trusted one, as durable as its bytes.
+/// Makes the name of the file at `place`, and those of all folders above it up to the trusted one,
+/// as durable as its bytes.
 pub(super) fn sync_folders(place: &Place) -> Result<(), Error> {
     sync_above(place, 0)
 }
@@ -185,9 +200,12 @@ mod tests {
     #[test]
     fn what_finds_its_folder_gone_is_done_again_but_not_for_ever_nor_without_a_root() {
         let folder = tempfile::tempdir().unwrap();
-        for (root, vanishes, expected) in
-            [("there", 3, Ok(4)), ("there", TRIES, Err(TRIES)), ("gone", 3, Err(1)), ("there", 0, Ok(1))]
-        {
+        for (root, vanishes, expected) in [
+            ("there", 3, Ok(4)),
+            ("there", TRIES, Err(TRIES)),
+            ("gone", 3, Err(1)),
+            ("there", 0, Ok(1)),
+        ] {
             let place = Place::new(&folder.path().join(root), "folder/file");
             fs::create_dir_all(folder.path().join("there")).unwrap();
             let calls = Cell::new(0);

@@ -1,4 +1,5 @@
-//! Reads the lines of many files on all cores, in bounded memory: a thread takes a part of a file at a time.
+//! Reads the lines of many files on all cores, in bounded memory: a thread takes a part of a file
+//! at a time.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -54,7 +55,8 @@ impl Counts {
     }
 }
 
-/// Runs `work` on each of `0..count` on all cores; each thread has a state of its own, made by `start`.
+/// Runs `work` on each of `0..count` on all cores; each thread has a state of its own, made by
+/// `start`.
 ///
 /// # Errors
 ///
@@ -111,7 +113,8 @@ pub fn scan<T: Send>(
     let fresh = || (start(), Vec::new(), Vec::new());
     let states = on_all_cores(parts.len(), fresh, |(state, buffer, counted), number| {
         let (file, part) = parts[number];
-        let read = read_part(&files[file], part, buffer, |line| look(state, &Line { file, part, ..line }));
+        let read =
+            read_part(&files[file], part, buffer, |line| look(state, &Line { file, part, ..line }));
         counted.push((file, part, read.map_err(Error::io(Verb::Read, &files[file]))?));
         Ok(())
     })?;
@@ -124,7 +127,12 @@ pub fn scan<T: Send>(
 }
 
 /// Shows the lines that begin in a part of a file, and returns how many newlines the part has.
-fn read_part(path: &PathBuf, part: usize, buffer: &mut Vec<u8>, mut look: impl FnMut(Line<'_>)) -> io::Result<usize> {
+fn read_part(
+    path: &PathBuf,
+    part: usize,
+    buffer: &mut Vec<u8>,
+    mut look: impl FnMut(Line<'_>),
+) -> io::Result<usize> {
     let start = part as u64 * PART;
     // The byte before says whether a line begins with the part.
     let before = usize::from(part > 0);
@@ -134,7 +142,9 @@ fn read_part(path: &PathBuf, part: usize, buffer: &mut Vec<u8>, mut look: impl F
     file.by_ref().take(PART + before as u64).read_to_end(buffer)?;
     let end = buffer.len();
     // What the last line has beyond the part.
-    while memchr::memrchr(b'\n', &buffer[end.saturating_sub(1)..]).is_none() && buffer.len() - end <= MAX_LINE {
+    while memchr::memrchr(b'\n', &buffer[end.saturating_sub(1)..]).is_none()
+        && buffer.len() - end <= MAX_LINE
+    {
         let read = file.by_ref().take(4096).read_to_end(buffer)?;
         if read == 0 {
             break;
@@ -180,8 +190,11 @@ mod tests {
         };
         let (states, counts) = scan(&paths, Vec::new, note).unwrap();
         let lines = states.into_iter().flatten();
-        let mut lines: Vec<_> =
-            lines.map(|(part, number, offset, length, ended)| (counts.line(1, part, number), offset, length, ended)).collect();
+        let mut lines: Vec<_> = lines
+            .map(|(part, number, offset, length, ended)| {
+                (counts.line(1, part, number), offset, length, ended)
+            })
+            .collect();
         lines.sort_unstable();
         lines
     }

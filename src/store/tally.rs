@@ -1,5 +1,5 @@
-//! Counts the log on all cores, in the order that suits: how much each agent logged, and where the last word on each task
-//! stands. A million events take less than a second.
+//! Counts the log on all cores, in the order that suits: how much each agent logged, and where the
+//! last word on each task stands. A million events take less than a second.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -100,7 +100,8 @@ impl Names {
 }
 
 impl LogTally {
-    /// Counts the events of `files`, those of other `clones` last, within `window`, each once however many files have it. Lines that are no events are left out.
+    /// Counts the events of `files`, those of other `clones` last, within `window`, each once
+    /// however many files have it. Lines that are no events are left out.
     ///
     /// # Errors
     ///
@@ -126,7 +127,8 @@ impl LogTally {
         self.read(self.words.get(&(task.clone(), agent.clone()))?)
     }
 
-    /// The events within the window that say that somebody changed what was not theirs, the latest first.
+    /// The events within the window that say that somebody changed what was not theirs, the latest
+    /// first.
     pub fn overrides(&self) -> impl Iterator<Item = Event> {
         self.overrides.iter().rev().filter_map(|word| Some(self.read(word)?.event))
     }
@@ -135,7 +137,9 @@ impl LogTally {
         let path = &self.files[word.file];
         let mut file = BufReader::new(File::open(path).ok()?);
         file.seek(SeekFrom::Start(word.offset)).ok()?;
-        let line = ForwardLines::new(file.take(2 * crate::record::json::MAX_LINE as u64)).next().ok()??;
+        let line = ForwardLines::new(file.take(2 * crate::record::json::MAX_LINE as u64))
+            .next()
+            .ok()??;
         let (elsewhere, own) = (self.clones.of(path), self.clones.is_own(path));
         Some(Entry { event: Event::parse(&line.bytes).ok()?, line: line.bytes, elsewhere, own })
     }
@@ -170,7 +174,10 @@ impl Part {
         if let Some(task) = glance.task_id.filter(|_| !PROTOCOL.contains(&&*glance.event)) {
             let task = self.names.number(&task);
             let id = glance.id.map_or_else(String::new, Cow::into_owned);
-            self.keep((task, agent), Word { ts: glance.ts, id, file: line.file, offset: line.offset });
+            self.keep(
+                (task, agent),
+                Word { ts: glance.ts, id, file: line.file, offset: line.offset },
+            );
         }
     }
 
@@ -184,11 +191,17 @@ impl Part {
 
     /// Takes over what another thread has counted.
     fn join(&mut self, other: Self) {
-        let numbers: Vec<u32> = other.names.texts.iter().map(|text| self.names.number(text)).collect();
+        let numbers: Vec<u32> =
+            other.names.texts.iter().map(|text| self.names.number(text)).collect();
         let number = |old: u32| numbers[old as usize];
-        self.rows.extend(other.rows.into_iter().map(|(name, agent, kind)| (name, number(agent), number(kind))));
+        self.rows.extend(
+            other.rows.into_iter().map(|(name, agent, kind)| (name, number(agent), number(kind))),
+        );
         for (agent, time) in other.last {
-            self.last.entry(number(agent)).and_modify(|last| *last = time.max(*last)).or_insert(time);
+            self.last
+                .entry(number(agent))
+                .and_modify(|last| *last = time.max(*last))
+                .or_insert(time);
         }
         self.overrides.extend(other.overrides);
         for ((task, agent), word) in other.words {
@@ -214,11 +227,16 @@ impl Part {
         }
         let mut agents: BTreeMap<AgentId, AgentTally> = BTreeMap::new();
         for (number, tally) in counted {
-            agent_of(number).into_iter().for_each(|agent| agents.entry(agent).or_default().add(&tally));
+            agent_of(number)
+                .into_iter()
+                .for_each(|agent| agents.entry(agent).or_default().add(&tally));
         }
         let mut words: HashMap<(TaskId, AgentId), Word> = HashMap::new();
         for ((task, agent), word) in self.words {
-            let Some((task, agent)) = TaskId::new(&texts[task as usize]).ok().zip(agent_of(agent)) else { continue };
+            let Some((task, agent)) = TaskId::new(&texts[task as usize]).ok().zip(agent_of(agent))
+            else {
+                continue;
+            };
             let last = words.entry((task, agent)).or_insert_with(|| word.clone());
             *last = word.max(last.clone());
         }
@@ -234,7 +252,10 @@ impl AgentTally {
     fn add(&mut self, other: &Self) {
         self.events += other.events;
         self.last = self.last.max(other.last);
-        other.kinds.iter().for_each(|(kind, count)| *self.kinds.entry(kind.clone()).or_default() += count);
+        other
+            .kinds
+            .iter()
+            .for_each(|(kind, count)| *self.kinds.entry(kind.clone()).or_default() += count);
     }
 }
 
@@ -273,16 +294,26 @@ mod tests {
             line("late", "y", "note", 40, ""),
         ];
         let files = ["one", "two"].map(|name| folder.path().join(name));
-        let write = |file: &PathBuf, text: String| std::io::Write::write_all(&mut File::create(file).unwrap(), text.as_bytes());
+        let write = |file: &PathBuf, text: String| {
+            std::io::Write::write_all(&mut File::create(file).unwrap(), text.as_bytes())
+        };
         write(&files[0], format!("{}no event\n\n", lines.concat())).unwrap();
         write(&files[1], format!("{}{}{}{{\"cut", lines[0], lines[4], lines[7])).unwrap();
-        let at = |minute: u8| format!("2026-03-01T12:{minute:02}:00Z").parse::<Timestamp>().unwrap();
+        let at =
+            |minute: u8| format!("2026-03-01T12:{minute:02}:00Z").parse::<Timestamp>().unwrap();
         let window = Window { since: Some(at(2)), until: at(30) };
         let tally = LogTally::of(files.to_vec(), Clones::none(), window).unwrap();
         let [x, y] = ["x", "y"].map(|agent| AgentId::new(agent).unwrap());
-        let kinds = |agent: &AgentId| tally.agents[agent].kinds.clone().into_iter().collect::<Vec<_>>();
-        assert_eq!(kinds(&x), [("claim".to_owned(), 1), ("note".to_owned(), 1), ("status".to_owned(), 2)]);
-        assert_eq!((kinds(&y), tally.agents[&y].last), (vec![("note".to_owned(), 1), ("override".to_owned(), 2)], Some(at(6))));
+        let kinds =
+            |agent: &AgentId| tally.agents[agent].kinds.clone().into_iter().collect::<Vec<_>>();
+        assert_eq!(
+            kinds(&x),
+            [("claim".to_owned(), 1), ("note".to_owned(), 1), ("status".to_owned(), 2)]
+        );
+        assert_eq!(
+            (kinds(&y), tally.agents[&y].last),
+            (vec![("note".to_owned(), 1), ("override".to_owned(), 2)], Some(at(6)))
+        );
         assert_eq!(tally.overrides().map(|event| event.summary).collect::<Vec<_>>(), ["i", "h"]);
         let task = TaskId::new("q-1").unwrap();
         assert_eq!(tally.last_word(&task, &x).unwrap().event.summary, "d");

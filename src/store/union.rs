@@ -34,7 +34,8 @@ pub struct Entry {
     pub own: bool,
 }
 
-/// How many lines of one second are looked at in a clone's log, to tell whether it has what a worktree has, too.
+/// How many lines of one second are looked at in a clone's log, to tell whether it has what a
+/// worktree has, too.
 const MAX_AHEAD: usize = 64;
 
 /// How many lines that are no events are remembered; the others are counted.
@@ -92,8 +93,8 @@ pub(super) struct RawLine {
     pub(super) too_long: bool,
 }
 
-/// Reads many log files as one: each file in its own order, files merged by time, then id; what was seen already
-/// (the same id, or without ids the same bytes) is left out.
+/// Reads many log files as one: each file in its own order, files merged by time, then id; what was
+/// seen already (the same id, or without ids the same bytes) is left out.
 #[derive(Debug)]
 pub struct Union {
     direction: Direction,
@@ -127,16 +128,22 @@ enum Lines {
 }
 
 impl Union {
-    /// Opens the log files `paths`, among them those of other `clones`; those that are missing are left out.
+    /// Opens the log files `paths`, among them those of other `clones`; those that are missing are
+    /// left out.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] where a file cannot be read.
-    pub fn open(paths: impl IntoIterator<Item = PathBuf>, direction: Direction, clones: &Clones) -> Result<Self, Error> {
+    pub fn open(
+        paths: impl IntoIterator<Item = PathBuf>,
+        direction: Direction,
+        clones: &Clones,
+    ) -> Result<Self, Error> {
         Self::open_within(paths, direction, clones, u64::MAX)
     }
 
-    /// As [`Union::open`], but reads no more than about `budget` bytes: after that there are no more events.
+    /// As [`Union::open`], but reads no more than about `budget` bytes: after that there are no
+    /// more events.
     ///
     /// # Errors
     ///
@@ -147,7 +154,8 @@ impl Union {
         clones: &Clones,
         budget: u64,
     ) -> Result<Self, Error> {
-        let sources = paths.into_iter().filter_map(|path| Source::open(path, clones, direction).transpose());
+        let sources =
+            paths.into_iter().filter_map(|path| Source::open(path, clones, direction).transpose());
         Self::start(sources.collect::<Result<_, _>>()?, direction, budget)
     }
 
@@ -157,7 +165,8 @@ impl Union {
     }
 
     fn start(sources: Vec<Source>, direction: Direction, budget: u64) -> Result<Self, Error> {
-        let mut union = Self { direction, sources, seen: Known::new(), faults: Faults::default(), budget };
+        let mut union =
+            Self { direction, sources, seen: Known::new(), faults: Faults::default(), budget };
         for source in &mut union.sources {
             source.advance(&mut union.faults, &mut union.budget)?;
         }
@@ -180,7 +189,8 @@ impl Union {
                     (entry.own, entry.elsewhere) = (true, None);
                 }
                 if !entry.own && !is_of_clone(entry.elsewhere.as_ref()) {
-                    let found = self.has_next(&entry, |source| is_of_clone(source.elsewhere.as_ref()))?;
+                    let found =
+                        self.has_next(&entry, |source| is_of_clone(source.elsewhere.as_ref()))?;
                     entry.elsewhere = found.flatten().or(entry.elsewhere);
                 }
                 return Ok(Some(entry));
@@ -194,8 +204,8 @@ impl Union {
         self.faults
     }
 
-    /// The source whose head comes next. Of the same event the record's goes before a worktree's, and that before another clone's,
-    /// which may not hide it.
+    /// The source whose head comes next. Of the same event the record's goes before a worktree's,
+    /// and that before another clone's, which may not hide it.
     fn best(&self) -> Option<usize> {
         let forward = self.direction == Direction::Forward;
         let key = |index: &usize| {
@@ -207,8 +217,13 @@ impl Union {
         if forward { waiting.min_by_key(key) } else { waiting.max_by_key(key) }
     }
 
-    /// Where that one of the `wanted` sources which has, among what comes next, the very line of `entry`.
-    fn has_next(&mut self, entry: &Entry, wanted: impl Fn(&Source) -> bool) -> Result<Option<Option<Elsewhere>>, Error> {
+    /// Where that one of the `wanted` sources which has, among what comes next, the very line of
+    /// `entry`.
+    fn has_next(
+        &mut self,
+        entry: &Entry,
+        wanted: impl Fn(&Source) -> bool,
+    ) -> Result<Option<Option<Elsewhere>>, Error> {
         for source in self.sources.iter_mut().filter(|source| wanted(source)) {
             if source.has_next(entry, &mut self.faults, &mut self.budget)? {
                 return Ok(Some(source.elsewhere.clone()));
@@ -255,19 +270,31 @@ impl Source {
         };
         let lines = match direction {
             Direction::Forward => Lines::Forward(ForwardLines::new(file)),
-            Direction::Backward => Lines::Backward(BackwardLines::new(file).map_err(Error::io(Verb::Read, &path))?),
+            Direction::Backward => {
+                Lines::Backward(BackwardLines::new(file).map_err(Error::io(Verb::Read, &path))?)
+            }
         };
         Ok(Some(Self::of(path, clones, lines)))
     }
 
     /// Whether one of the next lines, of the same second, is that of `entry`.
-    fn has_next(&mut self, entry: &Entry, faults: &mut Faults, budget: &mut u64) -> Result<bool, Error> {
+    fn has_next(
+        &mut self,
+        entry: &Entry,
+        faults: &mut Faults,
+        budget: &mut u64,
+    ) -> Result<bool, Error> {
         let second = |entry: &Entry| -> Timestamp { entry.event.ts };
-        let Some((_, head)) = self.head.as_ref().filter(|(_, head)| second(head) == second(entry)) else { return Ok(false) };
+        let Some((_, head)) = self.head.as_ref().filter(|(_, head)| second(head) == second(entry))
+        else {
+            return Ok(false);
+        };
         if head.line == entry.line || self.ahead.iter().any(|(_, next)| next.line == entry.line) {
             return Ok(true);
         }
-        while self.ahead.len() < MAX_AHEAD && self.ahead.back().is_none_or(|(_, last)| second(last) == second(entry)) {
+        while self.ahead.len() < MAX_AHEAD
+            && self.ahead.back().is_none_or(|(_, last)| second(last) == second(entry))
+        {
             let Some(next) = self.read(faults, budget)? else { break };
             let found = next.1.line == entry.line;
             self.ahead.push_back(next);
@@ -288,20 +315,31 @@ impl Source {
     }
 
     /// Reads on to the next line that is an event, and notes those that are none.
-    fn read(&mut self, faults: &mut Faults, budget: &mut u64) -> Result<Option<(u64, Entry)>, Error> {
+    fn read(
+        &mut self,
+        faults: &mut Faults,
+        budget: &mut u64,
+    ) -> Result<Option<(u64, Entry)>, Error> {
         while *budget > 0 {
             let line = match &mut self.lines {
                 Lines::Forward(lines) => lines.next(),
                 Lines::Backward(lines) => lines.next(),
             };
-            let Some(line) = line.map_err(Error::io(Verb::Read, &self.path))? else { return Ok(None) };
+            let Some(line) = line.map_err(Error::io(Verb::Read, &self.path))? else {
+                return Ok(None);
+            };
             *budget = budget.saturating_sub(line.bytes.len() as u64 + 1);
             if line.bytes.iter().all(u8::is_ascii_whitespace) && !line.too_long {
                 continue;
             }
             match parse(&line) {
                 Ok(event) => {
-                    let entry = Entry { event, line: line.bytes, elsewhere: self.elsewhere.clone(), own: self.own };
+                    let entry = Entry {
+                        event,
+                        line: line.bytes,
+                        elsewhere: self.elsewhere.clone(),
+                        own: self.own,
+                    };
                     return Ok(Some((line.offset, entry)));
                 }
                 Err(fault) => faults.note(&self.path, line.offset, || fault.to_string()),
@@ -336,7 +374,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Everything that a union of these files has, as summaries; and those that have a clone.
-    fn read(files: &[PathBuf], direction: Direction, clones: &Clones) -> (Vec<String>, BTreeSet<String>, usize) {
+    fn read(
+        files: &[PathBuf],
+        direction: Direction,
+        clones: &Clones,
+    ) -> (Vec<String>, BTreeSet<String>, usize) {
         let mut union = Union::open(files.to_vec(), direction, clones).unwrap();
         let (mut summaries, mut foreign) = (Vec::new(), BTreeSet::new());
         while let Some(entry) = union.next_event().unwrap() {
@@ -348,15 +390,18 @@ mod tests {
 
     fn line(number: usize, minute: u8, with_id: bool) -> String {
         let id = if with_id { format!(r#""id":"id{number}","#) } else { String::new() };
-        format!(r#"{{"agent_id":"a","event":"note",{id}"summary":"s{number}","ts":"2026-03-01T12:{minute:02}:00Z"}}"#) + "\n"
+        format!(
+            r#"{{"agent_id":"a","event":"note",{id}"summary":"s{number}","ts":"2026-03-01T12:{minute:02}:00Z"}}"#
+        ) + "\n"
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1500))]
 
-        /// Any split of the lines over files, with any of them twice, shows the same set, each line once. Where each file is in
-        /// the order of time, so is the whole, from both ends, and what the log of a clone has, and the record has not, is known
-        /// as the clone's, whichever file it was read from; the last N are the same from both ends, too.
+        /// Any split of the lines over files, with any of them twice, shows the same set, each line
+        /// once. Where each file is in the order of time, so is the whole, from both ends, and what
+        /// the log of a clone has, and the record has not, is known as the clone's, whichever file
+        /// it was read from; the last N are the same from both ends, too.
         #[test]
         fn the_union_is_the_same_however_its_lines_are_split(
             mut lines in prop::collection::vec((0..9_u8, any::<bool>(), 0..4_usize, prop::option::of(0..4_usize)), 1..24),
@@ -400,7 +445,8 @@ mod tests {
             }
         }
 
-        /// A file that ends anywhere, with lines around the limits of line and chunk, has the same lines from both ends.
+        /// A file that ends anywhere, with lines around the limits of line and chunk, has the same
+        /// lines from both ends.
         #[test]
         fn lines_are_the_same_from_both_ends_wherever_the_file_is_cut(
             sizes in prop::collection::vec(prop_oneof![

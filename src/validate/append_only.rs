@@ -39,24 +39,34 @@ pub(super) struct BaseLines<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// Where the lines of the log stand now, by the stems of its files in lower case: a line may have moved among them.
+/// Where the lines of the log stand now, by the stems of its files in lower case: a line may have
+/// moved among them.
 pub(super) type InLog = HashMap<String, HashSet<u64>>;
 
-/// Whether a line of the base stands in a file of the log to which it may have moved: that of all agents, or its agent's own.
+/// Whether a line of the base stands in a file of the log to which it may have moved: that of all
+/// agents, or its agent's own.
 fn has_moved(in_log: Option<&InLog>, line: &[u8], hash: u64) -> bool {
     let Some(in_log) = in_log else { return false };
-    let agent = || Event::parse(line).ok().map(|event| event.agent_id.as_str().to_ascii_lowercase());
-    let mut stems = in_log.iter().filter(|(_, lines)| lines.contains(&hash)).map(|(stem, _)| stem.as_str()).peekable();
-    stems.peek().is_some() && agent().is_none_or(|agent| stems.any(|stem| stem == "events" || owner_of(stem) == agent))
+    let agent =
+        || Event::parse(line).ok().map(|event| event.agent_id.as_str().to_ascii_lowercase());
+    let mut stems = in_log
+        .iter()
+        .filter(|(_, lines)| lines.contains(&hash))
+        .map(|(stem, _)| stem.as_str())
+        .peekable();
+    stems.peek().is_some()
+        && agent().is_none_or(|agent| stems.any(|stem| stem == "events" || owner_of(stem) == agent))
 }
 
-/// Whose the lines of a file of the log are, by its stem: `codex-1` of `codex-1`, and of the batch `codex-1@0123456789ab`.
+/// Whose the lines of a file of the log are, by its stem: `codex-1` of `codex-1`, and of the batch
+/// `codex-1@0123456789ab`.
 fn owner_of(stem: &str) -> &str {
     Batch::at(stem).map_or(stem, |batch| batch.owner)
 }
 
 impl BaseLines<'_> {
-    /// Whether the file `now` begins with the base's bytes, so that nothing but new lines can have been added.
+    /// Whether the file `now` begins with the base's bytes, so that nothing but new lines can have
+    /// been added.
     ///
     /// # Errors
     ///
@@ -69,7 +79,9 @@ impl BaseLines<'_> {
             for expected in self.bytes.chunks(BLOCK) {
                 let block = &mut block[..expected.len()];
                 match file.read_exact(block) {
-                    Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
+                    Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                        return Ok(false);
+                    }
                     read => read?,
                 }
                 if block != expected {
@@ -84,7 +96,8 @@ impl BaseLines<'_> {
         compare().map_err(refused)
     }
 
-    /// The line from which on the file `now` has other bytes, from 1; `None` if it is the same, byte for byte.
+    /// The line from which on the file `now` has other bytes, from 1; `None` if it is the same,
+    /// byte for byte.
     ///
     /// # Errors
     ///
@@ -104,7 +117,8 @@ impl BaseLines<'_> {
         secret.lines(self.bytes).unwrap_or_default()
     }
 
-    /// Compares with the lines `now` of the same file, and tells what is missing or out of its place, unless it was `told`.
+    /// Compares with the lines `now` of the same file, and tells what is missing or out of its
+    /// place, unless it was `told`.
     pub(super) fn compare(
         &self,
         findings: &mut Findings,
@@ -132,40 +146,82 @@ impl BaseLines<'_> {
                 Fate::Moved => "stands in another place now",
             };
             let place = Place::line((next + 1).min(now.len().max(1)));
-            let whole = || self.spelled.as_ref().map_or_else(String::new, |spelled| format!(" (`git show {spelled}` has it)"));
-            let words = || format!("line {} of the base {what}: `{}`{}", index + 1, quote(text), whole());
+            let whole = || {
+                self.spelled
+                    .as_ref()
+                    .map_or_else(String::new, |spelled| format!(" (`git show {spelled}` has it)"))
+            };
+            let words =
+                || format!("line {} of the base {what}: `{}`{}", index + 1, quote(text), whole());
             findings.add(Rule::AppendOnly, self.path, Some(place), words);
             // A new line in its place is the line as it was changed.
-            next += usize::from(fate == Fate::Gone && now.get(next).is_some_and(|line| !known.contains(line)));
+            next += usize::from(
+                fate == Fate::Gone && now.get(next).is_some_and(|line| !known.contains(line)),
+            );
         }
     }
 
     /// Tells that the file is gone, unless all its lines stand elsewhere.
-    pub(super) fn compare_with_nothing(&self, findings: &mut Findings, secret: Secret, in_log: Option<&InLog>) {
+    pub(super) fn compare_with_nothing(
+        &self,
+        findings: &mut Findings,
+        secret: Secret,
+        in_log: Option<&InLog>,
+    ) {
         let before = self.hashes(secret);
-        let lines = || self.bytes.split(|byte| *byte == b'\n').zip(&before).filter(|(_, hash)| **hash != BLANK);
+        let lines = || {
+            self.bytes.split(|byte| *byte == b'\n').zip(&before).filter(|(_, hash)| **hash != BLANK)
+        };
         let gone = lines().filter(|(line, hash)| !has_moved(in_log, line, **hash)).count();
         if gone > 0 {
             let all = lines().count();
-            let whole = || self.spelled.as_ref().map_or_else(String::new, |spelled| format!("; `git show {spelled}` has them"));
-            let words = || format!("the base's file is gone, and with it {gone} of its {all} lines{}", whole());
+            let whole = || {
+                self.spelled
+                    .as_ref()
+                    .map_or_else(String::new, |spelled| format!("; `git show {spelled}` has them"))
+            };
+            let words = || {
+                format!("the base's file is gone, and with it {gone} of its {all} lines{}", whole())
+            };
             findings.add(Rule::AppendOnly, self.path, None, words);
         }
     }
 
-    /// Tells of lines that moved to the file `path` of the log, which now has the lines `now`, and are not in their order there.
-    pub(super) fn compare_moved(&self, findings: &mut Findings, secret: Secret, in_log: &InLog, path: &str, now: &[u64]) {
+    /// Tells of lines that moved to the file `path` of the log, which now has the lines `now`, and
+    /// are not in their order there.
+    pub(super) fn compare_moved(
+        &self,
+        findings: &mut Findings,
+        secret: Secret,
+        in_log: &InLog,
+        path: &str,
+        now: &[u64],
+    ) {
         let stem = stem_of(path).to_ascii_lowercase();
         let stays = in_log.get(&stem_of(self.path).to_ascii_lowercase());
         let owner = owner_of(&stem);
-        let own = |line: &[u8]| Event::parse(line).is_ok_and(|event| event.agent_id.as_str().eq_ignore_ascii_case(owner));
+        let own = |line: &[u8]| {
+            Event::parse(line)
+                .is_ok_and(|event| event.agent_id.as_str().eq_ignore_ascii_case(owner))
+        };
         let lines = self.bytes.split(|byte| *byte == b'\n').zip(self.hashes(secret)).enumerate();
         let there: HashSet<u64> = now.iter().copied().collect();
-        let has_left = |hash: u64| there.contains(&hash) && !stays.is_some_and(|lines| lines.contains(&hash));
-        let moved = lines.filter(|(_, (line, hash))| has_left(*hash) && (stem == "events" || own(line)));
-        let (numbers, hashes): (Vec<usize>, Vec<u64>) = moved.map(|(number, (_, hash))| (number, hash)).unzip();
-        for (index, _) in fates(&hashes, now).into_iter().enumerate().filter(|(_, fate)| *fate == Fate::Moved) {
-            let words = || format!("line {} of the base's `{}` stands in another place here", numbers[index] + 1, self.path);
+        let has_left =
+            |hash: u64| there.contains(&hash) && !stays.is_some_and(|lines| lines.contains(&hash));
+        let moved =
+            lines.filter(|(_, (line, hash))| has_left(*hash) && (stem == "events" || own(line)));
+        let (numbers, hashes): (Vec<usize>, Vec<u64>) =
+            moved.map(|(number, (_, hash))| (number, hash)).unzip();
+        for (index, _) in
+            fates(&hashes, now).into_iter().enumerate().filter(|(_, fate)| *fate == Fate::Moved)
+        {
+            let words = || {
+                format!(
+                    "line {} of the base's `{}` stands in another place here",
+                    numbers[index] + 1,
+                    self.path
+                )
+            };
             findings.add(Rule::AppendOnly, path, None, words);
         }
     }
@@ -173,7 +229,8 @@ impl BaseLines<'_> {
 
 /// What became of each line of `before`.
 fn fates(before: &[u64], now: &[u64]) -> Vec<Fate> {
-    let mut places: Vec<(u64, usize)> = now.iter().enumerate().map(|(place, line)| (*line, place)).collect();
+    let mut places: Vec<(u64, usize)> =
+        now.iter().enumerate().map(|(place, line)| (*line, place)).collect();
     places.sort_unstable();
     let from = |line: u64, place: usize| {
         let index = places.partition_point(|entry| *entry < (line, place));
@@ -183,7 +240,9 @@ fn fates(before: &[u64], now: &[u64]) -> Vec<Fate> {
     let mut fates = vec![Fate::Idle; before.len()];
     let mut present = Vec::new();
     let (mut next, mut in_order) = (0, true);
-    for (index, line) in before.iter().enumerate().filter(|(_, line)| **line != BLANK && seen.insert(**line)) {
+    for (index, line) in
+        before.iter().enumerate().filter(|(_, line)| **line != BLANK && seen.insert(**line))
+    {
         fates[index] = match (from(*line, 0), from(*line, next)) {
             (None, _) => Fate::Gone,
             (Some(first), later) => {
@@ -196,13 +255,15 @@ fn fates(before: &[u64], now: &[u64]) -> Vec<Fate> {
     }
     if !in_order {
         let moved: HashSet<usize> = out_of_order(&present).into_iter().collect();
-        let fate = |index, place| if moved.contains(&index) { Fate::Moved } else { Fate::At(place) };
+        let fate =
+            |index, place| if moved.contains(&index) { Fate::Moved } else { Fate::At(place) };
         present.into_iter().for_each(|(index, place)| fates[index] = fate(index, place));
     }
     fates
 }
 
-/// The fewest lines that must be taken out of `lines` (line of the base, place now) so that the others are in order.
+/// The fewest lines that must be taken out of `lines` (line of the base, place now) so that the
+/// others are in order.
 fn out_of_order(lines: &[(usize, usize)]) -> Vec<usize> {
     // The longest increasing run, by patience sorting: `tops[n]` ends the best run of n + 1 lines.
     let mut tops: Vec<usize> = Vec::new();
@@ -212,8 +273,14 @@ fn out_of_order(lines: &[(usize, usize)]) -> Vec<usize> {
         before.push(pile.checked_sub(1).map(|pile| tops[pile]));
         if pile == tops.len() { tops.push(number) } else { tops[pile] = number }
     }
-    let stays: HashSet<usize> = std::iter::successors(tops.last().copied(), |number| before[*number]).collect();
-    lines.iter().enumerate().filter(|(number, _)| !stays.contains(number)).map(|(_, (index, _))| *index).collect()
+    let stays: HashSet<usize> =
+        std::iter::successors(tops.last().copied(), |number| before[*number]).collect();
+    lines
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| !stays.contains(number))
+        .map(|(_, (index, _))| *index)
+        .collect()
 }
 
 fn quote(line: &[u8]) -> String {

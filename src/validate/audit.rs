@@ -1,4 +1,5 @@
-//! The audit of a fleet: all that stands in its refs, looked at as a scheduled job does (design, section 1.5).
+//! The audit of a fleet: all that stands in its refs, looked at as a scheduled job does (design,
+//! section 1.5).
 
 mod chains;
 mod logs;
@@ -21,12 +22,14 @@ struct Audit<'a> {
     refs: &'a BusRefs<'a>,
 }
 
-/// Audits the refs of a fleet that are here, this clone's own and those that were fetched: each claim's history, the tables of leases, the
-/// clones' logs, and what landings say of these (`Bus-Log:` in the first parents of HEAD).
+/// Audits the refs of a fleet that are here, this clone's own and those that were fetched: each
+/// claim's history, the tables of leases, the clones' logs, and what landings say of these
+/// (`Bus-Log:` in the first parents of HEAD).
 ///
 /// # Errors
 ///
-/// [`Error::NoRefs`] if there are none; [`Error::Git`] or [`Error::Store`] if the system refuses to read.
+/// [`Error::NoRefs`] if there are none; [`Error::Git`] or [`Error::Store`] if the system refuses to
+/// read.
 pub fn audit(repo: &Repository, rules: &Selection) -> Result<Report, Error> {
     let (history, refs) = (repo.history()?, BusRefs::read(repo, None)?);
     if refs.is_empty() {

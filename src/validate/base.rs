@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::Metadata;
 use std::path::Path;
 
-use super::files::{ATTRIBUTES, Found, Kind, Stands, is_below_roots, is_looked_at, is_record_file, kind_of};
+use super::files::{
+    ATTRIBUTES, Found, Kind, Stands, is_below_roots, is_looked_at, is_record_file, kind_of,
+};
 use crate::git::{Error, History, Indexed, ObjectId, TreeFile, blob_id};
 use crate::record::AgentId;
 
-/// The longest file that is hashed to see whether it has changed; of a longer one the size tells, or its lines.
+/// The longest file that is hashed to see whether it has changed; of a longer one the size tells,
+/// or its lines.
 const MAX_HASHED: u64 = 64 * 1024 * 1024;
 
 /// The files of the bus in a commit.
@@ -27,10 +30,14 @@ impl Commit {
         Ok(Self::of(id, history.files(id, is_looked_at)?))
     }
 
-    /// The claims and leases of a commit and nothing else: it may be anybody's, and a few trees that hold each other make a folder that
-    /// has no end.
-    /// `None` if it has more than `max` files there.
-    pub(super) fn claims(history: &History, id: ObjectId, max: usize) -> Result<Option<Self>, Error> {
+    /// The claims and leases of a commit and nothing else: it may be anybody's, and a few trees
+    /// that hold each other make a folder that has no end. `None` if it has more than `max` files
+    /// there.
+    pub(super) fn claims(
+        history: &History,
+        id: ObjectId,
+        max: usize,
+    ) -> Result<Option<Self>, Error> {
         let is_wanted = |path: &str| ["_bus", "_bus/claims", "_bus/locks"].contains(&path);
         Ok(history.files_up_to(id, max, is_wanted)?.map(|files| Self::of(id, files)))
     }
@@ -60,13 +67,18 @@ impl Commit {
 
     /// The files of leases as version 0.1 wrote them, whatever became of the other records.
     pub(super) fn leases(&self) -> impl Iterator<Item = (&str, TreeFile)> {
-        let leases = self.all.iter().filter(|(path, file)| file.is_regular && kind_of(path) == Some((Kind::Lease, true)));
+        let leases = self
+            .all
+            .iter()
+            .filter(|(path, file)| file.is_regular && kind_of(path) == Some((Kind::Lease, true)));
         leases.map(|(path, file)| (path.as_str(), *file))
     }
 
-    /// How git calls a file of the commit, such as `git show` takes it; nothing where a shell would read more than a name.
+    /// How git calls a file of the commit, such as `git show` takes it; nothing where a shell would
+    /// read more than a name.
     pub(super) fn spell(&self, path: &str) -> Option<String> {
-        let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
+        let is_plain =
+            path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
         is_plain.then(|| format!("{}:{path}", self.id.to_hex_with_len(10)))
     }
 
@@ -75,24 +87,39 @@ impl Commit {
         self.files.keys().any(|path| path.starts_with("_bus/"))
     }
 
-    /// The record whose file is called `path`, in whatever letter case: so spelled, two ids are one.
+    /// The record whose file is called `path`, in whatever letter case: so spelled, two ids are
+    /// one.
     pub(super) fn record(&self, kind: Kind, path: &str) -> Option<TreeFile> {
-        let spelled_otherwise = || self.files.iter().find(|(other, file)| file.0 == kind && other.eq_ignore_ascii_case(path));
+        let spelled_otherwise = || {
+            self.files
+                .iter()
+                .find(|(other, file)| file.0 == kind && other.eq_ignore_ascii_case(path))
+        };
         self.files.get_key_value(path).or_else(spelled_otherwise).map(|(_, (_, file))| *file)
     }
 
-    /// The files that agents stored below `_report/agent/`, each with the folder's name; not what the guard refused, which has
-    /// lines of its own.
+    /// The files that agents stored below `_report/agent/`, each with the folder's name; not what
+    /// the guard refused, which has lines of its own.
     fn stored(&self) -> impl Iterator<Item = (&str, &str)> {
-        let agents = self.all.range("_report/agent/".to_owned()..).take_while(|(path, _)| path.starts_with("_report/agent/"));
-        let agents = agents.filter(|(path, file)| file.is_regular && kind_of(path) != Some((Kind::Refusals, true)));
-        agents.filter_map(|(path, _)| Some((path.strip_prefix("_report/agent/")?.split_once('/')?.0, path.as_str())))
+        let agents = self
+            .all
+            .range("_report/agent/".to_owned()..)
+            .take_while(|(path, _)| path.starts_with("_report/agent/"));
+        let agents = agents.filter(|(path, file)| {
+            file.is_regular && kind_of(path) != Some((Kind::Refusals, true))
+        });
+        agents.filter_map(|(path, _)| {
+            Some((path.strip_prefix("_report/agent/")?.split_once('/')?.0, path.as_str()))
+        })
     }
 
     /// The receipts of the commit that are not there any more.
     pub(super) fn lost_receipts<'a>(&'a self, root: &Path) -> impl Iterator<Item = &'a str> {
-        let stands = |path: &str| root.join(path).symlink_metadata().is_ok_and(|metadata| metadata.is_file());
-        let receipts = self.all.iter().filter(|(path, file)| file.is_regular && path.starts_with("_report/"));
+        let stands = |path: &str| {
+            root.join(path).symlink_metadata().is_ok_and(|metadata| metadata.is_file())
+        };
+        let receipts =
+            self.all.iter().filter(|(path, file)| file.is_regular && path.starts_with("_report/"));
         receipts.map(|(path, _)| path.as_str()).filter(move |path| !stands(path))
     }
 
@@ -113,22 +140,27 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Finds what the tree of HEAD and the worktree shall be compared with when `revision` is asked for. HEAD itself stands for
-    /// all sides of a merge that waits for its commit.
+    /// Finds what the tree of HEAD and the worktree shall be compared with when `revision` is asked
+    /// for. HEAD itself stands for all sides of a merge that waits for its commit.
     pub(super) fn find(history: &History, revision: ObjectId) -> Result<Self, Error> {
         let roots = match history.head() {
             // What a merge brings was judged where it comes from.
             Some(head) if head == revision => [vec![head], history.merging()].concat(),
-            Some(head) => history.merge_bases(revision, &[vec![head], history.merging()].concat())?,
+            Some(head) => {
+                history.merge_bases(revision, &[vec![head], history.merging()].concat())?
+            }
             None => Vec::new(),
         };
         let roots = if roots.is_empty() { vec![revision] } else { roots };
-        let beside = if roots.contains(&revision) { None } else { Some(Commit::read(history, revision)?) };
-        let commits = roots.into_iter().map(|root| Commit::read(history, root)).collect::<Result<_, _>>()?;
+        let beside =
+            if roots.contains(&revision) { None } else { Some(Commit::read(history, revision)?) };
+        let commits =
+            roots.into_iter().map(|root| Commit::read(history, root)).collect::<Result<_, _>>()?;
         Ok(Self { commits, beside, revision })
     }
 
-    /// Leaves the record files out: those of an untracked bus are frozen, and mean nothing to a change.
+    /// Leaves the record files out: those of an untracked bus are frozen, and mean nothing to a
+    /// change.
     pub(super) fn forget_records(&mut self) {
         for commit in self.commits.iter_mut().chain(&mut self.beside) {
             commit.files.retain(|path, _| !is_record_file(path));
@@ -142,10 +174,15 @@ impl Base {
 
     /// What the commits have at the path of a receipt within the bus's folders.
     pub(super) fn receipt_at_hand(&self, path: &str) -> impl Iterator<Item = TreeFile> {
-        self.commits.iter().filter_map(move |commit| commit.all.get(path)).filter(|file| file.is_regular).copied()
+        self.commits
+            .iter()
+            .filter_map(move |commit| commit.all.get(path))
+            .filter(|file| file.is_regular)
+            .copied()
     }
 
-    /// What the commits have at the path of a receipt. Those outside of the bus's folders are looked up one by one.
+    /// What the commits have at the path of a receipt. Those outside of the bus's folders are
+    /// looked up one by one.
     ///
     /// # Errors
     ///
@@ -153,8 +190,10 @@ impl Base {
     pub(super) fn receipt(&self, history: &History, path: &str) -> Result<Vec<TreeFile>, Error> {
         let mut files = Vec::new();
         for commit in &self.commits {
-            let is_on_the_way =
-                |folder: &str| folder == path || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+            let is_on_the_way = |folder: &str| {
+                folder == path
+                    || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+            };
             let found = match commit.all.get(path) {
                 Some(file) => Some(*file),
                 None if is_below_roots(path) => None,
@@ -166,10 +205,16 @@ impl Base {
     }
 
     /// The base's files that are not in the tree any more, each once.
-    pub(super) fn gone<'a>(&'a self, found: &[Found]) -> Vec<(&'a Commit, &'a str, Kind, TreeFile)> {
+    pub(super) fn gone<'a>(
+        &'a self,
+        found: &[Found],
+    ) -> Vec<(&'a Commit, &'a str, Kind, TreeFile)> {
         let here: HashSet<&str> = found.iter().map(|found| found.path.as_str()).collect();
         let mut told = HashSet::new();
-        let files = self.commits.iter().flat_map(|commit| commit.files.iter().map(move |file| (commit, file)));
+        let files = self
+            .commits
+            .iter()
+            .flat_map(|commit| commit.files.iter().map(move |file| (commit, file)));
         let gone = files.filter(|(_, (path, _))| !here.contains(path.as_str()));
         gone.filter(|(_, (path, _))| told.insert(path.as_str()))
             .map(|(commit, (path, (kind, file)))| (commit, path.as_str(), *kind, *file))
@@ -199,7 +244,8 @@ impl Delta<'_> {
     /// How `found` differs from what the commits of the base have at its path.
     pub(super) fn change(&self, base: &Base, found: &Found) -> Change {
         let place = self.root.join(&found.path);
-        let metadata = (found.stands != Stands::Rightly).then(|| place.symlink_metadata().ok()).flatten();
+        let metadata =
+            (found.stands != Stands::Rightly).then(|| place.symlink_metadata().ok()).flatten();
         if metadata.as_ref().is_some_and(Metadata::is_dir) {
             let known = base.commits.iter().any(|commit| commit.has_folder(&found.path));
             return if known { Change::None } else { Change::News };
@@ -225,15 +271,25 @@ impl Delta<'_> {
     }
 
     /// The files that others than `author` stored, and that are gone or changed since.
-    pub(super) fn spoiled<'b>(&self, base: &'b Base, author: &AgentId) -> BTreeMap<&'b str, &'b str> {
-        let stored: BTreeMap<&str, &str> =
-            base.commits.iter().flat_map(Commit::stored).map(|(owner, path)| (path, owner)).collect();
+    pub(super) fn spoiled<'b>(
+        &self,
+        base: &'b Base,
+        author: &AgentId,
+    ) -> BTreeMap<&'b str, &'b str> {
+        let stored: BTreeMap<&str, &str> = base
+            .commits
+            .iter()
+            .flat_map(Commit::stored)
+            .map(|(owner, path)| (path, owner))
+            .collect();
         let is_spoiled = |path: &str| {
             // Whatever stands there now is looked at as it is.
-            let found = Found { path: path.to_owned(), kind: None, stands: Stands::Not("anything") };
+            let found =
+                Found { path: path.to_owned(), kind: None, stands: Stands::Not("anything") };
             self.change(base, &found) == Change::News
         };
-        let others = stored.into_iter().filter(|(_, owner)| !author.as_str().eq_ignore_ascii_case(owner));
+        let others =
+            stored.into_iter().filter(|(_, owner)| !author.as_str().eq_ignore_ascii_case(owner));
         others.filter(|(path, _)| is_spoiled(path)).collect()
     }
 
@@ -247,10 +303,13 @@ impl Delta<'_> {
         let length = place.symlink_metadata().ok().filter(Metadata::is_file)?.len();
         let size = |file: &TreeFile| self.history.size(file.id);
         let fits = known.iter().any(|file| size(file) == Some(length));
-        // With other line endings a record is longer by one byte a line at most; logs have git's own, wherever they are.
+        // With other line endings a record is longer by one byte a line at most; logs have git's
+        // own, wherever they are.
         let may_fit = || {
             !path.ends_with(".jsonl")
-                && known.iter().any(|file| size(file).is_some_and(|size| size < length && length <= 2 * size))
+                && known
+                    .iter()
+                    .any(|file| size(file).is_some_and(|size| size < length && length <= 2 * size))
         };
         if length > MAX_HASHED || !(fits || may_fit()) {
             return None;
@@ -260,8 +319,8 @@ impl Delta<'_> {
         if fits { blob_id(&bytes) } else { blob_id(&without_returns(&bytes)) }
     }
 
-    /// Whether the worktree's file is as git put it there and yet not what the commit has: something changes it on the way.
-    /// Line endings alone say nothing.
+    /// Whether the worktree's file is as git put it there and yet not what the commit has:
+    /// something changes it on the way. Line endings alone say nothing.
     pub(super) fn is_altered(&self, path: &str) -> bool {
         let Some(id) = self.indexed.blob_of(self.root, path) else { return false };
         let place = self.root.join(path);

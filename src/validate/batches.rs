@@ -1,4 +1,5 @@
-//! Batches of other agents in a change (design, section 1.2). Who goes on with another's branch has its batches, and must not write them.
+//! Batches of other agents in a change (design, section 1.2). Who goes on with another's branch has
+//! its batches, and must not write them.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +13,31 @@ use crate::store::{Error as StoreError, Verb};
 const MAX_LOOKUPS: usize = 100_000;
 
 impl Run<'_> {
-    /// Notes which of `files` are batches of another agent than `author` that a branch of that agent's has, byte for byte.
+    /// Notes which of `files` are batches of another agent than `author` that a branch of that
+    /// agent's has, byte for byte.
     ///
-    /// A branch `agent/<id>/…` is that agent's word, as it is when its own pull request is judged. Nothing else is: that the agent held
-    /// the task, a commit's author and what the lines say of themselves can all be true of words that somebody else has written.
-    pub(super) fn prove_batches(&self, author: &Author, files: &mut [LineFile]) -> Result<(), Error> {
+    /// A branch `agent/<id>/…` is that agent's word, as it is when its own pull request is judged.
+    /// Nothing else is: that the agent held the task, a commit's author and what the lines say of
+    /// themselves can all be true of words that somebody else has written.
+    pub(super) fn prove_batches(
+        &self,
+        author: &Author,
+        files: &mut [LineFile],
+    ) -> Result<(), Error> {
         let Some(author) = author else { return Ok(()) };
         let (mut tips, mut left) = (None, MAX_LOOKUPS);
         for file in files {
             let batch = Batch::at(&file.path).filter(Batch::is_well_named);
-            let Some(batch) = batch.filter(|batch| !batch.owner.eq_ignore_ascii_case(author.as_str())) else { continue };
+            let Some(batch) =
+                batch.filter(|batch| !batch.owner.eq_ignore_ascii_case(author.as_str()))
+            else {
+                continue;
+            };
             if tips.is_none() {
                 tips = Some(self.agents_branches()?);
             }
-            let tips = tips.as_ref().and_then(|tips| tips.get(batch.owner)).map_or(&[][..], Vec::as_slice);
+            let tips =
+                tips.as_ref().and_then(|tips| tips.get(batch.owner)).map_or(&[][..], Vec::as_slice);
             if tips.is_empty() {
                 continue;
             }

@@ -1,4 +1,5 @@
-//! The refs of the bus that are here: this clone's own, and what was fetched of a remote's (design, section 3).
+//! The refs of the bus that are here: this clone's own, and what was fetched of a remote's (design,
+//! section 3).
 
 use std::collections::BTreeMap;
 
@@ -76,9 +77,10 @@ impl<'a> BusRefs<'a> {
         Ok(refs)
     }
 
-    /// Whether the refs below `place` are of the fleet that the policy names: what is another's proves nothing. This clone's own are
-    /// its own until they say otherwise; those of a remote have to say so, or else this clone, which has joined the fleet and fetches no
-    /// more of a remote than it needs.
+    /// Whether the refs below `place` are of the fleet that the policy names: what is another's
+    /// proves nothing. This clone's own are its own until they say otherwise; those of a remote
+    /// have to say so, or else this clone, which has joined the fleet and fetches no more of a
+    /// remote than it needs.
     fn is_of(&self, fleet: Option<&Fleet>, place: &str) -> Result<bool, Error> {
         let Some(fleet) = fleet else { return Ok(true) };
         let Some(name) = RefName::parse(&format!("{place}fleet")) else { return Ok(false) };
@@ -86,12 +88,12 @@ impl<'a> BusRefs<'a> {
             Tip::Missing if place == OWN => Ok(true),
             Tip::Missing => {
                 let own = RefName::parse(&format!("{OWN}fleet"));
-                Ok(own.map_or(Ok(None), |own| self.repo.id_of(&own))?.is_some() && self.is_of(Some(fleet), OWN)?)
+                Ok(own.map_or(Ok(None), |own| self.repo.id_of(&own))?.is_some()
+                    && self.is_of(Some(fleet), OWN)?)
             }
             Tip::Unreadable { .. } => Ok(false),
-            Tip::At(root) => {
-                Ok(root.parent.is_none() && root.subject.trim_end().strip_prefix("fleet ") == Some(fleet.id.as_str()))
-            }
+            Tip::At(root) => Ok(root.parent.is_none()
+                && root.subject.trim_end().strip_prefix("fleet ") == Some(fleet.id.as_str())),
         }
     }
 
@@ -138,7 +140,11 @@ impl<'a> BusRefs<'a> {
         }
         let canonical = Some(QueueItem::canonical(task)).filter(|canonical| canonical != task);
         for name in &self.archives {
-            let Some(archive) = self.repo.id_of(name)?.map(|id| self.repo.archive(id)).transpose()? else { continue };
+            let Some(archive) =
+                self.repo.id_of(name)?.map(|id| self.repo.archive(id)).transpose()?
+            else {
+                continue;
+            };
             for task in [Some(task), canonical.as_ref()].into_iter().flatten() {
                 chains.extend(self.repo.archived(&archive, task)?.map(|tip| Chain::new(name, tip)));
             }
@@ -191,10 +197,12 @@ impl Chain {
     }
 }
 
-/// Where the refs of one bus are: `refs/bus/`, or `refs/bus-remote/<remote>/`. A remote's name may have slashes.
+/// Where the refs of one bus are: `refs/bus/`, or `refs/bus-remote/<remote>/`. A remote's name may
+/// have slashes.
 fn place_of(name: &str) -> &str {
     let Some(rest) = name.strip_prefix(RefName::ALL_SEEN) else { return OWN };
-    let ends = ["/claims/", "/log/", "/lost/", "/queue/"].iter().filter_map(|middle| rest.find(middle));
+    let ends =
+        ["/claims/", "/log/", "/lost/", "/queue/"].iter().filter_map(|middle| rest.find(middle));
     let end = ends.min().or_else(|| rest.rfind('/')).map_or(rest.len(), |end| end + 1);
     &name[..RefName::ALL_SEEN.len() + end]
 }

@@ -1,4 +1,5 @@
-//! Whether the agent whose branch it is may work on the branch's task: the claims in the fleet's refs say so (design, section 1.5).
+//! Whether the agent whose branch it is may work on the branch's task: the claims in the fleet's
+//! refs say so (design, section 1.5).
 
 use std::collections::BTreeMap;
 
@@ -34,24 +35,37 @@ impl Run<'_> {
         let missing = "the policy names a fleet, and none of its refs is here";
         Ok(match &self.query.unread {
             Some(why) => FleetSight::Unread(why.clone()),
-            None if self.refs()?.has_fetched() || (self.refs()?.strangers().is_empty() && !self.refs()?.is_empty()) => {
+            None if self.refs()?.has_fetched()
+                || (self.refs()?.strangers().is_empty() && !self.refs()?.is_empty()) =>
+            {
                 FleetSight::Read
             }
             None if !self.refs()?.strangers().is_empty() => {
                 let places = self.refs()?.strangers().join(", ");
-                FleetSight::Unread(format!("what is at {places} is not of the fleet that the base's policy names"))
+                FleetSight::Unread(format!(
+                    "what is at {places} is not of the fleet that the base's policy names"
+                ))
             }
             None if self.policy.fleet.is_some() => FleetSight::Unread(missing.to_owned()),
             None => FleetSight::None,
         })
     }
 
-    /// Checks that the branch of `author` has a claim of the branch's task; says so if nobody can tell.
-    pub(super) fn check_claimed(&self, findings: &mut Findings, author: &Author, sight: &FleetSight) -> Result<(), Error> {
+    /// Checks that the branch of `author` has a claim of the branch's task; says so if nobody can
+    /// tell.
+    pub(super) fn check_claimed(
+        &self,
+        findings: &mut Findings,
+        author: &Author,
+        sight: &FleetSight,
+    ) -> Result<(), Error> {
         let Some(base) = self.base.filter(|_| self.query.plans.is_none()) else { return Ok(()) };
         let branch = self.branch();
         if branch.is_none() && self.query.branch.is_none() {
-            let words = || "no branch is checked out or named, so what an agent may change was not looked at".to_owned();
+            let words = || {
+                "no branch is checked out or named, so what an agent may change was not looked at"
+                    .to_owned()
+            };
             findings.add(Rule::NotJudged, "HEAD", None, words);
         }
         // An older bus knew none of these rules.
@@ -59,13 +73,16 @@ impl Run<'_> {
         match (sight, author, branch) {
             (FleetSight::Unread(why), _, branch) if is_judged || self.query.unread.is_some() => {
                 let place = branch.as_deref().map_or_else(|| "HEAD".to_owned(), ref_of);
-                let words = || format!("who holds the tasks and the paths of the change cannot be told: {why}");
+                let words = || {
+                    format!("who holds the tasks and the paths of the change cannot be told: {why}")
+                };
                 findings.add(Rule::NotJudged, &place, None, words);
             }
             (FleetSight::Read, Some(author), Some(branch)) if is_judged => {
                 let mut standings = BTreeMap::new();
                 for (task, chain) in self.chains_of_branch(base, author, &branch)? {
-                    standings.insert(task, (standing(self.repo, &chain, author, &branch)?, chain.name));
+                    standings
+                        .insert(task, (standing(self.repo, &chain, author, &branch)?, chain.name));
                 }
                 tell(findings, author, &branch, &standings);
             }
@@ -74,9 +91,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The tasks that the branch may be of, with the newest chain of each: those whose reports the change brings, and the one that the
-    /// branch's name begins with.
-    fn chains_of_branch(&self, base: &Base, author: &AgentId, branch: &str) -> Result<BTreeMap<TaskId, Chain>, Error> {
+    /// The tasks that the branch may be of, with the newest chain of each: those whose reports the
+    /// change brings, and the one that the branch's name begins with.
+    fn chains_of_branch(
+        &self,
+        base: &Base,
+        author: &AgentId,
+        branch: &str,
+    ) -> Result<BTreeMap<TaskId, Chain>, Error> {
         let refs = self.refs()?;
         let mut chains = BTreeMap::new();
         for task in named_by(branch) {
@@ -88,7 +110,11 @@ impl Run<'_> {
         for path in self.changed_paths(base)? {
             let folders: Vec<&str> = path.split('/').collect();
             let ["_report", "agent", agent, task, _, ..] = folders.as_slice() else { continue };
-            let Some(task) = TaskId::new(*task).ok().filter(|_| author.as_str().eq_ignore_ascii_case(agent)) else { continue };
+            let Some(task) =
+                TaskId::new(*task).ok().filter(|_| author.as_str().eq_ignore_ascii_case(agent))
+            else {
+                continue;
+            };
             if chains.len() < MAX_TASKS
                 && !chains.contains_key(&task)
                 && let Some(chain) = self.newest_chain(refs, &task)?
@@ -103,7 +129,8 @@ impl Run<'_> {
     fn newest_chain(&self, refs: &BusRefs<'_>, task: &TaskId) -> Result<Option<Chain>, Error> {
         let mut newest = None;
         for chain in refs.chains_of(task)? {
-            let claim = self.repo.link(chain.tip)?.ok().and_then(|link| Claim::parse(&link.body).ok());
+            let claim =
+                self.repo.link(chain.tip)?.ok().and_then(|link| Claim::parse(&link.body).ok());
             let age = (claim.map(|claim| claim.revision), chain.is_fetched);
             if newest.as_ref().is_none_or(|(known, _)| *known < age) {
                 newest = Some((age, chain));
@@ -118,7 +145,8 @@ fn ref_of(branch: &str) -> String {
     format!("refs/heads/{branch}")
 }
 
-/// The tasks whose names `agent/<id>/…` may begin with, the longest first: `QUEUE-001-FIX`, `QUEUE-001` and `QUEUE`.
+/// The tasks whose names `agent/<id>/…` may begin with, the longest first: `QUEUE-001-FIX`,
+/// `QUEUE-001` and `QUEUE`.
 fn named_by(branch: &str) -> Vec<TaskId> {
     let name = branch.splitn(3, '/').nth(2).unwrap_or_default();
     let ends = name.match_indices(['-', '/']).map(|(end, _)| end).chain([name.len()]);
@@ -128,7 +156,12 @@ fn named_by(branch: &str) -> Vec<TaskId> {
 }
 
 /// What `branch` of `agent` is to the task of a chain: its newest state that names both decides.
-fn standing(repo: &Repository, chain: &Chain, agent: &AgentId, branch: &str) -> Result<Standing, Error> {
+fn standing(
+    repo: &Repository,
+    chain: &Chain,
+    agent: &AgentId,
+    branch: &str,
+) -> Result<Standing, Error> {
     let mut elsewhere = None;
     let mut newer: Option<(Link, Claim)> = None;
     let mut next = Some(chain.tip);
@@ -161,12 +194,19 @@ fn outcome(claim: &Claim, newer: Option<(Link, Claim)>, elsewhere: Option<String
     match newer {
         None => Standing::Lawful,
         Some((_, newer)) if newer.agent_id == claim.agent_id => Standing::Unclaimed { elsewhere },
-        Some((link, newer)) => Standing::Lost { by: Some(newer.agent_id), at: link.time, took_over: true },
+        Some((link, newer)) => {
+            Standing::Lost { by: Some(newer.agent_id), at: link.time, took_over: true }
+        }
     }
 }
 
 /// Tells which claims were lost; and if none is lawful, that the branch has none.
-fn tell(findings: &mut Findings, author: &AgentId, branch: &str, standings: &BTreeMap<TaskId, (Standing, String)>) {
+fn tell(
+    findings: &mut Findings,
+    author: &AgentId,
+    branch: &str,
+    standings: &BTreeMap<TaskId, (Standing, String)>,
+) {
     let place = ref_of(branch);
     let mut is_told = false;
     for (task, (standing, name)) in standings {
@@ -175,7 +215,11 @@ fn tell(findings: &mut Findings, author: &AgentId, branch: &str, standings: &BTr
                 is_told = true;
                 let by = by.as_ref().map_or("somebody", AgentId::as_str);
                 let how = if *took_over { "took the task over" } else { "ended its claim" };
-                let words = || format!("`{task}` is no longer {author}'s on `{branch}`: {by} {how} at {at} ({name})");
+                let words = || {
+                    format!(
+                        "`{task}` is no longer {author}'s on `{branch}`: {by} {how} at {at} ({name})"
+                    )
+                };
                 findings.add(Rule::ClaimLost, &place, None, words);
             }
             Standing::Unknown => {
@@ -197,7 +241,9 @@ fn tell(findings: &mut Findings, author: &AgentId, branch: &str, standings: &BTr
     let words = || match standings.iter().next() {
         None => format!("`{author}` has no claim of a task that `{branch}` names"),
         Some((task, (Standing::Unclaimed { elsewhere: Some(other) }, _))) => {
-            format!("`{author}` has no live claim of `{task}` on `{branch}`: its claim names `{other}`")
+            format!(
+                "`{author}` has no live claim of `{task}` on `{branch}`: its claim names `{other}`"
+            )
         }
         Some((task, _)) => format!("`{author}` has no claim of `{task}` that names `{branch}`"),
     };
@@ -210,7 +256,8 @@ mod tests {
 
     #[test]
     fn a_branch_may_be_of_any_task_that_its_name_begins_with() {
-        let named = |branch: &str| named_by(branch).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let named =
+            |branch: &str| named_by(branch).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(named("agent/codex-1/queue-001-fix"), ["queue-001-fix", "queue-001", "queue"]);
         assert_eq!(named("agent/codex-1/QUEUE-001/again"), ["QUEUE-001", "QUEUE"]);
         assert_eq!(named("agent/codex-1/x"), ["x"]);

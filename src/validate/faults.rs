@@ -24,7 +24,9 @@ const fn rule_of(fault: &Fault, in_lines: bool) -> Rule {
         Fault::Id { .. } => Rule::BadId,
         Fault::Time { .. } => Rule::BadTimestamp,
         Fault::Inside { fault, .. } | Fault::Within { fault, .. } => rule_of(fault, in_lines),
-        Fault::WrongTask { .. } | Fault::WrongPlan { .. } | Fault::WrongLock { .. } => Rule::WrongFileName,
+        Fault::WrongTask { .. } | Fault::WrongPlan { .. } | Fault::WrongLock { .. } => {
+            Rule::WrongFileName
+        }
         Fault::BadItem { .. } => Rule::BadQueueItem,
     }
 }
@@ -41,10 +43,19 @@ pub(super) fn in_record(findings: &mut Findings, path: &str, bytes: &[u8], fault
 }
 
 /// Adds the faults of a line, which stands at `place` of the file `path`.
-pub(super) fn in_line(findings: &mut Findings, path: &str, place: Place, line: &[u8], faults: &[Fault]) {
+pub(super) fn in_line(
+    findings: &mut Findings,
+    path: &str,
+    place: Place,
+    line: &[u8],
+    faults: &[Fault],
+) {
     let places = Places::of(line);
     for fault in faults {
-        let whole = matches!(fault, Fault::TooLong { .. } | Fault::Missing(_) | Fault::MergeConflict { .. });
+        let whole = matches!(
+            fault,
+            Fault::TooLong { .. } | Fault::Missing(_) | Fault::MergeConflict { .. }
+        );
         let Position { column, .. } = fault.position_in(&places);
         let place = Place { column: (!whole).then_some(column), ..place };
         findings.add(rule_of(fault, true), path, Some(place), || format!("{fault:#}"));

@@ -25,12 +25,14 @@ const FOLDERS: [&str; 6] = ["claims", "locks", "assignments", "events", "message
 /// The endings that make a file one of the bus's.
 const ENDINGS: [&str; 4] = [".plan.json", ".jsonl", ".json", ".md"];
 
-/// Whether `path` is in one of the bus's folders, or stands in the place of one, in whatever letter case: not every disk tells them apart.
+/// Whether `path` is in one of the bus's folders, or stands in the place of one, in whatever letter
+/// case: not every disk tells them apart.
 pub(super) fn is_below_roots(path: &str) -> bool {
     ROOTS.contains(&folded(path.split('/').next().unwrap_or_default()).as_str())
 }
 
-/// Whether the validator looks at what a commit has at `path`: what is below the bus's folders, and at the root what decides about it.
+/// Whether the validator looks at what a commit has at `path`: what is below the bus's folders, and
+/// at the root what decides about it.
 pub(super) fn is_looked_at(path: &str) -> bool {
     is_below_roots(path) || path == ATTRIBUTES || is_manifest(path)
 }
@@ -42,12 +44,13 @@ pub(super) fn is_manifest(path: &str) -> bool {
     name.starts_with("agent_manifest") && name.ends_with(".json")
 }
 
-/// A name as it is read by disks that do not tell letter cases apart. To some the long `\u{17f}` is an S; some pass over characters that
-/// cannot be seen, and some over dots and blanks at the end, and over what follows a `::`.
+/// A name as it is read by disks that do not tell letter cases apart. To some the long `\u{17f}` is
+/// an S; some pass over characters that cannot be seen, and some over dots and blanks at the end,
+/// and over what follows a `::`.
 fn folded(name: &str) -> String {
-    let is_unseen =
-        |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
-    let seen: String = name.split("::").next().unwrap_or_default().chars().filter(|c| !is_unseen(*c)).collect();
+    let is_unseen = |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
+    let seen: String =
+        name.split("::").next().unwrap_or_default().chars().filter(|c| !is_unseen(*c)).collect();
     seen.trim_end_matches(['.', ' ']).to_uppercase().to_lowercase()
 }
 
@@ -70,7 +73,12 @@ impl Misspelled {
             let name = folded(part);
             let is_known = match (number, meant[0].as_str()) {
                 (0, _) => ROOTS.contains(&name.as_str()),
-                _ if number == last && [".gitattributes", ".gitignore", "errors.jsonl"].contains(&name.as_str()) => true,
+                _ if number == last
+                    && [".gitattributes", ".gitignore", "errors.jsonl"]
+                        .contains(&name.as_str()) =>
+                {
+                    true
+                }
                 (1, "_bus") => FOLDERS.contains(&name.as_str()) || name == "config.toml",
                 (1, "_report") => name == "agent",
                 (2, "_bus") => name == "agents.json" && meant[1] == "meta",
@@ -84,8 +92,9 @@ impl Misspelled {
         let folder = (0..last).rev().find(|number| meant[*number] != parts[*number]);
         let whole = meant.join("/");
         // A file of the bus's is meant itself; of others the folder is.
-        let is_file =
-            whole != path && (kind_of(&whole).is_some() || folder.is_none() && !ENDINGS.iter().any(|end| whole.ends_with(end)));
+        let is_file = whole != path
+            && (kind_of(&whole).is_some()
+                || folder.is_none() && !ENDINGS.iter().any(|end| whole.ends_with(end)));
         let end = if is_file { last } else { folder? };
         Some(Self { path: parts[..=end].join("/"), meant: meant[..=end].join("/") })
     }
@@ -96,11 +105,13 @@ fn is_bus_folder(name: &str) -> bool {
     folded(name) == "_bus"
 }
 
-/// Whether `path` is a record file's: anything below `_bus/`, in whatever letter case, but for what belongs in a branch in every bus
-/// (design, section 1.2).
+/// Whether `path` is a record file's: anything below `_bus/`, in whatever letter case, but for what
+/// belongs in a branch in every bus (design, section 1.2).
 pub(super) fn is_record_file(path: &str) -> bool {
     let belongs = ["_bus", IGNORE_FILE, "_bus/README.md", "_bus/config.toml", "_bus/meta"];
-    is_bus_folder(path.split('/').next().unwrap_or_default()) && !belongs.contains(&path) && !path.starts_with("_bus/meta/")
+    is_bus_folder(path.split('/').next().unwrap_or_default())
+        && !belongs.contains(&path)
+        && !path.starts_with("_bus/meta/")
 }
 
 /// What a file of the bus holds.
@@ -159,10 +170,12 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Whether it is the file of one of `plans`, of any where none is named, or what stands in the place of their folder.
+    /// Whether it is the file of one of `plans`, of any where none is named, or what stands in the
+    /// place of their folder.
     pub(super) fn is_of(&self, plans: &[PlanId]) -> bool {
         let stem = stem_of(&self.path);
-        let is_named = plans.is_empty() || plans.iter().any(|plan| plan.as_str().eq_ignore_ascii_case(stem));
+        let is_named =
+            plans.is_empty() || plans.iter().any(|plan| plan.as_str().eq_ignore_ascii_case(stem));
         self.path == "_plans" || (self.kind == Some(Kind::Plan) && is_named)
     }
 }
@@ -172,13 +185,15 @@ pub(super) fn name_of(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// What the name of a record file says about what is in it: `QUEUE-001` of `_bus/claims/QUEUE-001.json`.
+/// What the name of a record file says about what is in it: `QUEUE-001` of
+/// `_bus/claims/QUEUE-001.json`.
 pub(super) fn stem_of(path: &str) -> &str {
     let name = name_of(path);
     [".plan.json", ".jsonl", ".json"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
 }
 
-/// A batch of lines of one agent, by its file's name: `_bus/events/codex-1@0123456789ab.jsonl` (design, section 1.2).
+/// A batch of lines of one agent, by its file's name: `_bus/events/codex-1@0123456789ab.jsonl`
+/// (design, section 1.2).
 pub(super) struct Batch<'a> {
     /// Who wrote every line of it.
     pub(super) owner: &'a str,
@@ -195,7 +210,9 @@ impl<'a> Batch<'a> {
     /// Whether the name is one that a batch can have.
     pub(super) fn is_well_named(&self) -> bool {
         let is_good = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
-        AgentId::new(self.owner).is_ok() && self.id.len() == BATCH_LENGTH && self.id.bytes().all(is_good)
+        AgentId::new(self.owner).is_ok()
+            && self.id.len() == BATCH_LENGTH
+            && self.id.bytes().all(is_good)
     }
 }
 
@@ -207,31 +224,46 @@ pub(super) fn kind_of(path: &str) -> Option<(Kind, bool)> {
     match parts.as_slice() {
         ["_bus", "claims", .., _] if ends(".json") => Some((Kind::Claim, parts.len() == 3)),
         ["_bus", "locks", .., _] if ends(".json") => Some((Kind::Lease, parts.len() == 3)),
-        ["_bus", "assignments", .., _] if ends(".json") => Some((Kind::Assignment, parts.len() == 3)),
+        ["_bus", "assignments", .., _] if ends(".json") => {
+            Some((Kind::Assignment, parts.len() == 3))
+        }
         ["_bus", "events", .., _] if ends(".jsonl") => Some((Kind::Log, parts.len() == 3)),
         ["_bus", "messages", .., _] if ends(".jsonl") => Some((Kind::Channel, parts.len() == 3)),
         ["_bus", "meta", "agents.json"] => Some((Kind::Registry, true)),
         ["_bus", "config.toml"] => Some((Kind::Config, true)),
         ["_plans", .., _] if ends(".plan.json") => Some((Kind::Plan, parts.len() == 2)),
-        ["queue", .., _] if ends(".md") && name.as_bytes()[0].is_ascii_digit() => Some((Kind::QueueItem, parts.len() == 2)),
+        ["queue", .., _] if ends(".md") && name.as_bytes()[0].is_ascii_digit() => {
+            Some((Kind::QueueItem, parts.len() == 2))
+        }
         ["_report", "agent", _, "errors.jsonl"] => Some((Kind::Refusals, true)),
         _ => None,
     }
 }
 
-/// All files of the bus in the worktree `root`, by path; what cannot be listed is given to `refused`.
+/// All files of the bus in the worktree `root`, by path; what cannot be listed is given to
+/// `refused`.
 pub(super) fn walk(root: &Path, mut refused: impl FnMut(walkdir::Error)) -> Vec<Found> {
     let mut found = Vec::new();
-    let walks = [("_bus", usize::MAX), ("_plans", usize::MAX), ("queue", usize::MAX), ("_report", 1), ("_report/agent", 2)];
+    let walks = [
+        ("_bus", usize::MAX),
+        ("_plans", usize::MAX),
+        ("queue", usize::MAX),
+        ("_report", 1),
+        ("_report/agent", 2),
+    ];
     for (folder, depth) in walks {
-        // What is below a link is elsewhere; the link itself is found by the walk of its own folder.
+        // What is below a link is elsewhere; the link itself is found by the walk of its own
+        // folder.
         if folder.split_once('/').is_some_and(|(above, _)| root.join(above).is_symlink()) {
             continue;
         }
         for entry in WalkDir::new(root.join(folder)).follow_root_links(false).max_depth(depth) {
             match entry {
                 Ok(entry) => found.extend(look(root, &entry)),
-                Err(error) if error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound) => {}
+                Err(error)
+                    if error
+                        .io_error()
+                        .is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound) => {}
                 Err(error) => refused(error),
             }
         }
@@ -248,8 +280,12 @@ fn look(root: &Path, entry: &DirEntry) -> Option<Found> {
     let kind = kind_of(&path);
     let stands = match (kind, what(entry.file_type())) {
         // What is another repository's is not in this one's commits.
-        _ if parts.last().is_some_and(|name| name == ".git") => Stands::Not("a file of another repository"),
-        (None, what) if is_folder_of_bus(&path) && what != Some("a folder") => Stands::Not(what.unwrap_or("a file")),
+        _ if parts.last().is_some_and(|name| name == ".git") => {
+            Stands::Not("a file of another repository")
+        }
+        (None, what) if is_folder_of_bus(&path) && what != Some("a folder") => {
+            Stands::Not(what.unwrap_or("a file"))
+        }
         (None, _) => return None,
         (Some(_), Some(what)) => Stands::Not(what),
         (Some(_), None) if relative.to_str().is_none() => Stands::Unspeakable,

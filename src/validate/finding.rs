@@ -17,7 +17,8 @@ const MAX_MESSAGE: usize = 1000;
 pub struct Finding {
     /// The file, below the repository's root, with `/` between folders; or the full name of a ref.
     pub path: String,
-    /// Where in the file; nothing where the file as a whole is meant. The column is none where the whole line is meant.
+    /// Where in the file; nothing where the file as a whole is meant. The column is none where the
+    /// whole line is meant.
     pub place: Option<Place>,
     /// The rule.
     pub rule: Rule,
@@ -94,15 +95,29 @@ impl Findings {
     }
 
     /// Adds a finding; its words are made only where it will be kept.
-    pub(super) fn add(&mut self, rule: Rule, path: &str, place: Option<Place>, message: impl FnOnce() -> String) {
+    pub(super) fn add(
+        &mut self,
+        rule: Rule,
+        path: &str,
+        place: Option<Place>,
+        message: impl FnOnce() -> String,
+    ) {
         if !self.selection.has(rule) {
             return;
         }
         *self.counts.entry(rule).or_default() += 1;
-        let is_late = |last: &Finding| (path, place, rule).cmp(&(&last.path, last.place, last.rule)) == Ordering::Greater;
+        let is_late = |last: &Finding| {
+            (path, place, rule).cmp(&(&last.path, last.place, last.rule)) == Ordering::Greater
+        };
         if self.kept.len() < SHOWN || !self.kept.peek().is_some_and(is_late) {
             let severity = severity_of(rule, &self.raised);
-            self.keep(Finding { path: path.to_owned(), place, rule, severity, message: shorten(message()) });
+            self.keep(Finding {
+                path: path.to_owned(),
+                place,
+                rule,
+                severity,
+                message: shorten(message()),
+            });
         }
     }
 
@@ -111,7 +126,8 @@ impl Findings {
         self.counts.values().sum()
     }
 
-    /// Takes over what a sister has found; `count` gives a place its line from the start of the file.
+    /// Takes over what a sister has found; `count` gives a place its line from the start of the
+    /// file.
     pub(super) fn join(&mut self, sister: Self, count: impl Fn(&str, Place) -> Place) {
         for (rule, more) in sister.counts {
             *self.counts.entry(rule).or_default() += more;
@@ -163,7 +179,8 @@ pub struct Report {
     pub base: Option<String>,
     /// What the base and HEAD grew from: the tree is compared with these commits.
     pub merge_bases: Vec<String>,
-    /// The branch that was judged; none where no branch is known, so that nobody's changes could be told apart.
+    /// The branch that was judged; none where no branch is known, so that nobody's changes could be
+    /// told apart.
     pub branch: Option<String>,
     /// The other branches that were compared with.
     pub refs: Vec<String>,
@@ -205,7 +222,11 @@ impl Report {
     /// How many findings are of this severity.
     #[must_use]
     pub fn count(&self, severity: Severity) -> u64 {
-        self.counts.iter().filter(|(rule, _)| severity_of(**rule, &self.raised) == severity).map(|(_, count)| count).sum()
+        self.counts
+            .iter()
+            .filter(|(rule, _)| severity_of(**rule, &self.raised) == severity)
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// How many findings there are.
@@ -221,17 +242,24 @@ mod tests {
 
     #[test]
     fn the_first_are_kept_and_all_are_counted_in_whatever_order_they_come() {
-        let mut findings = Findings::new(Selection { only: Vec::new(), skip: vec![Rule::BadId] }, Vec::new());
+        let mut findings =
+            Findings::new(Selection { only: Vec::new(), skip: vec![Rule::BadId] }, Vec::new());
         let mut sister = findings.sister();
         for line in (1..=SHOWN).rev() {
             findings.add(Rule::InvalidJson, "b", Some(Place::line(line)), || line.to_string());
-            sister.add(Rule::TornLine, "a", Some(Place { part: 1, line, column: None }), String::new);
+            sister.add(
+                Rule::TornLine,
+                "a",
+                Some(Place { part: 1, line, column: None }),
+                String::new,
+            );
             findings.add(Rule::BadId, "a", None, || unreachable!("it is skipped"));
         }
         findings.join(sister, |_, place| Place { part: 0, line: place.line * 2, ..place });
         let (kept, counts) = findings.finish();
         assert_eq!(counts, BTreeMap::from([(Rule::InvalidJson, 1000), (Rule::TornLine, 1000)]));
-        let lines: Vec<(&str, usize)> = kept.iter().map(|found| (found.path.as_str(), found.place.unwrap().line)).collect();
+        let lines: Vec<(&str, usize)> =
+            kept.iter().map(|found| (found.path.as_str(), found.place.unwrap().line)).collect();
         assert_eq!(lines, (1..=SHOWN).map(|line| ("a", line * 2)).collect::<Vec<_>>());
     }
 }

@@ -18,8 +18,11 @@ impl Report {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let findings: Vec<Value> = self.findings.iter().map(Finding::to_json).collect();
-        let counts: Map<String, Value> =
-            self.counts.iter().map(|(rule, count)| (rule.name().to_owned(), Value::from(*count))).collect();
+        let counts: Map<String, Value> = self
+            .counts
+            .iter()
+            .map(|(rule, count)| (rule.name().to_owned(), Value::from(*count)))
+            .collect();
         json!({
             "base": self.base,
             "branch": self.branch,
@@ -54,7 +57,8 @@ impl Report {
         })
     }
 
-    /// The report as GitHub's workflow commands, one a finding (GitHub, "Workflow commands for GitHub Actions").
+    /// The report as GitHub's workflow commands, one a finding (GitHub, "Workflow commands for
+    /// GitHub Actions").
     #[must_use]
     pub fn to_annotations(&self) -> Vec<String> {
         self.findings.iter().map(Finding::to_annotation).collect()
@@ -63,16 +67,20 @@ impl Report {
     /// What was found, in a few words.
     #[must_use]
     pub fn summary(&self) -> String {
-        let many = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+        let many =
+            |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
         let found = match (errors, warnings) {
             (0, 0) => "nothing is wrong".to_owned(),
             (errors, 0) => many(errors, "error"),
             (0, warnings) => many(warnings, "warning"),
-            (errors, warnings) => format!("{}, {}", many(errors, "error"), many(warnings, "warning")),
+            (errors, warnings) => {
+                format!("{}, {}", many(errors, "error"), many(warnings, "warning"))
+            }
         };
         let files = many(self.files as u64, if self.is_audit { "ref" } else { "file" });
-        let since: Vec<&str> = self.merge_bases.iter().map(|base| base.get(..SHORT).unwrap_or(base)).collect();
+        let since: Vec<&str> =
+            self.merge_bases.iter().map(|base| base.get(..SHORT).unwrap_or(base)).collect();
         let mut text = match since.as_slice() {
             [] => format!("{found} in {files}"),
             since => format!("{found} in {files} that changed since {}", since.join(" and ")),
@@ -112,7 +120,8 @@ impl Finding {
     }
 
     fn to_sarif(&self) -> Value {
-        let mut place = json!({ "artifactLocation": { "uri": uri(&self.path), "uriBaseId": "%SRCROOT%" } });
+        let mut place =
+            json!({ "artifactLocation": { "uri": uri(&self.path), "uriBaseId": "%SRCROOT%" } });
         if let Some(at) = self.place {
             place["region"] = json!({ "startLine": at.line });
             if let Some(column) = at.column {
@@ -137,7 +146,9 @@ impl Finding {
         properties.push(("title", format!("bus: {}", self.rule)));
         let properties: Vec<String> = properties
             .into_iter()
-            .map(|(name, value)| format!("{name}={}", escape(&value).replace(':', "%3A").replace(',', "%2C")))
+            .map(|(name, value)| {
+                format!("{name}={}", escape(&value).replace(':', "%3A").replace(',', "%2C"))
+            })
             .collect();
         let message = format!("{}; to mend it: {}", self.message, self.rule.about().mend);
         format!("::{} {}::{}", self.severity, properties.join(","), escape(&message))
@@ -167,6 +178,7 @@ fn escape(text: &str) -> String {
 
 /// A path as a relative URI reference (RFC 3986, sections 2.3 and 4.2).
 fn uri(path: &str) -> String {
-    const KEPT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+    const KEPT: AsciiSet =
+        NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
     utf8_percent_encode(path, &KEPT).to_string()
 }

@@ -82,7 +82,8 @@ mod tests {
     fn lines_have_the_same_hashes_however_they_are_read() {
         let secret = Secret::random();
         for text in ["", "a", "a\n", "a\nb", "\n\na \n", " \nlonger line\n\n"] {
-            let expected: Vec<u64> = text.lines().map(|line| secret.line(line.as_bytes())).collect();
+            let expected: Vec<u64> =
+                text.lines().map(|line| secret.line(line.as_bytes())).collect();
             assert_eq!(secret.lines(text.as_bytes()).unwrap(), expected, "{text:?}");
             assert_eq!(secret.lines(Drip(text.as_bytes())).unwrap(), expected, "{text:?}");
         }

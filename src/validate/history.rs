@@ -22,7 +22,8 @@ const MAX_OTHER_FILES: usize = 200_000;
 const MAX_CLAIMS: usize = 5000;
 
 impl Run<'_> {
-    /// Compares with the base and with other branches; notes in `files` which of their lines are known.
+    /// Compares with the base and with other branches; notes in `files` which of their lines are
+    /// known.
     pub(super) fn check_history(
         &self,
         findings: &mut Findings,
@@ -55,7 +56,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Compares each claim with what each commit of the base has of it; the first that tells something is enough.
+    /// Compares each claim with what each commit of the base has of it; the first that tells
+    /// something is enough.
     fn check_claims(
         &self,
         findings: &mut Findings,
@@ -65,7 +67,11 @@ impl Run<'_> {
         changes: &Changes<'_>,
     ) -> Result<(), Error> {
         let wanted = |path: &str| changes.touched.contains(path) || !self.stands(path);
-        let befores = base.commits.iter().map(|commit| self.claims_of(commit, wanted)).collect::<Result<Vec<_>, _>>()?;
+        let befores = base
+            .commits
+            .iter()
+            .map(|commit| self.claims_of(commit, wanted))
+            .collect::<Result<Vec<_>, _>>()?;
         for now in ours.values() {
             let is_news = changes.news.contains(now.path.as_str());
             let total = findings.total();
@@ -87,7 +93,8 @@ impl Run<'_> {
         commit: &Commit,
         name: &str,
     ) -> Result<(), Error> {
-        let wanted = |path: &str| TaskId::new(stem_of(path)).is_ok_and(|task| ours.contains_key(&task));
+        let wanted =
+            |path: &str| TaskId::new(stem_of(path)).is_ok_and(|task| ours.contains_key(&task));
         let theirs = self.claims_of(commit, wanted)?;
         for now in ours.values() {
             if let Some(theirs) = theirs.get(&now.claim.task_id) {
@@ -101,15 +108,26 @@ impl Run<'_> {
     pub(super) fn managers(&self, base: &Base) -> Result<Vec<AgentId>, Error> {
         let mut managers = Vec::new();
         for commit in &base.commits {
-            managers.extend(policy::of_commit(self.history, commit)?.into_iter().flat_map(|policy| policy.managers));
+            managers.extend(
+                policy::of_commit(self.history, commit)?
+                    .into_iter()
+                    .flat_map(|policy| policy.managers),
+            );
         }
         Ok(managers)
     }
 
     /// The policy is the base's: an agent changes none of it on a branch of its own.
-    fn check_policy(&self, findings: &mut Findings, base: &Base, author: &Author) -> Result<(), Error> {
+    fn check_policy(
+        &self,
+        findings: &mut Findings,
+        base: &Base,
+        author: &Author,
+    ) -> Result<(), Error> {
         // Who brings the first bus brings its policy.
-        let Some(author) = author.as_ref().filter(|_| base.newest_first().any(|commit| commit.has_folder("_bus"))) else {
+        let Some(author) =
+            author.as_ref().filter(|_| base.newest_first().any(|commit| commit.has_folder("_bus")))
+        else {
             return Ok(());
         };
         let now = self.policy_here(base)?;
@@ -127,7 +145,8 @@ impl Run<'_> {
             changed.get_or_insert(parts);
         }
         if let Some(parts) = changed {
-            let words = || format!("it was changed on a branch of `{author}`: {}", parts.join(", "));
+            let words =
+                || format!("it was changed on a branch of `{author}`: {}", parts.join(", "));
             findings.add(Rule::PolicyChanged, CONFIG, None, words);
         }
         Ok(())
@@ -141,11 +160,17 @@ impl Run<'_> {
         match committed {
             Some(file) if !file.is_regular => Ok(Policy::Missing),
             None if is_old => Ok(Policy::Missing),
-            _ if records::is_plain(root, CONFIG) => Ok(Policy::of(&records::read(&root.join(CONFIG))?)),
-            Some(file) if self.history.indexed().skips(CONFIG) => match self.history.size(file.id) {
-                Some(size) if size <= MAX_RECORD as u64 => Ok(Policy::of(&self.history.read(file.id)?)),
-                _ => Ok(Policy::Unreadable),
-            },
+            _ if records::is_plain(root, CONFIG) => {
+                Ok(Policy::of(&records::read(&root.join(CONFIG))?))
+            }
+            Some(file) if self.history.indexed().skips(CONFIG) => {
+                match self.history.size(file.id) {
+                    Some(size) if size <= MAX_RECORD as u64 => {
+                        Ok(Policy::of(&self.history.read(file.id)?))
+                    }
+                    _ => Ok(Policy::Unreadable),
+                }
+            }
             _ => Ok(Policy::Missing),
         }
     }
@@ -153,9 +178,15 @@ impl Run<'_> {
     /// What another agent stored proves its work, and is its own.
     fn check_stored(&self, findings: &mut Findings, base: &Base, author: &Author) {
         let Some(author) = author else { return };
-        let delta = Delta { root: self.repo.root(), history: self.history, indexed: self.history.indexed() };
+        let delta = Delta {
+            root: self.repo.root(),
+            history: self.history,
+            indexed: self.history.indexed(),
+        };
         for (path, owner) in delta.spoiled(base, author) {
-            let words = || format!("what `{owner}` stored was changed or removed on a branch of `{author}`");
+            let words = || {
+                format!("what `{owner}` stored was changed or removed on a branch of `{author}`")
+            };
             findings.add(Rule::Tampering, path, None, words);
         }
     }
@@ -163,9 +194,15 @@ impl Run<'_> {
     /// The claims in this tree at these paths. What is no claim is told of elsewhere.
     fn claims_here(&self, findings: &mut Findings, paths: &HashSet<&str>) -> Result<Claims, Error> {
         let mut claims = Claims::new();
-        for (number, (path, _)) in self.readable(paths).filter(|(_, kind)| *kind == Kind::Claim).enumerate() {
+        for (number, (path, _)) in
+            self.readable(paths).filter(|(_, kind)| *kind == Kind::Claim).enumerate()
+        {
             if number == MAX_CLAIMS {
-                let words = || format!("it and those after it are not held against their histories: of claims {MAX_CLAIMS} are");
+                let words = || {
+                    format!(
+                        "it and those after it are not held against their histories: of claims {MAX_CLAIMS} are"
+                    )
+                };
                 findings.add(Rule::TooMuch, path, None, words);
                 break;
             }
@@ -194,48 +231,79 @@ impl Run<'_> {
 
     /// Records of the base that are not here any more, under whatever name.
     fn check_gone(&self, findings: &mut Findings, base: &Base) {
-        let here: HashSet<(Kind, String)> =
-            self.found.iter().filter_map(|found| Some((found.kind?, subject(found.kind?, &found.path)))).collect();
+        let here: HashSet<(Kind, String)> = self
+            .found
+            .iter()
+            .filter_map(|found| Some((found.kind?, subject(found.kind?, &found.path))))
+            .collect();
         for (commit, path, kind, _) in base.gone(self.found) {
             // Lines are compared one by one, and the policy is nobody's record.
-            if kind.is_lines() || matches!(kind, Kind::Registry | Kind::Config) || here.contains(&(kind, subject(kind, path))) {
+            if kind.is_lines()
+                || matches!(kind, Kind::Registry | Kind::Config)
+                || here.contains(&(kind, subject(kind, path)))
+            {
                 continue;
             }
             let words = || {
-                let whole = commit.spell(path).map_or_else(String::new, |spelled| format!(": `git show {spelled}`"));
+                let whole = commit
+                    .spell(path)
+                    .map_or_else(String::new, |spelled| format!(": `git show {spelled}`"));
                 format!("the file is in the base, but not here{whole}")
             };
             findings.add(Rule::RecordGone, path, None, words);
         }
     }
 
-    /// Receipts of the base that are gone or changed, where a plan names them that is itself as it was.
-    fn check_receipts(&self, findings: &mut Findings, base: &Base, news: &HashSet<&str>) -> Result<(), Error> {
+    /// Receipts of the base that are gone or changed, where a plan names them that is itself as it
+    /// was.
+    fn check_receipts(
+        &self,
+        findings: &mut Findings,
+        base: &Base,
+        news: &HashSet<&str>,
+    ) -> Result<(), Error> {
         let root = self.repo.root();
         let before = plans::Before::new(root, self.history, base);
-        let plans = self.found.iter().filter(|found| found.kind == Some(Kind::Plan) && found.stands == Stands::Rightly);
+        let plans = self
+            .found
+            .iter()
+            .filter(|found| found.kind == Some(Kind::Plan) && found.stands == Stands::Rightly);
         for plan in plans.filter(|plan| !news.contains(plan.path.as_str())) {
             before.find_spoiled(findings, &plan.path, &records::read(&root.join(&plan.path))?)?;
         }
         Ok(())
     }
 
-    fn check_plans(&self, findings: &mut Findings, base: &Base, touched: &HashSet<&str>) -> Result<(), Error> {
+    fn check_plans(
+        &self,
+        findings: &mut Findings,
+        base: &Base,
+        touched: &HashSet<&str>,
+    ) -> Result<(), Error> {
         for (path, _) in self.readable(touched).filter(|(_, kind)| *kind == Kind::Plan) {
             for before in base.commits.iter().filter_map(|commit| commit.record(Kind::Plan, path)) {
                 let before = self.history.read(before.id)?;
-                plans::compare(findings, path, &before, &records::read(&self.repo.root().join(path))?);
+                plans::compare(
+                    findings,
+                    path,
+                    &before,
+                    &records::read(&self.repo.root().join(path))?,
+                );
             }
         }
         Ok(())
     }
 
     /// The branches that `--refs` names, but for this one.
-    pub(super) fn other_branches(&self, findings: &mut Findings) -> Result<BTreeMap<String, Commit>, Error> {
+    pub(super) fn other_branches(
+        &self,
+        findings: &mut Findings,
+    ) -> Result<BTreeMap<String, Commit>, Error> {
         let names = self.names_of_others()?;
         let (mut branches, mut left) = (BTreeMap::new(), MAX_OTHER_FILES);
         for (number, (name, id)) in names.into_iter().enumerate() {
-            let commit = if number < MAX_OTHERS { Commit::claims(self.history, id, left)? } else { None };
+            let commit =
+                if number < MAX_OTHERS { Commit::claims(self.history, id, left)? } else { None };
             let Some(commit) = commit else {
                 let words = || {
                     format!(
@@ -263,7 +331,9 @@ impl Run<'_> {
         };
         for pattern in &self.query.refs {
             let fits = |name: &str| pattern.matches(name) || pattern.matches(&short(name));
-            branches.extend(refs.iter().filter(|(name, _)| fits(name)).map(|(name, id)| (short(name), *id)));
+            branches.extend(
+                refs.iter().filter(|(name, _)| fits(name)).map(|(name, id)| (short(name), *id)),
+            );
         }
         let head = self.history.head();
         branches.retain(|_, id| Some(*id) != head);

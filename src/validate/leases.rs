@@ -1,5 +1,5 @@
-//! The rules of path leases: patterns that mean something, leases that keep out of each other's way, and paths that an agent's
-//! branch may change.
+//! The rules of path leases: patterns that mean something, leases that keep out of each other's
+//! way, and paths that an agent's branch may change.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashSet};
@@ -14,11 +14,12 @@ use super::{Changes, Error, Run, records};
 use crate::git::Repository;
 use crate::record::json::MAX_RECORD;
 use crate::record::{
-    AgentId, Budget, Claim, Fold, Lease, LeaseTable, LockId, LockPolicy, Mode, Needed, Pattern, Scope, ScopeIndex, Spent,
-    Timestamp, is_of_bus,
+    AgentId, Budget, Claim, Fold, Lease, LeaseTable, LockId, LockPolicy, Mode, Needed, Pattern,
+    Scope, ScopeIndex, Spent, Timestamp, is_of_bus,
 };
 
-/// How many states of the table of leases are looked through for the end of one lease. `ci/validate.sh` fetches as many.
+/// How many states of the table of leases are looked through for the end of one lease.
+/// `ci/validate.sh` fetches as many.
 pub(super) const MAX_STATES: usize = 2000;
 
 /// How many bytes these have at most, all together.
@@ -30,7 +31,8 @@ const MAX_LEASES: usize = 2000;
 /// How many steps all comparisons of patterns take, in one look at all leases.
 pub(super) const MAX_STEPS: u64 = 4_000_000;
 
-/// A lease whose patterns mean something, and the file that it was read from; none where it stands in the table alone.
+/// A lease whose patterns mean something, and the file that it was read from; none where it stands
+/// in the table alone.
 pub(super) struct Held {
     lease: Lease,
     scope: Scope,
@@ -39,7 +41,9 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(lease: Lease, path: Option<&str>) -> Option<Self> {
-        let parse = |texts: &[String]| texts.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>();
+        let parse = |texts: &[String]| {
+            texts.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>()
+        };
         let scope = Scope::new(parse(&lease.scope).ok()?, parse(&lease.deny).ok()?);
         Some(Self { lease, scope, path: path.map(str::to_owned) })
     }
@@ -50,7 +54,12 @@ impl Held {
     }
 
     /// A path that is in both, as an example, as far as it can be told within `budget`.
-    pub(super) fn overlaps(&self, other: &Self, fold: Fold, budget: &mut Budget) -> Result<Option<String>, Spent> {
+    pub(super) fn overlaps(
+        &self,
+        other: &Self,
+        fold: Fold,
+        budget: &mut Budget,
+    ) -> Result<Option<String>, Spent> {
         self.scope.overlap_within(&other.scope, fold, budget)
     }
 
@@ -76,13 +85,15 @@ struct Leases<'a, 'r> {
     left_out: Option<String>,
     /// What is left for comparisons of patterns.
     budget: RefCell<Budget>,
-    /// What the states of the table changed, the newest first, with the time of each, once somebody asks.
+    /// What the states of the table changed, the newest first, with the time of each, once somebody
+    /// asks.
     changed: OnceCell<Vec<(Timestamp, Vec<Lease>)>>,
 }
 
 impl Run<'_> {
-    /// Checks the leases of the tree against each other and those of the base and of other branches; and on an agent's branch its
-    /// changed paths against all of them, and against the policy.
+    /// Checks the leases of the tree against each other and those of the base and of other
+    /// branches; and on an agent's branch its changed paths against all of them, and against the
+    /// policy.
     pub(super) fn check_leases(
         &self,
         findings: &mut Findings,
@@ -95,28 +106,44 @@ impl Run<'_> {
         }
         let leases = Leases::new(self, changes)?;
         if let Some(path) = &leases.left_out {
-            let words = || format!("it and those after it are not looked at: of leases {MAX_LEASES} are");
+            let words =
+                || format!("it and those after it are not looked at: of leases {MAX_LEASES} are");
             findings.add(Rule::TooMuch, path, None, words);
         }
         let live: Vec<&Held> = leases.live(&leases.here)?;
-        let is_news = |held: &Held| held.path.as_ref().is_some_and(|path| changes.news.contains(path.as_str()));
+        let is_news = |held: &Held| {
+            held.path.as_ref().is_some_and(|path| changes.news.contains(path.as_str()))
+        };
         for (number, one) in live.iter().enumerate() {
             // Of two that are news the later is told of.
             for two in live[number + 1..].iter().filter(|two| is_news(one) || is_news(two)) {
                 let in_order = one.lease.start_time <= two.lease.start_time;
-                let (early, late) = if is_news(two) && (in_order || !is_news(one)) { (one, two) } else { (two, one) };
+                let (early, late) = if is_news(two) && (in_order || !is_news(one)) {
+                    (one, two)
+                } else {
+                    (two, one)
+                };
                 if leases.check_pair(findings, late, early, "here").is_err() {
                     return Ok(());
                 }
             }
         }
         let news: Vec<&Held> = live.into_iter().filter(|held| is_news(held)).collect();
-        let beside = self.base.and_then(|base| base.beside.as_ref()).map(|commit| Ok(("the base", self.leases_of(commit)?)));
-        let others = others.iter().map(|(name, commit)| Ok((name.as_str(), self.leases_of(commit)?)));
+        let beside = self
+            .base
+            .and_then(|base| base.beside.as_ref())
+            .map(|commit| Ok(("the base", self.leases_of(commit)?)));
+        let others =
+            others.iter().map(|(name, commit)| Ok((name.as_str(), self.leases_of(commit)?)));
         let elsewhere = beside.into_iter().chain(others).collect::<Result<Vec<_>, Error>>()?;
         for (name, theirs) in &elsewhere {
-            let ids: HashSet<&LockId> = leases.here.iter().map(|held| &held.lease.lock_id).collect();
-            for theirs in leases.live(theirs)?.into_iter().filter(|theirs| !ids.contains(&theirs.lease.lock_id)) {
+            let ids: HashSet<&LockId> =
+                leases.here.iter().map(|held| &held.lease.lock_id).collect();
+            for theirs in leases
+                .live(theirs)?
+                .into_iter()
+                .filter(|theirs| !ids.contains(&theirs.lease.lock_id))
+            {
                 for held in &news {
                     if leases.check_pair(findings, held, theirs, name).is_err() {
                         return Ok(());
@@ -154,7 +181,8 @@ impl<'a, 'r> Leases<'a, 'r> {
                 left_out = Some(path.to_owned());
                 break;
             }
-            // Files that the base has are of version 0.1; once there is a table nobody reads them (design, section 1.1).
+            // Files that the base has are of version 0.1; once there is a table nobody reads them
+            // (design, section 1.1).
             if is_old || table.is_none() || changes.news.contains(path) {
                 let lease = Lease::parse(&records::read(&run.repo.root().join(path))?).ok();
                 here.extend(lease.and_then(|lease| Held::new(lease, Some(path))));
@@ -186,7 +214,8 @@ impl<'a, 'r> Leases<'a, 'r> {
         Ok(live)
     }
 
-    /// Whether a lease whose record has no end has none. The clone's own table knows; of what it does not know the time tells.
+    /// Whether a lease whose record has no end has none. The clone's own table knows; of what it
+    /// does not know the time tells.
     fn is_live(&self, lease: &Lease) -> Result<bool, Error> {
         if !self.has_claim(lease)? {
             return Ok(false);
@@ -201,7 +230,8 @@ impl<'a, 'r> Leases<'a, 'r> {
         Ok(self.run.query.now.is_none_or(|now| now <= lease.expires_at))
     }
 
-    /// The leases that the states of the table made, renewed or ended since a time, the newest first.
+    /// The leases that the states of the table made, renewed or ended since a time, the newest
+    /// first.
     fn changed_since(&self, time: Timestamp) -> Result<impl Iterator<Item = &Lease>, Error> {
         let states = match self.changed.get() {
             Some(states) => states,
@@ -211,7 +241,10 @@ impl<'a, 'r> Leases<'a, 'r> {
             }
         };
         // The first that is older is looked at, too: its time is when it was written.
-        let young = states.iter().position(|(written, _)| *written < time).map_or(states.len(), |first| first + 1);
+        let young = states
+            .iter()
+            .position(|(written, _)| *written < time)
+            .map_or(states.len(), |first| first + 1);
         Ok(states[..young].iter().flat_map(|(_, changed)| changed))
     }
 
@@ -232,16 +265,22 @@ impl<'a, 'r> Leases<'a, 'r> {
         Ok(states)
     }
 
-    /// The leases of `author` that ended since the base: what was changed under them was changed rightly. In an older bus the branch
-    /// brings their records along.
+    /// The leases of `author` that ended since the base: what was changed under them was changed
+    /// rightly. In an older bus the branch brings their records along.
     fn ended_since(&self, base: &Base, author: &AgentId) -> Result<Vec<Held>, Error> {
         if self.run.policy.records.is_none() {
             return Ok(Vec::new());
         }
-        let times = base.commits.iter().map(|commit| self.run.history.time_of(commit.id)).collect::<Result<Vec<_>, _>>()?;
+        let times = base
+            .commits
+            .iter()
+            .map(|commit| self.run.history.time_of(commit.id))
+            .collect::<Result<Vec<_>, _>>()?;
         let begun = Timestamp::from_unix(times.into_iter().min().unwrap_or_default());
         let changed = self.changed_since(begun)?.cloned();
-        let ended = changed.filter(|lease| is_of(lease, author) && lease.released_at.is_some_and(|ended| ended >= begun));
+        let ended = changed.filter(|lease| {
+            is_of(lease, author) && lease.released_at.is_some_and(|ended| ended >= begun)
+        });
         Ok(ended.filter_map(|lease| Held::new(lease, None)).collect())
     }
 
@@ -250,7 +289,8 @@ impl<'a, 'r> Leases<'a, 'r> {
         let (Some(task), Some(id)) = (&lease.task_id, &lease.claim_id) else { return Ok(true) };
         let mut newest: Option<Claim> = None;
         for chain in self.run.refs()?.chains_of(task)? {
-            let claim = self.run.repo.link(chain.tip)?.ok().and_then(|link| Claim::parse(&link.body).ok());
+            let claim =
+                self.run.repo.link(chain.tip)?.ok().and_then(|link| Claim::parse(&link.body).ok());
             newest = newest.into_iter().chain(claim).max_by_key(|claim| claim.revision);
         }
         // A file in the tree of an untracked bus says nothing.
@@ -266,7 +306,13 @@ impl<'a, 'r> Leases<'a, 'r> {
     /// # Errors
     ///
     /// [`Spent`] if nothing is left for comparisons, which is told.
-    fn check_pair(&self, findings: &mut Findings, held: &Held, other: &Held, name: &str) -> Result<(), Spent> {
+    fn check_pair(
+        &self,
+        findings: &mut Findings,
+        held: &Held,
+        other: &Held,
+        name: &str,
+    ) -> Result<(), Spent> {
         let budget = &mut *self.budget.borrow_mut();
         let theirs = &other.lease;
         let Some(file) = &held.path else { return Ok(()) };
@@ -278,7 +324,10 @@ impl<'a, 'r> Leases<'a, 'r> {
         match told {
             Ok(None) => {}
             Ok(Some(path)) => findings.add(Rule::LeaseOverlap, file, None, || {
-                format!("`{path}` is in `{}`, too, which is {}'s {name}: {}", theirs.lock_id, theirs.owner, theirs.objective)
+                format!(
+                    "`{path}` is in `{}`, too, which is {}'s {name}: {}",
+                    theirs.lock_id, theirs.owner, theirs.objective
+                )
             }),
             Err(spent) => {
                 let id = &held.lease.lock_id;
@@ -305,18 +354,25 @@ impl<'a, 'r> Leases<'a, 'r> {
     ) -> Result<(), Error> {
         let policy = &self.run.policy.locks;
         let before = self.before(base)?;
-        let rows = self.table.iter().flat_map(|table| &table.leases.rows).filter_map(|row| row.lease().ok());
+        let rows = self
+            .table
+            .iter()
+            .flat_map(|table| &table.leases.rows)
+            .filter_map(|row| row.lease().ok());
         let rows: Vec<Held> = rows.filter_map(|lease| Held::new(lease, None)).collect();
-        // What the tree says of a lease is newer than what the base does; what the table says is newest.
+        // What the tree says of a lease is newer than what the base does; what the table says is
+        // newest.
         let all = before.iter().chain(&self.here).chain(&rows);
         let known: BTreeMap<&LockId, &Held> = all.map(|held| (&held.lease.lock_id, held)).collect();
         let live = self.live(known.into_values())?;
         // A lease that this branch took, and gave back when the work was done, was one.
         let taken = self.here.iter().filter(|held| is_of(&held.lease, author) && is_news(held));
         let mut own: Vec<&Scope> = taken.map(|held| &held.scope).collect();
-        let (mine, theirs): (Vec<&Held>, Vec<&Held>) = live.into_iter().partition(|held| is_of(&held.lease, author));
+        let (mine, theirs): (Vec<&Held>, Vec<&Held>) =
+            live.into_iter().partition(|held| is_of(&held.lease, author));
         own.extend(mine.into_iter().map(|held| &held.scope));
-        let theirs: Vec<&Held> = theirs.into_iter().filter(|held| held.lease.mode == Mode::Exclusive).collect();
+        let theirs: Vec<&Held> =
+            theirs.into_iter().filter(|held| held.lease.mode == Mode::Exclusive).collect();
         if theirs.is_empty() && *policy == LockPolicy::default() {
             return Ok(());
         }
@@ -330,13 +386,20 @@ impl<'a, 'r> Leases<'a, 'r> {
             }
             if let Some(held) = index.containing(path).first().map(|place| &theirs[*place].lease) {
                 let (lock, owner, objective) = (&held.lock_id, &held.owner, &held.objective);
-                let words =
-                    || format!("it is in `{lock}`, which is {owner}'s ({objective}), and was changed on a branch of `{author}`");
+                let words = || {
+                    format!(
+                        "it is in `{lock}`, which is {owner}'s ({objective}), and was changed on a branch of `{author}`"
+                    )
+                };
                 findings.add(Rule::PathLeased, path, None, words);
-            } else if let Some(needed) = policy.needed(path, self.fold).filter(|_| own.containing(path).is_empty()) {
+            } else if let Some(needed) =
+                policy.needed(path, self.fold).filter(|_| own.containing(path).is_empty())
+            {
                 let words = || match needed {
                     Needed::Hotspot(pattern) => {
-                        format!("it is a hotspot (`{pattern}`), and `{author}` changed it without a lease")
+                        format!(
+                            "it is a hotspot (`{pattern}`), and `{author}` changed it without a lease"
+                        )
                     }
                     Needed::All => format!("`{author}` changed it without a lease"),
                 };

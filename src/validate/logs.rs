@@ -94,7 +94,8 @@ impl LineCheck<'_> {
             return;
         }
         let is_news = self.is_news(line);
-        let glance = if file.kind == Kind::Log && line.ended { Glance::at(line.bytes) } else { None };
+        let glance =
+            if file.kind == Kind::Log && line.ended { Glance::at(line.bytes) } else { None };
         let Some(glance) = glance else { return self.look_closer(gathered, line, is_news) };
         if let Some(id) = &glance.id {
             gathered.names[0].push((self.secret.word(id), self.secret.line(line.bytes)));
@@ -106,21 +107,34 @@ impl LineCheck<'_> {
 
     fn is_news(&self, line: &Line<'_>) -> bool {
         let known = &self.files[line.file].known;
-        line.offset >= known.until && (known.lines.is_empty() || !known.lines.contains(&self.secret.line(line.bytes)))
+        line.offset >= known.until
+            && (known.lines.is_empty() || !known.lines.contains(&self.secret.line(line.bytes)))
     }
 
     /// Judges a line that did not pass at a glance.
     fn look_closer(&self, gathered: &mut Gathered, line: &Line<'_>, is_news: bool) {
         let file = &self.files[line.file];
         let place = place_of(line);
-        let parsed = if line.is_too_long() { Err(Fault::TooLong { limit: MAX_LINE }) } else { parse_line(line.bytes) };
+        let parsed = if line.is_too_long() {
+            Err(Fault::TooLong { limit: MAX_LINE })
+        } else {
+            parse_line(line.bytes)
+        };
         if !line.ended {
             let cut = matches!(parsed, Err(Fault::CutOff { .. }));
             let end = Place { column: Some(line.bytes.len() + 1), ..place };
-            let message = || if cut { "the last line was cut off" } else { "the last line does not end with a newline" };
+            let message = || {
+                if cut {
+                    "the last line was cut off"
+                } else {
+                    "the last line does not end with a newline"
+                }
+            };
             // The line may have been there before, and lost its newline since.
             if is_news || !file.known.open_ended {
-                gathered.findings.add(Rule::NoFinalNewline, &file.path, Some(end), || message().to_owned());
+                gathered
+                    .findings
+                    .add(Rule::NoFinalNewline, &file.path, Some(end), || message().to_owned());
             }
             if cut {
                 return;
@@ -141,7 +155,8 @@ impl LineCheck<'_> {
         }
     }
 
-    /// Checks what is an object; returns its id, and whether it is one of events (0) or of messages (1).
+    /// Checks what is an object; returns its id, and whether it is one of events (0) or of messages
+    /// (1).
     fn check_object(
         &self,
         findings: &mut Findings,
@@ -177,12 +192,15 @@ impl LineCheck<'_> {
         };
         if let Some(owner) = owner.filter(|owner| !owner.eq_ignore_ascii_case(agent)) {
             let place = place_at(line, "agent_id");
-            findings.add(Rule::ForeignEvent, path, Some(place), || format!("an event of `{agent}` in the file of `{owner}`"));
+            findings.add(Rule::ForeignEvent, path, Some(place), || {
+                format!("an event of `{agent}` in the file of `{owner}`")
+            });
         }
         self.check_author(findings, line, agent, "agent_id");
     }
 
-    /// A message stands in the channel of its task, in that of the agent that it is for, or in a batch of its sender's.
+    /// A message stands in the channel of its task, in that of the agent that it is for, or in a
+    /// batch of its sender's.
     fn check_channel(&self, findings: &mut Findings, line: &Line<'_>, message: &Message) {
         let path = &self.files[line.file].path;
         if let Some(batch) = Batch::at(path) {
@@ -194,22 +212,31 @@ impl LineCheck<'_> {
             return;
         }
         let stem = stem_of(path);
-        let inbox = stem.get(..6).filter(|begin| begin.eq_ignore_ascii_case("agent-")).map(|begin| &stem[begin.len()..]);
+        let inbox = stem
+            .get(..6)
+            .filter(|begin| begin.eq_ignore_ascii_case("agent-"))
+            .map(|begin| &stem[begin.len()..]);
         let (field, named, channel) = match inbox {
             Some(agent) => ("to", message.to.as_ref().map(AgentId::as_str), agent),
             None => ("task_id", message.task_id.as_ref().map(|task| task.as_str()), stem),
         };
         if let Some(named) = named.filter(|named| !named.eq_ignore_ascii_case(channel)) {
-            let words = || format!("its `{field}` is `{named}`, and the channel is that of `{channel}`");
+            let words =
+                || format!("its `{field}` is `{named}`, and the channel is that of `{channel}`");
             findings.add(Rule::WrongChannel, path, Some(place_at(line, field)), words);
         }
     }
 
     /// On an agent's branch only that agent adds lines.
     fn check_author(&self, findings: &mut Findings, line: &Line<'_>, name: &str, field: &str) {
-        let Some(author) = self.author.as_ref().filter(|author| !author.as_str().eq_ignore_ascii_case(name)) else { return };
+        let Some(author) =
+            self.author.as_ref().filter(|author| !author.as_str().eq_ignore_ascii_case(name))
+        else {
+            return;
+        };
         let file = &self.files[line.file];
-        // In a batch that is its owner's, a line of anybody else is that owner's fault, and is told of as that.
+        // In a batch that is its owner's, a line of anybody else is that owner's fault, and is told
+        // of as that.
         if file.is_proved || self.is_doubled(line) {
             return;
         }
@@ -226,16 +253,26 @@ impl LineCheck<'_> {
     /// Whether the base has the line, too: a merge may double it, and readers drop doubles.
     fn is_doubled(&self, line: &Line<'_>) -> bool {
         let before = self.before.get_or_init(|| {
-            let read = |file: &LineFile| self.secret.lines(File::open(self.root.join(&file.path))?.take(file.known.until));
+            let read = |file: &LineFile| {
+                self.secret.lines(File::open(self.root.join(&file.path))?.take(file.known.until))
+            };
             // A file that cannot be read is told of where its lines are.
-            self.files.iter().filter(|file| file.known.until > 0).flat_map(|file| read(file).unwrap_or_default()).collect()
+            self.files
+                .iter()
+                .filter(|file| file.known.until > 0)
+                .flat_map(|file| read(file).unwrap_or_default())
+                .collect()
         });
         before.contains(&self.secret.line(line.bytes))
     }
 
-    /// Shows the lines whose ids clash: each that is news and says something else than the first line with its id, what
-    /// was known before being first.
-    fn find_clashes(&self, findings: &mut Findings, clashing: &[HashSet<u64>; 2]) -> Result<(), Error> {
+    /// Shows the lines whose ids clash: each that is news and says something else than the first
+    /// line with its id, what was known before being first.
+    fn find_clashes(
+        &self,
+        findings: &mut Findings,
+        clashing: &[HashSet<u64>; 2],
+    ) -> Result<(), Error> {
         let paths: Vec<_> = self.files.iter().map(|file| self.root.join(&file.path)).collect();
         let look = |lines: &mut Vec<_>, line: &Line<'_>| lines.extend(self.clash(line, clashing));
         let (found, counts) = scan(&paths, Vec::new, look)?;
@@ -249,7 +286,10 @@ impl LineCheck<'_> {
                 let place = Place { part: 0, line: line(clash), column: Some(clash.column) };
                 let words = || {
                     let at = &self.files[first.file].path;
-                    format!("its `id` also stands at {at}:{}, where the line says something else", line(first))
+                    format!(
+                        "its `id` also stands at {at}:{}, where the line says something else",
+                        line(first)
+                    )
                 };
                 findings.add(Rule::IdClash, &self.files[clash.file].path, Some(place), words);
             }
@@ -268,7 +308,16 @@ impl LineCheck<'_> {
         let column = place_at(line, "id").column?;
         let (is_news, content) = (self.is_news(line), self.secret.line(line.bytes));
         let &Line { file, part, number, .. } = line;
-        clashing[sort].contains(&id).then_some(Clash { is_news, file, part, number, column, sort, id, content })
+        clashing[sort].contains(&id).then_some(Clash {
+            is_news,
+            file,
+            part,
+            number,
+            column,
+            sort,
+            id,
+            content,
+        })
     }
 }
 
@@ -290,7 +339,10 @@ fn clashing(mut lists: Vec<Vec<Named>>) -> HashSet<u64> {
     let mut all = lists.pop().unwrap_or_default();
     lists.iter_mut().for_each(|list| all.append(list));
     all.sort_unstable();
-    all.windows(2).filter(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1).map(|pair| pair[0].0).collect()
+    all.windows(2)
+        .filter(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1)
+        .map(|pair| pair[0].0)
+        .collect()
 }
 
 const fn place_of(line: &Line<'_>) -> Place {

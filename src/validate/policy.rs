@@ -1,4 +1,5 @@
-//! The policy by which a change is judged: the base's, whatever the change makes of it (design, section 1.5).
+//! The policy by which a change is judged: the base's, whatever the change makes of it (design,
+//! section 1.5).
 
 use super::Error;
 use super::base::{Base, Commit};
@@ -9,12 +10,17 @@ use crate::record::Config;
 /// Where the policy stands.
 pub(super) const CONFIG: &str = "_bus/config.toml";
 
-/// The policy that holds: the base's; without a base that of HEAD, else that of the worktree. A policy that cannot be read says nothing.
+/// The policy that holds: the base's; without a base that of HEAD, else that of the worktree. A
+/// policy that cannot be read says nothing.
 ///
 /// # Errors
 ///
 /// [`Error::Git`] or [`Error::Store`] if a file or a commit cannot be read.
-pub(super) fn that_holds(repo: &Repository, history: &History, base: Option<&Base>) -> Result<Config, Error> {
+pub(super) fn that_holds(
+    repo: &Repository,
+    history: &History,
+    base: Option<&Base>,
+) -> Result<Config, Error> {
     if let Some(base) = base {
         for commit in base.newest_first() {
             if let Some(policy) = of_commit(history, commit)? {
@@ -29,7 +35,11 @@ pub(super) fn that_holds(repo: &Repository, history: &History, base: Option<&Bas
         return Ok(policy);
     }
     let path = repo.root().join(CONFIG);
-    Ok(if records::is_plain(repo.root(), CONFIG) { parse(&records::read(&path)?) } else { Config::default() })
+    Ok(if records::is_plain(repo.root(), CONFIG) {
+        parse(&records::read(&path)?)
+    } else {
+        Config::default()
+    })
 }
 
 /// The policy that a commit has; `None` if it has none.
@@ -62,7 +72,8 @@ impl Policy {
         config.map_or(Self::Unreadable, |config| Self::Is(Box::new(config)))
     }
 
-    /// What of the policy holds otherwise than in `before`, as the file calls it. Where a log's lines go is each clone's own.
+    /// What of the policy holds otherwise than in `before`, as the file calls it. Where a log's
+    /// lines go is each clone's own.
     pub(super) fn changed_since(&self, before: &Self) -> Vec<&'static str> {
         let (old, new) = match (before, self) {
             (one, other) if one == other => return Vec::new(),

@@ -28,7 +28,11 @@ pub(super) fn check_cycles(
     found: &[Found],
     is_news: impl Fn(&str) -> bool,
 ) -> Result<(), Error> {
-    let files = || found.iter().filter(|file| file.kind == Some(Kind::QueueItem) && file.stands == Stands::Rightly);
+    let files = || {
+        found
+            .iter()
+            .filter(|file| file.kind == Some(Kind::QueueItem) && file.stands == Stands::Rightly)
+    };
     if !files().any(|file| is_news(&file.path)) {
         return Ok(());
     }
@@ -58,10 +62,13 @@ pub(super) fn check_cycles(
     }
     let graph = items.iter().map(|(task, (_, item))| (task, item.after.as_slice())).collect();
     for circle in cycles(&graph) {
-        let mut told = circle.iter().filter_map(|task| items.get(*task)).filter(|(path, _)| is_news(path));
+        let mut told =
+            circle.iter().filter_map(|task| items.get(*task)).filter(|(path, _)| is_news(path));
         let Some((path, item)) = told.next() else { continue };
         let place = item.field("After").map(|field| Place::line(field.line));
-        findings.add(Rule::QueueCycle, path, place, || format!("each of these waits for the next: {}", name_circle(&circle)));
+        findings.add(Rule::QueueCycle, path, place, || {
+            format!("each of these waits for the next: {}", name_circle(&circle))
+        });
     }
     Ok(())
 }

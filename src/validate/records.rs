@@ -14,8 +14,8 @@ use super::plans;
 use super::rule::Rule;
 use crate::record::json::{self, MAX_RECORD, Object};
 use crate::record::{
-    Assignment, Claim, Config, Fault, Lease, MAX_REVISION, PathStep, Pattern, Places, PlanRecord, Position, QueueItem, TaskId,
-    Timestamp, sound_text,
+    Assignment, Claim, Config, Fault, Lease, MAX_REVISION, PathStep, Pattern, Places, PlanRecord,
+    Position, QueueItem, TaskId, Timestamp, sound_text,
 };
 use crate::store::{Error, Sums, Verb};
 
@@ -37,7 +37,8 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     pub(super) fn new(root: &Path, found: &[Found]) -> Self {
-        let is_plan = |found: &&Found| found.kind == Some(Kind::Plan) && found.stands != Stands::Misplaced;
+        let is_plan =
+            |found: &&Found| found.kind == Some(Kind::Plan) && found.stands != Stands::Misplaced;
         let plans = found.iter().filter(is_plan);
         Self {
             root: root.to_owned(),
@@ -51,14 +52,19 @@ impl Surroundings {
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(USUAL);
     let file = File::open(path).map_err(Error::io(Verb::Read, path))?;
-    file.take(MAX_RECORD as u64 + 1).read_to_end(&mut bytes).map_err(Error::io(Verb::Read, path))?;
+    file.take(MAX_RECORD as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(Error::io(Verb::Read, path))?;
     Ok(bytes)
 }
 
 /// Whether a regular file stands at `path` below `root`, and no link on the way to it.
 pub(super) fn is_plain(root: &Path, path: &str) -> bool {
-    let is = |path: &str, what: fn(&Metadata) -> bool| root.join(path).symlink_metadata().is_ok_and(|found| what(&found));
-    path.match_indices('/').all(|(end, _)| is(&path[..end], Metadata::is_dir)) && is(path, Metadata::is_file)
+    let is = |path: &str, what: fn(&Metadata) -> bool| {
+        root.join(path).symlink_metadata().is_ok_and(|found| what(&found))
+    };
+    path.match_indices('/').all(|(end, _)| is(&path[..end], Metadata::is_dir))
+        && is(path, Metadata::is_file)
 }
 
 /// Checks a record file.
@@ -66,7 +72,12 @@ pub(super) fn is_plain(root: &Path, path: &str) -> bool {
 /// # Errors
 ///
 /// [`Error::Io`] where the file cannot be read.
-pub(super) fn check(findings: &mut Findings, around: &Surroundings, path: &str, kind: Kind) -> Result<(), Error> {
+pub(super) fn check(
+    findings: &mut Findings,
+    around: &Surroundings,
+    path: &str,
+    kind: Kind,
+) -> Result<(), Error> {
     let bytes = read(&around.root.join(path))?;
     match kind {
         Kind::QueueItem => check_queue_item(findings, path, &bytes),
@@ -76,7 +87,13 @@ pub(super) fn check(findings: &mut Findings, around: &Surroundings, path: &str, 
     Ok(())
 }
 
-fn check_json(findings: &mut Findings, around: &Surroundings, path: &str, kind: Kind, bytes: &[u8]) -> Result<(), Error> {
+fn check_json(
+    findings: &mut Findings,
+    around: &Surroundings,
+    path: &str,
+    kind: Kind,
+    bytes: &[u8],
+) -> Result<(), Error> {
     let object = match json::parse_record(bytes) {
         Ok(object) => object,
         Err(fault) => {
@@ -86,7 +103,9 @@ fn check_json(findings: &mut Findings, around: &Surroundings, path: &str, kind: 
     };
     if !bytes.ends_with(b"\n") {
         let end = Place::from(Position::of(bytes, bytes.len()));
-        findings.add(Rule::NoFinalNewline, path, Some(end), || "the file does not end with a newline".to_owned());
+        findings.add(Rule::NoFinalNewline, path, Some(end), || {
+            "the file does not end with a newline".to_owned()
+        });
     }
     let record = Record { path, places: Places::of(bytes) };
     let checked = match kind {
@@ -124,14 +143,21 @@ struct Record<'a> {
 }
 
 impl Record<'_> {
-    fn add(&self, findings: &mut Findings, rule: Rule, at: &[PathStep<'_>], message: impl FnOnce() -> String) {
+    fn add(
+        &self,
+        findings: &mut Findings,
+        rule: Rule,
+        at: &[PathStep<'_>],
+        message: impl FnOnce() -> String,
+    ) {
         findings.add(rule, self.path, Some(self.places.locate(at).into()), message);
     }
 
     fn check_name(&self, findings: &mut Findings, field: &str, object: &Object) {
         let stem = stem_of(self.path);
         if let Some(id) = text(object, field).filter(|id| !stem.eq_ignore_ascii_case(id)) {
-            let message = || format!("the file is called after `{stem}`, and its `{field}` is `{id}`");
+            let message =
+                || format!("the file is called after `{stem}`, and its `{field}` is `{id}`");
             self.add(findings, Rule::WrongFileName, &[PathStep::Key(field)], message);
         }
     }
@@ -152,7 +178,12 @@ impl Record<'_> {
             && released < claimed
         {
             let message = || format!("it was released at {released} and claimed only at {claimed}");
-            self.add(findings, Rule::ReleasedBeforeClaimed, &[PathStep::Key("released_at")], message);
+            self.add(
+                findings,
+                Rule::ReleasedBeforeClaimed,
+                &[PathStep::Key("released_at")],
+                message,
+            );
         }
         for field in ["base", "head"] {
             if let Some(id) = text(object, field).filter(|id| !is_object_id(id)) {
@@ -161,11 +192,18 @@ impl Record<'_> {
             }
         }
         // So high no honest count comes, and at its end nobody could ever write the record again.
-        if object.get("revision").and_then(Value::as_u64).is_some_and(|revision| revision > MAX_REVISION / 2) {
-            let message = || "the `revision` is so high that it cannot have been counted".to_owned();
+        if object
+            .get("revision")
+            .and_then(Value::as_u64)
+            .is_some_and(|revision| revision > MAX_REVISION / 2)
+        {
+            let message =
+                || "the `revision` is so high that it cannot have been counted".to_owned();
             self.add(findings, Rule::WrongType, &[PathStep::Key("revision")], message);
         }
-        if let Some(plan) = text(object, "plan_id").filter(|plan| !around.plans.contains(&plan.to_ascii_lowercase())) {
+        if let Some(plan) = text(object, "plan_id")
+            .filter(|plan| !around.plans.contains(&plan.to_ascii_lowercase()))
+        {
             let message = || format!("there is no `_plans/{plan}.plan.json`");
             self.add(findings, Rule::MissingPlan, &[PathStep::Key("plan_id")], message);
         }
@@ -177,7 +215,10 @@ impl Record<'_> {
         self.check_name(findings, "lock_id", object);
         for field in ["scope", "deny"] {
             let patterns = object.get(field).and_then(Value::as_array).into_iter().flatten();
-            for (number, pattern) in patterns.enumerate().filter_map(|(number, pattern)| Some((number, pattern.as_str()?))) {
+            for (number, pattern) in patterns
+                .enumerate()
+                .filter_map(|(number, pattern)| Some((number, pattern.as_str()?)))
+            {
                 if let Err(fault) = Pattern::parse(pattern) {
                     let place = [PathStep::Key(field), PathStep::Item(number)];
                     self.add(findings, Rule::BadPattern, &place, || fault.to_string());
@@ -203,17 +244,27 @@ fn check_queue_item(findings: &mut Findings, path: &str, bytes: &[u8]) {
         findings.add(Rule::BadQueueItem, path, None, message);
     }
     match QueueItem::parse(bytes) {
-        Err(Fault::BadItem { what, line }) => findings.add(Rule::BadQueueItem, path, Some(Place::line(line)), || what),
+        Err(Fault::BadItem { what, line }) => {
+            findings.add(Rule::BadQueueItem, path, Some(Place::line(line)), || what)
+        }
         Err(fault) => in_record(findings, path, bytes, &[fault]),
         Ok(item) => {
             let task = QueueItem::task(name_of(path));
             let usual = task.as_ref().map(QueueItem::canonical);
-            if let Some((task, usual)) = task.zip(usual).filter(|(task, usual)| task.as_str() != usual.as_str()) {
-                let message = || format!("its name says `{task}`, and a claim of `{usual}` would not be known to be of it");
+            if let Some((task, usual)) =
+                task.zip(usual).filter(|(task, usual)| task.as_str() != usual.as_str())
+            {
+                let message = || {
+                    format!(
+                        "its name says `{task}`, and a claim of `{usual}` would not be known to be of it"
+                    )
+                };
                 findings.add(Rule::DoubtfulQueueItem, path, None, message);
             }
             for doubt in item.doubts {
-                findings.add(Rule::DoubtfulQueueItem, path, Some(Place::line(doubt.line)), || doubt.what);
+                findings.add(Rule::DoubtfulQueueItem, path, Some(Place::line(doubt.line)), || {
+                    doubt.what
+                });
             }
         }
     }
@@ -224,7 +275,9 @@ fn check_config(findings: &mut Findings, path: &str, bytes: &[u8]) {
         Err(fault) => in_record(findings, path, bytes, &[fault]),
         Ok(text) => {
             if bytes.len() > MAX_CONFIG {
-                findings.add(Rule::BadConfig, path, None, || format!("it has more than {} KiB", MAX_CONFIG >> 10));
+                findings.add(Rule::BadConfig, path, None, || {
+                    format!("it has more than {} KiB", MAX_CONFIG >> 10)
+                });
             } else if let Err(fault) = Config::parse(text) {
                 findings.add(Rule::BadConfig, path, Some(Place::line(fault.line)), || fault.what);
             }
@@ -232,21 +285,30 @@ fn check_config(findings: &mut Findings, path: &str, bytes: &[u8]) {
     }
 }
 
-/// Checks what only the names of all files tell. Of files that may not be there together, those that are
-/// news are told of.
-pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: impl Fn(&str) -> bool) {
+/// Checks what only the names of all files tell. Of files that may not be there together, those
+/// that are news are told of.
+pub(super) fn check_names(
+    findings: &mut Findings,
+    found: &[Found],
+    is_news: impl Fn(&str) -> bool,
+) {
     for file in found.iter().filter(|file| is_news(&file.path)) {
         match file.stands {
             Stands::Rightly => check_batch_name(findings, file),
             Stands::Unspeakable => {
-                findings.add(Rule::InvalidUtf8, &file.path, None, || "the name of the file is no UTF-8".to_owned());
+                findings.add(Rule::InvalidUtf8, &file.path, None, || {
+                    "the name of the file is no UTF-8".to_owned()
+                });
             }
             Stands::Not(what) => {
                 let wanted = if file.kind.is_some() { "a file" } else { "a folder" };
-                findings.add(Rule::NotAFile, &file.path, None, || format!("{what} stands where {wanted} should be"));
+                findings.add(Rule::NotAFile, &file.path, None, || {
+                    format!("{what} stands where {wanted} should be")
+                });
             }
             Stands::Misplaced => {
-                let message = || format!("no reader looks there; its place is `{}`", upwards(&file.path));
+                let message =
+                    || format!("no reader looks there; its place is `{}`", upwards(&file.path));
                 findings.add(Rule::MisplacedRecord, &file.path, None, message);
             }
         }
@@ -255,10 +317,13 @@ pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: imp
     let mut items: BTreeMap<TaskId, Vec<&str>> = BTreeMap::new();
     for file in found {
         match file.kind {
-            Some(Kind::Claim) => claims.entry(stem_of(&file.path).to_ascii_lowercase()).or_default().push(&file.path),
+            Some(Kind::Claim) => {
+                claims.entry(stem_of(&file.path).to_ascii_lowercase()).or_default().push(&file.path)
+            }
             Some(Kind::QueueItem) if file.stands != Stands::Misplaced => {
                 // `012-x.md` and `0012-x.md` have one number.
-                let task = QueueItem::task(name_of(&file.path)).map(|task| QueueItem::canonical(&task));
+                let task =
+                    QueueItem::task(name_of(&file.path)).map(|task| QueueItem::canonical(&task));
                 task.map(|task| items.entry(task).or_default().push(&file.path)).unwrap_or(());
             }
             _ => {}
@@ -267,7 +332,8 @@ pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: imp
     let claims = claims.into_values().map(|files| (Rule::DuplicateClaimFile, files));
     let items = items.into_values().map(|files| (Rule::DuplicateQueueItem, files));
     for (rule, mut files) in claims.chain(items) {
-        // What was there before and stands in its place comes first, so that the other one is told of.
+        // What was there before and stands in its place comes first, so that the other one is told
+        // of.
         files.sort_by_key(|file| (is_news(file), file.matches('/').count()));
         for file in files.iter().skip(1).filter(|file| is_news(file)) {
             findings.add(rule, file, None, || format!("`{}` is of the same task", files[0]));
@@ -278,14 +344,19 @@ pub(super) fn check_names(findings: &mut Findings, found: &[Found], is_news: imp
 /// A batch is known by its name: whose it is, and that no other has it.
 fn check_batch_name(findings: &mut Findings, file: &Found) {
     let is_line_file = matches!(file.kind, Some(Kind::Log | Kind::Channel));
-    if let Some(batch) = Batch::at(&file.path).filter(|batch| is_line_file && !batch.is_well_named()) {
+    if let Some(batch) =
+        Batch::at(&file.path).filter(|batch| is_line_file && !batch.is_well_named())
+    {
         let owner = if batch.owner.is_empty() { "<agent>" } else { batch.owner };
-        let words = || format!("it is no batch's name, which is of the form `{owner}@<12 of 0-9 a-z>.jsonl`");
+        let words = || {
+            format!("it is no batch's name, which is of the form `{owner}@<12 of 0-9 a-z>.jsonl`")
+        };
         findings.add(Rule::WrongFileName, &file.path, None, words);
     }
 }
 
-/// The place of a record that stands too deep: `_bus/claims/Q-1.json` for `_bus/claims/old/Q-1.json`.
+/// The place of a record that stands too deep: `_bus/claims/Q-1.json` for
+/// `_bus/claims/old/Q-1.json`.
 fn upwards(path: &str) -> String {
     let depth = if path.starts_with("_bus/") { 2 } else { 1 };
     let folder: Vec<&str> = path.split('/').take(depth).collect();

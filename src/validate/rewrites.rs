@@ -31,7 +31,10 @@ impl Before<'_> {
     /// Tells that a batch is gone. It never changes, so its lines are not looked for elsewhere.
     fn tell_gone_batch(&self, findings: &mut Findings) {
         let words = || {
-            let whole = self.commit.spell(self.path).map_or_else(String::new, |spelled| format!(": `git show {spelled}`"));
+            let whole = self
+                .commit
+                .spell(self.path)
+                .map_or_else(String::new, |spelled| format!(": `git show {spelled}`"));
             format!("the batch is in the base, but not here{whole}")
         };
         findings.add(Rule::AppendOnly, self.path, None, words);
@@ -53,9 +56,14 @@ fn whole(kind: Kind, path: &str) -> &str {
 }
 
 impl Run<'_> {
-    /// Every line of the base is still there, in its order; a line of the log may be in another of its files. Notes in
-    /// `files` which of their lines are known.
-    pub(super) fn check_lines(&self, findings: &mut Findings, base: &Base, files: &mut [LineFile]) -> Result<(), Error> {
+    /// Every line of the base is still there, in its order; a line of the log may be in another of
+    /// its files. Notes in `files` which of their lines are known.
+    pub(super) fn check_lines(
+        &self,
+        findings: &mut Findings,
+        base: &Base,
+        files: &mut [LineFile],
+    ) -> Result<(), Error> {
         self.check_batches(findings, base, files)?;
         let befores = self.rewritten(base, files)?;
         if befores.is_empty() {
@@ -64,9 +72,13 @@ impl Run<'_> {
         let mut known: HashMap<&str, HashSet<u64>> = HashMap::new();
         for before in &befores {
             let bytes = self.history.read(before.blob)?;
-            known.entry(before.whole()).or_default().extend(before.lines(&bytes).hashes(self.secret));
+            known
+                .entry(before.whole())
+                .or_default()
+                .extend(before.lines(&bytes).hashes(self.secret));
         }
-        let known: HashMap<&str, Arc<HashSet<u64>>> = known.into_iter().map(|(name, lines)| (name, Arc::new(lines))).collect();
+        let known: HashMap<&str, Arc<HashSet<u64>>> =
+            known.into_iter().map(|(name, lines)| (name, Arc::new(lines))).collect();
         let mut in_log = InLog::new();
         let mut now: HashMap<&str, Vec<u64>> = HashMap::new();
         for file in files.iter_mut() {
@@ -79,7 +91,8 @@ impl Run<'_> {
             }
             now.insert(&file.path, lines);
         }
-        let logs = || files.iter().filter(|file| file.kind == Kind::Log).map(|file| file.path.as_str());
+        let logs =
+            || files.iter().filter(|file| file.kind == Kind::Log).map(|file| file.path.as_str());
         let mut told: HashMap<&str, HashSet<u64>> = HashMap::new();
         for before in &befores {
             let bytes = self.history.read(before.blob)?;
@@ -94,7 +107,9 @@ impl Run<'_> {
                     lines.compare(findings, self.secret, &now[before.path], in_log, told);
                 }
             }
-            for (path, in_log) in logs().filter(|path| *path != before.path).filter_map(|path| Some((path, in_log?))) {
+            for (path, in_log) in
+                logs().filter(|path| *path != before.path).filter_map(|path| Some((path, in_log?)))
+            {
                 lines.compare_moved(findings, self.secret, in_log, path, &now[path]);
             }
         }
@@ -102,14 +117,28 @@ impl Run<'_> {
     }
 
     /// Each batch that the base has is here as it was, byte for byte.
-    fn check_batches(&self, findings: &mut Findings, base: &Base, files: &[LineFile]) -> Result<(), Error> {
+    fn check_batches(
+        &self,
+        findings: &mut Findings,
+        base: &Base,
+        files: &[LineFile],
+    ) -> Result<(), Error> {
         for file in files.iter().filter(|file| is_batch(&file.path)) {
             for commit in base.commits.iter().chain(&base.beside) {
-                let Some((kind, blob)) = commit.files.get(&file.path).filter(|(_, blob)| blob.is_regular) else { continue };
-                let before = Before { commit, path: &file.path, kind: *kind, blob: blob.id, is_gone: false };
+                let Some((kind, blob)) =
+                    commit.files.get(&file.path).filter(|(_, blob)| blob.is_regular)
+                else {
+                    continue;
+                };
+                let before =
+                    Before { commit, path: &file.path, kind: *kind, blob: blob.id, is_gone: false };
                 let bytes = self.history.read(before.blob)?;
-                if let Some(line) = before.lines(&bytes).differs_from(&self.repo.root().join(&file.path))? {
-                    let words = || "the base has this batch, and it is another here; new lines go into a new batch".to_owned();
+                if let Some(line) =
+                    before.lines(&bytes).differs_from(&self.repo.root().join(&file.path))?
+                {
+                    let words = || {
+                        "the base has this batch, and it is another here; new lines go into a new batch".to_owned()
+                    };
                     findings.add(Rule::AppendOnly, &file.path, Some(Place::line(line)), words);
                     break;
                 }
@@ -118,15 +147,34 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The files of the base that are gone, or whose bytes are not the beginning of what stands there now.
-    fn rewritten<'a>(&self, base: &'a Base, files: &mut [LineFile]) -> Result<Vec<Before<'a>>, Error> {
+    /// The files of the base that are gone, or whose bytes are not the beginning of what stands
+    /// there now.
+    fn rewritten<'a>(
+        &self,
+        base: &'a Base,
+        files: &mut [LineFile],
+    ) -> Result<Vec<Before<'a>>, Error> {
         // A link's bytes are no lines.
-        let gone = base.gone(self.found).into_iter().filter(|(_, _, kind, file)| kind.is_lines() && file.is_regular);
-        let mut befores: Vec<Before<'a>> =
-            gone.map(|(commit, path, kind, file)| Before { commit, path, kind, blob: file.id, is_gone: true }).collect();
+        let gone = base
+            .gone(self.found)
+            .into_iter()
+            .filter(|(_, _, kind, file)| kind.is_lines() && file.is_regular);
+        let mut befores: Vec<Before<'a>> = gone
+            .map(|(commit, path, kind, file)| Before {
+                commit,
+                path,
+                kind,
+                blob: file.id,
+                is_gone: true,
+            })
+            .collect();
         for file in files {
-            let known = |commit: &'a Commit| commit.files.get_key_value(&file.path).map(|(path, file)| (commit, path, file));
-            for (commit, path, (kind, blob)) in base.commits.iter().filter_map(known).collect::<Vec<_>>() {
+            let known = |commit: &'a Commit| {
+                commit.files.get_key_value(&file.path).map(|(path, file)| (commit, path, file))
+            };
+            for (commit, path, (kind, blob)) in
+                base.commits.iter().filter_map(known).collect::<Vec<_>>()
+            {
                 if !blob.is_regular {
                     continue;
                 }

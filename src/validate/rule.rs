@@ -1,4 +1,5 @@
-//! The rules: their stable names, what they are for, and how to mend what breaks them (design, section 5).
+//! The rules: their stable names, what they are for, and how to mend what breaks them (design,
+//! section 5).
 
 use std::fmt;
 use std::str::FromStr;

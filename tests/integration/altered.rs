@@ -7,8 +7,9 @@ use super::harness::{Kept, Ran, Repo};
 
 fn findings(ran: &Ran) -> Vec<String> {
     let report = ran.json();
-    let text =
-        |finding: &serde_json::Value| format!("{} {}", finding["rule"].as_str().unwrap(), finding["path"].as_str().unwrap());
+    let text = |finding: &serde_json::Value| {
+        format!("{} {}", finding["rule"].as_str().unwrap(), finding["path"].as_str().unwrap())
+    };
     report["findings"].as_array().unwrap().iter().map(text).collect()
 }
 
@@ -44,7 +45,10 @@ fn a_file_that_an_attribute_changes_on_the_way_is_told_of() {
             let changed = repo.git(&["diff", "--name-only", "HEAD^", "HEAD", "--", "_bus/events"]);
             assert!(!changed.is_empty());
             for path in changed.lines() {
-                assert!(found.contains(&format!("altered-by-git {path}")), "{kept:?}, {attributes}: {found:?}");
+                assert!(
+                    found.contains(&format!("altered-by-git {path}")),
+                    "{kept:?}, {attributes}: {found:?}"
+                );
             }
         }
         let repo = Repo::keeping(kept);
@@ -61,7 +65,14 @@ fn line_endings_that_git_gives_to_a_checkout_change_nothing() {
         repo.write(".gitattributes", "_bus/**/*.jsonl text eol=lf\n");
         repo.commit_all("claim");
         let clone = repo.beside("clone");
-        repo.git(&["clone", "--quiet", "--config", "core.autocrlf=true", ".", clone.to_str().unwrap()]);
+        repo.git(&[
+            "clone",
+            "--quiet",
+            "--config",
+            "core.autocrlf=true",
+            ".",
+            clone.to_str().unwrap(),
+        ]);
         repo.git_in(&clone, &["switch", "--quiet", "--create", "agent/codex-2/x"]);
         let claim = clone.join("_bus/claims/QUEUE-001.json");
         assert!(fs::read_to_string(&claim).unwrap().contains("\r\n"));

@@ -1,4 +1,5 @@
-//! Batches: what a tracked bus has of the log in branches. No two branches append to one file, and none that is in a commit changes.
+//! Batches: what a tracked bus has of the log in branches. No two branches append to one file, and
+//! none that is in a commit changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,8 +21,13 @@ fn export(repo: &Repo, folder: &Path, agent: &str) -> Vec<String> {
 fn lines(folder: &Path, agent: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for stream in ["events", "messages"] {
-        let files = fs::read_dir(folder.join("_bus").join(stream)).into_iter().flatten().map(|entry| entry.unwrap());
-        for file in files.filter(|file| file.file_name().to_str().unwrap().starts_with(&format!("{agent}@"))) {
+        let files = fs::read_dir(folder.join("_bus").join(stream))
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap());
+        for file in files
+            .filter(|file| file.file_name().to_str().unwrap().starts_with(&format!("{agent}@")))
+        {
             lines.extend(fs::read_to_string(file.path()).unwrap().lines().map(str::to_owned));
         }
     }
@@ -31,11 +37,19 @@ fn lines(folder: &Path, agent: &str) -> Vec<String> {
 
 /// What the record has of `agent`.
 fn recorded(repo: &Repo, agent: &str) -> Vec<String> {
-    let mut lines: Vec<String> = repo.read(&record(&format!("events/{agent}.jsonl"))).lines().map(str::to_owned).collect();
-    let channels = fs::read_dir(repo.path(&record("messages"))).into_iter().flatten().map(|entry| entry.unwrap());
+    let mut lines: Vec<String> =
+        repo.read(&record(&format!("events/{agent}.jsonl"))).lines().map(str::to_owned).collect();
+    let channels = fs::read_dir(repo.path(&record("messages")))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap());
     for channel in channels {
         let text = fs::read_to_string(channel.path()).unwrap();
-        lines.extend(text.lines().filter(|line| line.contains(&format!("\"from\":\"{agent}\""))).map(str::to_owned));
+        lines.extend(
+            text.lines()
+                .filter(|line| line.contains(&format!("\"from\":\"{agent}\"")))
+                .map(str::to_owned),
+        );
     }
     lines.sort();
     lines
@@ -49,9 +63,17 @@ fn a_batch_has_the_lines_of_one_agent_and_takes_more_until_head_moves() {
     note(&repo, &root, "b", "another's");
     repo.by("a", &["message", "send", "--to", "b", "--summary", "hello"]).ok();
     let files = export(&repo, &root, "a");
-    let batch = files[0].strip_prefix("_bus/events/a@").unwrap().strip_suffix(".jsonl").unwrap().to_owned();
-    assert!(batch.len() == 12 && batch.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase()), "{batch}");
-    assert_eq!(files, [format!("_bus/events/a@{batch}.jsonl"), format!("_bus/messages/a@{batch}.jsonl")]);
+    let batch =
+        files[0].strip_prefix("_bus/events/a@").unwrap().strip_suffix(".jsonl").unwrap().to_owned();
+    assert!(
+        batch.len() == 12
+            && batch.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase()),
+        "{batch}"
+    );
+    assert_eq!(
+        files,
+        [format!("_bus/events/a@{batch}.jsonl"), format!("_bus/messages/a@{batch}.jsonl")]
+    );
     assert_eq!(lines(&root, "a"), recorded(&repo, "a"));
     assert_eq!(lines(&root, "b"), [""; 0]);
     assert_eq!(export(&repo, &root, "a"), [""; 0], "nothing new");
@@ -71,13 +93,21 @@ fn release_and_the_end_of_a_session_write_them() {
     note(&repo, &repo.root(), "a", "x");
     assert_eq!(lines(&repo.root(), "a"), [""; 0]);
     repo.by("a", &["release", "T-1"]).ok();
-    assert_eq!((lines(&repo.root(), "a").len(), lines(&repo.root(), "a")), (3, recorded(&repo, "a")));
+    assert_eq!(
+        (lines(&repo.root(), "a").len(), lines(&repo.root(), "a")),
+        (3, recorded(&repo, "a"))
+    );
     repo.by("a", &["session", "start", "--no-fetch"]).ok();
     repo.by("a", &["session", "end"]).ok();
-    assert_eq!((lines(&repo.root(), "a").len(), lines(&repo.root(), "a")), (5, recorded(&repo, "a")));
+    assert_eq!(
+        (lines(&repo.root(), "a").len(), lines(&repo.root(), "a")),
+        (5, recorded(&repo, "a"))
+    );
     for repo in [Repo::new(), Repo::older()] {
         note(&repo, &repo.root(), "a", "x");
-        repo.by("a", &["export"]).ok().says("only a bus that `bus init --tracked` has made keeps records in files of branches");
+        repo.by("a", &["export"]).ok().says(
+            "only a bus that `bus init --tracked` has made keeps records in files of branches",
+        );
         assert_eq!(lines(&repo.root(), "a"), [""; 0]);
     }
 }
@@ -89,7 +119,10 @@ fn a_batch_that_is_gone_before_a_commit_is_written_again() {
     note(&repo, &root, "a", "one");
     export(&repo, &root, "a");
     repo.commit_all("one");
-    for (round, way) in [&["clean", "--quiet", "-fdx"][..], &["stash", "--quiet", "--include-untracked"]].into_iter().enumerate()
+    for (round, way) in
+        [&["clean", "--quiet", "-fdx"][..], &["stash", "--quiet", "--include-untracked"]]
+            .into_iter()
+            .enumerate()
     {
         let committed = lines(&root, "a");
         note(&repo, &root, "a", &format!("round {round}"));
@@ -121,7 +154,11 @@ fn a_batch_that_is_gone_before_a_commit_is_written_again() {
 /// A file of a stream that no commit has.
 fn export_file(root: &Path, stream: &str) -> String {
     let mut command = std::process::Command::new("git");
-    let done = command.current_dir(root).args(["ls-files", "--others", &format!("_bus/{stream}")]).output().unwrap();
+    let done = command
+        .current_dir(root)
+        .args(["ls-files", "--others", &format!("_bus/{stream}")])
+        .output()
+        .unwrap();
     String::from_utf8(done.stdout).unwrap().lines().next().unwrap().to_owned()
 }
 
@@ -149,23 +186,38 @@ fn a_crash_doubles_nothing_and_loses_nothing() {
         };
         let steps = stage().by("a", &["export"]).steps();
         assert!(
-            ["line-appended", "line-appended@2", "batch-written"].iter().all(|step| steps.iter().any(|known| known == step)),
+            ["line-appended", "line-appended@2", "batch-written"]
+                .iter()
+                .all(|step| steps.iter().any(|known| known == step)),
             "{steps:?}"
         );
         for step in &steps {
             for commits in [false, true] {
                 let repo = stage();
                 let root = repo.root();
-                assert_eq!(repo.by("a", &["export"]).env("BUS_CRASH_AT", step).run().status, None, "{step}");
+                assert_eq!(
+                    repo.by("a", &["export"]).env("BUS_CRASH_AT", step).run().status,
+                    None,
+                    "{step}"
+                );
                 if commits {
                     repo.commit_all("what the crash left");
                 }
                 note(&repo, &root, "a", "after");
                 export(&repo, &root, "a");
-                let why = format!("after a crash at {step} of {steps:?}, with a commit: {commits}, into a batch: {has_batch}");
+                let why = format!(
+                    "after a crash at {step} of {steps:?}, with a commit: {commits}, into a batch: {has_batch}"
+                );
                 assert_eq!(lines(&root, "a"), recorded(&repo, "a"), "{why}");
                 let left = walkdir::WalkDir::new(root.join("_bus")).into_iter().map(Result::unwrap);
-                assert!(left.into_iter().all(|entry| !entry.file_name().to_str().unwrap().ends_with(".tmp")), "{why}");
+                assert!(
+                    left.into_iter().all(|entry| !entry
+                        .file_name()
+                        .to_str()
+                        .unwrap()
+                        .ends_with(".tmp")),
+                    "{why}"
+                );
                 repo.commit_all("rest");
                 never_changes(&repo);
             }
@@ -250,7 +302,10 @@ fn whatever_is_done_with_branches_nothing_conflicts_and_no_batch_changes() {
         for turn in 0..30 {
             match dice.below(7) {
                 0 => note(&repo, &root, "a", &format!("{turn}")),
-                1 => drop(repo.by("a", &["message", "send", "--to", "b", "--summary", &turn.to_string()]).ok()),
+                1 => drop(
+                    repo.by("a", &["message", "send", "--to", "b", "--summary", &turn.to_string()])
+                        .ok(),
+                ),
                 2 | 3 => drop(export(&repo, &root, "a")),
                 4 => repo.commit_all("work"),
                 5 => drop(repo.git(&["switch", "--quiet", dice.pick::<&str>(&branches)])),
@@ -280,7 +335,8 @@ fn lines_that_came_with_a_branch_are_shown_with_their_worktree() {
     note(&repo, &root, "a", "own");
     // Somebody else's batches, merged into two worktrees.
     let event = r#"{"agent_id":"b","event":"note","summary":"theirs","ts":"2026-03-01T11:00:00Z"}"#;
-    let message = r#"{"from":"b","summary":"hello","to":"a","ts":"2026-03-01T11:00:01Z","type":"note"}"#;
+    let message =
+        r#"{"from":"b","summary":"hello","to":"a","ts":"2026-03-01T11:00:01Z","type":"note"}"#;
     repo.write("_bus/events/b@aaaaaaaaaaaa.jsonl", format!("{event}\n"));
     repo.write("_bus/messages/b@aaaaaaaaaaaa.jsonl", format!("{message}\n"));
     repo.commit_all("theirs");
@@ -288,10 +344,16 @@ fn lines_that_came_with_a_branch_are_shown_with_their_worktree() {
     let first = [&root, &other].into_iter().map(|root| root.display().to_string()).min().unwrap();
     for folder in [&root, &other] {
         let listed = repo.bus(&["event", "list", "--json"]).within(folder).ok().ndjson();
-        let of = |summary: &str| listed.iter().find(|event| event["summary"] == summary).unwrap()["worktree"].clone();
+        let of = |summary: &str| {
+            listed.iter().find(|event| event["summary"] == summary).unwrap()["worktree"].clone()
+        };
         assert_eq!((of("theirs"), of("own")), (first.clone().into(), serde_json::Value::Null));
         let shown = repo.bus(&["event", "list"]).within(folder).ok().stdout;
-        assert!(shown.contains(&format!(":: theirs :: worktree={first}\n")) && shown.contains(":: own\n"), "{shown}");
+        assert!(
+            shown.contains(&format!(":: theirs :: worktree={first}\n"))
+                && shown.contains(":: own\n"),
+            "{shown}"
+        );
         let inbox = repo.by("a", &["inbox", "--json"]).within(folder).ok().json();
         assert_eq!(inbox["messages"][0]["worktree"], first.as_str(), "{inbox}");
     }

@@ -1,10 +1,12 @@
-//! Batches of other agents in a change: one that a branch of its agent has is that agent's, and nothing else puts words in its mouth.
+//! Batches of other agents in a change: one that a branch of its agent has is that agent's, and
+//! nothing else puts words in its mouth.
 
 use std::fs;
 
 use super::harness::{Ran, Repo};
 
-/// `a` has worked on T-1, on its branch, and given it back; `b` goes on from there, on a branch of its own.
+/// `a` has worked on T-1, on its branch, and given it back; `b` goes on from there, on a branch of
+/// its own.
 fn handed_on() -> Repo {
     let repo = Repo::tracked();
     repo.git(&["switch", "--quiet", "-c", "agent/a/t-1"]);
@@ -31,7 +33,11 @@ fn is_sound(repo: &Repo, why: &str) {
 fn is_tampering(repo: &Repo, why: &str) {
     let ran = judged(repo);
     assert_eq!(ran.status, Some(1), "{why}: {}", ran.transcript);
-    assert!(ran.stdout.contains("tampering") && ran.stdout.contains("_bus/events/a@"), "{why}: {}", ran.transcript);
+    assert!(
+        ran.stdout.contains("tampering") && ran.stdout.contains("_bus/events/a@"),
+        "{why}: {}",
+        ran.transcript
+    );
 }
 
 /// The first batch of events of `a`.
@@ -79,7 +85,12 @@ fn nobody_puts_words_into_a_batch_of_another_agent() {
     let repo = handed_on();
     let file = batch(&repo);
     let text = repo.read(&file);
-    let forged = text.lines().last().unwrap().replace("\"summary\":\"", "\"summary\":\"not ").replace("\"id\":\"0", "\"id\":\"f");
+    let forged = text
+        .lines()
+        .last()
+        .unwrap()
+        .replace("\"summary\":\"", "\"summary\":\"not ")
+        .replace("\"id\":\"0", "\"id\":\"f");
     repo.write(&file, format!("{text}{forged}\n"));
     is_tampering(&repo, "a line more in its batch");
     repo.write(&file, &text);
@@ -101,7 +112,8 @@ fn a_line_that_two_batches_have_is_read_once_and_is_no_finding() {
     repo.by("a", &["message", "send", "--to", "b", "--summary", "once"]).ok();
     repo.by("a", &["export"]).ok();
     for folder in ["events", "messages"] {
-        let entry = fs::read_dir(repo.path(&format!("_bus/{folder}"))).unwrap().next().unwrap().unwrap();
+        let entry =
+            fs::read_dir(repo.path(&format!("_bus/{folder}"))).unwrap().next().unwrap().unwrap();
         fs::copy(entry.path(), entry.path().with_file_name("a@0123456789ab.jsonl")).unwrap();
     }
     is_sound(&repo, "beside each other");
@@ -149,7 +161,11 @@ fn what_was_cleaned_away_before_a_commit_is_in_the_next_batch_wherever_head_is()
                 .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
                 .collect();
             for summary in ["first", "last"] {
-                assert_eq!(all.matches(&format!("\"{summary}\"")).count(), 1, "{number}, {exports_between}: {summary}: {all}");
+                assert_eq!(
+                    all.matches(&format!("\"{summary}\"")).count(),
+                    1,
+                    "{number}, {exports_between}: {summary}: {all}"
+                );
             }
         }
     }

@@ -13,7 +13,8 @@ use super::harness::Repo;
 #[track_caller]
 fn changed(folder: &Path, of: ChangesOf<'_>) -> String {
     let paths = Repository::discover(folder).unwrap().changed_paths(of).unwrap();
-    let paths: Vec<String> = paths.into_iter().map(|path| path.escape_ascii().to_string()).collect();
+    let paths: Vec<String> =
+        paths.into_iter().map(|path| path.escape_ascii().to_string()).collect();
     paths.join(" ")
 }
 
@@ -79,7 +80,18 @@ fn names_are_gits_bytes_whatever_they_are() {
         repo.write(name, "x");
     }
     fs::write(repo.root().join(OsStr::from_bytes(b"caf\xe9")), "x").unwrap();
-    let all = [r"*", "-dash", ":(top)x", r"caf\xe9", r"new\nline", r#"quote\"d"#, "sp ace", r"tab\t", r"\xc3\xa9"].join(" ");
+    let all = [
+        r"*",
+        "-dash",
+        ":(top)x",
+        r"caf\xe9",
+        r"new\nline",
+        r#"quote\"d"#,
+        "sp ace",
+        r"tab\t",
+        r"\xc3\xa9",
+    ]
+    .join(" ");
     assert_eq!(changed(&repo.root(), ChangesOf::Worktree), all);
     repo.git(&["add", "--all"]);
     assert_eq!(staged(&repo), all);
@@ -90,7 +102,8 @@ fn the_worktree_has_changed_what_is_staged_what_is_not_and_what_git_does_not_kno
     let repo = with_files();
     repo.write(".gitignore", "*.log\n");
     repo.commit_all("ignore");
-    let time = fs::metadata(repo.path("b")).unwrap().modified().unwrap() - std::time::Duration::from_secs(60);
+    let time = fs::metadata(repo.path("b")).unwrap().modified().unwrap()
+        - std::time::Duration::from_secs(60);
     fs::File::options().write(true).open(repo.path("b")).unwrap().set_modified(time).unwrap();
     assert_eq!(changed(&repo.root(), ChangesOf::Worktree), "", "a time is no change");
     repo.write("a", "staged, and changed back after that\n");
@@ -108,7 +121,10 @@ fn the_worktree_has_changed_what_is_staged_what_is_not_and_what_git_does_not_kno
 #[test]
 fn of_a_merge_that_waits_for_its_commit_only_what_no_parent_has_is_changed() {
     let repo = with_branches();
-    assert!(!repo.try_git_in(&repo.root(), &["merge", "--quiet", "side"]).status.success(), "they conflict");
+    assert!(
+        !repo.try_git_in(&repo.root(), &["merge", "--quiet", "side"]).status.success(),
+        "they conflict"
+    );
     assert_eq!(staged(&repo), "dir/c");
     repo.write("dir/c", "side\n");
     repo.git(&["add", "dir/c"]);
@@ -134,7 +150,8 @@ fn a_branch_has_changed_what_it_has_of_its_own_since_it_was_left() {
     repo.git(&["mv", "a", "away"]);
     repo.commit_all("moved");
     assert_eq!(changed(&repo.root(), ChangesOf::Since("main")), "a away");
-    let missing = Repository::discover(&repo.root()).unwrap().changed_paths(ChangesOf::Since("nowhere"));
+    let missing =
+        Repository::discover(&repo.root()).unwrap().changed_paths(ChangesOf::Since("nowhere"));
     assert!(missing.unwrap_err().to_string().contains("`nowhere`"));
 }
 
@@ -157,13 +174,25 @@ fn of_a_submodule_its_own_path_is_changed() {
     let other = repo.beside("other");
     repo.git(&["init", "--quiet", other.to_str().unwrap()]);
     repo.git_in(&other, &["commit", "--quiet", "--allow-empty", "--message=one"]);
-    let add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", other.to_str().unwrap(), "sub"];
+    let add = [
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        other.to_str().unwrap(),
+        "sub",
+    ];
     repo.git(&add);
     assert_eq!(staged(&repo), ".gitmodules sub");
     repo.commit_all("sub");
     repo.git(&["config", "diff.ignoreSubmodules", "all"]);
     fs::write(repo.path("sub/untracked"), "x").unwrap();
-    assert_eq!(changed(&repo.root(), ChangesOf::Worktree), "", "what is in it is another repository's");
+    assert_eq!(
+        changed(&repo.root(), ChangesOf::Worktree),
+        "",
+        "what is in it is another repository's"
+    );
     repo.git_in(&repo.path("sub"), &["commit", "--quiet", "--allow-empty", "--message=two"]);
     assert_eq!(changed(&repo.root(), ChangesOf::Worktree), "sub");
     repo.git(&["add", "sub"]);

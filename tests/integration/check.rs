@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::harness::{Bus, Repo, record};
 use super::locks::acquire;
 
-/// A bus where `a` holds `src/**` without `src/gen/`, and `b` holds `docs/`; returns the leases of both, too.
+/// A bus where `a` holds `src/**` without `src/gen/`, and `b` holds `docs/`; returns the leases of
+/// both, too.
 fn with_leases() -> (Repo, String, String) {
     let repo = Repo::new();
     for path in ["src/a", "src/gen/a", "docs/a", "other", "README.md"] {
@@ -34,13 +35,18 @@ fn git<'a>(repo: &'a Repo, agent: &str, folder: &Path, arguments: &[&str]) -> Bu
     let user = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"];
     let tools = Path::new(env!("CARGO_BIN_EXE_bus")).parent().unwrap();
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
-    repo.other("git", &[&user, arguments].concat()).within(folder).env("PATH", &path).env("BUS_AGENT", agent)
+    repo.other("git", &[&user, arguments].concat())
+        .within(folder)
+        .env("PATH", &path)
+        .env("BUS_AGENT", agent)
 }
 
 /// The paths that are denied, and why.
 fn denied(error: &Value) -> Vec<(&str, &str)> {
     let denied = error["denied"].as_array().unwrap().iter();
-    denied.map(|denied| (denied["path"].as_str().unwrap(), denied["reason"].as_str().unwrap())).collect()
+    denied
+        .map(|denied| (denied["path"].as_str().unwrap(), denied["reason"].as_str().unwrap()))
+        .collect()
 }
 
 #[test]
@@ -51,14 +57,26 @@ fn what_nobody_else_holds_is_allowed_and_what_somebody_holds_is_denied_with_all_
     }
     repo.git(&["add", "--all"]);
     let allowed = repo.by("a", &["check", "--json"]).ok().json();
-    assert_eq!(allowed, json!({"allowed": true, "agent": "a", "of": "staged", "paths": 3, "override": null}));
+    assert_eq!(
+        allowed,
+        json!({"allowed": true, "agent": "a", "of": "staged", "paths": 3, "override": null})
+    );
     assert_eq!(repo.by("a", &["check"]).ok().stdout, "allowed: 3 paths staged\n");
     assert_eq!(repo.by("a", &["check", "--quiet"]).ok().stdout, "");
     let error = repo.by("b", &["check"]).fails(1, "path-denied");
-    assert_eq!((denied(&error), &error["paths"], &error["agent"]), (vec![("src/a", "held")], &json!(3), &json!("b")));
+    assert_eq!(
+        (denied(&error), &error["paths"], &error["agent"]),
+        (vec![("src/a", "held")], &json!(3), &json!("b"))
+    );
     let path = &error["denied"][0];
-    assert_eq!((&path["lock_id"], &path["owner"], &path["objective"]), (&json!(a), &json!("a"), &json!("x")));
-    assert_eq!((&path["expires_at"], &path["patterns"]), (&json!("2026-03-01T12:50:00Z"), &json!("src/** !src/gen/")));
+    assert_eq!(
+        (&path["lock_id"], &path["owner"], &path["objective"]),
+        (&json!(a), &json!("a"), &json!("x"))
+    );
+    assert_eq!(
+        (&path["expires_at"], &path["patterns"]),
+        (&json!("2026-03-01T12:50:00Z"), &json!("src/** !src/gen/"))
+    );
     assert!(path["hint"].as_str().unwrap().contains("bus message send --to a"), "{path}");
     let ran = repo.by("b", &["check"]).exits(1).says("1 of 3 paths staged are not b's to change");
     assert_eq!(ran.stdout, format!("`src/a` is in `{a}`, a's until 2026-03-01T12:50:00Z: x\n"));
@@ -78,7 +96,10 @@ fn shared_leases_keep_nobody_out_and_those_that_are_over_do_until_they_are_taken
     let id = acquire(&repo, "a", &["x"]);
     let error = repo.by("b", &["check"]).at("2026-03-02T12:00:00Z").fails(1, "path-denied");
     assert_eq!(error["denied"][0]["reclaimable"], "expired");
-    assert_eq!(error["hint"].as_str().unwrap().matches(&format!("bus lock reclaim {id}")).count(), 1);
+    assert_eq!(
+        error["hint"].as_str().unwrap().matches(&format!("bus lock reclaim {id}")).count(),
+        1
+    );
     repo.by("a", &["check"]).at("2026-03-02T12:00:00Z").ok();
     repo.by("b", &["lock", "reclaim", &id, "--note", "x"]).at("2026-03-02T12:00:00Z").ok();
     repo.by("b", &["check"]).at("2026-03-02T12:00:00Z").ok();
@@ -88,8 +109,12 @@ fn shared_leases_keep_nobody_out_and_those_that_are_over_do_until_they_are_taken
 #[test]
 fn the_policy_wants_leases_for_hotspots_or_for_all_of_agents_alone() {
     let (repo, ..) = with_leases();
-    let require =
-        |what: &str| repo.write("_bus/config.toml", format!("[locks]\nrequire = \"{what}\"\nhotspots = [\"*.md\", \"src/\"]\n"));
+    let require = |what: &str| {
+        repo.write(
+            "_bus/config.toml",
+            format!("[locks]\nrequire = \"{what}\"\nhotspots = [\"*.md\", \"src/\"]\n"),
+        )
+    };
     for path in ["src/a", "other", "README.md", "queue/001-x.md"] {
         repo.write(path, "changed\n");
     }
@@ -98,11 +123,18 @@ fn the_policy_wants_leases_for_hotspots_or_for_all_of_agents_alone() {
     repo.by("a", &["check"]).ok();
     require("hotspots");
     let error = repo.by("a", &["check"]).fails(1, "path-denied");
-    assert_eq!((denied(&error), &error["denied"][0]["pattern"]), (vec![("README.md", "hotspot")], &json!("*.md")));
+    assert_eq!(
+        (denied(&error), &error["denied"][0]["pattern"]),
+        (vec![("README.md", "hotspot")], &json!("*.md"))
+    );
     require("all");
     let error = repo.by("a", &["check"]).fails(1, "path-denied");
     assert_eq!(denied(&error), [("README.md", "no-lease"), ("other", "no-lease")]);
-    assert_eq!(denied(&repo.bus(&["check"]).fails(1, "path-denied")), [("src/a", "held")], "people need none");
+    assert_eq!(
+        denied(&repo.bus(&["check"]).fails(1, "path-denied")),
+        [("src/a", "held")],
+        "people need none"
+    );
     acquire(&repo, "a", &["*", "--shared"]);
     repo.by("a", &["check"]).ok();
 }
@@ -111,11 +143,18 @@ fn the_policy_wants_leases_for_hotspots_or_for_all_of_agents_alone() {
 fn what_cannot_be_checked_is_neither_yes_nor_no() {
     let (repo, ..) = with_leases();
     repo.by("a", &["check", "--base", "nowhere"]).fails(5, "could-not-check");
-    let error = repo.by("a", &["check"]).env("BUS_OVERRIDE", "x").env("PATH", "/nowhere").fails(5, "could-not-check");
+    let error = repo
+        .by("a", &["check"])
+        .env("BUS_OVERRIDE", "x")
+        .env("PATH", "/nowhere")
+        .fails(5, "could-not-check");
     assert_eq!(error["cause"], "system");
     repo.write("_bus/config.toml", "[locks]\nrequire = \"some\"\n");
     assert_eq!(repo.by("a", &["check"]).fails(5, "could-not-check")["cause"], "malformed-config");
-    assert_eq!(Repo::bare_of_bus().by("a", &["check"]).fails(5, "could-not-check")["cause"], "no-bus");
+    assert_eq!(
+        Repo::bare_of_bus().by("a", &["check"]).fails(5, "could-not-check")["cause"],
+        "no-bus"
+    );
     repo.by("a", &["check", "--paths", "src"]).fails(2, "usage");
     repo.by("a", &["check", "--paths", "../x"]).fails(2, "usage");
 }
@@ -125,13 +164,22 @@ fn worktree_branch_and_named_files_are_checked_alike() {
     let (repo, ..) = with_leases();
     repo.write("docs/new", "x");
     repo.by("a", &["check"]).ok();
-    assert_eq!(denied(&repo.by("a", &["check", "--worktree"]).fails(1, "path-denied")), [("docs/new", "held")]);
+    assert_eq!(
+        denied(&repo.by("a", &["check", "--worktree"]).fails(1, "path-denied")),
+        [("docs/new", "held")]
+    );
     repo.git(&["checkout", "--quiet", "-b", "agent/a/x"]);
     repo.commit_all("new");
     repo.by("a", &["check", "--worktree"]).ok();
-    assert_eq!(denied(&repo.by("a", &["check", "--base", "main"]).fails(1, "path-denied")), [("docs/new", "held")]);
+    assert_eq!(
+        denied(&repo.by("a", &["check", "--base", "main"]).fails(1, "path-denied")),
+        [("docs/new", "held")]
+    );
     let named = ["check", "--paths", "./a", "../docs/gone", "../docs/../src/a"];
-    assert_eq!(denied(&repo.by("a", &named).within(&repo.path("src")).fails(1, "path-denied")), [("docs/gone", "held")]);
+    assert_eq!(
+        denied(&repo.by("a", &named).within(&repo.path("src")).fails(1, "path-denied")),
+        [("docs/gone", "held")]
+    );
 }
 
 #[test]
@@ -149,15 +197,36 @@ fn an_override_says_why_and_is_logged() {
     };
     assert!(overrides().is_empty());
     let done = repo.by("b", &["check", "--json"]).env("BUS_OVERRIDE", "a is on leave").ok().json();
-    assert_eq!((&done["allowed"], &done["override"]["reason"]), (&json!(true), &json!("a is on leave")));
+    assert_eq!(
+        (&done["allowed"], &done["override"]["reason"]),
+        (&json!(true), &json!("a is on leave"))
+    );
     let events = overrides();
     let event = &events[0];
-    assert_eq!((events.len(), &event["id"], &event["agent_id"]), (1, &done["override"]["event"], &json!("b")));
-    assert_eq!((&event["summary"], &event["severity"]), (&json!("a is on leave"), &json!("medium")));
-    assert_eq!((&event["paths"], &event["paths_in_all"], &event["locks"]), (&json!(["src/a"]), &json!(1), &json!([a])));
+    assert_eq!(
+        (events.len(), &event["id"], &event["agent_id"]),
+        (1, &done["override"]["event"], &json!("b"))
+    );
+    assert_eq!(
+        (&event["summary"], &event["severity"]),
+        (&json!("a is on leave"), &json!("medium"))
+    );
+    assert_eq!(
+        (&event["paths"], &event["paths_in_all"], &event["locks"]),
+        (&json!(["src/a"]), &json!(1), &json!([a]))
+    );
     let report = repo.by("boss", &["report", "--stdout", "--json"]).ok().json();
-    let needs = report["needs"].as_array().unwrap().iter().find(|need| need["kind"] == "override").cloned().unwrap();
-    assert_eq!(needs["what"], "b changed src/a without leave at 2026-03-01T12:00:00Z: a is on leave");
+    let needs = report["needs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|need| need["kind"] == "override")
+        .cloned()
+        .unwrap();
+    assert_eq!(
+        needs["what"],
+        "b changed src/a without leave at 2026-03-01T12:00:00Z: a is on leave"
+    );
 }
 
 #[test]
@@ -166,10 +235,14 @@ fn a_commit_is_checked_by_the_hook_with_the_index_that_it_makes_for_itself() {
     let root = repo.root();
     repo.write("docs/a", "changed\n");
     repo.write("src/a", "changed\n");
-    git(&repo, "a", &root, &["commit", "--quiet", "--all", "--message=x"]).exits(1).says("are not a's to change");
+    git(&repo, "a", &root, &["commit", "--quiet", "--all", "--message=x"])
+        .exits(1)
+        .says("are not a's to change");
     git(&repo, "a", &root, &["commit", "--quiet", "--message=x", "docs/a"]).exits(1);
     git(&repo, "a", &root, &["commit", "--quiet", "--message=x", "src/a"]).ok();
-    git(&repo, "a", &root, &["commit", "--quiet", "--all", "--message=x"]).env("BUS_OVERRIDE", "a typo").ok();
+    git(&repo, "a", &root, &["commit", "--quiet", "--all", "--message=x"])
+        .env("BUS_OVERRIDE", "a typo")
+        .ok();
     assert!(repo.read(&record("events/a.jsonl")).contains("\"paths\":[\"docs/a\"]"));
     assert_eq!(repo.git(&["show", "--format=", "--name-only", "HEAD"]), "docs/a\n");
 }
@@ -178,8 +251,12 @@ fn a_commit_is_checked_by_the_hook_with_the_index_that_it_makes_for_itself() {
 fn both_names_of_a_rename_across_scopes_are_checked() {
     let repo = with_hooks();
     repo.git(&["mv", "docs/a", "src/moved"]);
-    git(&repo, "a", &repo.root(), &["commit", "--quiet", "--message=x"]).exits(1).says("1 of 2 paths staged");
-    git(&repo, "b", &repo.root(), &["commit", "--quiet", "--message=x"]).exits(1).says("1 of 2 paths staged");
+    git(&repo, "a", &repo.root(), &["commit", "--quiet", "--message=x"])
+        .exits(1)
+        .says("1 of 2 paths staged");
+    git(&repo, "b", &repo.root(), &["commit", "--quiet", "--message=x"])
+        .exits(1)
+        .says("1 of 2 paths staged");
     repo.git(&["reset", "--quiet", "--hard"]);
     repo.git(&["mv", "docs/a", "docs/moved"]);
     git(&repo, "b", &repo.root(), &["commit", "--quiet", "--message=x"]).ok();
@@ -208,7 +285,11 @@ fn a_merge_that_only_carries_files_in_is_allowed() {
 fn found(repo: &Repo) -> Vec<(String, String)> {
     let report = repo.bus(&["validate", "--base", "main", "--json"]).run().json();
     let text = |finding: &Value, field: &str| finding[field].as_str().unwrap().to_owned();
-    let all = report["findings"].as_array().unwrap().iter().map(|finding| (text(finding, "rule"), text(finding, "path")));
+    let all = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| (text(finding, "rule"), text(finding, "path")));
     all.filter(|(rule, _)| rule.starts_with("path-") || rule.starts_with("lease-")).collect()
 }
 
@@ -219,10 +300,15 @@ fn what_was_committed_past_the_hook_is_found_by_the_validator() {
     repo.git(&["checkout", "--quiet", "-b", "agent/a/x"]);
     repo.write("docs/a", "changed\n");
     repo.write("src/a", "changed\n");
-    git(&repo, "a", &repo.root(), &["commit", "--quiet", "--all", "--no-verify", "--message=x"]).ok();
+    git(&repo, "a", &repo.root(), &["commit", "--quiet", "--all", "--no-verify", "--message=x"])
+        .ok();
     assert_eq!(found(&repo), told("docs/a"));
     repo.by("b", &["lock", "release"]).ok();
-    assert_eq!(found(&repo), [], "what the base has as live is over: the table of this clone knows");
+    assert_eq!(
+        found(&repo),
+        [],
+        "what the base has as live is over: the table of this clone knows"
+    );
     repo.by("a", &["lock", "release"]).ok();
     acquire(&repo, "b", &["src/a"]);
     assert_eq!(found(&repo), told("src/a"), "the table alone knows of it");
@@ -263,7 +349,8 @@ fn a_linked_worktree_is_another_place_with_its_own_index() {
 fn a_hook_of_another_tool_still_runs_first() {
     let (repo, ..) = with_leases();
     repo.write(".git/hooks/pre-commit", "#!/bin/sh\necho ran >> ran\n");
-    fs::set_permissions(repo.path(".git/hooks/pre-commit"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(repo.path(".git/hooks/pre-commit"), fs::Permissions::from_mode(0o755))
+        .unwrap();
     repo.bus(&["init", "--hooks"]).ok();
     repo.write("docs/a", "changed\n");
     git(&repo, "a", &repo.root(), &["commit", "--quiet", "--all", "--message=x"]).exits(1);

@@ -1,4 +1,5 @@
-//! `ci/validate.sh` brings the branches that prove whose the batches of a change are: a CI job has none of them.
+//! `ci/validate.sh` brings the branches that prove whose the batches of a change are: a CI job has
+//! none of them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +8,8 @@ use super::harness::{Ran, Repo};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ci/validate.sh");
 
-/// A repository that serves `agent/b/t-1`, which goes on from `agent/a/t-1`, and a branch of an agent that has no batch there.
+/// A repository that serves `agent/b/t-1`, which goes on from `agent/a/t-1`, and a branch of an
+/// agent that has no batch there.
 fn served() -> Repo {
     let repo = Repo::tracked();
     repo.git(&["branch", "agent/c/x"]);
@@ -28,8 +30,12 @@ fn judged(repo: &Repo, how: &[&str]) -> (Ran, Vec<String>) {
     let url = format!("file://{}", repo.root().display());
     let clone = ["clone", "--quiet", "--no-tags", "--single-branch", "--branch", "agent/b/t-1"];
     repo.git(&[&clone[..], how, &[&url, job.to_str().unwrap()]].concat());
-    let ran = repo.other(SCRIPT, &["main"]).env("BUS", env!("CARGO_BIN_EXE_bus")).within(&job).run();
-    let names = repo.git_in(&job, &["for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/origin/agent"]);
+    let ran =
+        repo.other(SCRIPT, &["main"]).env("BUS", env!("CARGO_BIN_EXE_bus")).within(&job).run();
+    let names = repo.git_in(
+        &job,
+        &["for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/origin/agent"],
+    );
     (ran, names.lines().map(str::to_owned).collect())
 }
 

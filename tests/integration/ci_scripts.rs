@@ -1,4 +1,5 @@
-//! `ci/validate.sh` as CI jobs run it: which base it picks, how far it deepens a clone, and what it hands on.
+//! `ci/validate.sh` as CI jobs run it: which base it picks, how far it deepens a clone, and what it
+//! hands on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +9,8 @@ use super::stub::Stub;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ci/validate.sh");
 
-/// A repository with commits `m1` to `m9` on `main`, which it serves, and a pull request that left at `m5`: `p1` to `p3` on
-/// `agent/a/x`, merged into `m9` as `refs/pull/1/merge`.
+/// A repository with commits `m1` to `m9` on `main`, which it serves, and a pull request that left
+/// at `m5`: `p1` to `p3` on `agent/a/x`, merged into `m9` as `refs/pull/1/merge`.
 fn served() -> Repo {
     let repo = Repo::bare_of_bus();
     let commit = |name: String| {
@@ -39,8 +40,14 @@ fn checkout(repo: &Repo, name: &str) -> PathBuf {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir(&folder).unwrap();
     repo.git_in(&folder, &["init", "--quiet"]);
-    repo.git_in(&folder, &["remote", "add", "origin", &format!("file://{}", repo.root().display())]);
-    repo.git_in(&folder, &["fetch", "--quiet", "--no-tags", "--depth=1", "origin", &id(repo, name)]);
+    repo.git_in(
+        &folder,
+        &["remote", "add", "origin", &format!("file://{}", repo.root().display())],
+    );
+    repo.git_in(
+        &folder,
+        &["fetch", "--quiet", "--no-tags", "--depth=1", "origin", &id(repo, name)],
+    );
     repo.git_in(&folder, &["checkout", "--quiet", "--detach", "FETCH_HEAD"]);
     folder
 }
@@ -56,7 +63,9 @@ fn validate<'a>(stub: &Stub<'a>, folder: &Path, arguments: &[&str]) -> Bus<'a> {
 
 /// The variables that GitHub sets in a job for the pull request.
 fn pull_request<'a>(repo: &Repo, job: Bus<'a>, sha: &str) -> Bus<'a> {
-    job.env("GITHUB_EVENT_NAME", "pull_request").env("GITHUB_SHA", &id(repo, sha)).env("GITHUB_BASE_REF", "main")
+    job.env("GITHUB_EVENT_NAME", "pull_request")
+        .env("GITHUB_SHA", &id(repo, sha))
+        .env("GITHUB_BASE_REF", "main")
 }
 
 /// The one call of the stub, without the folder.
@@ -74,7 +83,10 @@ fn a_pull_request_is_judged_against_what_github_merged_it_into() {
     pull_request(&repo, validate(&stub, &job, &[]), "refs/pull/1/merge").ok();
     assert_eq!(call(&stub), format!("validate --base {}", id(&repo, "m9")));
     assert!(has(&repo, &job, "m9") && has(&repo, &job, "p3"));
-    assert!(!has(&repo, &job, "m8") && !has(&repo, &job, "p2"), "it is deepened by one commit, no more");
+    assert!(
+        !has(&repo, &job, "m8") && !has(&repo, &job, "p2"),
+        "it is deepened by one commit, no more"
+    );
     assert_eq!(repo.git_in(&job, &["for-each-ref"]), "", "no branch is fetched");
 }
 
@@ -87,7 +99,10 @@ fn a_pull_request_whose_own_head_is_checked_out_is_judged_from_where_it_left() {
     assert_eq!(call(&stub), "validate --base refs/remotes/origin/main");
     let parted = repo.git_in(&job, &["merge-base", "refs/remotes/origin/main", "HEAD"]);
     assert_eq!(parted.trim(), id(&repo, "m5"));
-    assert_eq!(repo.git_in(&job, &["for-each-ref", "--format=%(refname)"]), "refs/remotes/origin/main\n");
+    assert_eq!(
+        repo.git_in(&job, &["for-each-ref", "--format=%(refname)"]),
+        "refs/remotes/origin/main\n"
+    );
     // One's own merge is no merge of GitHub's: its first parent may be anything.
     let job = checkout(&repo, "refs/pull/1/merge");
     pull_request(&repo, validate(&stub, &job, &[]), "m9").ok();
@@ -108,9 +123,15 @@ fn a_push_is_judged_against_what_the_branch_was_at() {
     }
     // A forced push: what was there is no ancestor.
     let job = checkout(&repo, "m9");
-    validate(&stub, &job, &[]).env("GITHUB_EVENT_NAME", "push").env("BUS_BEFORE", &id(&repo, "p3")).ok();
+    validate(&stub, &job, &[])
+        .env("GITHUB_EVENT_NAME", "push")
+        .env("BUS_BEFORE", &id(&repo, "p3"))
+        .ok();
     assert_eq!(call(&stub), format!("validate --base {}", id(&repo, "p3")));
-    assert_eq!(repo.git_in(&job, &["merge-base", "HEAD", &id(&repo, "p3")]).trim(), id(&repo, "m5"));
+    assert_eq!(
+        repo.git_in(&job, &["merge-base", "HEAD", &id(&repo, "p3")]).trim(),
+        id(&repo, "m5")
+    );
 }
 
 #[test]
@@ -119,7 +140,10 @@ fn a_push_that_has_nothing_before_it_is_judged_without_history_and_says_so() {
     let stub = Stub::new(&repo);
     let job = checkout(&repo, "m9");
     for before in ["0".repeat(40), "1".repeat(40)] {
-        let ran = validate(&stub, &job, &[]).env("GITHUB_EVENT_NAME", "push").env("BUS_BEFORE", &before).ok();
+        let ran = validate(&stub, &job, &[])
+            .env("GITHUB_EVENT_NAME", "push")
+            .env("BUS_BEFORE", &before)
+            .ok();
         ran.says("everything is judged, and no history");
         assert_eq!(call(&stub), "validate --base=");
     }
@@ -142,7 +166,10 @@ fn a_base_that_was_promised_and_is_gone_is_left_to_bus_to_refuse() {
     stub.ends_with(4);
     validate(&stub, &job, &[&gone]).exits(4).says("have no commit in common");
     assert_eq!(call(&stub), format!("validate --base {gone}"));
-    validate(&stub, &job, &[]).env("GITHUB_EVENT_NAME", "merge_group").env("BUS_BEFORE", &gone).exits(4);
+    validate(&stub, &job, &[])
+        .env("GITHUB_EVENT_NAME", "merge_group")
+        .env("BUS_BEFORE", &gone)
+        .exits(4);
     assert_eq!(call(&stub), format!("validate --base {gone}"));
     pull_request(&repo, validate(&stub, &job, &[]), "m8").env("GITHUB_BASE_REF", "gone").exits(4);
     assert_eq!(call(&stub), "validate --base refs/remotes/origin/gone");
@@ -162,11 +189,18 @@ fn a_merge_request_of_gitlab_is_judged_from_where_gitlab_says_it_left() {
     assert_eq!(call(&stub), format!("validate --branch=agent/a/x --base {base}"));
     assert!(has(&repo, &job, "m5") && !has(&repo, &job, "m9"));
     gitlab().env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main").ok();
-    assert_eq!(call(&stub), "validate --branch=agent/a/x --base refs/remotes/origin/main", "who holds a task there counts, too");
+    assert_eq!(
+        call(&stub),
+        "validate --branch=agent/a/x --base refs/remotes/origin/main",
+        "who holds a task there counts, too"
+    );
     gitlab().env("BUS_BASE", "agent/a/x").ok();
     assert_eq!(call(&stub), "validate --branch=agent/a/x --base refs/remotes/origin/agent/a/x");
     let job = checkout(&repo, "m9");
-    validate(&stub, &job, &[]).env("CI_COMMIT_BEFORE_SHA", &base).env("CI_COMMIT_BRANCH", "main").ok();
+    validate(&stub, &job, &[])
+        .env("CI_COMMIT_BEFORE_SHA", &base)
+        .env("CI_COMMIT_BRANCH", "main")
+        .ok();
     assert_eq!(call(&stub), format!("validate --branch=main --base {base}"));
 }
 
@@ -178,7 +212,11 @@ fn a_base_that_is_named_wins_and_a_server_that_hands_out_no_commits_by_name_is_n
     let named = validate(&stub, &job, &[&id(&repo, "m2"), "--strict"]).env("BUS_BASE", "main");
     let named = pull_request(&repo, named, "m9");
     // The older protocol asks for branches only.
-    named.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "protocol.version").env("GIT_CONFIG_VALUE_0", "0").ok();
+    named
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "protocol.version")
+        .env("GIT_CONFIG_VALUE_0", "0")
+        .ok();
     assert_eq!(call(&stub), format!("validate --base {} --strict", id(&repo, "m2")));
     assert!(has(&repo, &job, "m2"));
     validate(&stub, &job, &["HEAD~1", "--format", "json"]).ok();
@@ -198,10 +236,19 @@ fn branches_that_the_check_needs_are_fetched_and_no_others() {
     let stub = Stub::new(&repo);
     let job = checkout(&repo, "m9");
     validate(&stub, &job, &["HEAD"]).env("BUS_REFS", "agent/*/x agent/b/y").ok();
-    assert_eq!(call(&stub), "validate --base HEAD --refs=refs/remotes/origin/agent/b/y --refs=refs/remotes/origin/agent/*/x");
-    assert_eq!(refs(&repo, &job), ["refs/remotes/origin/agent/a/x", "refs/remotes/origin/agent/b/y"]);
+    assert_eq!(
+        call(&stub),
+        "validate --base HEAD --refs=refs/remotes/origin/agent/b/y --refs=refs/remotes/origin/agent/*/x"
+    );
+    assert_eq!(
+        refs(&repo, &job),
+        ["refs/remotes/origin/agent/a/x", "refs/remotes/origin/agent/b/y"]
+    );
     assert!(!has(&repo, &job, "p2"), "of the branches only the tips");
-    validate(&stub, &job, &["HEAD"]).env("BUS_REFS", "gone").exits(7).says("cannot fetch the branches gone");
+    validate(&stub, &job, &["HEAD"])
+        .env("BUS_REFS", "gone")
+        .exits(7)
+        .says("cannot fetch the branches gone");
     assert!(stub.calls().is_empty());
     validate(&stub, &job, &["HEAD"]).env("BUS_REFS", "gone/*").ok();
     assert_eq!(call(&stub), "validate --base HEAD --refs=refs/remotes/origin/gone/*");
@@ -209,7 +256,10 @@ fn branches_that_the_check_needs_are_fetched_and_no_others() {
 
 /// The refs of a clone.
 fn refs(repo: &Repo, folder: &Path) -> Vec<String> {
-    repo.git_in(folder, &["for-each-ref", "--format=%(refname)"]).lines().map(str::to_owned).collect()
+    repo.git_in(folder, &["for-each-ref", "--format=%(refname)"])
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A chain of `states` commits at a ref of the served repository.
@@ -217,7 +267,10 @@ fn chain(repo: &Repo, name: &str, states: usize) {
     let tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
     let mut tip = repo.git(&["commit-tree", tree, "-m", name]).trim().to_owned();
     for state in 1..states {
-        tip = repo.git(&["commit-tree", tree, "-p", &tip, "-m", &format!("{name} {state}")]).trim().to_owned();
+        tip = repo
+            .git(&["commit-tree", tree, "-p", &tip, "-m", &format!("{name} {state}")])
+            .trim()
+            .to_owned();
     }
     repo.git(&["update-ref", name, &tip]);
 }
@@ -229,7 +282,9 @@ fn of_the_fleets_refs_only_those_of_the_branchs_tasks_are_fetched() {
         for name in ["X", "QUEUE-001", "QUEUE-7", "Y-2", "OTHER"] {
             chain(&repo, &format!("{prefix}/claims/{name}"), 3);
         }
-        ["fleet", "locks", "log/k1"].iter().for_each(|name| chain(&repo, &format!("{prefix}/{name}"), 3));
+        ["fleet", "locks", "log/k1"]
+            .iter()
+            .for_each(|name| chain(&repo, &format!("{prefix}/{name}"), 3));
         let stub = Stub::new(&repo);
         let cases: [(&str, &[&str]); 5] = [
             ("agent/a/x", &["claims/X", "fleet", "locks"]),
@@ -240,22 +295,39 @@ fn of_the_fleets_refs_only_those_of_the_branchs_tasks_are_fetched() {
         ];
         let job = checkout(&repo, "p3");
         for (branch, expected) in cases.into_iter().take(number) {
-            refs(&repo, &job).iter().for_each(|name| drop(repo.git_in(&job, &["update-ref", "-d", name])));
+            refs(&repo, &job)
+                .iter()
+                .for_each(|name| drop(repo.git_in(&job, &["update-ref", "-d", name])));
             validate(&stub, &job, &["HEAD~1"]).env("GITHUB_HEAD_REF", branch).ok();
             assert!(call(&stub).starts_with("validate --base HEAD~1"));
-            let expected: Vec<String> = expected.iter().map(|name| format!("refs/bus-remote/origin/{name}")).collect();
+            let expected: Vec<String> =
+                expected.iter().map(|name| format!("refs/bus-remote/origin/{name}")).collect();
             assert_eq!(refs(&repo, &job), expected, "{branch}");
             for name in expected {
                 let states = repo.git_in(&job, &["rev-list", "--count", &name]);
-                assert_eq!(states.trim(), if name.contains("claims") { "3" } else { "1" }, "{name}");
+                assert_eq!(
+                    states.trim(),
+                    if name.contains("claims") { "3" } else { "1" },
+                    "{name}"
+                );
             }
         }
-        // The branch that the options name counts, whatever the service calls the one that it tries.
+        // The branch that the options name counts, whatever the service calls the one that it
+        // tries.
         for option in [&["--branch=agent/a/x"][..], &["--branch", "agent/a/x"], &["--branch="]] {
-            refs(&repo, &job).iter().for_each(|name| drop(repo.git_in(&job, &["update-ref", "-d", name])));
-            validate(&stub, &job, &[&["HEAD~1"], option].concat()).env("GITHUB_HEAD_REF", "agent/a/y-2").ok();
-            let fetched = refs(&repo, &job).iter().filter(|name| name.contains("/claims/")).cloned().collect::<Vec<_>>();
-            let expected: &[&str] = if option == ["--branch="] { &[] } else { &["refs/bus-remote/origin/claims/X"] };
+            refs(&repo, &job)
+                .iter()
+                .for_each(|name| drop(repo.git_in(&job, &["update-ref", "-d", name])));
+            validate(&stub, &job, &[&["HEAD~1"], option].concat())
+                .env("GITHUB_HEAD_REF", "agent/a/y-2")
+                .ok();
+            let fetched = refs(&repo, &job)
+                .iter()
+                .filter(|name| name.contains("/claims/"))
+                .cloned()
+                .collect::<Vec<_>>();
+            let expected: &[&str] =
+                if option == ["--branch="] { &[] } else { &["refs/bus-remote/origin/claims/X"] };
             assert_eq!(fetched, expected, "{option:?}");
             call(&stub);
         }
@@ -265,7 +337,9 @@ fn of_the_fleets_refs_only_those_of_the_branchs_tasks_are_fetched() {
 #[test]
 fn tasks_whose_reports_or_claim_files_are_changed_are_fetched_too() {
     let repo = served();
-    ["X", "Y-2", "Z-3", "OTHER"].iter().for_each(|name| chain(&repo, &format!("refs/bus/claims/{name}"), 1));
+    ["X", "Y-2", "Z-3", "OTHER"]
+        .iter()
+        .for_each(|name| chain(&repo, &format!("refs/bus/claims/{name}"), 1));
     repo.git(&["checkout", "--quiet", "agent/a/x"]);
     repo.write("_report/agent/a/y-2/tests.log", "x");
     repo.write("_report/agent/b/OTHER/tests.log", "x");
@@ -278,7 +352,13 @@ fn tasks_whose_reports_or_claim_files_are_changed_are_fetched_too() {
         let job = checkout(&repo, "p4");
         validate(&stub, &job, &[&id(&repo, "p3")]).env("GITHUB_HEAD_REF", branch).ok();
         let fetched = refs(&repo, &job);
-        assert_eq!(fetched, expected.iter().map(|task| format!("refs/bus-remote/origin/claims/{task}")).collect::<Vec<_>>());
+        assert_eq!(
+            fetched,
+            expected
+                .iter()
+                .map(|task| format!("refs/bus-remote/origin/claims/{task}"))
+                .collect::<Vec<_>>()
+        );
         assert!(!job.join("pwned").exists());
     }
 }
@@ -293,7 +373,10 @@ fn a_policy_that_wants_leases_gets_those_that_were_given_back_as_well() {
     let stub = Stub::new(&repo);
     let job = checkout(&repo, "agent/a/x");
     validate(&stub, &job, &["HEAD"]).env("GITHUB_HEAD_REF", "agent/a/x").ok();
-    assert_eq!(repo.git_in(&job, &["rev-list", "--count", "refs/bus-remote/origin/locks"]).trim(), "3");
+    assert_eq!(
+        repo.git_in(&job, &["rev-list", "--count", "refs/bus-remote/origin/locks"]).trim(),
+        "3"
+    );
 }
 
 #[test]
@@ -304,7 +387,10 @@ fn a_remote_that_does_not_answer_is_said_and_is_not_taken_for_one_without_a_flee
     repo.git_in(&job, &["fetch", "--quiet", "--deepen=1", "origin", &id(&repo, "p3")]);
     repo.git_in(&job, &["remote", "set-url", "origin", "file:///nothing/there"]);
     validate(&stub, &job, &["HEAD~1"]).env("GITHUB_HEAD_REF", "agent/a/x").ok();
-    assert_eq!(call(&stub), "validate --unread=origin does not say what the fleet has --base HEAD~1");
+    assert_eq!(
+        call(&stub),
+        "validate --unread=origin does not say what the fleet has --base HEAD~1"
+    );
     validate(&stub, &job, &["HEAD~1"]).env("GITHUB_HEAD_REF", "topic").ok();
     assert_eq!(call(&stub), "validate --base HEAD~1");
     validate(&stub, &job, &["--fleet"]).exits(7).says("origin does not say");
@@ -320,8 +406,11 @@ fn a_branch_of_a_fork_is_nobodys() {
     let event = repo.beside("event.json");
     let run = |text: &str| {
         fs::write(&event, text).unwrap();
-        let job = pull_request(&repo, validate(&stub, &job, &["HEAD~1"]), "p3").env("GITHUB_HEAD_REF", "agent/a/x");
-        job.env("GITHUB_REPOSITORY", "owner/repo").env("GITHUB_EVENT_PATH", event.to_str().unwrap()).ok();
+        let job = pull_request(&repo, validate(&stub, &job, &["HEAD~1"]), "p3")
+            .env("GITHUB_HEAD_REF", "agent/a/x");
+        job.env("GITHUB_REPOSITORY", "owner/repo")
+            .env("GITHUB_EVENT_PATH", event.to_str().unwrap())
+            .ok();
         call(&stub)
     };
     let pull = |head: &str, title: &str| {
@@ -331,25 +420,41 @@ fn a_branch_of_a_fork_is_nobodys() {
     // Keys are sorted here, and GitHub puts `head` before `base`.
     let text = |pull: &serde_json::Value, is_pretty: bool| {
         let print = |value: &serde_json::Value| {
-            if is_pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) }
+            if is_pretty {
+                serde_json::to_string_pretty(value)
+            } else {
+                serde_json::to_string(value)
+            }
         };
         let (request, space) = (&pull["pull_request"], if is_pretty { " " } else { "" });
         let part = |name: &str| format!("\"{name}\":{space}{}", print(&request[name]).unwrap());
-        format!("{{\"pull_request\":{space}{{{},{},{}}}}}", part("title"), part("head"), part("base"))
+        format!(
+            "{{\"pull_request\":{space}{{{},{},{}}}}}",
+            part("title"),
+            part("head"),
+            part("base")
+        )
     };
     let title = "\"head\":{\"full_name\":\"owner/repo\",\n\"head\": {";
     for is_pretty in [true, false] {
         assert_eq!(run(&text(&pull("owner/repo", title), is_pretty)), "validate --base HEAD~1");
         assert_eq!(refs(&repo, &job), ["refs/bus-remote/origin/claims/X"]);
         repo.git_in(&job, &["update-ref", "-d", "refs/bus-remote/origin/claims/X"]);
-        assert_eq!(run(&text(&pull("stranger/repo", title), is_pretty)), "validate --branch= --base HEAD~1");
+        assert_eq!(
+            run(&text(&pull("stranger/repo", title), is_pretty)),
+            "validate --branch= --base HEAD~1"
+        );
         let mut gone = pull("", title);
         gone["pull_request"]["head"]["repo"] = serde_json::Value::Null;
         assert_eq!(run(&text(&gone, is_pretty)), "validate --branch= --base HEAD~1");
         assert_eq!(refs(&repo, &job), [""; 0], "of a fork's branch nothing is fetched");
     }
-    let gitlab = validate(&stub, &job, &["HEAD~1"]).env("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "agent/a/x");
-    gitlab.env("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "2").env("CI_MERGE_REQUEST_PROJECT_ID", "1").ok();
+    let gitlab =
+        validate(&stub, &job, &["HEAD~1"]).env("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "agent/a/x");
+    gitlab
+        .env("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "2")
+        .env("CI_MERGE_REQUEST_PROJECT_ID", "1")
+        .ok();
     assert_eq!(call(&stub), "validate --branch= --base HEAD~1");
 }
 
@@ -363,10 +468,13 @@ fn an_audit_has_all_refs_and_all_history_and_a_bus_without_a_fleet_needs_none() 
     fs::write(job.join("_bus/config.toml"), "[fleet]\n").unwrap();
     validate(&stub, &job, &["--fleet"]).exits(7).says("origin has none of its refs");
     assert!(stub.calls().is_empty());
-    ["claims/X", "log/k1", "fleet"].iter().for_each(|name| chain(&repo, &format!("refs/bus/{name}"), 2));
+    ["claims/X", "log/k1", "fleet"]
+        .iter()
+        .for_each(|name| chain(&repo, &format!("refs/bus/{name}"), 2));
     validate(&stub, &job, &["--fleet", "--strict"]).ok();
     assert_eq!(call(&stub), "validate --fleet --strict");
-    let expected = ["claims/X", "fleet", "log/k1"].map(|name| format!("refs/bus-remote/origin/{name}"));
+    let expected =
+        ["claims/X", "fleet", "log/k1"].map(|name| format!("refs/bus-remote/origin/{name}"));
     assert!(expected.iter().all(|name| refs(&repo, &job).contains(name)));
     assert!(has(&repo, &job, "m1"));
 }
@@ -388,8 +496,15 @@ fn names_that_a_fork_chose_are_only_ever_names() {
     let stub = Stub::new(&repo);
     let job = checkout(&repo, "m9");
     let name = "agent/$(touch${IFS}pwned)/touch;touch pwned;`touch pwned`\" --skip '*' &";
-    for variable in ["CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "GITHUB_HEAD_REF", "BUS_BASE", "BUS_BEFORE", "GITHUB_BASE_REF"] {
-        let run = pull_request(&repo, validate(&stub, &job, &["HEAD"]), "m9").env(variable, name).ok();
+    for variable in [
+        "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME",
+        "GITHUB_HEAD_REF",
+        "BUS_BASE",
+        "BUS_BEFORE",
+        "GITHUB_BASE_REF",
+    ] {
+        let run =
+            pull_request(&repo, validate(&stub, &job, &["HEAD"]), "m9").env(variable, name).ok();
         assert!(!run.stderr.contains("not found"), "{}", run.transcript);
         let expected = if variable.starts_with("CI_") {
             format!("validate --branch={name} --base HEAD")
@@ -399,7 +514,8 @@ fn names_that_a_fork_chose_are_only_ever_names() {
         assert_eq!(call(&stub), expected);
     }
     for event in ["pull_request", "push", "merge_group", name] {
-        let run = validate(&stub, &job, &[]).env("GITHUB_EVENT_NAME", event).env("BUS_BEFORE", name);
+        let run =
+            validate(&stub, &job, &[]).env("GITHUB_EVENT_NAME", event).env("BUS_BEFORE", name);
         run.env("GITHUB_BASE_REF", name).env("BUS_REFS", "").run();
         assert!(call(&stub).starts_with("validate"));
     }
@@ -419,14 +535,18 @@ fn the_status_is_that_of_bus_wherever_it_comes_from() {
     let other = stub.program("other", "echo \"other $* in $PWD\" >> \"$STUB_CALLS\"; exit 3\n");
     validate(&stub, &job, &["HEAD"]).env("BUS", other.to_str().unwrap()).exits(3);
     assert_eq!(call(&stub), "other validate --base HEAD");
-    validate(&stub, &job, &["HEAD"]).env("BUS", "/nothing/there").exits(127).says("BUS names no program");
+    validate(&stub, &job, &["HEAD"])
+        .env("BUS", "/nothing/there")
+        .exits(127)
+        .says("BUS names no program");
     let stub = stub.without_bus();
     stub.program("cargo", "echo \"cargo $* in $PWD\" >> \"$STUB_CALLS\"; exit \"$STUB_STATUS\"\n");
     stub.ends_with(0);
     validate(&stub, &job, &["HEAD"]).ok();
     let calls = stub.calls();
     assert!(
-        calls[0].starts_with("cargo build --release --locked --manifest-path ") && calls[1].contains(" -- validate --base HEAD")
+        calls[0].starts_with("cargo build --release --locked --manifest-path ")
+            && calls[1].contains(" -- validate --base HEAD")
     );
     stub.ends_with(101);
     validate(&stub, &job, &["HEAD"]).exits(101);
@@ -434,7 +554,9 @@ fn the_status_is_that_of_bus_wherever_it_comes_from() {
     // Elsewhere nothing is built, and nothing is installed.
     fs::copy(SCRIPT, job.join("validate.sh")).unwrap();
     let copied = job.join("validate.sh");
-    stub.run(copied.to_str().unwrap(), &job, &["HEAD"]).exits(127).says("cargo install agent-bus --locked");
+    stub.run(copied.to_str().unwrap(), &job, &["HEAD"])
+        .exits(127)
+        .says("cargo install agent-bus --locked");
     assert!(stub.calls().is_empty());
 }
 
@@ -454,7 +576,10 @@ fn each_service_says_in_its_own_words_which_branch_it_tries_and_what_that_is_for
     let repo = served();
     let stub = Stub::new(&repo);
     let base = "--base refs/remotes/origin/main";
-    let (pull, push) = (format!("validate --branch=agent/a/x {base}"), "validate --branch=agent/a/x --base HEAD~1".to_owned());
+    let (pull, push) = (
+        format!("validate --branch=agent/a/x {base}"),
+        "validate --branch=agent/a/x --base HEAD~1".to_owned(),
+    );
     let fork = format!("validate --branch= {base}");
     for (variables, called) in [
         ("BUILDKITE_BRANCH=agent/a/x", &push),
@@ -492,11 +617,15 @@ fn each_service_says_in_its_own_words_which_branch_it_tries_and_what_that_is_for
         assert_eq!(call(&stub), *called, "{variables}");
     }
     // A fork of CircleCI's has no branch here that it is for, and a tag no branch at all.
-    for (name, value, called) in
-        [("CIRCLE_PR_REPONAME", "r", "validate --branch= --base HEAD~1"), ("GITHUB_REF_TYPE", "tag", "validate --base HEAD~1")]
-    {
+    for (name, value, called) in [
+        ("CIRCLE_PR_REPONAME", "r", "validate --branch= --base HEAD~1"),
+        ("GITHUB_REF_TYPE", "tag", "validate --base HEAD~1"),
+    ] {
         let job = checkout(&repo, "p3");
-        validate(&stub, &job, &["HEAD~1"]).env("CIRCLE_BRANCH", if value == "r" { "pull/7" } else { "" }).env(name, value).ok();
+        validate(&stub, &job, &["HEAD~1"])
+            .env("CIRCLE_BRANCH", if value == "r" { "pull/7" } else { "" })
+            .env(name, value)
+            .ok();
         assert_eq!(call(&stub), called);
     }
 }
@@ -521,7 +650,10 @@ fn the_fleets_refs_are_where_the_policy_of_the_base_says() {
         refs(&repo, &job)
     };
     let (fleet, claim) = ("refs/bus-remote/origin/fleet", "refs/bus-remote/origin/claims/X");
-    assert_eq!(refs_of("[fleet]\n# The fleet.\nremote = \"origin\"\n[ci]\nprefix = \"refs/heads/bus/\"\n"), [fleet]);
+    assert_eq!(
+        refs_of("[fleet]\n# The fleet.\nremote = \"origin\"\n[ci]\nprefix = \"refs/heads/bus/\"\n"),
+        [fleet]
+    );
     assert_eq!(refs_of("[fleet]\nprefix = \"refs/heads/bus/\"\n"), [claim]);
     assert_eq!(refs_of("[fleet]\nprefix = 'refs/heads/bus/'\n"), [claim]);
     assert_eq!(refs_of("[fleet]\nprefix = \"refs/heads/busy/\"\n"), [fleet]);

@@ -11,7 +11,8 @@ fn a_claim_is_the_same_in_ref_files_and_log() {
 
 fn is_the_same(kept: Kept) {
     let repo = Repo::keeping(kept);
-    repo.by("codex-1", &["claim", "QUEUE-001", "--notes", "hygiene", "--plan", "2026-03-01-q"]).ok();
+    repo.by("codex-1", &["claim", "QUEUE-001", "--notes", "hygiene", "--plan", "2026-03-01-q"])
+        .ok();
     let file = repo.read(&record("claims/QUEUE-001.json"));
     assert_eq!(repo.read("_bus/claims/QUEUE-001.json"), file, "{kept:?}");
     let body = repo.git(&["cat-file", "commit", "refs/bus/claims/QUEUE-001"]);
@@ -25,7 +26,10 @@ fn is_the_same(kept: Kept) {
     assert_eq!(claim["base"], repo.git(&["rev-parse", "HEAD"]).trim());
     let lines = repo.log_lines();
     let event: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
-    assert_eq!((lines.len(), &event["event"], &event["summary"]), (1, &json!("claim"), &json!("claimed: hygiene")));
+    assert_eq!(
+        (lines.len(), &event["event"], &event["summary"]),
+        (1, &json!("claim"), &json!("claimed: hygiene"))
+    );
     let commit = repo.git(&["rev-parse", "refs/bus/claims/QUEUE-001"]);
     let id = event["id"].as_str().unwrap().replace('-', "");
     assert_eq!(&id[..16], "019ca9450a008001", "the time in milliseconds, version 8, the revision");
@@ -33,7 +37,10 @@ fn is_the_same(kept: Kept) {
     repo.git(&["fsck", "--strict"]);
     repo.git(&["gc", "--quiet", "--prune=now"]);
     repo.by("codex-1", &["release", "QUEUE-001"]).ok();
-    assert_eq!(repo.history("QUEUE-001"), ["release QUEUE-001 by codex-1", "claim QUEUE-001 by codex-1"]);
+    assert_eq!(
+        repo.history("QUEUE-001"),
+        ["release QUEUE-001 by codex-1", "claim QUEUE-001 by codex-1"]
+    );
 }
 
 #[test]
@@ -44,13 +51,19 @@ fn claiming_again_changes_nothing_but_what_is_given() {
     assert!(repo.by("a", &["claim", "T-1"]).ok().stdout.contains("nothing to do"));
     assert_eq!(repo.state(), before);
     let changed = repo.by("a", &["claim", "T-1", "--notes", "two", "--json"]).ok().json();
-    assert_eq!((&changed["outcome"], &changed["claim"]["revision"]), (&json!("updated"), &json!(2)));
+    assert_eq!(
+        (&changed["outcome"], &changed["claim"]["revision"]),
+        (&json!("updated"), &json!(2))
+    );
     assert_eq!(changed["claim"]["claim_id"], changed["previous"]["claim_id"]);
     repo.by("a", &["claim", "T-1", "--status", "paused"]).ok();
     repo.by("a", &["claim", "T-1"]).ok();
     assert_eq!(repo.claim("T-1")["status"], "paused", "a paused claim stays paused");
     repo.by("a", &["claim", "T-1", "--status", "active", "--clear-notes"]).ok();
-    assert_eq!((&repo.claim("T-1")["status"], &repo.claim("T-1")["notes"]), (&json!("active"), &json!(null)));
+    assert_eq!(
+        (&repo.claim("T-1")["status"], &repo.claim("T-1")["notes"]),
+        (&json!("active"), &json!(null))
+    );
 }
 
 #[test]
@@ -86,7 +99,10 @@ fn letter_case_does_not_make_two_tasks() {
     repo.by("a", &["claim", "Queue-001"]).ok();
     repo.by("A", &["claim", "QUEUE-001"]).ok().says("the task is spelled `Queue-001`");
     repo.by("b", &["claim", "queue-001"]).fails(3, "claim-held");
-    assert_eq!(repo.git(&["for-each-ref", "--format=%(refname)", "refs/bus"]).trim(), "refs/bus/claims/QUEUE-001");
+    assert_eq!(
+        repo.git(&["for-each-ref", "--format=%(refname)", "refs/bus"]).trim(),
+        "refs/bus/claims/QUEUE-001"
+    );
 }
 
 #[test]
@@ -95,7 +111,13 @@ fn anothers_task_is_refused_with_all_there_is_to_know() {
     repo.by("a", &["claim", "T-1"]).ok();
     let before = repo.state();
     let error = repo.by("b", &["claim", "T-1"]).at("2026-03-01T12:04:00Z").fails(3, "claim-held");
-    let facts = [("owner", "a"), ("branch", "agent/a/t-1"), ("status", "active"), ("claimed_at", NOON), ("last_seen", NOON)];
+    let facts = [
+        ("owner", "a"),
+        ("branch", "agent/a/t-1"),
+        ("status", "active"),
+        ("claimed_at", NOON),
+        ("last_seen", NOON),
+    ];
     for (fact, value) in facts {
         assert_eq!(error[fact], value);
     }
@@ -109,7 +131,9 @@ fn anothers_task_is_refused_with_all_there_is_to_know() {
 #[test]
 fn what_nobody_holds_cannot_be_released() {
     let repo = Repo::new();
-    for command in [vec!["release", "T-1"], vec!["heartbeat", "T-1"], vec!["reclaim", "T-1", "--note", "x"]] {
+    for command in
+        [vec!["release", "T-1"], vec!["heartbeat", "T-1"], vec!["reclaim", "T-1", "--note", "x"]]
+    {
         repo.by("a", &command).fails(4, "claim-not-held");
     }
     repo.by("a", &["claim", "T-1"]).ok();
@@ -130,7 +154,10 @@ fn a_released_task_is_free_and_a_finished_one_is_not() {
         (&claim["notes"], &claim["plan_id"], &claim["branch"]),
         (&json!("half way"), &json!("p-1"), &json!("agent/b/t-1"))
     );
-    assert_eq!((&claim["lineage"][0]["agent_id"], &claim["lineage"][0]["ended"]), (&json!("a"), &json!("released")));
+    assert_eq!(
+        (&claim["lineage"][0]["agent_id"], &claim["lineage"][0]["ended"]),
+        (&json!("a"), &json!("released"))
+    );
     repo.by("b", &["release", "T-1"]).ok();
     assert_eq!(repo.claim("T-1")["released_at"], NOON);
     let error = repo.by("a", &["claim", "T-1"]).fails(3, "task-finished");
@@ -140,7 +167,11 @@ fn a_released_task_is_free_and_a_finished_one_is_not() {
     repo.by("a", &["release", "T-1"]).ok();
     repo.by("a", &["claim", "T-1"]).ok();
     let claim = repo.claim("T-1");
-    assert_eq!(claim["lineage"].as_array().unwrap().len(), 3, "an owner reopens its own work freely");
+    assert_eq!(
+        claim["lineage"].as_array().unwrap().len(),
+        3,
+        "an owner reopens its own work freely"
+    );
     assert_eq!(repo.history("T-1")[0], "reopen T-1 by a");
 }
 
@@ -153,7 +184,10 @@ fn the_lineage_remembers_sixteen_claims_oldest_first() {
     }
     let lineage = repo.claim("T-1")["lineage"].clone();
     assert_eq!(lineage.as_array().unwrap().len(), 16);
-    assert_eq!((&lineage[0]["agent_id"], &lineage[15]["agent_id"]), (&json!("agent1"), &json!("agent16")));
+    assert_eq!(
+        (&lineage[0]["agent_id"], &lineage[15]["agent_id"]),
+        (&json!("agent1"), &json!("agent16"))
+    );
 }
 
 #[test]
@@ -172,7 +206,8 @@ fn the_same_name_in_two_worktrees_is_two_workers() {
         let lost = repo.by("a", &command).fails(8, "claim-lost");
         assert_eq!(lost["lost_to"], "a");
     }
-    repo.by("a", &["event", "log", "--event", "status", "--task", "T-1", "--summary", "x"]).fails(8, "claim-lost");
+    repo.by("a", &["event", "log", "--event", "status", "--task", "T-1", "--summary", "x"])
+        .fails(8, "claim-lost");
     repo.by("a", &["event", "log", "--event", "note", "--task", "T-1", "--summary", "x"]).ok();
     repo.by("a", &["claim", "T-1"]).fails(3, "claim-held-elsewhere");
     repo.by("a", &["release", "T-1"]).within(&other).ok();
@@ -185,7 +220,11 @@ fn a_manager_may_end_a_claim_and_its_owner_is_told() {
     repo.by("a", &["claim", "T-1"]).ok();
     repo.by("boss", &["release", "T-1", "--force"]).exits(2);
     repo.by("boss", &["release", "T-1", "--force", "--note", "cancelled"]).ok();
-    assert_eq!(repo.claim("T-1")["status"], "released", "whoever ends another's claim does not call it done");
+    assert_eq!(
+        repo.claim("T-1")["status"],
+        "released",
+        "whoever ends another's claim does not call it done"
+    );
     let claim = repo.claim("T-1");
     assert_eq!(
         (&claim["agent_id"], &claim["released_by"], &claim["release_note"]),
@@ -193,40 +232,62 @@ fn a_manager_may_end_a_claim_and_its_owner_is_told() {
     );
     let lost = repo.by("a", &["release", "T-1"]).fails(8, "claim-lost");
     assert_eq!((&lost["lost_to"], &lost["note"]), (&json!("boss"), &json!("cancelled")));
-    repo.by("boss", &["release", "T-1", "--force", "--note", "cancelled", "--status", "released"]).ok();
+    repo.by("boss", &["release", "T-1", "--force", "--note", "cancelled", "--status", "released"])
+        .ok();
     assert_eq!(repo.history("T-1").len(), 2, "run again, it finds its own work");
     repo.by("a", &["claim", "T-1"]).ok();
     let claim = repo.claim("T-1");
-    assert_eq!((&claim["released_by"], &claim["lineage"][0]["note"]), (&json!(null), &json!("cancelled")));
+    assert_eq!(
+        (&claim["released_by"], &claim["lineage"][0]["note"]),
+        (&json!(null), &json!("cancelled"))
+    );
     repo.by("a", &["release", "T-1"]).ok();
 }
 
 #[test]
 fn an_assignment_to_somebody_else_refuses_the_claim_in_every_worktree() {
     let recorded = record("assignments");
-    let modes = [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, "_bus/assignments"), (Kept::Older, "_bus/assignments")];
-    modes.into_iter().for_each(|(kept, folder)| refuses_in_every_worktree(&Repo::keeping(kept), folder));
+    let modes = [
+        (Kept::Untracked, recorded.as_str()),
+        (Kept::Tracked, "_bus/assignments"),
+        (Kept::Older, "_bus/assignments"),
+    ];
+    modes
+        .into_iter()
+        .for_each(|(kept, folder)| refuses_in_every_worktree(&Repo::keeping(kept), folder));
 }
 
 /// Assignments count that are in `folder`.
 fn refuses_in_every_worktree(repo: &Repo, folder: &str) {
     let other = repo.worktree("wt");
     let assignment = |engineer: &str| {
-        format!(r#"{{"task_id":"T-1","engineer":"{engineer}","manager":"boss","assigned_at":"{NOON}","plan_id":null}}"#)
+        format!(
+            r#"{{"task_id":"T-1","engineer":"{engineer}","manager":"boss","assigned_at":"{NOON}","plan_id":null}}"#
+        )
     };
     let write = |task: &str, text: &str| repo.write(&format!("{folder}/{task}.json"), text);
     write("T-1", &assignment("b"));
     let error = repo.by("a", &["claim", "t-1"]).within(&other).fails(3, "assigned-elsewhere");
     assert_eq!((&error["engineer"], &error["manager"]), (&json!("b"), &json!("boss")));
     let hint = error["hint"].as_str().unwrap();
-    assert!(hint.contains("`bus queue ready`") && hint.contains("bus message send --to boss --task T-1"), "{hint}");
-    assert!(!hint.contains("--allow-unassigned"), "a bypass is not what an agent shall try first: {hint}");
+    assert!(
+        hint.contains("`bus queue ready`")
+            && hint.contains("bus message send --to boss --task T-1"),
+        "{hint}"
+    );
+    assert!(
+        !hint.contains("--allow-unassigned"),
+        "a bypass is not what an agent shall try first: {hint}"
+    );
     repo.by("b", &["claim", "t-1"]).within(&other).ok().says("the task is spelled `T-1`");
     repo.by("b", &["release", "T-1", "--status", "released"]).within(&other).ok();
     repo.by("a", &["claim", "T-1", "--allow-unassigned"]).ok();
     write("T-2", &assignment("unassigned").replace("T-1", "T-2"));
     repo.by("a", &["claim", "T-2"]).ok();
-    repo.write("_bus/config.toml", format!("require_assignment = true\n{}", repo.read("_bus/config.toml")));
+    repo.write(
+        "_bus/config.toml",
+        format!("require_assignment = true\n{}", repo.read("_bus/config.toml")),
+    );
     repo.by("a", &["claim", "T-3"]).fails(3, "not-assigned");
     repo.by("a", &["claim", "T-3", "--allow-unassigned"]).ok();
     repo.by("a", &["claim", "T-3"]).ok();
@@ -251,7 +312,9 @@ fn a_branch_is_the_agents_own() {
 fn fields_of_other_tools_survive_every_rewrite() {
     let recorded = record("claims/T-1.json");
     let file = "_bus/claims/T-1.json";
-    for (kept, place) in [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, file), (Kept::Older, file)] {
+    for (kept, place) in
+        [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, file), (Kept::Older, file)]
+    {
         let repo = Repo::keeping(kept);
         repo.write(
             place,

@@ -1,4 +1,5 @@
-//! What git shows to be changed is the same after every command but those that write work (design, section 1.2).
+//! What git shows to be changed is the same after every command but those that write work (design,
+//! section 1.2).
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +19,8 @@ enum Shows {
 
 use Shows::{Nothing, Records, Work};
 
-/// Who runs what, how it ends, and what git shows of it. Each finds what the ones before have left, committed.
+/// Who runs what, how it ends, and what git shows of it. Each finds what the ones before have left,
+/// committed.
 const COMMANDS: &[(&str, &str, i32, Shows)] = &[
     ("a", "init", 0, Nothing),
     ("a", "init --agents-md", 0, Nothing),
@@ -106,7 +108,10 @@ const ELSEWHERE: [&str; 2] = ["demo", "help"];
 /// The words that `arguments` lists as commands.
 fn commands(repo: &Repo, arguments: &[&str]) -> Vec<String> {
     let help = repo.bus(&[arguments, &["--help"]].concat()).ok().stdout;
-    let listed = help.split("\nCommands:\n").nth(1).map(|rest| rest.split("\n\n").next().unwrap().to_owned());
+    let listed = help
+        .split("\nCommands:\n")
+        .nth(1)
+        .map(|rest| rest.split("\n\n").next().unwrap().to_owned());
     let lines: Vec<String> = listed.unwrap_or_default().lines().map(str::to_owned).collect();
     let names = lines.iter().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     names.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
@@ -116,8 +121,12 @@ fn commands(repo: &Repo, arguments: &[&str]) -> Vec<String> {
 fn each_command_is_tried() {
     let repo = Repo::bare_of_bus();
     let tried: BTreeSet<&str> = COMMANDS.iter().map(|(_, words, ..)| *words).collect();
-    let is_tried = |words: &str| tried.iter().any(|known| *known == words || known.starts_with(&format!("{words} ")));
-    for command in commands(&repo, &[]).iter().filter(|command| !ELSEWHERE.contains(&command.as_str())) {
+    let is_tried = |words: &str| {
+        tried.iter().any(|known| *known == words || known.starts_with(&format!("{words} ")))
+    };
+    for command in
+        commands(&repo, &[]).iter().filter(|command| !ELSEWHERE.contains(&command.as_str()))
+    {
         assert!(is_tried(command), "{command}");
         for below in commands(&repo, &[command]).iter().filter(|below| *below != "help") {
             assert!(is_tried(&format!("{command} {below}")), "{command} {below}");
@@ -138,7 +147,10 @@ fn shows_no_more_than_it_may(kept: Kept, in_linked: bool) {
         let before = repo.git_in(here, &["rev-parse", "HEAD"]);
         let ran = repo.by(agent, &words.split(' ').collect::<Vec<_>>()).within(here).exits(*status);
         let shown = repo.status_of(here);
-        let why = format!("{kept:?}, in the linked worktree: {in_linked}, `{words}` by {agent}\n{}", ran.transcript);
+        let why = format!(
+            "{kept:?}, in the linked worktree: {in_linked}, `{words}` by {agent}\n{}",
+            ran.transcript
+        );
         match shows {
             Nothing => assert_eq!(shown, "", "{why}"),
             Records if kept == Kept::Untracked => assert_eq!(shown, "", "{why}"),
@@ -146,7 +158,9 @@ fn shows_no_more_than_it_may(kept: Kept, in_linked: bool) {
                 assert!(!shown.is_empty(), "{why}");
                 assert!(shown.lines().all(|line| line[3..].starts_with("_bus/")), "{shown}\n{why}");
             }
-            Work if kept == Kept::Untracked => assert!(!shown.is_empty() && !shown.contains("_bus/"), "{shown}\n{why}"),
+            Work if kept == Kept::Untracked => {
+                assert!(!shown.is_empty() && !shown.contains("_bus/"), "{shown}\n{why}")
+            }
             Work => assert!(!shown.is_empty(), "{why}"),
         }
         assert_eq!(repo.status_of(there), "", "another worktree's is never touched\n{why}");
@@ -180,7 +194,8 @@ fn init_and_deinit_say_all_that_git_shows_of_them() {
     for option in ["--untracked", "--tracked"] {
         let repo = Repo::bare_of_bus();
         let printed = repo.bus(&["init", option]).ok().stdout;
-        let paths = |shown: &str| shown.lines().map(|line| line[3..].to_owned()).collect::<Vec<_>>();
+        let paths =
+            |shown: &str| shown.lines().map(|line| line[3..].to_owned()).collect::<Vec<_>>();
         let laid = paths(&repo.status_of(&repo.root()));
         assert!(laid.iter().all(|path| printed.contains(path.as_str())), "{laid:?}\n{printed}");
         repo.commit_all("bus");
@@ -210,16 +225,37 @@ const INDEXES: [&[&str]; 6] = [
 fn a_copy_that_git_tracks_is_left_alone_whatever_the_index_is_like() {
     for index in INDEXES {
         let repo = Repo::new();
-        for name in
-            ["A/1", "A/12", "A/123", "A/1234", "A/12345", "A/123456", "A/1234567", "A/12345678", "_bus/events/a.jsonl", "z"]
-        {
+        for name in [
+            "A/1",
+            "A/12",
+            "A/123",
+            "A/1234",
+            "A/12345",
+            "A/123456",
+            "A/1234567",
+            "A/12345678",
+            "_bus/events/a.jsonl",
+            "z",
+        ] {
             repo.write(name, "x\n");
         }
-        let names = ["add", "--force", "A/1", "A/12", "A/123", "A/1234", "A/12345", "A/123456", "A/1234567"];
+        let names = [
+            "add",
+            "--force",
+            "A/1",
+            "A/12",
+            "A/123",
+            "A/1234",
+            "A/12345",
+            "A/123456",
+            "A/1234567",
+        ];
         repo.git(&[&names[..], &["_bus/events/a.jsonl", "z"]].concat());
         repo.git(&["commit", "--quiet", "--message", "files"]);
         repo.git(index);
-        let note = |agent: &str| repo.by(agent, &["event", "log", "--event", "note", "--summary", "x"]).ok();
+        let note = |agent: &str| {
+            repo.by(agent, &["event", "log", "--event", "note", "--summary", "x"]).ok()
+        };
         let before = repo.git(&["status", "--porcelain"]);
         note("a");
         note("b");

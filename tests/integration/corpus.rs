@@ -1,4 +1,5 @@
-//! Every rule of the validator finds what breaks it, where it is, and lets pass what only looks like it.
+//! Every rule of the validator finds what breaks it, where it is, and lets pass what only looks
+//! like it.
 
 mod case;
 mod stage;
@@ -33,21 +34,31 @@ fn corpus() -> BTreeMap<String, Vec<Case>> {
 #[test]
 fn every_rule_has_cases_that_break_it_and_cases_that_nearly_do() {
     let rules = Repo::bare_of_bus().bus(&["validate", "--list-rules", "--json"]).ok().json();
-    let rules: Vec<&str> = rules["rules"].as_array().unwrap().iter().map(|rule| rule["name"].as_str().unwrap()).collect();
+    let rules: Vec<&str> = rules["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["name"].as_str().unwrap())
+        .collect();
     let corpus = corpus();
     // What git does between commit and worktree no tree shows: `altered` has its cases.
     for rule in rules.iter().filter(|rule| **rule != "altered-by-git") {
         let cases = corpus.get(*rule).unwrap_or_else(|| panic!("{rule} has no file"));
         for is_bad in [true, false] {
-            assert!(cases.iter().any(|case| case.is_bad == is_bad), "{rule}: no case that is bad: {is_bad}");
+            assert!(
+                cases.iter().any(|case| case.is_bad == is_bad),
+                "{rule}: no case that is bad: {is_bad}"
+            );
         }
         for case in cases {
-            let names_rule = case.expected.iter().any(|finding| finding.split(' ').next() == Some(rule));
+            let names_rule =
+                case.expected.iter().any(|finding| finding.split(' ').next() == Some(rule));
             assert_eq!(names_rule, case.is_bad, "{case}");
             assert!(case.is_bad || case.expected.is_empty(), "{case}: a near-miss has no findings");
         }
     }
-    let strangers: Vec<&String> = corpus.keys().filter(|name| !rules.contains(&name.as_str())).collect();
+    let strangers: Vec<&String> =
+        corpus.keys().filter(|name| !rules.contains(&name.as_str())).collect();
     assert!(strangers.is_empty(), "files of no rule: {strangers:?}");
 }
 
@@ -60,7 +71,9 @@ fn every_case_of_the_corpus_has_its_findings_and_no_others() {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 let stage = Stage::new();
-                while let Some((number, case)) = cases.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some((number, case)) =
+                    cases.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed))
+                {
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(&stage, case))) {
                         let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
                         failures.lock().unwrap().insert(number, format!("{case}\n{text}"));
@@ -70,10 +83,17 @@ fn every_case_of_the_corpus_has_its_findings_and_no_others() {
         }
     });
     let failures: Vec<String> = failures.into_inner().unwrap().into_values().collect();
-    assert!(failures.is_empty(), "{} of {} cases failed:\n\n{}", failures.len(), cases.len(), failures.join("\n\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases failed:\n\n{}",
+        failures.len(),
+        cases.len(),
+        failures.join("\n\n")
+    );
 }
 
-/// Lays the case out, and compares what is found with what it expects: with the tree as it stands, then committed.
+/// Lays the case out, and compares what is found with what it expects: with the tree as it stands,
+/// then committed.
 fn check(stage: &Stage, case: &Case) {
     if case.needs_letter_case && !stage.tells_letter_case() {
         return;
@@ -101,17 +121,21 @@ fn compare(stage: &Stage, case: &Case, arguments: &[&str]) {
         let without_column = show(&without_column(finding));
         *expected == whole || *expected == without_column
     };
-    let all_fit = findings.len() == case.expected.len() && case.expected.iter().zip(findings).all(fits);
+    let all_fit =
+        findings.len() == case.expected.len() && case.expected.iter().zip(findings).all(fits);
     let found: Vec<String> = findings.iter().map(show).collect();
     assert!(all_fit, "expected: {:#?}\nfound: {found:#?}\n{}", case.expected, ran.transcript);
-    let failed = findings.iter().any(|finding| finding["severity"] == "error") || arguments.contains(&"--strict");
+    let failed = findings.iter().any(|finding| finding["severity"] == "error")
+        || arguments.contains(&"--strict");
     assert_eq!(ran.status, Some(i32::from(failed && !findings.is_empty())), "{}", ran.transcript);
 }
 
 /// A finding as a case names it: `RULE PATH:LINE:COLUMN`.
 fn show(finding: &Value) -> String {
     let text = |field: &str| finding[field].as_str().unwrap();
-    let number = |field: &str| finding[field].as_u64().map(|number| format!(":{number}")).unwrap_or_default();
+    let number = |field: &str| {
+        finding[field].as_u64().map(|number| format!(":{number}")).unwrap_or_default()
+    };
     format!("{} {}{}{}", text("rule"), text("path"), number("line"), number("column"))
 }
 

@@ -1,4 +1,5 @@
-//! Commands that die between two of their steps: the same command, run again, ends in the same state.
+//! Commands that die between two of their steps: the same command, run again, ends in the same
+//! state.
 #![cfg(debug_assertions)]
 
 use std::collections::BTreeSet;
@@ -11,12 +12,19 @@ use super::refused::{end, warm, warmed};
 
 /// The lines of all batches of `agent`, each as often as it is there.
 fn exported(repo: &Repo, agent: &str) -> Vec<String> {
-    let files = fs::read_dir(repo.path("_bus/events")).into_iter().flatten().map(|entry| entry.unwrap());
-    let batches = files.filter(|file| file.file_name().to_str().unwrap().starts_with(&format!("{agent}@")));
-    batches.flat_map(|file| fs::read_to_string(file.path()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    let files =
+        fs::read_dir(repo.path("_bus/events")).into_iter().flatten().map(|entry| entry.unwrap());
+    let batches =
+        files.filter(|file| file.file_name().to_str().unwrap().starts_with(&format!("{agent}@")));
+    batches
+        .flat_map(|file| {
+            fs::read_to_string(file.path()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
-/// Prepares a bus, runs `command` as `agent` to its end, and once more for each step at which it may die.
+/// Prepares a bus, runs `command` as `agent` to its end, and once more for each step at which it
+/// may die.
 fn dies_at_each_step(prepare: &[(&str, &[&str])], agent: &str, command: &[&str]) {
     Kept::ALL.into_iter().for_each(|kept| dies_at_each_step_of(kept, prepare, agent, command));
 }
@@ -31,9 +39,19 @@ fn dies_at_each_step_of(kept: Kept, prepare: &[(&str, &[&str])], agent: &str, co
     let steps = whole.by(agent, command).steps();
     let expected = end(&whole);
     let known: BTreeSet<&str> = steps.iter().map(String::as_str).collect();
-    let wanted = ["object-written", "ref-written", "line-appended", "event-settled", "file-written-aside", "file-settled"];
+    let wanted = [
+        "object-written",
+        "ref-written",
+        "line-appended",
+        "event-settled",
+        "file-written-aside",
+        "file-settled",
+    ];
     assert!(wanted.iter().all(|step| known.contains(step)), "{steps:?}");
-    assert!(kept != Kept::Tracked || command[0] != "release" || known.contains("batch-written"), "{steps:?}");
+    assert!(
+        kept != Kept::Tracked || command[0] != "release" || known.contains("batch-written"),
+        "{steps:?}"
+    );
     for step in &steps {
         let why = format!("{kept:?}, after a crash at {step} of {steps:?}");
         let repo = stage();
@@ -42,16 +60,25 @@ fn dies_at_each_step_of(kept: Kept, prepare: &[(&str, &[&str])], agent: &str, co
         repo.by(agent, command).ok();
         assert_eq!(end(&repo), expected, "{why}");
         // In the branch: the claim, and the lines of whoever has released something.
-        assert_eq!(repo.read("_bus/claims/T-1.json"), repo.read(&record("claims/T-1.json")), "{why}");
+        assert_eq!(
+            repo.read("_bus/claims/T-1.json"),
+            repo.read(&record("claims/T-1.json")),
+            "{why}"
+        );
         if known.contains("batch-written") {
-            let own = fs::read_to_string(repo.path(&record(&format!("events/{agent}.jsonl")))).unwrap();
+            let own =
+                fs::read_to_string(repo.path(&record(&format!("events/{agent}.jsonl")))).unwrap();
             assert_eq!(exported(&repo, agent), own.lines().collect::<Vec<_>>(), "{why}");
         }
         let settled = repo.state();
         repo.by(agent, command).ok();
         assert_eq!(repo.state(), settled, "settling twice, {why}");
         for folder in ["_bus/claims", &record("claims")] {
-            assert_eq!(fs::read_dir(repo.path(folder)).unwrap().count(), 1, "nothing is left lying about, {why}");
+            assert_eq!(
+                fs::read_dir(repo.path(folder)).unwrap().count(),
+                1,
+                "nothing is left lying about, {why}"
+            );
         }
         repo.bus(&["doctor"]).ok();
     }
@@ -75,7 +102,11 @@ fn a_reclaim_that_died_is_finished_by_the_same_reclaim() {
 
 #[test]
 fn a_forced_release_that_died_is_finished_by_the_same_release() {
-    dies_at_each_step(&[("a", &["claim", "T-1"])], "boss", &["release", "T-1", "--force", "--note", "x"]);
+    dies_at_each_step(
+        &[("a", &["claim", "T-1"])],
+        "boss",
+        &["release", "T-1", "--force", "--note", "x"],
+    );
 }
 
 #[test]
@@ -89,8 +120,11 @@ fn the_event_of_a_claim_that_died_is_not_lost_when_something_else_comes_next() {
             repo.by("a", &["claim", "T-1"]).env("BUS_CRASH_AT", step).run();
             repo.by("a", &["heartbeat", "T-1"]).ok();
             repo.by("a", &["release", "T-1"]).ok();
-            let kinds: Vec<Value> =
-                repo.log_lines().iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect();
+            let kinds: Vec<Value> = repo
+                .log_lines()
+                .iter()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone())
+                .collect();
             assert_eq!(kinds, ["claim", "release", "note"], "{kept:?}, {step}");
         }
     }

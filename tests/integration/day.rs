@@ -1,4 +1,5 @@
-//! A whole day of a manager and four engineers in four worktrees, by the binary alone, which ends in the manager's report.
+//! A whole day of a manager and four engineers in four worktrees, by the binary alone, which ends
+//! in the manager's report.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,10 @@ impl Day {
 
     /// A command of an agent in its worktree, at a time of the day.
     fn at(&self, time: &str, agent: &str, arguments: &[&str]) -> Bus<'_> {
-        self.repo.by(agent, arguments).within(&self.tree(agent)).at(&format!("2026-03-02T{time}:00Z"))
+        self.repo
+            .by(agent, arguments)
+            .within(&self.tree(agent))
+            .at(&format!("2026-03-02T{time}:00Z"))
     }
 
     fn on(&self, time: &str, agent: &str, line: &str) -> Bus<'_> {
@@ -43,7 +47,10 @@ impl Day {
     }
 
     fn branch(&self, agent: &str, task: &str) {
-        self.repo.git_in(&self.tree(agent), &["switch", "--quiet", "-c", &format!("agent/{agent}/{task}")]);
+        self.repo.git_in(
+            &self.tree(agent),
+            &["switch", "--quiet", "-c", &format!("agent/{agent}/{task}")],
+        );
     }
 
     fn work(&self, agent: &str, file: &str, text: &str) {
@@ -88,13 +95,16 @@ fn morning(day: &Day) {
             "S2:Parser",
         ],
     );
-    for (task, engineer) in [("QUEUE-001", "codex-1"), ("QUEUE-002", "codex-2"), ("QUEUE-006", "codex-4")] {
+    for (task, engineer) in
+        [("QUEUE-001", "codex-1"), ("QUEUE-002", "codex-2"), ("QUEUE-006", "codex-4")]
+    {
         boss("08:15", &["assign", task, "--engineer", engineer]);
     }
     day.commit("boss", "the day's plan");
     for agent in ["codex-1", "codex-2", "codex-3", "codex-4"] {
         day.repo.git_in(&day.tree(agent), &["merge", "--quiet", "main"]);
-        let screen = day.at("08:30", agent, &["session", "start", "--no-fetch", "--json"]).ok().json();
+        let screen =
+            day.at("08:30", agent, &["session", "start", "--no-fetch", "--json"]).ok().json();
         let next = screen["next"].as_str().unwrap();
         match agent {
             "codex-1" => assert_eq!(next, "bus claim QUEUE-001"),
@@ -110,24 +120,64 @@ fn the_one_who_lands(day: &Day) {
     day.branch(me, "queue-001");
     let claim = day.on("08:40", me, "claim QUEUE-001 --json").ok().json();
     assert_eq!(claim["claim"]["plan_id"], plan);
-    day.at("08:41", me, &["event", "log", "--event", "status", "--task", "QUEUE-001", "--summary", "reading the parser"]).ok();
+    day.at(
+        "08:41",
+        me,
+        &[
+            "event",
+            "log",
+            "--event",
+            "status",
+            "--task",
+            "QUEUE-001",
+            "--summary",
+            "reading the parser",
+        ],
+    )
+    .ok();
     for (step, time) in [("S1", "09:00"), ("S2", "10:00")] {
         day.at(time, me, &["plan", "step", plan, step, "--status", "in_progress"]).ok();
         day.work(me, &format!("src/{step}.rs"), &format!("// {step}\n"));
         fs::write(day.repo.beside("tests.log"), format!("{step}: ok\n")).unwrap();
         let log = day.repo.beside("tests.log");
         let stored = day
-            .at(time, me, &["receipt", "add", log.to_str().unwrap(), "--task", "QUEUE-001", "--name", &format!("{step}.log")])
+            .at(
+                time,
+                me,
+                &[
+                    "receipt",
+                    "add",
+                    log.to_str().unwrap(),
+                    "--task",
+                    "QUEUE-001",
+                    "--name",
+                    &format!("{step}.log"),
+                ],
+            )
             .ok()
             .stdout;
-        day.at(time, me, &["plan", "step", plan, step, "--status", "done", "--receipt", stored.trim()]).ok();
+        day.at(
+            time,
+            me,
+            &["plan", "step", plan, step, "--status", "done", "--receipt", stored.trim()],
+        )
+        .ok();
     }
     day.work(me, "CHANGELOG.md", "# Changes\n\n- New syntax\n");
     day.at("10:30", me, &["plan", "status", plan, "done", "--checkpoint", "satisfied"]).ok();
     day.at(
         "10:31",
         me,
-        &["event", "log", "--event", "complete", "--task", "QUEUE-001", "--summary", "tests pass; ready to merge"],
+        &[
+            "event",
+            "log",
+            "--event",
+            "complete",
+            "--task",
+            "QUEUE-001",
+            "--summary",
+            "tests pass; ready to merge",
+        ],
     )
     .ok();
     day.on("10:32", me, "release QUEUE-001").ok();
@@ -145,9 +195,15 @@ fn the_one_who_dies(day: &Day) {
     day.branch("codex-2", "queue-002");
     day.on("08:45", "codex-2", "claim QUEUE-002").ok();
     day.work("codex-2", "src/lexer.rs", "// half a lexer\n");
-    let died = day.on("09:00", "codex-2", "claim QUEUE-002 --notes dying").env("BUS_CRASH_AT", "ref-written").run();
+    let died = day
+        .on("09:00", "codex-2", "claim QUEUE-002 --notes dying")
+        .env("BUS_CRASH_AT", "ref-written")
+        .run();
     assert_ne!(died.status, Some(0));
-    day.repo.git_in(&day.tree("codex-3"), &["switch", "--quiet", "-c", "agent/codex-3/queue-002", "main"]);
+    day.repo.git_in(
+        &day.tree("codex-3"),
+        &["switch", "--quiet", "-c", "agent/codex-3/queue-002", "main"],
+    );
     day.on("14:00", "codex-3", "reclaim QUEUE-002 --note no-answer").exits(3);
     day.on("15:30", "codex-3", "reclaim QUEUE-002 --note no-answer").ok();
     let lost = day.on("16:00", "codex-2", "release QUEUE-002").exits(8);
@@ -165,7 +221,12 @@ fn the_one_who_is_not_merged(day: &Day) {
     day.commit(me, "the bus of codex-3");
     let refused = day.on("11:30", "codex-4", "claim QUEUE-003").fails(3, "task-finished");
     assert_eq!(refused["owner"], me);
-    day.at("11:31", "codex-4", &["event", "log", "--event", "complete", "--task", "QUEUE-002", "--summary", "mine"]).exits(3);
+    day.at(
+        "11:31",
+        "codex-4",
+        &["event", "log", "--event", "complete", "--task", "QUEUE-002", "--summary", "mine"],
+    )
+    .exits(3);
 }
 
 /// `codex-4` plans, gets stuck, and asks.
@@ -173,12 +234,52 @@ fn the_one_who_is_stuck(day: &Day) {
     let me = "codex-4";
     day.branch(me, "queue-004");
     day.on("11:40", me, "claim --next --json").ok();
-    day.at("11:45", me, &["plan", "new", "format", "--task", "QUEUE-004", "--summary", "Format", "--step", "F1:Design"]).ok();
-    day.at("12:00", me, &["plan", "step", "format", "F1", "--status", "blocked", "--note", "needs a <decision> on `tabs`"]).ok();
+    day.at(
+        "11:45",
+        me,
+        &[
+            "plan",
+            "new",
+            "format",
+            "--task",
+            "QUEUE-004",
+            "--summary",
+            "Format",
+            "--step",
+            "F1:Design",
+        ],
+    )
+    .ok();
+    day.at(
+        "12:00",
+        me,
+        &[
+            "plan",
+            "step",
+            "format",
+            "F1",
+            "--status",
+            "blocked",
+            "--note",
+            "needs a <decision> on `tabs`",
+        ],
+    )
+    .ok();
     day.at(
         "12:01",
         me,
-        &["message", "send", "--to", "boss", "--task", "QUEUE-004", "--type", "request", "--summary", "tabs | spaces? @boss"],
+        &[
+            "message",
+            "send",
+            "--to",
+            "boss",
+            "--task",
+            "QUEUE-004",
+            "--type",
+            "request",
+            "--summary",
+            "tabs | spaces? @boss",
+        ],
     )
     .ok();
 }
@@ -194,14 +295,17 @@ fn task<'a>(report: &'a Value, task: &str) -> &'a Value {
 
 fn needs(report: &Value) -> Vec<(&str, &str)> {
     let needs = report["needs"].as_array().unwrap().iter();
-    needs.map(|need| (need["kind"].as_str().unwrap(), need["task_id"].as_str().unwrap_or("-"))).collect()
+    needs
+        .map(|need| (need["kind"].as_str().unwrap(), need["task_id"].as_str().unwrap_or("-")))
+        .collect()
 }
 
 /// Object ids are new each time: they are numbered as they come.
 fn without_ids(text: &str) -> String {
     let mut known: Vec<String> = Vec::new();
     let parts = text.split('`').enumerate().map(|(index, part)| {
-        let is_id = index % 2 == 1 && part.len() == 7 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_id =
+            index % 2 == 1 && part.len() == 7 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !is_id {
             return part.to_owned();
         }
@@ -245,14 +349,34 @@ fn a_day_ends_in_a_report_that_says_what_was_done_and_what_needs_the_manager() {
     assert_eq!(task(&report, "QUEUE-001")["plan"]["done"], 2);
     assert_eq!(
         needs(&report),
-        [("blocked", "QUEUE-004"), ("request", "QUEUE-004"), ("unmerged", "QUEUE-003"), ("waiting", "QUEUE-006")]
+        [
+            ("blocked", "QUEUE-004"),
+            ("request", "QUEUE-004"),
+            ("unmerged", "QUEUE-003"),
+            ("waiting", "QUEUE-006")
+        ]
     );
     let lane = &report["lane"];
-    assert_eq!((&lane["cycle"]["count"], &lane["cycle"]["median_seconds"]), (&2.into(), &6600.into()));
+    assert_eq!(
+        (&lane["cycle"]["count"], &lane["cycle"]["median_seconds"]),
+        (&2.into(), &6600.into())
+    );
     assert_eq!(lane["rework"], serde_json::json!({"some": 1, "all": 4}));
-    assert_eq!((&lane["wait"]["count"], &lane["refused"]["some"]), (&1.into(), &1.into()), "{lane}");
-    let held: Vec<_> = report["held"].as_array().unwrap().iter().filter(|held| held["task_id"] == "QUEUE-002").collect();
-    assert_eq!((&held[0]["agent_id"], &held[0]["until"]), (&"codex-2".into(), &"2026-03-02T15:30:00Z".into()));
+    assert_eq!(
+        (&lane["wait"]["count"], &lane["refused"]["some"]),
+        (&1.into(), &1.into()),
+        "{lane}"
+    );
+    let held: Vec<_> = report["held"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|held| held["task_id"] == "QUEUE-002")
+        .collect();
+    assert_eq!(
+        (&held[0]["agent_id"], &held[0]["until"]),
+        (&"codex-2".into(), &"2026-03-02T15:30:00Z".into())
+    );
     assert_eq!((&held[1]["agent_id"], &held[1]["until"]), (&"codex-3".into(), &Value::Null));
 
     let path = day.on("18:00", "boss", "report --post").ok().stdout;
@@ -261,14 +385,16 @@ fn a_day_ends_in_a_report_that_says_what_was_done_and_what_needs_the_manager() {
     assert_snapshot("report/day.md", &without_ids(&markdown));
     told_of(&day, path.trim());
     // The same bus at the same time: the same bytes, from any worktree.
-    let again = day.on("18:00", "codex-2", "report --stdout --manager boss --since 1970-01-01").ok().stdout;
+    let again =
+        day.on("18:00", "codex-2", "report --stdout --manager boss --since 1970-01-01").ok().stdout;
     let posted = day.on("18:00", "boss", "report --stdout --since 1970-01-01").ok().stdout;
     assert_eq!(again, posted);
     sound(&day);
 }
 
 fn told_of(day: &Day, path: &str) {
-    let told = day.on("18:01", "codex-1", "message list --task manager-report --json").ok().ndjson();
+    let told =
+        day.on("18:01", "codex-1", "message list --task manager-report --json").ok().ndjson();
     assert_eq!((&told[0]["type"], &told[0]["receipts"][0]), (&"consensus".into(), &path.into()));
     let events = day.on("18:01", "codex-1", "event list --event consensus --json").ok().ndjson();
     assert_eq!((events.len(), &events[0]["receipts"][0]), (1, &path.into()));
@@ -284,7 +410,8 @@ fn sound(day: &Day) {
         let is_lost = validated.stdout.contains("[claim-lost]") && agent == "codex-2";
         assert!(validated.status == Some(0) || is_lost, "{}", validated.transcript);
     }
-    for branch in ["agent/codex-3/queue-003", "agent/codex-4/queue-004", "agent/codex-2/queue-002"] {
+    for branch in ["agent/codex-3/queue-003", "agent/codex-4/queue-004", "agent/codex-2/queue-002"]
+    {
         day.repo.git(&["merge", "--quiet", "--no-edit", branch]);
     }
     let validated = validate(day, &day.repo.root(), &day.morning);

@@ -1,5 +1,5 @@
-//! Chance that can be repeated: the same seed throws the same numbers (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
-//! Generators", SplitMix64).
+//! Chance that can be repeated: the same seed throws the same numbers (Steele, Lea, Flood, "Fast
+//! Splittable Pseudorandom Number Generators", SplitMix64).
 
 /// A source of numbers.
 #[derive(Clone, Debug)]

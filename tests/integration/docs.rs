@@ -1,4 +1,5 @@
-//! The README and the pages in `docs/` say what the binary does: their commands run, and what can be generated is compared.
+//! The README and the pages in `docs/` say what the binary does: their commands run, and what can
+//! be generated is compared.
 
 mod json;
 mod page;
@@ -37,7 +38,9 @@ fn on_each_page(look: impl Fn(&Page) + Sync) {
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                while let Some(page) = pages.get(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst)) {
+                while let Some(page) =
+                    pages.get(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
+                {
                     look(page);
                 }
             });
@@ -48,7 +51,8 @@ fn on_each_page(look: impl Fn(&Page) + Sync) {
 /// All commands, as clap has them.
 fn command_names(repo: &Repo) -> Vec<String> {
     let pages = repo.bus(&["man", "pages", "--json"]).ok().json()["pages"].clone();
-    let name = |page: &serde_json::Value| page.as_str().unwrap().trim_end_matches(".1").replace('-', " ");
+    let name =
+        |page: &serde_json::Value| page.as_str().unwrap().trim_end_matches(".1").replace('-', " ");
     pages.as_array().unwrap().iter().map(name).collect()
 }
 
@@ -68,7 +72,13 @@ fn every_block_says_what_it_is() {
     for page in Page::all() {
         for block in page.blocks() {
             let known = ["console", "json", "markdown", "rust", "sh", "text", "toml", "yaml"];
-            assert!(known.contains(&block.language), "{}:{}: a block of `{}`", page.path, block.line, block.language);
+            assert!(
+                known.contains(&block.language),
+                "{}:{}: a block of `{}`",
+                page.path,
+                block.line,
+                block.language
+            );
         }
     }
 }
@@ -76,13 +86,24 @@ fn every_block_says_what_it_is() {
 #[test]
 fn lines_are_short_and_links_lead_somewhere() {
     for page in Page::all() {
-        for (number, line) in (1..).zip(page.text.lines()).filter(|(_, line)| !line.starts_with('|')) {
-            assert!(line.chars().count() <= 120, "{}:{number}: a line of more than 120 columns", page.path);
+        for (number, line) in
+            (1..).zip(page.text.lines()).filter(|(_, line)| !line.starts_with('|'))
+        {
+            assert!(
+                line.chars().count() <= 120,
+                "{}:{number}: a line of more than 120 columns",
+                page.path
+            );
         }
         let folder = std::path::Path::new(ROOT).join(&page.path);
-        for link in page.text.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap()) {
+        for link in page.text.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap())
+        {
             if !link.is_empty() && !link.contains("://") {
-                assert!(folder.parent().unwrap().join(link).exists(), "{}: there is no {link}", page.path);
+                assert!(
+                    folder.parent().unwrap().join(link).exists(),
+                    "{}: there is no {link}",
+                    page.path
+                );
             }
         }
     }
@@ -93,14 +114,18 @@ fn lines_are_short_and_links_lead_somewhere() {
 #[test]
 fn no_page_uses_an_avoided_word() {
     // What the binary itself says is in two of the pages.
-    for page in Page::all().iter().filter(|page| !["docs/cli.md", "docs/rules.md"].contains(&page.path.as_str())) {
+    for page in Page::all()
+        .iter()
+        .filter(|page| !["docs/cli.md", "docs/rules.md"].contains(&page.path.as_str()))
+    {
         // Code has names that stay as they are.
         let words = page.text.split('`').step_by(2).collect::<String>().to_lowercase();
         let text = words.split_whitespace().collect::<Vec<_>>().join(" ");
         for word in AVOIDED {
             let has = text.match_indices(word).any(|(start, _)| {
                 let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-                !letter(text[..start].chars().next_back()) && !letter(text[start + word.len()..].chars().next())
+                !letter(text[..start].chars().next_back())
+                    && !letter(text[start + word.len()..].chars().next())
             });
             assert!(!has, "{}: `{word}`", page.path);
         }
@@ -113,7 +138,9 @@ fn every_section_that_a_comment_cites_is_there() {
     let headings: BTreeSet<&str> = design
         .lines()
         .filter(|line| line.starts_with("##"))
-        .map(|line| line.trim_start_matches('#').split_whitespace().next().unwrap().trim_end_matches('.'))
+        .map(|line| {
+            line.trim_start_matches('#').split_whitespace().next().unwrap().trim_end_matches('.')
+        })
         .collect();
     let mut cited = BTreeSet::new();
     for folder in ["src", "tests", "ci"] {
@@ -122,7 +149,9 @@ fn every_section_that_a_comment_cites_is_there() {
             let Ok(text) = fs::read_to_string(entry.path()) else { continue };
             for rest in text.split("(design, section").skip(1) {
                 let numbers = rest.split(['*', ')']).next().unwrap();
-                let numbers = numbers.split(|c: char| !c.is_ascii_digit() && c != '.').filter(|number| !number.is_empty());
+                let numbers = numbers
+                    .split(|c: char| !c.is_ascii_digit() && c != '.')
+                    .filter(|number| !number.is_empty());
                 cited.extend(numbers.map(str::to_owned));
             }
         }
@@ -169,7 +198,15 @@ fn the_page_of_rules_is_what_the_validator_lists() {
         .to_owned();
     for rule in rules {
         let cell = |field| of(rule, field).replace('|', "\\|");
-        writeln!(text, "| `{}` | {} | {} | {} |", of(rule, "name"), of(rule, "severity"), cell("summary"), cell("mend")).unwrap();
+        writeln!(
+            text,
+            "| `{}` | {} | {} | {} |",
+            of(rule, "name"),
+            of(rule, "severity"),
+            cell("summary"),
+            cell("mend")
+        )
+        .unwrap();
     }
     assert_page("docs/rules.md", &text);
 }
@@ -178,13 +215,15 @@ fn the_page_of_rules_is_what_the_validator_lists() {
 fn every_error_code_is_explained_once_under_its_status() {
     let page = Page::read("docs/exit-codes.md").text;
     let table = page.split("\n| status | code | meaning |\n|---|---|---|\n").nth(1).unwrap();
-    let rows: Vec<Vec<&str>> = table.lines().map(|row| row.split('|').map(str::trim).collect()).collect();
+    let rows: Vec<Vec<&str>> =
+        table.lines().map(|row| row.split('|').map(str::trim).collect()).collect();
     let listed: Vec<&str> = rows.iter().map(|cells| cells[2].trim_matches('`')).collect();
     // The statuses are checked beside the function that gives them, in src/cli/exit.rs.
     assert_eq!(listed, agent_bus::Code::ALL.map(agent_bus::Code::as_str));
 }
 
-/// What the parser of the policy names as keys, at the top or in a section: it lists them where it meets one that it does not know.
+/// What the parser of the policy names as keys, at the top or in a section: it lists them where it
+/// meets one that it does not know.
 fn keys_of(repo: &Repo, section: &str) -> Vec<String> {
     let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
     repo.write("_bus/config.toml", format!("{header}no_such_key = 1\n"));
@@ -199,10 +238,18 @@ fn keys_of(repo: &Repo, section: &str) -> Vec<String> {
 fn every_key_of_the_policy_is_explained() {
     let repo = Repo::new();
     let page = Page::read("docs/config.md").text;
-    let rows = page.lines().filter(|line| line.starts_with("| ")).map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
     let explained: BTreeSet<(String, String)> = rows
         .filter(|cells| cells.len() == 6 && cells[2].starts_with('`'))
-        .map(|cells| (cells[1].trim_matches(['`', '[', ']']).to_owned(), cells[2].trim_matches('`').to_owned()))
+        .map(|cells| {
+            (
+                cells[1].trim_matches(['`', '[', ']']).to_owned(),
+                cells[2].trim_matches('`').to_owned(),
+            )
+        })
         .collect();
     let mut known = BTreeSet::new();
     for key in keys_of(&repo, "") {
@@ -231,8 +278,11 @@ fn every_command_within_the_text_is_understood() {
         }
         let repo = Repo::new();
         let text = page.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let spans: BTreeSet<&str> = text.split('`').filter(|span| span.starts_with("bus ")).collect();
-        for span in spans.into_iter().filter(|span| !general.iter().any(|word| span.contains(word)) && !names.contains(*span)) {
+        let spans: BTreeSet<&str> =
+            text.split('`').filter(|span| span.starts_with("bus ")).collect();
+        for span in spans.into_iter().filter(|span| {
+            !general.iter().any(|word| span.contains(word)) && !names.contains(*span)
+        }) {
             super::paper::assert_understood(&repo, span.trim_start_matches("bus "));
         }
     });

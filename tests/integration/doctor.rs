@@ -45,7 +45,12 @@ fn mend(repo: &Repo) -> Ran {
 /// Makes a file look as if it were two minutes old at the tests' noon.
 fn age(path: &std::path::Path) {
     let noon = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_772_366_400);
-    fs::File::options().write(true).open(path).unwrap().set_modified(noon - std::time::Duration::from_secs(120)).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_modified(noon - std::time::Duration::from_secs(120))
+        .unwrap();
 }
 
 #[test]
@@ -71,9 +76,11 @@ fn a_command_that_died_is_finished() {
     for kept in Kept::ALL {
         let steps = super::refused::warmed(kept).by("a", &["claim", "T-1"]).steps();
         let before_the_file = |step: &&String| *step != "ref-written" && *step != "file-settled";
-        let written: Vec<&String> = steps.iter().skip_while(|step| *step != "ref-written").collect();
+        let written: Vec<&String> =
+            steps.iter().skip_while(|step| *step != "ref-written").collect();
         assert!(written.len() >= 5 && before_the_file(&written[1]), "{steps:?}");
-        // Without the record's file nobody knows whether the event was written; the branch's comes last.
+        // Without the record's file nobody knows whether the event was written; the branch's comes
+        // last.
         let last = written.iter().position(|step| *step == "file-written-aside").unwrap();
         for (index, step) in written.iter().enumerate().take(written.len() - 1) {
             let name = if index <= last { "unsettled-claim" } else { "missing-file" };
@@ -84,12 +91,20 @@ fn a_command_that_died_is_finished() {
             repo.by("a", &["claim", "T-1"]).env("BUS_CRASH_AT", step).run();
             assert_eq!(names(&repo), [name], "{kept:?}, {step}");
             mend(&repo);
-            assert_eq!((repo.claim("T-1"), repo.log_lines().len()), (repo.tip("T-1"), 2), "{kept:?}, {step}");
+            assert_eq!(
+                (repo.claim("T-1"), repo.log_lines().len()),
+                (repo.tip("T-1"), 2),
+                "{kept:?}, {step}"
+            );
             assert_eq!(repo.read(FILE), repo.read(&record("claims/T-1.json")), "{kept:?}, {step}");
             repo.by("a", &["release", "T-1"]).env("BUS_CRASH_AT", step).run();
             assert_eq!(names(&repo), ["unsettled-claim"], "{kept:?}, {step}");
             mend(&repo);
-            assert_eq!((repo.claim("T-1"), repo.log_lines().len()), (repo.tip("T-1"), 3), "{kept:?}, {step}");
+            assert_eq!(
+                (repo.claim("T-1"), repo.log_lines().len()),
+                (repo.tip("T-1"), 3),
+                "{kept:?}, {step}"
+            );
             assert_eq!(repo.read(FILE), repo.read(&record("claims/T-1.json")), "{kept:?}, {step}");
         }
     }
@@ -111,7 +126,8 @@ fn a_file_that_was_edited_is_kept_aside_and_one_that_is_ahead_is_left_to_a_perso
             mend(&repo);
             assert_eq!(repo.read(&place), file);
             let aside = fs::read_dir(repo.path(".git/bus/broken")).unwrap();
-            let aside: String = aside.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+            let aside: String =
+                aside.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
             assert!(aside.contains("\"revision\": 5"), "{kept:?}");
         }
         let foreign = file
@@ -138,8 +154,16 @@ fn a_claim_file_that_a_merge_broke_is_restored_from_its_ref() {
         repo.write("_bus/claims/T-2.json", "{");
         assert_eq!(names(&repo), ["malformed-claim", "malformed-claim"], "{kept:?}");
         let ran = repo.bus(&["doctor", "--fix"]).exits(1);
-        assert!(ran.stdout.contains("mended malformed-claim: _bus/claims/T-1.json"), "{}", ran.stdout);
-        assert!(ran.stdout.contains("found malformed-claim: _bus/claims/T-2.json"), "{}", ran.stdout);
+        assert!(
+            ran.stdout.contains("mended malformed-claim: _bus/claims/T-1.json"),
+            "{}",
+            ran.stdout
+        );
+        assert!(
+            ran.stdout.contains("found malformed-claim: _bus/claims/T-2.json"),
+            "{}",
+            ran.stdout
+        );
         assert_eq!((repo.read(FILE), repo.read("_bus/claims/T-2.json")), (file, "{".to_owned()));
     }
 }
@@ -155,12 +179,20 @@ fn a_claim_file_of_the_record_that_a_power_loss_broke_is_restored_from_its_ref()
             repo.write(&one, damage);
             repo.write(&two, damage);
             let malformed = ("malformed-claim".to_owned(), two.clone());
-            assert_eq!(found(&repo), [("unsettled-claim".to_owned(), one.clone()), malformed.clone()], "{kept:?}, {damage:?}");
+            assert_eq!(
+                found(&repo),
+                [("unsettled-claim".to_owned(), one.clone()), malformed.clone()],
+                "{kept:?}, {damage:?}"
+            );
             repo.by("b", &["claim", "T-1"]).fails(3, "claim-held");
             repo.by("b", &["claim", "T-2"]).fails(5, "malformed-record");
             repo.bus(&["doctor", "--fix"]).exits(1);
             assert_eq!(found(&repo), [malformed], "{kept:?}, {damage:?}");
-            assert_eq!((repo.read(&one), repo.read(&two)), (file.clone(), damage.to_owned()), "{kept:?}");
+            assert_eq!(
+                (repo.read(&one), repo.read(&two)),
+                (file.clone(), damage.to_owned()),
+                "{kept:?}"
+            );
         }
     }
 }
@@ -211,13 +243,25 @@ fn what_killed_processes_left_lying_about_is_removed_when_it_is_old() {
         repo.write(path, "");
         age(&repo.path(path));
     }
-    assert_eq!(repo.git(&["status", "--short", "--untracked-files=all", "_plans", "queue", "_report"]), "", "git ignores them");
+    assert_eq!(
+        repo.git(&["status", "--short", "--untracked-files=all", "_plans", "queue", "_report"]),
+        "",
+        "git ignores them"
+    );
     repo.write("_bus/claims/.T-2.json.tmp", "somebody writes this just now");
     let noon = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_772_366_400);
-    fs::File::options().write(true).open(repo.path("_bus/claims/.T-2.json.tmp")).unwrap().set_modified(noon).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(repo.path("_bus/claims/.T-2.json.tmp"))
+        .unwrap()
+        .set_modified(noon)
+        .unwrap();
     assert_eq!(found(&repo).iter().map(|(_, place)| place.as_str()).collect::<Vec<_>>(), left);
     mend(&repo);
-    assert!(left.iter().all(|path| !repo.path(path).exists()) && repo.path("_bus/claims/.T-2.json.tmp").exists());
+    assert!(
+        left.iter().all(|path| !repo.path(path).exists())
+            && repo.path("_bus/claims/.T-2.json.tmp").exists()
+    );
 }
 
 #[cfg(unix)]
@@ -239,7 +283,14 @@ fn two_spellings_a_copied_clone_and_missing_attributes_are_found() {
         mend(&repo);
         assert!(repo.read(".gitignore").contains("queue/.*.tmp\n"));
         let copy = repo.beside("copy");
-        assert!(Command::new("cp").arg("-r").args([repo.root(), copy.clone()]).status().unwrap().success());
+        assert!(
+            Command::new("cp")
+                .arg("-r")
+                .args([repo.root(), copy.clone()])
+                .status()
+                .unwrap()
+                .success()
+        );
         let ran = repo.bus(&["doctor"]).within(&copy).exits(1);
         assert!(ran.stdout.contains("found copied-clone-id"), "{}", ran.stdout);
         repo.bus(&["doctor", "--fix"]).within(&copy).ok();
@@ -260,15 +311,21 @@ fn an_edit_that_keeps_the_revision_is_kept_aside_too_each_in_a_file_of_its_own()
         repo.by("a", &["claim", "T-1"]).ok();
         assert_eq!(repo.read(&place), file);
         let aside = fs::read_dir(repo.path(".git/bus/broken")).unwrap();
-        let aside: String = aside.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
-        assert!(aside.contains("\"two\"") && aside.contains("\"three\""), "{kept:?}, {place}: {aside}");
+        let aside: String =
+            aside.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+        assert!(
+            aside.contains("\"two\"") && aside.contains("\"three\""),
+            "{kept:?}, {place}: {aside}"
+        );
     }
 }
 
 #[test]
 fn what_commands_refuse_to_work_with_is_named() {
     let recorded = record("");
-    for (kept, below) in [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, "_bus/"), (Kept::Older, "_bus/")] {
+    for (kept, below) in
+        [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, "_bus/"), (Kept::Older, "_bus/")]
+    {
         let repo = Repo::keeping(kept);
         repo.write("_bus/config.toml", "[events]\nfoo = [\n");
         repo.write(&format!("{below}assignments/T-1.json"), "{bad");
@@ -282,9 +339,18 @@ fn what_commands_refuse_to_work_with_is_named() {
             ("malformed-manifest", "AGENT_MANIFEST.json".to_owned()),
             ("wrong-kind", format!("{below}events/evil.jsonl")),
         ];
-        assert_eq!(found(&repo), expected.map(|(name, place)| (name.to_owned(), place)), "{kept:?}");
-        for finding in repo.bus(&["doctor", "--json"]).exits(1).json()["findings"].as_array().unwrap() {
-            assert!(finding["mend"].is_null() && !finding["advice"].as_str().unwrap().is_empty(), "{finding}");
+        assert_eq!(
+            found(&repo),
+            expected.map(|(name, place)| (name.to_owned(), place)),
+            "{kept:?}"
+        );
+        for finding in
+            repo.bus(&["doctor", "--json"]).exits(1).json()["findings"].as_array().unwrap()
+        {
+            assert!(
+                finding["mend"].is_null() && !finding["advice"].as_str().unwrap().is_empty(),
+                "{finding}"
+            );
         }
     }
 }
@@ -298,7 +364,8 @@ fn a_bad_file_of_another_worktree_is_named_and_hides_nothing() {
         fs::write(other.join(FILE), "{").unwrap();
         let place = fs::canonicalize(other.join(FILE)).unwrap().display().to_string();
         assert_eq!(found(&repo), [("malformed-claim".to_owned(), place)], "{kept:?}");
-        let shown = |folder: &std::path::Path| repo.bus(&["status", "--json"]).within(folder).ok().json();
+        let shown =
+            |folder: &std::path::Path| repo.bus(&["status", "--json"]).within(folder).ok().json();
         assert_eq!(shown(&repo.root()), shown(&other), "the same from every worktree");
         repo.bus(&["doctor", "--fix"]).within(&other).ok();
         repo.by("a", &["release", "T-1"]).within(&other).ok();

@@ -33,10 +33,18 @@ fn a_policy_of_the_older_version_is_moved_over_as_init_lays_it_out() {
     let now = repo.read("_bus/config.toml");
     assert!(now.ends_with(fleet), "{now}");
     let place = |text: &str| now.find(text).unwrap_or_else(|| panic!("{text}: {now}"));
-    assert!(place("# stale_after = ") < place("\n[locks]") && place("[records]") < place("\n[fleet]"), "{now}");
+    assert!(
+        place("# stale_after = ") < place("\n[locks]") && place("[records]") < place("\n[fleet]"),
+        "{now}"
+    );
     let without = |text: &str| {
-        let section = text.find("[records]").map(|start| start..start + text[start..].find("\n\n").unwrap() + 2);
-        section.map_or_else(|| text.to_owned(), |section| [&text[..section.start], &text[section.end..]].concat())
+        let section = text
+            .find("[records]")
+            .map(|start| start..start + text[start..].find("\n\n").unwrap() + 2);
+        section.map_or_else(
+            || text.to_owned(),
+            |section| [&text[..section.start], &text[section.end..]].concat(),
+        )
     };
     assert_eq!(without(&now), format!("{old}{fleet}"));
 }

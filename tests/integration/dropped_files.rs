@@ -1,4 +1,5 @@
-//! A pull request must not be able to put words into an inbox: in an untracked bus nobody reads files of the worktree as records.
+//! A pull request must not be able to put words into an inbox: in an untracked bus nobody reads
+//! files of the worktree as records.
 
 use std::fs;
 use std::path::Path;
@@ -82,7 +83,8 @@ fn shown(repo: &Repo, folder: &Path) -> Vec<(String, Option<i32>, String, String
     ];
     let run = |(agent, words): (&str, &str)| {
         let ran = repo.by(agent, &words.split(' ').collect::<Vec<_>>()).within(folder).run();
-        let stdout = if words.starts_with("report") { without_findings(&ran.json()) } else { ran.stdout };
+        let stdout =
+            if words.starts_with("report") { without_findings(&ran.json()) } else { ran.stdout };
         (words.to_owned(), ran.status, stdout, ran.stderr)
     };
     readers.into_iter().map(run).collect()
@@ -90,11 +92,23 @@ fn shown(repo: &Repo, folder: &Path) -> Vec<(String, Option<i32>, String, String
 
 /// What a session begins with.
 fn session(repo: &Repo, folder: &Path) -> String {
-    let start = repo.by("reader", &["session", "start", "--no-fetch", "--json"]).within(folder).ok();
+    let start =
+        repo.by("reader", &["session", "start", "--no-fetch", "--json"]).within(folder).ok();
     repo.by("reader", &["session", "end"]).within(folder).ok();
-    let parts = ["claims", "messages", "unread", "assignments", "ready", "peers", "locks", "other_locks", "unreadable"];
+    let parts = [
+        "claims",
+        "messages",
+        "unread",
+        "assignments",
+        "ready",
+        "peers",
+        "locks",
+        "other_locks",
+        "unreadable",
+    ];
     let json = start.json();
-    parts.map(|part| format!("{part}: {}", without_presence(&json[part]))).join("\n") + &start.stderr
+    parts.map(|part| format!("{part}: {}", without_presence(&json[part]))).join("\n")
+        + &start.stderr
 }
 
 /// A report without what `bus validate` says of the files: that is there to be seen.
@@ -130,7 +144,12 @@ fn used() -> Repo {
 fn shows(repo: &Repo, folder: &Path, before: &[(String, Option<i32>, String, String)], why: &str) {
     for (now, before) in shown(repo, folder).into_iter().zip(before) {
         // The commit that work is compared with may be a new one.
-        let lines = |text: &str| text.lines().filter(|line| !line.contains("\"commit\"")).map(str::to_owned).collect::<Vec<_>>();
+        let lines = |text: &str| {
+            text.lines()
+                .filter(|line| !line.contains("\"commit\""))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
         let (is, was) = (lines(&now.2), lines(&before.2));
         let gone: Vec<_> = was.iter().filter(|line| !is.contains(line)).collect();
         let new: Vec<_> = is.iter().filter(|line| !was.contains(line)).collect();
@@ -179,8 +198,9 @@ fn after_that_commands_write_the_truth() {
     drop_into(&repo.root());
     repo.git(&["add", "--force", "_bus"]);
     repo.commit_all("dropped");
-    let claim =
-        |agent: &str, words: &[&str]| repo.by(agent, &[&["claim", "--json"], words].concat()).ok().json()["claim"].clone();
+    let claim = |agent: &str, words: &[&str]| {
+        repo.by(agent, &[&["claim", "--json"], words].concat()).ok().json()["claim"].clone()
+    };
     assert_eq!(claim("b", &["T-2"])["revision"], 1);
     assert_eq!(claim("b", &["T-3"])["revision"], 1);
     assert_eq!(claim("b", &["--next"])["task_id"], "QUEUE-001");
@@ -214,13 +234,22 @@ fn in_a_fresh_clone_whose_target_has_none_a_branch_changes_nothing() {
     let all = |folder: &Path| {
         let root = fs::canonicalize(folder).unwrap().display().to_string();
         let mut all = vec![session(&repo, folder)];
-        all.extend(shown(&repo, folder).into_iter().map(|(words, status, out, err)| format!("{words} {status:?}\n{out}\n{err}")));
+        all.extend(
+            shown(&repo, folder)
+                .into_iter()
+                .map(|(words, status, out, err)| format!("{words} {status:?}\n{out}\n{err}")),
+        );
         // Sessions, leases and clones have ids by chance.
         let same = |text: String| text.replace(&root, "ROOT").replace("agent/evil/x", "main");
-        let by_chance = ["\"id\"", "claim_id", "session_id", "L-", "\"origin\"", "\"base\"", "\"commit\""];
-        let is_the_same = |line: &&str| line.contains("evil") || !by_chance.iter().any(|part| line.contains(part));
+        let by_chance =
+            ["\"id\"", "claim_id", "session_id", "L-", "\"origin\"", "\"base\"", "\"commit\""];
+        let is_the_same = |line: &&str| {
+            line.contains("evil") || !by_chance.iter().any(|part| line.contains(part))
+        };
         all.into_iter()
-            .map(|text| same(text).lines().filter(is_the_same).map(str::to_owned).collect::<Vec<_>>())
+            .map(|text| {
+                same(text).lines().filter(is_the_same).map(str::to_owned).collect::<Vec<_>>()
+            })
             .collect::<Vec<_>>()
     };
     // The first time nothing was imported when it began.
@@ -231,5 +260,8 @@ fn in_a_fresh_clone_whose_target_has_none_a_branch_changes_nothing() {
     }
     assert!(!repo.bus(&["event", "list"]).within(&evil).ok().stdout.contains("dropped"));
     let claimed = repo.by("b", &["claim", "T-2", "--json"]).within(&evil).ok().json();
-    assert_eq!((&claimed["previous"], &claimed["claim"]["revision"]), (&Value::Null, &Value::from(1)));
+    assert_eq!(
+        (&claimed["previous"], &claimed["claim"]["revision"]),
+        (&Value::Null, &Value::from(1))
+    );
 }

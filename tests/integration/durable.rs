@@ -1,4 +1,5 @@
-//! What is acknowledged is on disk: the order of writes, syncs and renames, seen from beneath the program.
+//! What is acknowledged is on disk: the order of writes, syncs and renames, seen from beneath the
+//! program.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -6,7 +7,8 @@ use std::process::Command;
 
 use super::harness::{Kept, Repo};
 
-/// Notes each call that changes a file below the folder that `ROOT` names, or stdout, in the file that `CALLS` names.
+/// Notes each call that changes a file below the folder that `ROOT` names, or stdout, in the file
+/// that `CALLS` names.
 const SHIM: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -52,13 +54,19 @@ int rename(const char *from, const char *to) {
 }
 "#;
 
-/// The calls that a command makes on files of the repository and on stdout, in order. Names that are made by chance are left out, as are
-/// marks that a power loss may take.
+/// The calls that a command makes on files of the repository and on stdout, in order. Names that
+/// are made by chance are left out, as are marks that a power loss may take.
 fn calls(repo: &Repo, command: &[&str]) -> Vec<String> {
-    let (source, shim, calls) = (repo.beside("shim.c"), repo.beside("shim.so"), repo.beside("calls"));
+    let (source, shim, calls) =
+        (repo.beside("shim.c"), repo.beside("shim.so"), repo.beside("calls"));
     if !shim.exists() {
         fs::write(&source, SHIM).unwrap();
-        let built = Command::new("gcc").args(["-shared", "-fPIC", "-o"]).args([&shim, &source]).arg("-ldl").status().unwrap();
+        let built = Command::new("gcc")
+            .args(["-shared", "-fPIC", "-o"])
+            .args([&shim, &source])
+            .arg("-ldl")
+            .status()
+            .unwrap();
         assert!(built.success());
     }
     let _ = fs::remove_file(&calls);
@@ -71,7 +79,9 @@ fn calls(repo: &Repo, command: &[&str]) -> Vec<String> {
     let mut lines: Vec<String> = lines
         .map(|line| match line.split_once(" .git/objects/") {
             Some((call, _)) => format!("{call} object"),
-            None => line.replace(".git/bus/log/_bus/", "record/").replace(".git/bus/log/", "record/"),
+            None => {
+                line.replace(".git/bus/log/_bus/", "record/").replace(".git/bus/log/", "record/")
+            }
         })
         .collect();
     // A small object comes out of the compressor in several writes.
@@ -94,8 +104,17 @@ fn warm(kept: Kept) -> Repo {
 fn the_names_of_new_folders_are_on_disk_before_the_first_line() {
     let repo = Repo::new();
     let folders = ["record/events", "record/_bus", ".git/bus/log", ".git/bus", ".git"];
-    let line = ["write record/events/a.jsonl", "sync record/events/a.jsonl", "write _bus/events/a.jsonl", "write stdout"];
-    let expected: Vec<String> = folders.iter().map(|folder| format!("sync {folder}")).chain(line.map(str::to_owned)).collect();
+    let line = [
+        "write record/events/a.jsonl",
+        "sync record/events/a.jsonl",
+        "write _bus/events/a.jsonl",
+        "write stdout",
+    ];
+    let expected: Vec<String> = folders
+        .iter()
+        .map(|folder| format!("sync {folder}"))
+        .chain(line.map(str::to_owned))
+        .collect();
     assert_eq!(calls(&repo, &LOG), expected);
     assert_eq!(calls(&repo, &LOG), line);
 }
@@ -105,18 +124,26 @@ fn lines_are_on_disk_before_they_are_acknowledged() {
     for kept in Kept::ALL {
         let repo = warm(kept);
         let send = ["message", "send", "--to", "b", "--summary", "x"];
-        for (command, file, has_copy) in
-            [(&LOG[..], "events/a.jsonl", kept != Kept::Tracked), (&send, "messages/agent-b.jsonl", kept == Kept::Older)]
-        {
+        for (command, file, has_copy) in [
+            (&LOG[..], "events/a.jsonl", kept != Kept::Tracked),
+            (&send, "messages/agent-b.jsonl", kept == Kept::Older),
+        ] {
             let copy = has_copy.then(|| format!("write _bus/{file}"));
-            let expected = [format!("write record/{file}"), format!("sync record/{file}")].into_iter().chain(copy);
-            assert_eq!(calls(&repo, command), expected.chain(["write stdout".to_owned()]).collect::<Vec<_>>(), "{kept:?}");
+            let expected = [format!("write record/{file}"), format!("sync record/{file}")]
+                .into_iter()
+                .chain(copy);
+            assert_eq!(
+                calls(&repo, command),
+                expected.chain(["write stdout".to_owned()]).collect::<Vec<_>>(),
+                "{kept:?}"
+            );
         }
     }
 }
 
 /// Object and ref, each on disk before the next step; the event's sync commits their names, too.
-const STATE: [&str; 4] = ["write object", "sync object", "write .git/refs/bus/REF.lock", "sync .git/refs/bus/REF.lock"];
+const STATE: [&str; 4] =
+    ["write object", "sync object", "write .git/refs/bus/REF.lock", "sync .git/refs/bus/REF.lock"];
 const EVENT: [&str; 2] = ["write record/events/a.jsonl", "sync record/events/a.jsonl"];
 
 fn state(name: &str) -> Vec<String> {
@@ -132,7 +159,8 @@ fn a_change_of_a_claim_waits_three_times_for_the_disk_and_a_heartbeat_twice() {
     let noted = ["write record/claims/.T-1.json.tmp", "rename record/claims/T-1.json"];
     for kept in Kept::ALL {
         let repo = warm(kept);
-        let log_copy: &[&str] = if kept == Kept::Tracked { &[] } else { &["write _bus/events/a.jsonl"] };
+        let log_copy: &[&str] =
+            if kept == Kept::Tracked { &[] } else { &["write _bus/events/a.jsonl"] };
         // What a branch has is on disk, too; a copy need not be.
         let file: &[&str] = if kept == Kept::Untracked {
             &["write _bus/claims/.T-1.json.tmp", "rename _bus/claims/T-1.json"]
@@ -144,8 +172,14 @@ fn a_change_of_a_claim_waits_three_times_for_the_disk_and_a_heartbeat_twice() {
                 "sync _bus/claims",
             ]
         };
-        let expected =
-            [state("claims/T-1"), owned(&EVENT), owned(log_copy), owned(&noted), owned(file), owned(&["write stdout"])];
+        let expected = [
+            state("claims/T-1"),
+            owned(&EVENT),
+            owned(log_copy),
+            owned(&noted),
+            owned(file),
+            owned(&["write stdout"]),
+        ];
         assert_eq!(calls(&repo, &["claim", "T-1"]), expected.concat(), "{kept:?}");
         let copy = if kept == Kept::Untracked { owned(file) } else { Vec::new() };
         let expected = [state("claims/T-1"), owned(&noted), copy, owned(&["write stdout"])];
@@ -156,10 +190,15 @@ fn a_change_of_a_claim_waits_three_times_for_the_disk_and_a_heartbeat_twice() {
 #[test]
 fn a_lease_is_on_disk_like_a_claim() {
     for kept in Kept::ALL {
-        let log_copy: &[&str] = if kept == Kept::Tracked { &[] } else { &["write _bus/events/a.jsonl"] };
+        let log_copy: &[&str] =
+            if kept == Kept::Tracked { &[] } else { &["write _bus/events/a.jsonl"] };
         let noted = ["write record/.locks.json.tmp", "rename record/locks.json", "write stdout"];
         let expected = [state("locks"), owned(&EVENT), owned(log_copy), owned(&noted)];
-        assert_eq!(calls(&warm(kept), &["lock", "acquire", "x", "--objective", "x"]), expected.concat(), "{kept:?}");
+        assert_eq!(
+            calls(&warm(kept), &["lock", "acquire", "x", "--objective", "x"]),
+            expected.concat(),
+            "{kept:?}"
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! A claim's or an assignment's file in a branch follows what the ref and the record say: nothing that is done to it stops a command.
+//! A claim's or an assignment's file in a branch follows what the ref and the record say: nothing
+//! that is done to it stops a command.
 
 use std::fs;
 
@@ -38,16 +39,28 @@ fn a_claim_file_that_cannot_be_read_stops_no_command_if_the_ref_or_the_record_de
                 spoil();
                 repo.by("a", &["heartbeat", "T-1"]).ok();
                 spoil();
-                repo.by("a", &["event", "log", "--event", "status", "--task", "T-1", "--summary", "x"]).ok();
+                repo.by(
+                    "a",
+                    &["event", "log", "--event", "status", "--task", "T-1", "--summary", "x"],
+                )
+                .ok();
                 spoil();
                 let found = repo.bus(&["doctor"]).exits(1);
-                assert!(found.stdout.contains(&format!("malformed-claim: {FILE}")), "{why}: {}", found.stdout);
+                assert!(
+                    found.stdout.contains(&format!("malformed-claim: {FILE}")),
+                    "{why}: {}",
+                    found.stdout
+                );
                 if damage == 2 {
                     let refused = repo.bus(&["validate"]).exits(1);
                     assert!(refused.stdout.contains("merge-conflict"), "{why}: {}", refused.stdout);
                 }
                 repo.by("a", &["release", "T-1"]).ok();
-                assert_eq!(repo.read(FILE), repo.read(&record("claims/T-1.json")), "{why}: it is written anew");
+                assert_eq!(
+                    repo.read(FILE),
+                    repo.read(&record("claims/T-1.json")),
+                    "{why}: it is written anew"
+                );
                 spoil();
                 repo.by("b", &["claim", "T-1", "--reopen"]).ok();
                 assert_eq!(repo.claim("T-1")["agent_id"], "b", "{why}");
@@ -86,7 +99,11 @@ fn an_assignment_file_that_cannot_be_read_stops_no_command_if_the_record_has_one
             repo.by("b", &["claim", "T-1"]).fails(3, "assigned-elsewhere");
             repo.by("a", &["claim", "T-1"]).ok().says("it does not count");
             let found = repo.bus(&["doctor"]).exits(1);
-            assert!(found.stdout.contains(&format!("malformed-assignment: {file}")), "{}", found.stdout);
+            assert!(
+                found.stdout.contains(&format!("malformed-assignment: {file}")),
+                "{}",
+                found.stdout
+            );
             repo.by("boss", &["assign", "T-1", "--engineer", "b"]).ok();
             assert_eq!(repo.read(file), repo.read(&record("assignments/T-1.json")), "{kept:?}");
         }
@@ -101,9 +118,15 @@ fn a_file_that_cannot_be_written_is_mentioned_once_the_claim_stands() {
         let way = repo.path("_bus/claims/.T-1.json.tmp");
         fs::create_dir_all(&way).unwrap();
         for (command, event) in [(["claim", "T-1"], "claimed"), (["release", "T-1"], "done")] {
-            let ran = repo.by("a", &command).ok().says("the claim is written, but this worktree's file of it is not");
+            let ran = repo
+                .by("a", &command)
+                .ok()
+                .says("the claim is written, but this worktree's file of it is not");
             assert!(!ran.stderr.contains("nothing was changed"), "{}", ran.stderr);
-            assert!(repo.log_lines().last().unwrap().contains(&format!("\"summary\":\"{event}\"")), "{kept:?}");
+            assert!(
+                repo.log_lines().last().unwrap().contains(&format!("\"summary\":\"{event}\"")),
+                "{kept:?}"
+            );
         }
         let tip = repo.git(&["log", "-1", "--format=%b", "refs/bus/claims/T-1"]);
         assert!(tip.contains("\"status\": \"done\""), "{kept:?}: {tip}");
@@ -111,6 +134,10 @@ fn a_file_that_cannot_be_written_is_mentioned_once_the_claim_stands() {
         repo.bus(&["doctor"]).exits(1);
         fs::remove_dir(&way).unwrap();
         repo.bus(&["doctor", "--fix"]).ok();
-        assert_eq!(repo.read(FILE), repo.git(&["log", "-1", "--format=%b", "refs/bus/claims/T-1"]).trim_end().to_owned() + "\n");
+        assert_eq!(
+            repo.read(FILE),
+            repo.git(&["log", "-1", "--format=%b", "refs/bus/claims/T-1"]).trim_end().to_owned()
+                + "\n"
+        );
     }
 }

@@ -9,8 +9,10 @@ use crate::harness::{Ran, Repo};
 use crate::snapshot::assert_snapshot;
 use crate::sound_bus::older_bus;
 
-/// What would do harm where it is shown as it is: on a terminal, in a workflow's log, on a web page.
-const HOSTILE: &str = r"\u001b[2J%0A\n::set-output name=a::b\r<script>alert(1)</script>\u202e`|@all`\u0007";
+/// What would do harm where it is shown as it is: on a terminal, in a workflow's log, on a web
+/// page.
+const HOSTILE: &str =
+    r"\u001b[2J%0A\n::set-output name=a::b\r<script>alert(1)</script>\u202e`|@all`\u0007";
 
 /// A bus with findings of all sorts, in files of all sorts of names.
 fn hostile() -> Repo {
@@ -40,7 +42,12 @@ fn report(form: &str) -> Ran {
     let ran = repo.bus(&["validate", "--format", form]).exits(1);
     assert_eq!(repo.state(), before, "a validator only reads");
     let is_control = |character: &char| character.is_control() && *character != '\n';
-    assert_eq!(ran.stdout.chars().chain(ran.stderr.chars()).find(is_control), None, "{}", ran.transcript);
+    assert_eq!(
+        ran.stdout.chars().chain(ran.stderr.chars()).find(is_control),
+        None,
+        "{}",
+        ran.transcript
+    );
     ran
 }
 
@@ -52,7 +59,9 @@ fn a_report_in_text_is_a_line_a_finding_and_harmless_on_a_terminal() {
 #[test]
 fn colour_changes_nothing_but_the_colour() {
     let coloured = hostile().bus(&["validate", "--color", "always"]).exits(1).stdout;
-    let plain = ["\u{1b}[31m", "\u{1b}[33m", "\u{1b}[0m"].iter().fold(coloured, |text, code| text.replace(code, ""));
+    let plain = ["\u{1b}[31m", "\u{1b}[33m", "\u{1b}[0m"]
+        .iter()
+        .fold(coloured, |text, code| text.replace(code, ""));
     assert_eq!(plain, report("text").stdout);
 }
 
@@ -72,20 +81,31 @@ fn a_report_for_github_is_one_command_a_finding_and_no_text_makes_another() {
     assert_eq!(ran.stdout.lines().count(), findings + 1);
     // There the base is the default branch, which the summary at the end names.
     let in_github = hostile().bus(&["validate"]).env("GITHUB_ACTIONS", "true").exits(1).stdout;
-    assert!(ran.stdout.lines().zip(in_github.lines()).take(findings).all(|(one, other)| one == other), "{in_github}");
+    assert!(
+        ran.stdout.lines().zip(in_github.lines()).take(findings).all(|(one, other)| one == other),
+        "{in_github}"
+    );
 }
 
 #[test]
 fn a_report_in_sarif_has_what_the_standard_requires() {
     let ran = report("sarif");
     let version = format!("\"semanticVersion\": \"{}\"", env!("CARGO_PKG_VERSION"));
-    assert_snapshot("validate/formats/report.sarif", &ran.stdout.replace(&version, "\"semanticVersion\": \"0.0.0\""));
+    assert_snapshot(
+        "validate/formats/report.sarif",
+        &ran.stdout.replace(&version, "\"semanticVersion\": \"0.0.0\""),
+    );
     let log = ran.json();
     assert_eq!(log["version"], "2.1.0");
     let [run] = log["runs"].as_array().unwrap().as_slice() else { panic!("one run") };
     let driver = &run["tool"]["driver"];
     assert_eq!(driver["name"], "bus");
-    let rules: Vec<&str> = driver["rules"].as_array().unwrap().iter().map(|rule| rule["id"].as_str().unwrap()).collect();
+    let rules: Vec<&str> = driver["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["id"].as_str().unwrap())
+        .collect();
     assert_eq!(rules.iter().collect::<BTreeSet<_>>().len(), rules.len(), "an id names one rule");
     let results = run["results"].as_array().unwrap();
     assert_eq!(results.len(), report("json").json()["findings"].as_array().unwrap().len());
@@ -136,10 +156,16 @@ fn what_cannot_be_judged_is_said_in_the_form_that_was_asked_for() {
     let mut note = |repo: &Repo, arguments: &[&str]| {
         let ran = repo.bus(&[&["validate"], arguments].concat()).run();
         let root = fs::canonicalize(repo.root()).unwrap();
-        let text = |text: &str| text.replace(root.to_str().unwrap(), "ROOT").replace(repo.root().to_str().unwrap(), "ROOT");
+        let text = |text: &str| {
+            text.replace(root.to_str().unwrap(), "ROOT")
+                .replace(repo.root().to_str().unwrap(), "ROOT")
+        };
         let (stdout, stderr) = (text(&ran.stdout), text(&ran.stderr));
-        said +=
-            &format!("$ bus validate {}\n{stdout}[stderr]\n{stderr}[status {}]\n\n", arguments.join(" "), ran.status.unwrap());
+        said += &format!(
+            "$ bus validate {}\n{stdout}[stderr]\n{stderr}[status {}]\n\n",
+            arguments.join(" "),
+            ran.status.unwrap()
+        );
     };
     for form in ["text", "json", "github", "sarif"] {
         note(&without, &["--format", form]);
@@ -162,11 +188,15 @@ fn a_file_whose_name_is_no_utf_8_is_a_finding_and_does_not_stop_the_others() {
     fs::write(repo.root().join(name), "{}\n").unwrap();
     let report = repo.bus(&["validate", "--json"]).exits(1).json();
     let findings = report["findings"].as_array().unwrap().iter();
-    let found: Vec<(&str, &str)> =
-        findings.map(|finding| (finding["rule"].as_str().unwrap(), finding["path"].as_str().unwrap())).collect();
+    let found: Vec<(&str, &str)> = findings
+        .map(|finding| (finding["rule"].as_str().unwrap(), finding["path"].as_str().unwrap()))
+        .collect();
     assert_eq!(
         found,
-        [("not-an-object", "_bus/claims/QUEUE-001.json"), ("invalid-utf8", "_bus/claims/\u{fffd}.json")],
+        [
+            ("not-an-object", "_bus/claims/QUEUE-001.json"),
+            ("invalid-utf8", "_bus/claims/\u{fffd}.json")
+        ],
         "{report:#}"
     );
 }

@@ -31,7 +31,12 @@ fn validate(repo: &Repo, variables: &[(&str, &str)]) -> Ran {
 
 fn merge_bases(ran: &Ran) -> Vec<String> {
     let report = ran.json();
-    report["merge_bases"].as_array().unwrap().iter().map(|base| Value::as_str(base).unwrap().to_owned()).collect()
+    report["merge_bases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|base| Value::as_str(base).unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -42,7 +47,12 @@ fn a_pull_request_is_judged_by_what_github_merged_it_into() {
     let (head, main) = (id(&repo, "HEAD"), id(&repo, "main"));
     for event in [&[][..], &[("GITHUB_EVENT_NAME", "pull_request"), ("GITHUB_SHA", &head)]] {
         let ran = validate(&repo, &[event, &[("GITHUB_HEAD_REF", "agent/codex-2/x")]].concat());
-        assert_eq!((ran.status, merge_bases(&ran)), (Some(0), vec![main.clone()]), "{}", ran.transcript);
+        assert_eq!(
+            (ran.status, merge_bases(&ran)),
+            (Some(0), vec![main.clone()]),
+            "{}",
+            ran.transcript
+        );
         assert_eq!(ran.json()["branch"], "agent/codex-2/x");
     }
 }
@@ -55,13 +65,22 @@ fn a_merge_of_ones_own_hides_nothing() {
     let log = repo.read("_bus/events/codex-1.jsonl");
     repo.write("_bus/events/codex-1.jsonl", log.replace("one", "eins"));
     repo.commit_all("rewritten");
-    let evil = [("GITHUB_EVENT_NAME", "pull_request"), ("GITHUB_SHA", &"1".repeat(40)), ("GITHUB_BASE_REF", "main")];
+    let evil = [
+        ("GITHUB_EVENT_NAME", "pull_request"),
+        ("GITHUB_SHA", &"1".repeat(40)),
+        ("GITHUB_BASE_REF", "main"),
+    ];
     let ran = validate(&repo, &evil);
     assert_eq!((ran.status, merge_bases(&ran)), (Some(1), vec![left]), "{}", ran.transcript);
     repo.git(&["merge", "--quiet", "--no-edit", "--strategy-option=ours", "main"]);
     for event in [&evil[..], &[("GITHUB_EVENT_NAME", "push"), ("GITHUB_SHA", &id(&repo, "HEAD"))]] {
         let ran = validate(&repo, event);
-        assert_eq!((ran.status, merge_bases(&ran)), (Some(1), vec![id(&repo, "main")]), "{}", ran.transcript);
+        assert_eq!(
+            (ran.status, merge_bases(&ran)),
+            (Some(1), vec![id(&repo, "main")]),
+            "{}",
+            ran.transcript
+        );
     }
 }
 
@@ -77,6 +96,14 @@ fn on_the_default_branch_itself_everything_is_judged_or_what_a_merge_brought() {
     repo.git(&["merge", "--quiet", "--no-edit", "agent/codex-2/x"]);
     repo.git(&["update-ref", "refs/remotes/origin/main", "main"]);
     let ran = validate(&repo, &push);
-    assert_eq!((ran.status, merge_bases(&ran)), (Some(0), vec![id(&repo, "main~1")]), "{}", ran.transcript);
-    assert_eq!(repo.bus(&["validate", "--base", ""]).env("GITHUB_ACTIONS", "true").run().status, Some(1));
+    assert_eq!(
+        (ran.status, merge_bases(&ran)),
+        (Some(0), vec![id(&repo, "main~1")]),
+        "{}",
+        ran.transcript
+    );
+    assert_eq!(
+        repo.bus(&["validate", "--base", ""]).env("GITHUB_ACTIONS", "true").run().status,
+        Some(1)
+    );
 }

@@ -1,4 +1,5 @@
-//! A change of owner as `bus` itself makes it passes the validator, and what it says to do next works as it is typed.
+//! A change of owner as `bus` itself makes it passes the validator, and what it says to do next
+//! works as it is typed.
 
 use std::fs;
 
@@ -19,14 +20,22 @@ fn claimed() -> Repo {
 /// The rules that are broken, and the whole report.
 fn rules(ran: &Ran) -> Vec<String> {
     let report = ran.json();
-    report["findings"].as_array().unwrap().iter().map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
+    report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["rule"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
 fn every_lawful_way_to_another_owner_passes() {
     let ways: [&[(&str, &[&str])]; 4] = [
         &[("codex-2", &["reclaim", "QUEUE-001", "--force", "--note", "codex-1 is gone"])],
-        &[("codex-1", &["release", "QUEUE-001", "--status", "released"]), ("codex-2", &["claim", "QUEUE-001"])],
+        &[
+            ("codex-1", &["release", "QUEUE-001", "--status", "released"]),
+            ("codex-2", &["claim", "QUEUE-001"]),
+        ],
         &[("codex-1", &["release", "QUEUE-001"]), ("codex-2", &["claim", "QUEUE-001", "--reopen"])],
         &[
             ("codex-1", &["release", "QUEUE-001", "--status", "paused"]),
@@ -37,7 +46,8 @@ fn every_lawful_way_to_another_owner_passes() {
     for way in ways {
         let repo = claimed();
         way.iter().for_each(|(agent, arguments)| drop(repo.by(agent, arguments).ok()));
-        // What codex-1 has written is on its own branch, too; here only codex-2's own changes are judged.
+        // What codex-1 has written is on its own branch, too; here only codex-2's own changes are
+        // judged.
         let log = repo.path("_bus/events/codex-1.jsonl");
         let events = fs::read_to_string(&log).unwrap();
         fs::write(&log, format!("{}\n", events.lines().next().unwrap())).unwrap();
@@ -75,8 +85,14 @@ fn a_history_of_which_the_older_states_are_not_here_refutes_nothing() {
     // The ref goes on, and the file does not.
     repo.by("codex-2", &["heartbeat", "QUEUE-001"]).at("2026-03-01T18:00:00Z").ok();
     let clone = repo.beside("clone");
-    repo.git(&["clone", "--quiet", &format!("file://{}", repo.root().display()), clone.to_str().unwrap()]);
-    let validate = || rules(&repo.bus(&["validate", "--base", "origin/main", "--json"]).within(&clone).ok());
+    repo.git(&[
+        "clone",
+        "--quiet",
+        &format!("file://{}", repo.root().display()),
+        clone.to_str().unwrap(),
+    ]);
+    let validate =
+        || rules(&repo.bus(&["validate", "--base", "origin/main", "--json"]).within(&clone).ok());
     let fetch = |depth: &str| {
         let refspec = "+refs/bus/claims/*:refs/bus-remote/origin/claims/*";
         repo.git_in(&clone, &["fetch", "--quiet", depth, "origin", refspec]);
@@ -94,9 +110,21 @@ fn a_takeover_that_was_written_by_hand_is_refused_with_and_without_its_lineage()
     let id = claim.split("\"claim_id\": \"").nth(1).unwrap().split('"').next().unwrap();
     let stolen = claim.replace("codex-1", "codex-2");
     repo.write(CLAIM, &stolen);
-    assert_eq!(rules(&repo.bus(&["validate", "--base", "main", "--json"]).exits(1)), ["duplicate-claim"]);
-    let past =
-        format!("[{{\"agent_id\":\"codex-1\",\"at\":\"2026-03-01T12:00:00Z\",\"claim_id\":\"{id}\",\"ended\":\"reclaimed\"}}]");
-    repo.write(CLAIM, stolen.replace(id, "of-my-own").replace("\"origin\"", &format!("\"lineage\": {past},\n  \"origin\"")));
-    assert_eq!(rules(&repo.bus(&["validate", "--base", "main", "--json"]).exits(1)), ["handover-forged", "claim-rollback"]);
+    assert_eq!(
+        rules(&repo.bus(&["validate", "--base", "main", "--json"]).exits(1)),
+        ["duplicate-claim"]
+    );
+    let past = format!(
+        "[{{\"agent_id\":\"codex-1\",\"at\":\"2026-03-01T12:00:00Z\",\"claim_id\":\"{id}\",\"ended\":\"reclaimed\"}}]"
+    );
+    repo.write(
+        CLAIM,
+        stolen
+            .replace(id, "of-my-own")
+            .replace("\"origin\"", &format!("\"lineage\": {past},\n  \"origin\"")),
+    );
+    assert_eq!(
+        rules(&repo.bus(&["validate", "--base", "main", "--json"]).exits(1)),
+        ["handover-forged", "claim-rollback"]
+    );
 }

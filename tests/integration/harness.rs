@@ -1,4 +1,5 @@
-//! A repository of its own for each test, a cleared environment, and one transcript when something fails.
+//! A repository of its own for each test, a cleared environment, and one transcript when something
+//! fails.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -22,7 +23,8 @@ pub(crate) enum Kept {
     Untracked,
     /// In files of the branches, too.
     Tracked,
-    /// In files of the branches, too, as version 0.1 wrote them: the policy says nothing of records.
+    /// In files of the branches, too, as version 0.1 wrote them: the policy says nothing of
+    /// records.
     Older,
 }
 
@@ -86,12 +88,14 @@ impl Repo {
         }
     }
 
-    /// Copies the files of a fixture to below `to`. What is called `dot.x` there becomes `.x`: git would heed it where it stands.
+    /// Copies the files of a fixture to below `to`. What is called `dot.x` there becomes `.x`: git
+    /// would heed it where it stands.
     pub(crate) fn lay(&self, fixture: &str, to: &str) {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
         for entry in walkdir::WalkDir::new(&from).min_depth(1) {
             let entry = entry.unwrap();
-            let relative = entry.path().strip_prefix(&from).unwrap().to_str().unwrap().replace("dot.", ".");
+            let relative =
+                entry.path().strip_prefix(&from).unwrap().to_str().unwrap().replace("dot.", ".");
             let target = self.path(to).join(relative);
             if entry.file_type().is_dir() {
                 fs::create_dir_all(target).unwrap();
@@ -149,7 +153,8 @@ impl Repo {
 
     /// The record's file of a claim, read.
     pub(crate) fn claim(&self, task: &str) -> Value {
-        serde_json::from_str(&self.read(&record(&format!("claims/{task}.json")))).unwrap_or_default()
+        serde_json::from_str(&self.read(&record(&format!("claims/{task}.json"))))
+            .unwrap_or_default()
     }
 
     /// What git would show to be changed or new in a worktree.
@@ -177,14 +182,20 @@ impl Repo {
     /// Runs git in a folder; it must work.
     pub(crate) fn git_in(&self, folder: &Path, arguments: &[&str]) -> String {
         let done = self.try_git_in(folder, arguments);
-        assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        assert!(
+            done.status.success(),
+            "git {arguments:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         String::from_utf8(done.stdout).unwrap()
     }
 
     /// Runs git in a folder.
     pub(crate) fn try_git_in(&self, folder: &Path, arguments: &[&str]) -> Output {
         let mut command = self.command("git", folder);
-        command.args(["-c", "user.name=test", "-c", "user.email=test@example.invalid"]).args(arguments);
+        command
+            .args(["-c", "user.name=test", "-c", "user.email=test@example.invalid"])
+            .args(arguments);
         command.output().unwrap()
     }
 
@@ -196,7 +207,11 @@ impl Repo {
     /// Runs git in the main worktree with something to read; it must work.
     pub(crate) fn git_answers(&self, arguments: &[&str], stdin: fs::File) -> String {
         let done = self.command("git", &self.root()).args(arguments).stdin(stdin).output().unwrap();
-        assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        assert!(
+            done.status.success(),
+            "git {arguments:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         String::from_utf8(done.stdout).unwrap()
     }
 
@@ -228,7 +243,8 @@ impl Repo {
         self.bus(arguments).env("BUS_AGENT", agent)
     }
 
-    /// Gives everything to a user whom permissions bind, where the tests run as one whom they do not; returns that user.
+    /// Gives everything to a user whom permissions bind, where the tests run as one whom they do
+    /// not; returns that user.
     #[cfg(unix)]
     pub(crate) fn give_away(&self) -> Option<u32> {
         use std::os::unix::fs::MetadataExt;
@@ -260,7 +276,8 @@ impl Repo {
         let Some(user) = user else { return self.by(agent, arguments) };
         // The folder that the binary was built in may be closed to that user.
         let binary = self.beside("bus");
-        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_bus")).arg(&binary).status().unwrap();
+        let copied =
+            Command::new("cp").arg(env!("CARGO_BIN_EXE_bus")).arg(&binary).status().unwrap();
         assert!(copied.success());
         let mut bus = self.other(binary.to_str().unwrap(), arguments).env("BUS_AGENT", agent);
         bus.command.uid(user).gid(user);
@@ -279,15 +296,18 @@ impl Repo {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Everything that git tracks or could track, the record, and all refs: what a read must not change.
+    /// Everything that git tracks or could track, the record, and all refs: what a read must not
+    /// change.
     pub(crate) fn state(&self) -> String {
         let refs = self.git(&["for-each-ref"]);
         let mut text = refs;
         for entry in walkdir::WalkDir::new(self.root()).sort_by_file_name() {
             let entry = entry.unwrap();
-            let is_git = entry.path().starts_with(self.path(".git")) && !entry.path().starts_with(self.path(".git/bus/log"));
+            let is_git = entry.path().starts_with(self.path(".git"))
+                && !entry.path().starts_with(self.path(".git/bus/log"));
             if entry.file_type().is_file() && !is_git {
-                writeln!(text, "{} {:?}", entry.path().display(), fs::read(entry.path()).unwrap()).unwrap();
+                writeln!(text, "{} {:?}", entry.path().display(), fs::read(entry.path()).unwrap())
+                    .unwrap();
             }
         }
         text
@@ -318,9 +338,15 @@ pub(crate) fn log_lines(root: &Path) -> Vec<String> {
         common = own.join(fs::read_to_string(own.join("commondir")).unwrap().trim());
     }
     let folder = common.join("bus/log/_bus/events");
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    files.iter().flat_map(|file| fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    files
+        .iter()
+        .flat_map(|file| {
+            fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// A command that is about to run.
@@ -364,7 +390,8 @@ impl Bus<'_> {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Runs it to its end, which must be good, and returns each step at which it could have died, as `BUS_CRASH_AT` names it.
+    /// Runs it to its end, which must be good, and returns each step at which it could have died,
+    /// as `BUS_CRASH_AT` names it.
     #[cfg(debug_assertions)]
     pub(crate) fn steps(self) -> Vec<String> {
         let file = self.repo.beside("steps");
@@ -374,7 +401,11 @@ impl Bus<'_> {
         let mut steps: Vec<String> = Vec::new();
         for step in text.lines() {
             let before = steps.iter().filter(|known| known.split('@').next() == Some(step)).count();
-            steps.push(if before == 0 { step.to_owned() } else { format!("{step}@{}", before + 1) });
+            steps.push(if before == 0 {
+                step.to_owned()
+            } else {
+                format!("{step}@{}", before + 1)
+            });
         }
         steps
     }
@@ -401,7 +432,9 @@ impl Bus<'_> {
         let repo = self.repo;
         let ran = self.run();
         // git is asked only if somebody will read it: every test runs many commands.
-        let tree = || String::from_utf8(repo.try_git_in(&repo.root(), &["status", "--short"]).stdout).unwrap();
+        let tree = || {
+            String::from_utf8(repo.try_git_in(&repo.root(), &["status", "--short"]).stdout).unwrap()
+        };
         assert_eq!(ran.status, Some(status), "{}\ntree:\n{}", ran.transcript, tree());
         ran
     }
@@ -429,7 +462,10 @@ impl Ran {
     fn new(done: &Output, command: &str) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (stdout, stderr) = (text(&done.stdout), text(&done.stderr));
-        let transcript = format!("bus {command}\nstatus: {:?}\nstdout:\n{stdout}\nstderr:\n{stderr}", done.status);
+        let transcript = format!(
+            "bus {command}\nstatus: {:?}\nstdout:\n{stdout}\nstderr:\n{stderr}",
+            done.status
+        );
         Self { status: done.status.code(), stdout, stderr, transcript }
     }
 
@@ -440,7 +476,8 @@ impl Ran {
 
     /// Stdout, which must be exactly one JSON document.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{}", self.transcript))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.transcript))
     }
 
     /// Stdout, a JSON document on each line.

@@ -9,7 +9,8 @@ use super::harness::Repo;
 use super::stub::Stub;
 
 /// The hooks that are put in, in their order.
-const HOOKS: [&str; 5] = ["pre-commit", "pre-merge-commit", "pre-applypatch", "prepare-commit-msg", "pre-push"];
+const HOOKS: [&str; 5] =
+    ["pre-commit", "pre-merge-commit", "pre-applypatch", "prepare-commit-msg", "pre-push"];
 
 const PRE_COMMIT: &str = include_str!("../../ci/pre-commit");
 const PRE_PUSH: &str = include_str!("../../ci/pre-push");
@@ -17,7 +18,11 @@ const PRE_PUSH: &str = include_str!("../../ci/pre-push");
 /// Writes a hook of the user's own.
 fn hook(repo: &Repo, name: &str, text: &str) {
     repo.write(&format!(".git/hooks/{name}"), text);
-    fs::set_permissions(repo.path(&format!(".git/hooks/{name}")), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(
+        repo.path(&format!(".git/hooks/{name}")),
+        fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
 }
 
 fn mode(repo: &Repo, path: &str) -> u32 {
@@ -25,14 +30,19 @@ fn mode(repo: &Repo, path: &str) -> u32 {
 }
 
 /// What stands in the hooks' folder: names, modes, bytes.
-const NOTHING_TO_DO: &str = "records: untracked (as this clone has it)\nnothing to do: the bus is laid out\n";
+const NOTHING_TO_DO: &str =
+    "records: untracked (as this clone has it)\nnothing to do: the bus is laid out\n";
 
 fn hooks(repo: &Repo) -> Vec<(String, u32, Vec<u8>)> {
     let entries = fs::read_dir(repo.path(".git/hooks")).unwrap().map(|entry| entry.unwrap());
     let mut all: Vec<_> = entries
         .map(|entry| {
             let mode = fs::symlink_metadata(entry.path()).unwrap().permissions().mode();
-            (entry.file_name().into_string().unwrap(), mode, fs::read(entry.path()).unwrap_or_default())
+            (
+                entry.file_name().into_string().unwrap(),
+                mode,
+                fs::read(entry.path()).unwrap_or_default(),
+            )
         })
         .collect();
     all.sort();
@@ -54,7 +64,10 @@ fn init_puts_both_hooks_in_once_and_deinit_takes_them_out() {
     assert_eq!(repo.bus(&["init", "--hooks"]).ok().stdout, NOTHING_TO_DO);
     assert_eq!(hooks(&repo), laid);
     let printed = repo.bus(&["deinit"]).ok().stdout;
-    assert!(printed.contains("took out .git/hooks/pre-commit\n") && printed.contains("took out .git/hooks/pre-push\n"));
+    assert!(
+        printed.contains("took out .git/hooks/pre-commit\n")
+            && printed.contains("took out .git/hooks/pre-push\n")
+    );
     assert_eq!(hooks(&repo), before);
     repo.bus(&["init", "--hooks", "--agents-md"]).exits(2);
 }
@@ -65,10 +78,14 @@ fn hooks_come_to_a_bus_that_stands_and_an_older_one_is_replaced() {
     assert!(hooks(&repo).iter().all(|(name, ..)| name.ends_with(".sample")));
     let written = |path: &str| json!({"path": path, "lines": []});
     let document = repo.bus(&["init", "--hooks", "--json"]).ok().json();
-    assert_eq!(document["written"], json!(HOOKS.map(|name| written(&format!(".git/hooks/{name}")))));
+    assert_eq!(
+        document["written"],
+        json!(HOOKS.map(|name| written(&format!(".git/hooks/{name}"))))
+    );
     let laid = hooks(&repo);
     hook(&repo, "pre-commit", "#!/bin/sh\n# bus: hook pre-commit, of another version\n");
-    fs::set_permissions(repo.path(".git/hooks/pre-push"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(repo.path(".git/hooks/pre-push"), fs::Permissions::from_mode(0o644))
+        .unwrap();
     let document = repo.bus(&["init", "--hooks", "--json"]).ok().json();
     assert_eq!(document["written"].as_array().unwrap().len(), 2, "{document}");
     assert_eq!(hooks(&repo), laid);
@@ -78,10 +95,16 @@ fn hooks_come_to_a_bus_that_stands_and_an_older_one_is_replaced() {
 fn a_hook_that_stands_is_kept_aside_and_comes_back_with_every_byte_and_its_mode() {
     let repo = Repo::new();
     hook(&repo, "pre-commit", "#!/bin/sh\nexit 7");
-    fs::set_permissions(repo.path(".git/hooks/pre-commit"), fs::Permissions::from_mode(0o710)).unwrap();
+    fs::set_permissions(repo.path(".git/hooks/pre-commit"), fs::Permissions::from_mode(0o710))
+        .unwrap();
     let before = hooks(&repo);
     let printed = repo.bus(&["init", "--hooks"]).ok().stdout;
-    assert!(printed.contains("moved what stood there to .git/hooks/pre-commit.before-bus: it runs first\n"), "{printed}");
+    assert!(
+        printed.contains(
+            "moved what stood there to .git/hooks/pre-commit.before-bus: it runs first\n"
+        ),
+        "{printed}"
+    );
     assert_eq!(repo.read(".git/hooks/pre-commit"), PRE_COMMIT);
     assert_eq!(repo.read(".git/hooks/pre-commit.before-bus"), "#!/bin/sh\nexit 7");
     assert_eq!(repo.bus(&["init", "--hooks"]).ok().stdout, NOTHING_TO_DO);
@@ -99,7 +122,10 @@ fn a_linked_worktree_has_the_same_hooks_as_the_main_one() {
     let stub = Stub::new(&repo);
     stub.git(&other, &["commit", "--allow-empty", "--message=x"]).ok();
     let here = other.display();
-    let calls = [format!("check --staged --quiet in {here}"), format!("validate --quiet --base refs/heads/main in {here}")];
+    let calls = [
+        format!("check --staged --quiet in {here}"),
+        format!("validate --quiet --base refs/heads/main in {here}"),
+    ];
     assert_eq!(stub.calls(), calls);
     repo.bus(&["deinit"]).within(&other).ok();
     assert!(!repo.path(".git/hooks/pre-commit").exists());
@@ -152,9 +178,17 @@ fn what_is_in_the_way_is_named_and_nothing_is_changed() {
     };
     refused(&link(".git/hooks/pre-commit"), 5, "not-a-regular-file");
     refused(&link(".git/hooks/pre-push.before-bus"), 5, "not-a-regular-file");
-    let elsewhere = refused(&|repo| drop(repo.git(&["config", "core.hooksPath", ".husky"])), 3, "hooks-elsewhere");
+    let elsewhere = refused(
+        &|repo| drop(repo.git(&["config", "core.hooksPath", ".husky"])),
+        3,
+        "hooks-elsewhere",
+    );
     assert!(elsewhere["folder"].as_str().unwrap().ends_with("/main/.husky"), "{elsewhere}");
-    refused(&|repo| drop(repo.git(&["config", "--global", "core.hooksPath", "~/hooks"])), 3, "hooks-elsewhere");
+    refused(
+        &|repo| drop(repo.git(&["config", "--global", "core.hooksPath", "~/hooks"])),
+        3,
+        "hooks-elsewhere",
+    );
 }
 
 #[test]
@@ -171,7 +205,10 @@ fn a_run_that_was_killed_between_two_renames_is_finished_by_the_next() {
     hook(&repo, "pre-commit", "#!/bin/sh\n# mine\n");
     let before = hooks(&repo);
     repo.bus(&["init", "--hooks"]).env("BUS_CRASH_AT", "file-written-aside").run();
-    assert!(repo.path(".git/hooks/pre-commit.before-bus").exists() && !repo.path(".git/hooks/pre-commit").exists());
+    assert!(
+        repo.path(".git/hooks/pre-commit.before-bus").exists()
+            && !repo.path(".git/hooks/pre-commit").exists()
+    );
     repo.bus(&["init", "--hooks"]).ok();
     assert_eq!(repo.read(".git/hooks/pre-commit"), PRE_COMMIT);
     repo.bus(&["deinit"]).ok();

@@ -34,7 +34,13 @@ fn release(repo: &Repo, tree: &Path) {
 /// The claim of `T-1` as `bus status --long` shows it.
 fn shown(repo: &Repo) -> Value {
     let answer = repo.bus(&["status", "--long", "--json"]).ok().json();
-    answer["claims"].as_array().unwrap().iter().find(|claim| claim["task_id"] == "T-1").unwrap().clone()
+    answer["claims"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|claim| claim["task_id"] == "T-1")
+        .unwrap()
+        .clone()
 }
 
 fn tip(repo: &Repo, revision: &str) -> String {
@@ -51,18 +57,37 @@ fn work_is_told_from_no_work_and_from_landed_work() {
     let repo = Repo::new();
     let tree = claimed(&repo);
     let claim = shown(&repo);
-    assert_eq!((&claim["state"], &claim["seen"]["no_work"]), (&"active".into(), &true.into()), "{claim}");
+    assert_eq!(
+        (&claim["state"], &claim["seen"]["no_work"]),
+        (&"active".into(), &true.into()),
+        "{claim}"
+    );
     commit(&repo, &tree, "src/a", "one\n");
     commit(&repo, &tree, "src/a", "one\ntwo\n");
     let seen = &shown(&repo)["seen"];
-    assert_eq!((&seen["ahead"], &seen["landed"], &seen["no_work"]), (&2.into(), &Value::Null, &false.into()), "{seen}");
-    assert_eq!((&seen["head"], &seen["pushed"]), (&tip(&repo, "agent/codex-1/t-1").into(), &Value::Null));
+    assert_eq!(
+        (&seen["ahead"], &seen["landed"], &seen["no_work"]),
+        (&2.into(), &Value::Null, &false.into()),
+        "{seen}"
+    );
+    assert_eq!(
+        (&seen["head"], &seen["pushed"]),
+        (&tip(&repo, "agent/codex-1/t-1").into(), &Value::Null)
+    );
     release(&repo, &tree);
     let claim = shown(&repo);
-    assert_eq!((&claim["state"], &claim["head"]), (&"done".into(), &tip(&repo, "agent/codex-1/t-1~1").into()), "{claim}");
+    assert_eq!(
+        (&claim["state"], &claim["head"]),
+        (&"done".into(), &tip(&repo, "agent/codex-1/t-1~1").into()),
+        "{claim}"
+    );
     repo.git(&["merge", "--no-ff", "--quiet", "--no-edit", "agent/codex-1/t-1"]);
     let claim = shown(&repo);
-    assert_eq!((&claim["state"], &claim["seen"]["landed"]), (&"landed".into(), &"merged".into()), "{claim}");
+    assert_eq!(
+        (&claim["state"], &claim["seen"]["landed"]),
+        (&"landed".into(), &"merged".into()),
+        "{claim}"
+    );
 }
 
 #[test]
@@ -76,15 +101,26 @@ fn a_branch_that_was_squashed_is_seen_although_it_and_the_file_have_changed_sinc
     let landed = tip(&repo, "main");
     commit(&repo, &repo.root(), "src/a", "something else\n");
     let claim = shown(&repo);
-    assert_eq!((&claim["state"], &claim["seen"]["landed"]), (&"landed".into(), &"rewritten".into()), "{claim}");
+    assert_eq!(
+        (&claim["state"], &claim["seen"]["landed"]),
+        (&"landed".into(), &"rewritten".into()),
+        "{claim}"
+    );
     assert_eq!(claim["seen"]["landed_in"], landed);
     // The branch goes, and the worktree with it: the claim's `head` still tells.
     repo.git(&["worktree", "remove", "--force", tree.to_str().unwrap()]);
     repo.git(&["branch", "--quiet", "-D", "agent/codex-1/t-1"]);
     let claim = shown(&repo);
-    assert_eq!((&claim["state"], &claim["seen"]["branch"]), (&"landed".into(), &Value::Null), "{claim}");
+    assert_eq!(
+        (&claim["state"], &claim["seen"]["branch"]),
+        (&"landed".into(), &Value::Null),
+        "{claim}"
+    );
     let text = repo.bus(&["status", "--long"]).ok().stdout;
-    assert!(text.contains(" as ") && text.contains("branches are compared with main at "), "{text}");
+    assert!(
+        text.contains(" as ") && text.contains("branches are compared with main at "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -102,7 +138,11 @@ fn a_squash_is_seen_where_others_have_changed_the_same_file_meanwhile() {
     write(&repo.root(), "CHANGELOG.md", "# Changes\n\n- mine\n- theirs\n- old\n");
     commit(&repo, &repo.root(), "src/a", "one\n");
     let claim = shown(&repo);
-    assert_eq!((&claim["state"], &claim["seen"]["landed_in"]), (&"landed".into(), &tip(&repo, "main").into()), "{claim}");
+    assert_eq!(
+        (&claim["state"], &claim["seen"]["landed_in"]),
+        (&"landed".into(), &tip(&repo, "main").into()),
+        "{claim}"
+    );
 }
 
 #[test]
@@ -117,7 +157,11 @@ fn commits_that_were_taken_over_one_by_one_are_landed_with_the_last() {
     assert_eq!(shown(&repo)["state"], "done", "half of it is not all of it");
     repo.git(&["cherry-pick", "agent/codex-1/t-1~1"]);
     let claim = shown(&repo);
-    assert_eq!((&claim["state"], &claim["seen"]["landed_in"]), (&"landed".into(), &tip(&repo, "main").into()), "{claim}");
+    assert_eq!(
+        (&claim["state"], &claim["seen"]["landed_in"]),
+        (&"landed".into(), &tip(&repo, "main").into()),
+        "{claim}"
+    );
 }
 
 #[test]
@@ -127,7 +171,8 @@ fn what_only_looks_like_the_work_is_not_the_work() {
     repo.commit_all("a");
     commit(&repo, &repo.root(), "src/a", "new\n");
     let tree = claimed(&repo);
-    // The branch takes a change back: the default branch has had those bytes, but before the branch began.
+    // The branch takes a change back: the default branch has had those bytes, but before the branch
+    // began.
     commit(&repo, &tree, "src/a", "old\n");
     release(&repo, &tree);
     commit(&repo, &repo.root(), "other", "x\n");
@@ -152,7 +197,11 @@ fn files_of_the_bus_are_no_work_of(kept: Kept) {
     repo.by("codex-1", &["release", "T-1"]).within(&tree).ok();
     squash(&repo);
     let claim = shown(&repo);
-    assert_eq!((&claim["state"], &claim["seen"]["landed"]), (&"done".into(), &Value::Null), "{claim}");
+    assert_eq!(
+        (&claim["state"], &claim["seen"]["landed"]),
+        (&"done".into(), &Value::Null),
+        "{claim}"
+    );
 }
 
 #[test]
@@ -167,11 +216,19 @@ fn a_remote_shows_what_was_pushed_and_what_was_merged_there() {
     assert_eq!(shown(&repo)["seen"]["pushed"], false);
     repo.git(&["push", "--quiet", "origin", "agent/codex-1/t-1"]);
     let seen = &shown(&repo)["seen"];
-    assert_eq!((&seen["pushed"], &seen["remote_branch"]), (&true.into(), &"origin/agent/codex-1/t-1".into()), "{seen}");
+    assert_eq!(
+        (&seen["pushed"], &seen["remote_branch"]),
+        (&true.into(), &"origin/agent/codex-1/t-1".into()),
+        "{seen}"
+    );
     let pushed = tip(&repo, "agent/codex-1/t-1");
     commit(&repo, &tree, "src/b", "two\n");
     let seen = &shown(&repo)["seen"];
-    assert_eq!((&seen["pushed"], &seen["remote_commit"]), (&false.into(), &pushed.into()), "{seen}");
+    assert_eq!(
+        (&seen["pushed"], &seen["remote_commit"]),
+        (&false.into(), &pushed.into()),
+        "{seen}"
+    );
     release(&repo, &tree);
     // Merged there by somebody else; here `main` has not moved.
     repo.git(&["push", "--quiet", "origin", "agent/codex-1/t-1", "agent/codex-1/t-1:main"]);
@@ -182,9 +239,16 @@ fn a_remote_shows_what_was_pushed_and_what_was_merged_there() {
     repo.git(&["merge", "--quiet", "origin/main"]);
     commit(&repo, &repo.root(), "other", "x\n");
     let answer = repo.bus(&["status", "--long", "--json"]).ok().json();
-    assert_eq!((&answer["compared_with"]["branch"], &answer["compared_with"]["unpushed"]), (&"main".into(), &1.into()));
+    assert_eq!(
+        (&answer["compared_with"]["branch"], &answer["compared_with"]["unpushed"]),
+        (&"main".into(), &1.into())
+    );
     let report = repo.bus(&["report", "--json"]).ok().json();
-    assert!(report["needs"].as_array().unwrap().iter().any(|need| need["kind"] == "unpushed"), "{:#}", report["needs"]);
+    assert!(
+        report["needs"].as_array().unwrap().iter().any(|need| need["kind"] == "unpushed"),
+        "{:#}",
+        report["needs"]
+    );
 }
 
 #[test]
@@ -200,7 +264,11 @@ fn of_several_remotes_the_one_that_has_the_work_counts() {
         repo.git(&["update-ref", &format!("refs/remotes/{remote}/agent/codex-1/t-1"), commit]);
     }
     let seen = &shown(&repo)["seen"];
-    assert_eq!((&seen["pushed"], &seen["remote_branch"]), (&true.into(), &"team/far/agent/codex-1/t-1".into()), "{seen}");
+    assert_eq!(
+        (&seen["pushed"], &seen["remote_branch"]),
+        (&true.into(), &"team/far/agent/codex-1/t-1".into()),
+        "{seen}"
+    );
 }
 
 #[test]
@@ -212,7 +280,10 @@ fn what_is_committed_after_the_release_counts_and_so_does_what_was_amended() {
     repo.by("codex-1", &["release", "T-1"]).within(&tree).ok();
     assert_eq!(shown(&repo)["seen"]["no_work"], true);
     repo.commit_all_in(&tree, "work");
-    assert_eq!((&shown(&repo)["state"], &shown(&repo)["seen"]["no_work"]), (&"done".into(), &false.into()));
+    assert_eq!(
+        (&shown(&repo)["state"], &shown(&repo)["seen"]["no_work"]),
+        (&"done".into(), &false.into())
+    );
     write(&tree, "work", "better\n");
     repo.git_in(&tree, &["commit", "--quiet", "--all", "--amend", "--no-edit"]);
     squash(&repo);
@@ -231,8 +302,17 @@ fn what_a_branch_has_since_the_end_is_told_of() {
     squash(&repo);
     commit(&repo, &tree, "more", "y\n");
     let claim = shown(&repo);
-    assert_eq!((&claim["state"], &claim["seen"]["later"]), (&"landed".into(), &3.into()), "{claim}");
-    assert!(repo.bus(&["report", "--stdout"]).ok().stdout.contains("since codex-1 was done, agent/codex-1/t-1 has 3 commits"));
+    assert_eq!(
+        (&claim["state"], &claim["seen"]["later"]),
+        (&"landed".into(), &3.into()),
+        "{claim}"
+    );
+    assert!(
+        repo.bus(&["report", "--stdout"])
+            .ok()
+            .stdout
+            .contains("since codex-1 was done, agent/codex-1/t-1 has 3 commits")
+    );
 }
 
 #[test]
@@ -279,9 +359,15 @@ fn the_same_lines_at_another_place_are_not_the_work_of_who_has_not_landed() {
     repo.git(&["merge", "--squash", "--quiet", "agent/a/t-a"]);
     repo.git(&["commit", "--quiet", "--message", "squashed"]);
     let answer = repo.bus(&["status", "--long", "--json"]).ok().json();
-    let states: Vec<_> = answer["claims"].as_array().unwrap().iter().map(|claim| (&claim["task_id"], &claim["state"])).collect();
+    let states: Vec<_> = answer["claims"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|claim| (&claim["task_id"], &claim["state"]))
+        .collect();
     assert!(
-        states.contains(&(&"T-a".into(), &"landed".into())) && states.contains(&(&"T-b".into(), &"done".into())),
+        states.contains(&(&"T-a".into(), &"landed".into()))
+            && states.contains(&(&"T-b".into(), &"done".into())),
         "{states:?}"
     );
 }
@@ -319,8 +405,17 @@ fn who_claims_on_the_branch_before_has_done_nothing_yet() {
     repo.git_in(&tree, &["switch", "--quiet", "-c", "agent/codex-1/t-2", "main"]);
     repo.by("codex-1", &["release", "T-2"]).within(&tree).ok();
     let answer = repo.bus(&["status", "--long", "--json"]).ok().json();
-    let claim = answer["claims"].as_array().unwrap().iter().find(|claim| claim["task_id"] == "T-2").unwrap();
-    assert_eq!((&claim["state"], &claim["seen"]["no_work"]), (&"done".into(), &true.into()), "{claim}");
+    let claim = answer["claims"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|claim| claim["task_id"] == "T-2")
+        .unwrap();
+    assert_eq!(
+        (&claim["state"], &claim["seen"]["no_work"]),
+        (&"done".into(), &true.into()),
+        "{claim}"
+    );
 }
 
 #[test]
@@ -337,13 +432,24 @@ fn a_tag_is_no_default_branch_and_a_clock_that_is_wrong_by_years_hides_nothing()
     let old = ["-c", "user.name=x", "-c", "user.email=x@x.invalid"];
     let parent = tip(&repo, "refs/heads/main");
     let tree_id = tip(&repo, "refs/heads/main^{tree}");
-    let commit =
-        format!("tree {tree_id}\nparent {parent}\nauthor x <x> 978307200 +0000\ncommitter x <x> 978307200 +0000\n\nold\n");
+    let commit = format!(
+        "tree {tree_id}\nparent {parent}\nauthor x <x> 978307200 +0000\ncommitter x <x> 978307200 +0000\n\nold\n"
+    );
     fs::write(repo.beside("commit"), commit).unwrap();
-    let made = repo.git(&[&old[..], &["hash-object", "-t", "commit", "-w", repo.beside("commit").to_str().unwrap()]].concat());
+    let made = repo.git(
+        &[
+            &old[..],
+            &["hash-object", "-t", "commit", "-w", repo.beside("commit").to_str().unwrap()],
+        ]
+        .concat(),
+    );
     repo.git(&["update-ref", "refs/heads/main", made.trim()]);
     let claim = shown(&repo);
-    assert_eq!((&claim["state"], &claim["seen"]["ahead"]), (&"landed".into(), &0.into()), "{claim}");
+    assert_eq!(
+        (&claim["state"], &claim["seen"]["ahead"]),
+        (&"landed".into(), &0.into()),
+        "{claim}"
+    );
 }
 
 #[test]
@@ -357,12 +463,19 @@ fn a_few_trees_that_make_billions_of_files_are_not_walked() {
     };
     let mut tree = make(String::new());
     for _ in 0..25 {
-        tree = make(["a", "b", "c", "d", "e", "f", "g", "h"].map(|name| format!("040000 tree {tree}\t{name}\n")).concat());
+        tree = make(
+            ["a", "b", "c", "d", "e", "f", "g", "h"]
+                .map(|name| format!("040000 tree {tree}\t{name}\n"))
+                .concat(),
+        );
     }
     let root = make(format!("040000 tree {tree}\tzz\n"));
     let bomb = repo.git(&["commit-tree", "-p", "HEAD", "-m", "bomb", &root]);
     repo.git(&["update-ref", "refs/heads/agent/codex-1/t-1", bomb.trim()]);
-    assert_eq!((&shown(&repo)["state"], &shown(&repo)["seen"]["ahead"]), (&"active".into(), &1.into()));
+    assert_eq!(
+        (&shown(&repo)["state"], &shown(&repo)["seen"]["ahead"]),
+        (&"active".into(), &1.into())
+    );
     let below = make(format!("040000 tree {tree}\t_report\n"));
     let bomb = repo.git(&["commit-tree", "-p", "HEAD", "-m", "bomb", &below]);
     repo.git(&["update-ref", "refs/heads/bomb", bomb.trim()]);
@@ -382,17 +495,26 @@ fn work_whose_branch_is_gone_is_told_of_with_the_way_back() {
     assert_eq!(report()["needs"][0]["next"], format!("git branch agent/codex-1/t-1 {}", &end[..7]));
     // It stays until somebody settles it, however many reports are written.
     repo.by("boss", &["report"]).ok();
-    assert_eq!(repo.by("boss", &["report", "--json"]).at("2026-03-01T13:00:00Z").ok().json()["needs"][0]["kind"], "unmerged");
+    assert_eq!(
+        repo.by("boss", &["report", "--json"]).at("2026-03-01T13:00:00Z").ok().json()["needs"][0]["kind"],
+        "unmerged"
+    );
     repo.git(&["reflog", "expire", "--expire=now", "--all"]);
     repo.git(&["gc", "--quiet", "--prune=now"]);
     let task = &report()["tasks"][0];
-    assert_eq!((&task["verdict"], &task["seen"]["missing"]), (&"not in this clone".into(), &end.into()), "{task}");
+    assert_eq!(
+        (&task["verdict"], &task["seen"]["missing"]),
+        (&"not in this clone".into(), &end.into()),
+        "{task}"
+    );
 }
 
 #[test]
 fn who_has_not_begun_is_waiting() {
     let repo = Repo::new();
-    for (task, engineer) in [("T-1", "codex-1"), ("T-2", "codex-1"), ("T-3", "codex-2"), ("T-4", "unassigned")] {
+    for (task, engineer) in
+        [("T-1", "codex-1"), ("T-2", "codex-1"), ("T-3", "codex-2"), ("T-4", "unassigned")]
+    {
         repo.by("boss", &["assign", task, "--engineer", engineer]).ok();
     }
     repo.by("codex-1", &["claim", "T-1"]).ok();
@@ -401,15 +523,25 @@ fn who_has_not_begun_is_waiting() {
     let waiting = |arguments: &[&str]| {
         let answer = repo.bus(&[&["status", "--long", "--json"], arguments].concat()).ok().json();
         let waiting = answer["waiting"].as_array().unwrap().clone();
-        waiting.iter().map(|assignment| assignment["task_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        waiting
+            .iter()
+            .map(|assignment| assignment["task_id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(waiting(&[]), ["T-2"]);
-    assert_eq!(waiting(&["--active-only"]), ["T-2"], "what is finished does not wait, whatever is shown");
+    assert_eq!(
+        waiting(&["--active-only"]),
+        ["T-2"],
+        "what is finished does not wait, whatever is shown"
+    );
     assert_eq!(waiting(&["--agent", "codex-2"]), [""; 0]);
     assert!(repo.bus(&["status", "--long"]).ok().stdout.contains("T-2   waiting  codex-1"));
     assert!(repo.bus(&["status", "--json"]).ok().json().get("waiting").is_none());
     repo.write(&record("assignments/T-9.json"), "{}");
-    assert_eq!(repo.bus(&["status", "--long"]).ok().says("_bus/assignments/T-9.json").status, Some(0));
+    assert_eq!(
+        repo.bus(&["status", "--long"]).ok().says("_bus/assignments/T-9.json").status,
+        Some(0)
+    );
 }
 
 #[test]
@@ -419,13 +551,18 @@ fn a_repository_without_commits_or_branches_is_shown_as_well() {
     repo.bus(&["init"]).ok();
     repo.by("codex-1", &["claim", "T-1"]).ok();
     let answer = repo.bus(&["status", "--long", "--json"]).ok().json();
-    assert_eq!((&answer["compared_with"], &answer["claims"][0]["seen"]["head"]), (&Value::Null, &Value::Null), "{answer}");
+    assert_eq!(
+        (&answer["compared_with"], &answer["claims"][0]["seen"]["head"]),
+        (&Value::Null, &Value::Null),
+        "{answer}"
+    );
 }
 
 /// A file in which each change puts a new line somewhere, or takes one out.
 fn edit(dice: &mut Dice, tree: &Path, line: &str) {
     let path = tree.join(dice.pick(&["src/a", "CHANGELOG.md"]));
-    let mut lines: Vec<String> = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> =
+        fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
     let place = dice.below(lines.len());
     if dice.once_in(4) {
         lines.remove(place);
@@ -440,7 +577,10 @@ fn land(repo: &Repo, way: &str, branch: &str, commits: usize) -> bool {
     let tried = |arguments: &[&str]| repo.try_git_in(&root, arguments).status.success();
     let landed = match way {
         "merge" => tried(&["merge", "--no-ff", "--quiet", "--no-edit", branch]),
-        "squash" => tried(&["merge", "--squash", "--quiet", branch]) && tried(&["commit", "--quiet", "--message", "squashed"]),
+        "squash" => {
+            tried(&["merge", "--squash", "--quiet", branch])
+                && tried(&["commit", "--quiet", "--message", "squashed"])
+        }
         "rebase" => tried(&["cherry-pick", &format!("main..{branch}")]),
         "half" => {
             tried(&["cherry-pick", &format!("{branch}~{}", commits - 1)]);
@@ -460,7 +600,8 @@ fn any_branch_is_landed_when_it_was_landed_in_whatever_way_and_else_not() {
     for seed in 0..8 {
         let mut dice = Dice::new(seed);
         let repo = Repo::new();
-        let lines = |name: &str| (0..90).map(|number| format!("{name} {number}\n")).collect::<String>();
+        let lines =
+            |name: &str| (0..90).map(|number| format!("{name} {number}\n")).collect::<String>();
         for name in ["src/a", "CHANGELOG.md"] {
             repo.write(name, lines(name));
         }
@@ -497,7 +638,12 @@ fn any_branch_is_landed_when_it_was_landed_in_whatever_way_and_else_not() {
         }
         let answer = repo.bus(&["status", "--long", "--json"]).ok().json();
         for (task, way, landed) in expected {
-            let claim = answer["claims"].as_array().unwrap().iter().find(|claim| claim["task_id"] == task.as_str()).unwrap();
+            let claim = answer["claims"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|claim| claim["task_id"] == task.as_str())
+                .unwrap();
             let state = if landed { "landed" } else { "done" };
             assert_eq!(claim["state"], state, "seed {seed}, {task}, {way}: {claim:#}");
         }

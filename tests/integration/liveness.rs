@@ -10,7 +10,9 @@ const LATER: &str = "2026-03-01T19:00:00Z";
 fn a_silent_owner_is_stale_and_a_present_one_is_not() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();
-    repo.by("b", &["reclaim", "T-1", "--note", "x"]).at("2026-03-01T18:00:00Z").fails(3, "claim-alive");
+    repo.by("b", &["reclaim", "T-1", "--note", "x"])
+        .at("2026-03-01T18:00:00Z")
+        .fails(3, "claim-alive");
     let error = repo.by("b", &["claim", "T-1"]).at(LATER).fails(3, "claim-held");
     assert_eq!(error["reclaimable"], "stale");
     assert!(error["hint"].as_str().unwrap().contains("bus reclaim T-1 --note"));
@@ -18,13 +20,15 @@ fn a_silent_owner_is_stale_and_a_present_one_is_not() {
     repo.by("a", &["status"]).at("2026-03-01T18:30:00Z").ok();
     repo.by("b", &["reclaim", "T-1", "--note", "x"]).at(LATER).fails(3, "claim-alive");
     let stale = "2026-03-02T01:00:00Z";
-    let taken = repo.by("b", &["reclaim", "T-1", "--note", "silent", "--json"]).at(stale).ok().json();
+    let taken =
+        repo.by("b", &["reclaim", "T-1", "--note", "silent", "--json"]).at(stale).ok().json();
     assert_eq!(taken["outcome"], "reclaimed");
     assert_eq!(
         taken["claim"]["lineage"][0],
         json!({"claim_id": taken["previous"]["claim_id"], "agent_id": "a", "origin": taken["previous"]["origin"], "by": "b", "ended": "reclaimed", "at": stale, "note": "silent"})
     );
-    let again = repo.by("b", &["reclaim", "T-1", "--note", "silent", "--json"]).at(stale).ok().json();
+    let again =
+        repo.by("b", &["reclaim", "T-1", "--note", "silent", "--json"]).at(stale).ok().json();
     assert_eq!(again["outcome"], "unchanged", "run again, it finds its own work");
 }
 
@@ -32,10 +36,15 @@ fn a_silent_owner_is_stale_and_a_present_one_is_not() {
 fn an_event_of_the_owner_in_the_logs_end_is_a_sign_of_life() {
     let recorded = record("events/other.jsonl");
     let file = "_bus/events/other.jsonl";
-    for (kept, place) in [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, file), (Kept::Older, file)] {
+    for (kept, place) in
+        [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, file), (Kept::Older, file)]
+    {
         let repo = Repo::keeping(kept);
         repo.by("a", &["claim", "T-1"]).ok();
-        let event = |ts: &str| format!(r#"{{"agent_id":"a","event":"note","summary":"by another tool","ts":"{ts}"}}"#) + "\n";
+        let event = |ts: &str| {
+            format!(r#"{{"agent_id":"a","event":"note","summary":"by another tool","ts":"{ts}"}}"#)
+                + "\n"
+        };
         repo.write(place, event("2026-03-05T00:00:00Z"));
         let status = || repo.bus(&["status", "--json"]).at(LATER).ok().json()["claims"][0].clone();
         assert_eq!(status()["state"], "stale", "{kept:?}: the future is no sign");
@@ -58,13 +67,19 @@ fn expires_unless_it_is_renewed(kept: Kept) {
     let before = repo.read("_bus/claims/T-1.json");
     repo.by("a", &["heartbeat", "T-1"]).at("2026-03-01T12:09:00Z").ok();
     if kept != Kept::Untracked {
-        assert_eq!(repo.read("_bus/claims/T-1.json"), before, "{kept:?}: a heartbeat writes no file of the branch");
+        assert_eq!(
+            repo.read("_bus/claims/T-1.json"),
+            before,
+            "{kept:?}: a heartbeat writes no file of the branch"
+        );
     }
     assert_eq!(repo.claim("T-1"), repo.tip("T-1"), "but the record's");
     assert_eq!(repo.log_lines().len(), 1, "and no event");
     let tip = repo.tip("T-1");
     assert_eq!((&tip["revision"], &tip["expires_at"]), (&json!(2), &json!("2026-03-01T12:19:00Z")));
-    repo.by("b", &["reclaim", "T-1", "--note", "x"]).at("2026-03-01T12:19:00Z").fails(3, "claim-alive");
+    repo.by("b", &["reclaim", "T-1", "--note", "x"])
+        .at("2026-03-01T12:19:00Z")
+        .fails(3, "claim-alive");
     let error = repo.by("b", &["claim", "T-1"]).at("2026-03-01T12:19:01Z").fails(3, "claim-held");
     assert_eq!(error["reclaimable"], "expired");
     repo.by("b", &["reclaim", "T-1", "--note", "x"]).at("2026-03-01T12:19:01Z").ok();
@@ -89,7 +104,11 @@ fn commands_that_name_the_task_renew_it_when_that_is_due() {
     assert_eq!(repo.claim("T-1"), repo.tip("T-1"));
     assert_eq!(repo.read("_bus/claims/T-1.json"), file, "the branch's file stays");
     repo.by("a", &["claim", "T-1"]).at("2026-03-01T12:23:00Z").ok();
-    assert_eq!((repo.history("T-1").len(), repo.log_lines().len()), (3, 4), "nothing is settled twice");
+    assert_eq!(
+        (repo.history("T-1").len(), repo.log_lines().len()),
+        (3, 4),
+        "nothing is settled twice"
+    );
 }
 
 #[test]
@@ -103,7 +122,10 @@ fn a_paused_claim_may_be_taken_over_at_once_and_a_live_one_by_force() {
     repo.by("c", &["reclaim", "T-1", "--note", "must", "--force"]).ok();
     repo.by("b", &["release", "T-1"]).fails(8, "claim-lost");
     let lost = repo.by("a", &["release", "T-1"]).fails(8, "claim-lost");
-    assert_eq!((&lost["lost_to"], &lost["note"], &lost["owner"]), (&json!("b"), &json!("urgent"), &json!("c")));
+    assert_eq!(
+        (&lost["lost_to"], &lost["note"], &lost["owner"]),
+        (&json!("b"), &json!("urgent"), &json!("c"))
+    );
     repo.by("c", &["reclaim", "T-1"]).exits(2);
 }
 
@@ -129,10 +151,18 @@ fn a_copied_clone_is_another_clone() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();
     let copy = repo.beside("copy");
-    assert!(std::process::Command::new("cp").arg("-r").args([repo.root(), copy.clone()]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("cp")
+            .arg("-r")
+            .args([repo.root(), copy.clone()])
+            .status()
+            .unwrap()
+            .success()
+    );
     repo.by("a", &["claim", "T-1"]).within(&copy).fails(3, "claim-held-elsewhere");
     repo.by("a", &["claim", "T-1"]).ok();
-    let moved = repo.by("a", &["claim", "T-1", "--here", "--json"]).within(&copy).at(NOON).ok().json();
+    let moved =
+        repo.by("a", &["claim", "T-1", "--here", "--json"]).within(&copy).at(NOON).ok().json();
     assert_ne!(moved["claim"]["origin"], moved["previous"]["origin"]);
 }
 
@@ -158,7 +188,9 @@ fn ones_own_name_elsewhere_cannot_be_released_by_force() {
     let repo = Repo::new();
     let other = repo.worktree("wt");
     repo.by("a", &["claim", "T-1"]).ok();
-    repo.by("a", &["release", "T-1", "--force", "--note", "x"]).within(&other).fails(3, "claim-held-elsewhere");
+    repo.by("a", &["release", "T-1", "--force", "--note", "x"])
+        .within(&other)
+        .fails(3, "claim-held-elsewhere");
 }
 
 #[cfg(debug_assertions)]
@@ -167,9 +199,14 @@ fn a_clock_that_somebody_has_set_makes_nobody_silent() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();
     repo.by("a", &["lock", "acquire", "src/**", "--objective", "x"]).ok();
-    let lock = repo.bus(&["lock", "list", "--json"]).ok().json()["leases"][0]["lock_id"].as_str().unwrap().to_owned();
+    let lock = repo.bus(&["lock", "list", "--json"]).ok().json()["leases"][0]["lock_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let late = "2026-03-02T12:00:00Z";
-    for words in [&["reclaim", "T-1", "--note", "x"][..], &["lock", "reclaim", &lock, "--note", "x"]] {
+    for words in
+        [&["reclaim", "T-1", "--note", "x"][..], &["lock", "reclaim", &lock, "--note", "x"]]
+    {
         for off in ["2026-03-01T12:00:00Z", "2026-03-02T11:54:59Z", "2026-03-02T12:05:01Z"] {
             let error = repo.by("b", words).at(late).env("BUS_REAL_NOW", off).fails(2, "usage");
             assert!(
@@ -178,8 +215,17 @@ fn a_clock_that_somebody_has_set_makes_nobody_silent() {
             );
         }
     }
-    repo.by("b", &["reclaim", "T-1", "--note", "x"]).at(late).env("BUS_REAL_NOW", "2026-03-02T12:05:00Z").ok();
-    repo.by("b", &["lock", "reclaim", &lock, "--note", "x", "--force"]).at(late).env("BUS_REAL_NOW", "2026-03-01T12:00:00Z").ok();
+    repo.by("b", &["reclaim", "T-1", "--note", "x"])
+        .at(late)
+        .env("BUS_REAL_NOW", "2026-03-02T12:05:00Z")
+        .ok();
+    repo.by("b", &["lock", "reclaim", &lock, "--note", "x", "--force"])
+        .at(late)
+        .env("BUS_REAL_NOW", "2026-03-01T12:00:00Z")
+        .ok();
     // A claim of one's own is no matter of clocks.
-    repo.by("b", &["reclaim", "T-1", "--note", "x"]).at(late).env("BUS_REAL_NOW", "2026-03-01T12:00:00Z").ok();
+    repo.by("b", &["reclaim", "T-1", "--note", "x"])
+        .at(late)
+        .env("BUS_REAL_NOW", "2026-03-01T12:00:00Z")
+        .ok();
 }

@@ -8,15 +8,24 @@ use super::locks::{acquire, kinds, live, subjects};
 #[test]
 fn a_task_and_its_paths_come_and_go_together() {
     let repo = Repo::new();
-    let ran = repo.by("a", &["claim", "T-1", "--lock", "src/**", "docs/", "--notes", "the lexer", "--json"]).ok().json();
+    let ran = repo
+        .by("a", &["claim", "T-1", "--lock", "src/**", "docs/", "--notes", "the lexer", "--json"])
+        .ok()
+        .json();
     let lease = &ran["lock"]["lease"];
-    assert_eq!((&ran["outcome"], &lease["scope"]), (&json!("claimed"), &json!(["src/**", "docs/"])));
+    assert_eq!(
+        (&ran["outcome"], &lease["scope"]),
+        (&json!("claimed"), &json!(["src/**", "docs/"]))
+    );
     assert_eq!((&lease["task_id"], &lease["claim_id"]), (&json!("T-1"), &ran["claim"]["claim_id"]));
     assert_eq!(lease["objective"], "the lexer");
     repo.by("b", &["lock", "acquire", "src/x", "--objective", "y"]).fails(3, "lock-held");
     let before = repo.state();
     let again = repo.by("a", &["claim", "t-1", "--lock", "src/**", "docs/", "--json"]).ok().json();
-    assert_eq!((&again["outcome"], &again["lock"]["outcome"]), (&json!("unchanged"), &json!("unchanged")));
+    assert_eq!(
+        (&again["outcome"], &again["lock"]["outcome"]),
+        (&json!("unchanged"), &json!("unchanged"))
+    );
     assert_eq!(repo.state(), before);
     repo.by("a", &["release", "T-1"]).ok();
     assert!(live(&repo).is_empty());

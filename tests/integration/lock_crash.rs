@@ -1,4 +1,5 @@
-//! Commands on leases that die between two of their steps: the same command, run again, ends in the same state.
+//! Commands on leases that die between two of their steps: the same command, run again, ends in the
+//! same state.
 #![cfg(debug_assertions)]
 
 use serde_json::Value;
@@ -8,8 +9,14 @@ use super::locks::{kinds, live, noted, subjects};
 use super::refused::{warm, warmed};
 
 /// The steps of each change of a lease.
-const STEPS: [&str; 6] =
-    ["object-written", "ref-written", "line-appended", "event-settled", "file-written-aside", "file-settled"];
+const STEPS: [&str; 6] = [
+    "object-written",
+    "ref-written",
+    "line-appended",
+    "event-settled",
+    "file-written-aside",
+    "file-settled",
+];
 
 /// What must be the same in the end, ids aside: they are made by chance.
 #[derive(Debug, PartialEq)]
@@ -23,8 +30,16 @@ struct End {
 }
 
 fn end(repo: &Repo) -> End {
-    let leases = |leases: &[Value]| leases.iter().map(|lease| (lease["owner"].clone(), lease["scope"].clone())).collect();
-    let verb = |subject: String| format!("{} {}", subject.split(' ').next().unwrap(), subject.split(' ').next_back().unwrap());
+    let leases = |leases: &[Value]| {
+        leases.iter().map(|lease| (lease["owner"].clone(), lease["scope"].clone())).collect()
+    };
+    let verb = |subject: String| {
+        format!(
+            "{} {}",
+            subject.split(' ').next().unwrap(),
+            subject.split(' ').next_back().unwrap()
+        )
+    };
     let mut events = kinds(repo);
     events.sort();
     End {
@@ -41,8 +56,8 @@ fn only(repo: &Repo) -> Option<String> {
     live(repo).first().map(|lease| lease["lock_id"].as_str().unwrap().to_owned())
 }
 
-/// Prepares a bus, runs `command` as `agent` to its end, and once more for each step at which it may die. `ID` in the command is
-/// the lease that stood before.
+/// Prepares a bus, runs `command` as `agent` to its end, and once more for each step at which it
+/// may die. `ID` in the command is the lease that stood before.
 fn dies_at_each_step(prepare: &[(&str, &[&str])], agent: &str, command: &[&str]) {
     Kept::ALL.into_iter().for_each(|kept| dies_at_each_step_of(kept, prepare, agent, command));
 }
@@ -134,10 +149,18 @@ fn a_task_and_its_paths_are_both_taken_or_neither_wherever_the_claim_dies() {
         let repo = warm();
         let died = repo.by("a", &command).env("BUS_CRASH_AT", step).run();
         assert_eq!(died.status, None, "{step} is never reached:\n{}", died.transcript);
-        let claims = repo.bus(&["status", "--active-only", "--json"]).ok().json()["claims"].as_array().unwrap().len();
+        let claims = repo.bus(&["status", "--active-only", "--json"]).ok().json()["claims"]
+            .as_array()
+            .unwrap()
+            .len();
         assert_eq!(live(&repo).len(), claims, "after a crash at {step}");
         let refused = repo.by("b", &["lock", "acquire", "src/x", "--objective", "y"]).run();
-        assert_eq!(refused.status, Some(if claims == 0 { 0 } else { 3 }), "after a crash at {step}: {}", refused.transcript);
+        assert_eq!(
+            refused.status,
+            Some(if claims == 0 { 0 } else { 3 }),
+            "after a crash at {step}: {}",
+            refused.transcript
+        );
         if claims == 0 {
             repo.by("a", &command).fails(3, "lock-held");
             repo.by("b", &["lock", "release"]).ok();
@@ -163,12 +186,19 @@ fn a_release_that_died_has_freed_the_paths_with_the_task() {
     for step in taken().by("a", &["release", "T-1"]).steps() {
         let repo = taken();
         repo.by("a", &["release", "T-1"]).env("BUS_CRASH_AT", &step).run();
-        let claims = repo.bus(&["status", "--active-only", "--json"]).ok().json()["claims"].as_array().unwrap().len();
+        let claims = repo.bus(&["status", "--active-only", "--json"]).ok().json()["claims"]
+            .as_array()
+            .unwrap()
+            .len();
         assert_eq!(live(&repo).len(), claims, "after a crash at {step}");
         repo.by("a", &["release", "T-1"]).ok();
         repo.bus(&["doctor"]).ok();
         let end = end(&repo);
-        assert_eq!(end.events, ["claim", "lock", "note", "release", "unlock"], "after a crash at {step}");
+        assert_eq!(
+            end.events,
+            ["claim", "lock", "note", "release", "unlock"],
+            "after a crash at {step}"
+        );
         assert_eq!((end.leases.len(), end.noted.len()), (0, 0), "after a crash at {step}");
     }
 }

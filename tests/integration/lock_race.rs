@@ -1,5 +1,5 @@
-//! Many processes ask for paths at random: at no moment do two live exclusive leases share one. The judge is a simple matcher of
-//! its own, which looks at every path of a small world.
+//! Many processes ask for paths at random: at no moment do two live exclusive leases share one. The
+//! judge is a simple matcher of its own, which looks at every path of a small world.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,14 +14,17 @@ const PROCESSES: usize = 32;
 const ROUNDS: usize = 4;
 
 /// What is asked for.
-const PATTERNS: [&str; 14] =
-    ["a/**", "b/**", "**/c", "a/b", "a/b/c", "*", "a/*", "*/b", "{a,b}/c", "[ab]/a", "?/b/**", "c/", "**/a/*", "b"];
+const PATTERNS: [&str; 14] = [
+    "a/**", "b/**", "**/c", "a/b", "a/b/c", "*", "a/*", "*/b", "{a,b}/c", "[ab]/a", "?/b/**", "c/",
+    "**/a/*", "b",
+];
 
 /// Every path of up to three names out of three.
 fn world() -> Vec<String> {
     let names = ["a", "b", "c"];
     let two = names.iter().flat_map(|one| names.iter().map(move |two| format!("{one}/{two}")));
-    let three = names.iter().flat_map(move |one| two.clone().map(move |rest| format!("{one}/{rest}")));
+    let three =
+        names.iter().flat_map(move |one| two.clone().map(move |rest| format!("{one}/{rest}")));
     let two = names.iter().flat_map(|one| names.iter().map(move |two| format!("{one}/{two}")));
     names.iter().map(|name| (*name).to_owned()).chain(two).chain(three).collect()
 }
@@ -31,7 +34,9 @@ fn matches(pattern: &[&str], path: &[&str]) -> bool {
     match (pattern, path) {
         ([], _) => path.is_empty(),
         (["**"], _) => !path.is_empty(),
-        (["**", rest @ ..], _) => matches(rest, path) || (!path.is_empty() && matches(pattern, &path[1..])),
+        (["**", rest @ ..], _) => {
+            matches(rest, path) || (!path.is_empty() && matches(pattern, &path[1..]))
+        }
         (_, []) => false,
         ([first, rest @ ..], [name, more @ ..]) => {
             let fits = match *first {
@@ -62,7 +67,12 @@ fn texts(value: &Value) -> Vec<&str> {
 
 /// The paths of a lease.
 fn held(lease: &Value, world: &[String]) -> BTreeSet<String> {
-    let all = |field: &str| texts(&lease[field]).into_iter().flat_map(|pattern| covered(pattern, world)).collect::<BTreeSet<_>>();
+    let all = |field: &str| {
+        texts(&lease[field])
+            .into_iter()
+            .flat_map(|pattern| covered(pattern, world))
+            .collect::<BTreeSet<_>>()
+    };
     all("scope").difference(&all("deny")).cloned().collect()
 }
 
@@ -70,17 +80,28 @@ fn held(lease: &Value, world: &[String]) -> BTreeSet<String> {
 fn judge(repo: &Repo) -> usize {
     let world = world();
     let history = repo.git(&["log", "--reverse", "--format=%b%x00", "refs/bus/locks"]);
-    let states: Vec<Value> =
-        history.split('\0').filter(|body| !body.trim().is_empty()).map(|body| serde_json::from_str(body).unwrap()).collect();
+    let states: Vec<Value> = history
+        .split('\0')
+        .filter(|body| !body.trim().is_empty())
+        .map(|body| serde_json::from_str(body).unwrap())
+        .collect();
     for (number, state) in states.iter().enumerate() {
         assert_eq!(state["revision"], number + 1, "no state was written over another");
-        let leases: Vec<(&Value, BTreeSet<String>)> =
-            state["leases"].as_array().unwrap().iter().map(|lease| (lease, held(lease, &world))).collect();
+        let leases: Vec<(&Value, BTreeSet<String>)> = state["leases"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|lease| (lease, held(lease, &world)))
+            .collect();
         for (place, (one, paths)) in leases.iter().enumerate() {
             for (other, others) in &leases[place + 1..] {
-                let may_share = one["owner"] == other["owner"] || (one["mode"] == "shared" && other["mode"] == "shared");
+                let may_share = one["owner"] == other["owner"]
+                    || (one["mode"] == "shared" && other["mode"] == "shared");
                 let both: Vec<&String> = paths.intersection(others).collect();
-                assert!(may_share || both.is_empty(), "state {number}: {both:?} are held twice:\n{one}\n{other}");
+                assert!(
+                    may_share || both.is_empty(),
+                    "state {number}: {both:?} are held twice:\n{one}\n{other}"
+                );
             }
         }
     }
@@ -94,7 +115,8 @@ fn of_32_processes_that_ask_for_paths_at_random_no_two_ever_hold_one() {
     let (mut taken, mut refused) = (0, 0);
     let (mut dice, world) = (Dice::new(7), world());
     for _ in 0..ROUNDS {
-        let commands: Vec<Vec<String>> = (0..PROCESSES).map(|_| command(&mut dice, &world)).collect();
+        let commands: Vec<Vec<String>> =
+            (0..PROCESSES).map(|_| command(&mut dice, &world)).collect();
         let children: Vec<_> = commands
             .iter()
             .enumerate()
@@ -113,13 +135,18 @@ fn of_32_processes_that_ask_for_paths_at_random_no_two_ever_hold_one() {
         }
     }
     let states = judge(&repo);
-    assert!(taken > 20 && refused > 20 && states > 20, "{taken} were taken, {refused} refused, in {states} states");
+    assert!(
+        taken > 20 && refused > 20 && states > 20,
+        "{taken} were taken, {refused} refused, in {states} states"
+    );
 }
 
 /// Something that an agent does with leases.
 fn command(dice: &mut Dice, world: &[String]) -> Vec<String> {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let pattern = |dice: &mut Dice| if dice.once_in(4) { (*dice.pick(&PATTERNS)).to_owned() } else { dice.pick(world).clone() };
+    let pattern = |dice: &mut Dice| {
+        if dice.once_in(4) { (*dice.pick(&PATTERNS)).to_owned() } else { dice.pick(world).clone() }
+    };
     if dice.once_in(2) {
         return words("lock release --all");
     }
@@ -141,6 +168,16 @@ fn command(dice: &mut Dice, world: &[String]) -> Vec<String> {
 fn the_judge_sees_what_is_held_twice() {
     let world = world();
     let both = |one: &str, two: &str| !covered(one, &world).is_disjoint(&covered(two, &world));
-    assert!(both("a/**", "**/c") && both("a/b", "a/b/c") && both("c/", "*/b") && both("?/b/**", "{a,b}/b"));
-    assert!(!both("a/**", "b/**") && !both("*", "a/*") && !both("c/", "*") && !both("[ab]/a", "{a,b}/c"));
+    assert!(
+        both("a/**", "**/c")
+            && both("a/b", "a/b/c")
+            && both("c/", "*/b")
+            && both("?/b/**", "{a,b}/b")
+    );
+    assert!(
+        !both("a/**", "b/**")
+            && !both("*", "a/*")
+            && !both("c/", "*")
+            && !both("[ab]/a", "{a,b}/c")
+    );
 }

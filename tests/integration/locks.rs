@@ -51,13 +51,36 @@ fn a_lease_is_the_same_in_ref_record_and_log_and_in_no_file_of_a_branch() {
 
 fn is_the_same(kept: Kept) {
     let repo = Repo::keeping(kept);
-    let ran = repo.by("a", &["lock", "acquire", "/src/**", "*.toml", "--deny", "src/gen/", "--objective", "the lexer", "--json"]);
+    let ran = repo.by(
+        "a",
+        &[
+            "lock",
+            "acquire",
+            "/src/**",
+            "*.toml",
+            "--deny",
+            "src/gen/",
+            "--objective",
+            "the lexer",
+            "--json",
+        ],
+    );
     let ran = ran.ok();
     let (id, lease) = (id(&ran), ran.json()["lease"].clone());
     assert_eq!((id.len(), &id[..2], &ran.json()["outcome"]), (9, "L-", &json!("acquired")));
-    assert_eq!((&lease["scope"], &lease["deny"]), (&json!(["src/**", "*.toml"]), &json!(["src/gen/"])));
-    assert_eq!((&lease["mode"], &lease["revision"], &lease["owner"]), (&json!("exclusive"), &json!(1), &json!("a")));
-    assert_eq!((&lease["start_time"], &lease["expires_at"]), (&json!(NOON), &json!("2026-03-01T12:50:00Z")), "50 minutes");
+    assert_eq!(
+        (&lease["scope"], &lease["deny"]),
+        (&json!(["src/**", "*.toml"]), &json!(["src/gen/"]))
+    );
+    assert_eq!(
+        (&lease["mode"], &lease["revision"], &lease["owner"]),
+        (&json!("exclusive"), &json!(1), &json!("a"))
+    );
+    assert_eq!(
+        (&lease["start_time"], &lease["expires_at"]),
+        (&json!(NOON), &json!("2026-03-01T12:50:00Z")),
+        "50 minutes"
+    );
     assert_eq!(lease["base"], repo.git(&["rev-parse", "HEAD"]).trim());
     assert_eq!(subjects(&repo), [format!("acquire {id} by a")]);
     assert_eq!(noted(&repo), json!({"changed": [lease], "leases": [lease], "revision": 1}));
@@ -80,12 +103,18 @@ fn who_asks_for_a_path_that_is_held_learns_which_lease_whose_and_what_to_do() {
     let repo = Repo::new();
     let id = acquire(&repo, "a", &["src/**"]);
     let before = repo.state();
-    let error = repo.by("b", &["lock", "acquire", "docs/", "src/app.py", "--objective", "y"]).fails(3, "lock-held");
+    let error = repo
+        .by("b", &["lock", "acquire", "docs/", "src/app.py", "--objective", "y"])
+        .fails(3, "lock-held");
     assert_eq!(repo.state(), before, "all or nothing");
-    assert_eq!((&error["lock_id"], &error["owner"], &error["path"]), (&json!(id), &json!("a"), &json!("src/app.py")));
+    assert_eq!(
+        (&error["lock_id"], &error["owner"], &error["path"]),
+        (&json!(id), &json!("a"), &json!("src/app.py"))
+    );
     assert_eq!(error["conflicts"].as_array().unwrap().len(), 1);
     let ran = repo.by("b", &["lock", "acquire", "src/app.py", "--objective", "y"]).exits(3);
-    ran.says(&format!("`src/app.py` is in `{id}`: a holds `src/**`")).says("`bus message send --to a ");
+    ran.says(&format!("`src/app.py` is in `{id}`: a holds `src/**`"))
+        .says("`bus message send --to a ");
     // What is left out is free, whether or not there is such a file.
     acquire(&repo, "b", &["**", "--deny", "src/**"]);
     acquire(&repo, "a", &["src/**", "--deny", "src/gen/**"]);
@@ -97,10 +126,12 @@ fn a_shared_lease_lets_others_share() {
     let repo = Repo::new();
     acquire(&repo, "a", &["docs/", "--shared"]);
     acquire(&repo, "b", &["docs/*.md", "--shared"]);
-    let error = repo.by("c", &["lock", "acquire", "docs/x.md", "--objective", "y"]).fails(3, "lock-held");
+    let error =
+        repo.by("c", &["lock", "acquire", "docs/x.md", "--objective", "y"]).fails(3, "lock-held");
     assert_eq!(error["conflicts"].as_array().unwrap().len(), 2);
     acquire(&repo, "c", &["src/"]);
-    repo.by("a", &["lock", "acquire", "src/x", "--shared", "--objective", "y"]).fails(3, "lock-held");
+    repo.by("a", &["lock", "acquire", "src/x", "--shared", "--objective", "y"])
+        .fails(3, "lock-held");
 }
 
 #[test]
@@ -108,13 +139,19 @@ fn the_same_name_in_two_worktrees_is_two_workers() {
     let repo = Repo::new();
     let other = repo.worktree("wt");
     let id = acquire(&repo, "a", &["src/**"]);
-    let error = repo.by("a", &["lock", "acquire", "src/x", "--objective", "y"]).within(&other).fails(3, "lock-held");
+    let error = repo
+        .by("a", &["lock", "acquire", "src/x", "--objective", "y"])
+        .within(&other)
+        .fails(3, "lock-held");
     assert_eq!(error["owner"], "a");
     let error = repo.by("a", &["lock", "release", &id]).within(&other).fails(3, "lock-held");
     assert!(error["message"].as_str().unwrap().contains("in another worktree or clone"), "{error}");
     repo.by("a", &["lock", "renew"]).within(&other).fails(4, "no-lock");
     let shown = repo.bus(&["lock", "show", &id, "--json"]).within(&other).ok().json();
-    assert_eq!((&shown["lease"]["here"], &shown["lease"]["state"]), (&json!(false), &json!("live")));
+    assert_eq!(
+        (&shown["lease"]["here"], &shown["lease"]["state"]),
+        (&json!(false), &json!("live"))
+    );
     assert!(!other.join("_bus/locks").exists());
 }
 
@@ -123,18 +160,37 @@ fn taking_the_same_again_finds_it_taken_and_renews_it_when_that_is_due() {
     let repo = Repo::new();
     let id = acquire(&repo, "a", &["src/**", "docs/"]);
     let before = repo.state();
-    let again = ["lock", "acquire", "docs/", "src/**", "docs/", "--objective", "other words", "--json"];
+    let again =
+        ["lock", "acquire", "docs/", "src/**", "docs/", "--objective", "other words", "--json"];
     let ran = repo.by("a", &again).ok().says("it keeps its objective: x");
-    assert_eq!((&ran.json()["outcome"], &ran.json()["lease"]["lock_id"]), (&json!("unchanged"), &json!(id)));
+    assert_eq!(
+        (&ran.json()["outcome"], &ran.json()["lease"]["lock_id"]),
+        (&json!("unchanged"), &json!(id))
+    );
     assert_eq!(repo.state(), before);
     let ran = repo.by("a", &again).at("2026-03-01T12:20:00Z").ok();
-    assert_eq!((&ran.json()["outcome"], &ran.json()["lease"]["expires_at"]), (&json!("renewed"), &json!("2026-03-01T13:10:00Z")));
-    let ran = repo.by("a", &["lock", "acquire", "docs/", "src/**", "--ttl", "2h", "--objective", "x", "--json"]).ok();
-    assert_eq!((&ran.json()["outcome"], &ran.json()["lease"]["expires_at"]), (&json!("renewed"), &json!("2026-03-01T14:00:00Z")));
+    assert_eq!(
+        (&ran.json()["outcome"], &ran.json()["lease"]["expires_at"]),
+        (&json!("renewed"), &json!("2026-03-01T13:10:00Z"))
+    );
+    let ran = repo
+        .by(
+            "a",
+            &["lock", "acquire", "docs/", "src/**", "--ttl", "2h", "--objective", "x", "--json"],
+        )
+        .ok();
+    assert_eq!(
+        (&ran.json()["outcome"], &ran.json()["lease"]["expires_at"]),
+        (&json!("renewed"), &json!("2026-03-01T14:00:00Z"))
+    );
     assert_eq!((live(&repo).len(), kinds(&repo)), (1, vec!["lock".to_owned()]));
     assert_eq!(noted(&repo)["leases"][0]["revision"], 3, "the record follows a renewal");
     for other in [&["--shared"][..], &["--task", "T-1"], &["--deny", "docs/x"]] {
-        repo.by("a", &[&["lock", "acquire", "docs/", "src/**", "--objective", "x"], other].concat()).ok();
+        repo.by(
+            "a",
+            &[&["lock", "acquire", "docs/", "src/**", "--objective", "x"], other].concat(),
+        )
+        .ok();
     }
     assert_eq!(live(&repo).len(), 4);
 }
@@ -150,8 +206,14 @@ fn one_two_and_all_leases_are_renewed_and_given_back() {
     let first = acquire(&repo, "a", &["a"]);
     let ran = repo.by("a", &["lock", "renew", "--json"]).at("2026-03-01T12:30:00Z").ok();
     let renewed = &ran.json()["leases"][0];
-    assert_eq!((&renewed["outcome"], &renewed["lease"]["expires_at"]), (&json!("renewed"), &json!("2026-03-01T13:20:00Z")));
-    assert_eq!((&renewed["lease"]["revision"], &renewed["lease"]["start_time"]), (&json!(2), &json!(NOON)));
+    assert_eq!(
+        (&renewed["outcome"], &renewed["lease"]["expires_at"]),
+        (&json!("renewed"), &json!("2026-03-01T13:20:00Z"))
+    );
+    assert_eq!(
+        (&renewed["lease"]["revision"], &renewed["lease"]["start_time"]),
+        (&json!(2), &json!(NOON))
+    );
     acquire(&repo, "a", &["b"]);
     let error = repo.by("a", &["lock", "release"]).fails(2, "usage");
     assert_eq!(error["locks"].as_array().unwrap().len(), 2);
@@ -172,14 +234,26 @@ fn what_has_expired_still_holds_its_paths_but_may_be_taken_over_and_its_owner_is
     let id = acquire(&repo, "a", &["src/**"]);
     let note = ["lock", "reclaim", &id, "--note", "a crashed"];
     let error = repo.by("b", &note).fails(3, "lock-alive");
-    assert_eq!((&error["owner"], &error["expires_at"]), (&json!("a"), &json!("2026-03-01T12:50:00Z")));
+    assert_eq!(
+        (&error["owner"], &error["expires_at"]),
+        (&json!("a"), &json!("2026-03-01T12:50:00Z"))
+    );
     let late = "2026-03-01T12:50:01Z";
-    let error = repo.by("b", &["lock", "acquire", "src/x", "--objective", "y"]).at(late).fails(3, "lock-held");
+    let error = repo
+        .by("b", &["lock", "acquire", "src/x", "--objective", "y"])
+        .at(late)
+        .fails(3, "lock-held");
     assert_eq!(error["reclaimable"], "expired");
-    assert!(error["hint"].as_str().unwrap().contains(&format!("bus lock reclaim {id} --note WHY")), "{error}");
+    assert!(
+        error["hint"].as_str().unwrap().contains(&format!("bus lock reclaim {id} --note WHY")),
+        "{error}"
+    );
     let ran = repo.by("b", &[&note[..], &["--json"]].concat()).at(late).ok();
     let taken = ran.json()["lease"].clone();
-    assert_eq!((&taken["owner"], &taken["scope"], &taken["revision"]), (&json!("b"), &json!(["src/**"]), &json!(1)));
+    assert_eq!(
+        (&taken["owner"], &taken["scope"], &taken["revision"]),
+        (&json!("b"), &json!(["src/**"]), &json!(1))
+    );
     assert_eq!(
         (&ran.json()["previous"]["released_by"], &ran.json()["previous"]["release_note"]),
         (&json!("b"), &json!("a crashed"))
@@ -192,17 +266,30 @@ fn what_has_expired_still_holds_its_paths_but_may_be_taken_over_and_its_owner_is
     repo.by("c", &["lock", "release", &id]).at(late).fails(4, "no-lock");
     repo.by("c", &note).at(late).fails(4, "no-lock");
     assert_eq!(kinds(&repo), ["lock", "unlock", "lock"]);
-    repo.by("c", &["lock", "reclaim", taken["lock_id"].as_str().unwrap(), "--note", "x", "--force"]).at(late).ok();
+    repo.by(
+        "c",
+        &["lock", "reclaim", taken["lock_id"].as_str().unwrap(), "--note", "x", "--force"],
+    )
+    .at(late)
+    .ok();
 }
 
 #[test]
 fn a_sign_of_life_keeps_a_lease_from_being_stale_but_not_from_expiring() {
     let repo = Repo::new();
     acquire(&repo, "a", &["src/**", "--ttl", "2d"]);
-    let state = |now: &str| repo.bus(&["lock", "list", "--json"]).at(now).ok().json()["leases"][0]["state"].clone();
-    assert_eq!((state("2026-03-01T18:00:00Z"), state("2026-03-01T18:00:01Z")), (json!("live"), json!("stale")));
+    let state = |now: &str| {
+        repo.bus(&["lock", "list", "--json"]).at(now).ok().json()["leases"][0]["state"].clone()
+    };
+    assert_eq!(
+        (state("2026-03-01T18:00:00Z"), state("2026-03-01T18:00:01Z")),
+        (json!("live"), json!("stale"))
+    );
     repo.by("a", &["inbox"]).at("2026-03-01T17:00:00Z").ok();
-    assert_eq!((state("2026-03-01T22:00:00Z"), state("2026-03-03T12:00:01Z")), (json!("live"), json!("expired")));
+    assert_eq!(
+        (state("2026-03-01T22:00:00Z"), state("2026-03-03T12:00:01Z")),
+        (json!("live"), json!("expired"))
+    );
 }
 
 #[test]
@@ -236,7 +323,8 @@ fn what_is_no_lease_is_refused_and_nothing_is_written() {
     for bad in ["[", "../x", "", "a**", "{a", ".git/config"] {
         repo.by("a", &["lock", "acquire", "src/**", bad, "--objective", "x"]).fails(2, "usage");
     }
-    repo.by("a", &["lock", "acquire", "src/", "--deny", "src/**", "--objective", "x"]).fails(2, "usage");
+    repo.by("a", &["lock", "acquire", "src/", "--deny", "src/**", "--objective", "x"])
+        .fails(2, "usage");
     repo.by("a", &["lock", "acquire", "src/", "--objective", " "]).fails(2, "usage");
     repo.by("a", &["lock", "acquire", "src/"]).fails(2, "usage");
     repo.by("a", &["lock", "acquire", "src/", "--objective", "x", "--ttl", "0s"]).fails(2, "usage");
@@ -255,10 +343,19 @@ fn leases_are_listed_and_shown_with_their_time_left_and_those_that_ended_on_requ
     let list = repo.bus(&["lock", "list"]).ok().stdout;
     assert!(list.contains(&format!("{first}  live   a      50 min  -     src/**")), "{list}");
     let json = repo.bus(&["lock", "list", "--task", "t-1", "--all", "--json"]).ok().json();
-    assert_eq!((&json["leases"][0]["lock_id"], &json["ended"][0]["lock_id"]), (&json!(third), &json!(second)));
-    assert_eq!((&json["leases"][0]["seconds_left"], json["ended"].as_array().unwrap().len()), (&json!(3000), 1));
+    assert_eq!(
+        (&json["leases"][0]["lock_id"], &json["ended"][0]["lock_id"]),
+        (&json!(third), &json!(second))
+    );
+    assert_eq!(
+        (&json["leases"][0]["seconds_left"], json["ended"].as_array().unwrap().len()),
+        (&json!(3000), 1)
+    );
     let mine = repo.bus(&["lock", "list", "--agent", "a", "--all", "--json"]).ok().json();
-    assert_eq!((mine["leases"].as_array().unwrap().len(), mine["ended"].as_array().unwrap().len()), (1, 0));
+    assert_eq!(
+        (mine["leases"].as_array().unwrap().len(), mine["ended"].as_array().unwrap().len()),
+        (1, 0)
+    );
     assert!(repo.bus(&["lock", "show", &second]).ok().stdout.contains("was b's: docs/; ended at"));
     let page = repo.bus(&["lock", "show", &first]).ok().stdout;
     assert!(page.contains("time left  50 min (2026-03-01T12:50:00Z)"), "{page}");
@@ -270,11 +367,24 @@ fn the_table_of_a_worklog_is_kept_between_two_lines_and_nothing_else_is_touched(
     repo.write("docs/log.md", "# Log\n\n<!-- bus:locks -->\n<!-- /bus:locks -->\n\nend\n");
     repo.by("a", &["lock", "acquire", "src/*", "--objective", "a | <b> @c", "--json"]).ok();
     let table = repo.bus(&["lock", "table"]).ok().stdout;
-    assert!(table.starts_with("| lock_id | owner | scope | objective | start | heartbeat | expires |\n| --- |"), "{table}");
-    assert!(table.contains("| a | src/\\* | a \\| &lt;b&gt; @&#8203;c | 2026-03-01T12:00:00Z |"), "{table}");
+    assert!(
+        table.starts_with(
+            "| lock_id | owner | scope | objective | start | heartbeat | expires |\n| --- |"
+        ),
+        "{table}"
+    );
+    assert!(
+        table.contains("| a | src/\\* | a \\| &lt;b&gt; @&#8203;c | 2026-03-01T12:00:00Z |"),
+        "{table}"
+    );
     repo.bus(&["lock", "table", "--write", "docs/log.md"]).ok();
-    assert_eq!(repo.read("docs/log.md"), format!("# Log\n\n<!-- bus:locks -->\n\n{table}\n<!-- /bus:locks -->\n\nend\n"));
-    assert!(repo.bus(&["lock", "table", "--write", "docs/log.md"]).ok().stdout.contains("up to date"));
+    assert_eq!(
+        repo.read("docs/log.md"),
+        format!("# Log\n\n<!-- bus:locks -->\n\n{table}\n<!-- /bus:locks -->\n\nend\n")
+    );
+    assert!(
+        repo.bus(&["lock", "table", "--write", "docs/log.md"]).ok().stdout.contains("up to date")
+    );
     repo.write("plain.md", "# Log\n");
     repo.write("../outside.md", "<!-- bus:locks -->\n<!-- /bus:locks -->\n");
     let before = repo.state();
@@ -309,7 +419,8 @@ fn without_a_ref_the_record_decides_and_the_first_write_makes_it_anew() {
             assert_eq!(live(&repo).len(), 1);
             repo.git(&["update-ref", "-d", "refs/bus/locks"]);
             repo.write(TABLE, "{");
-            repo.by("c", &["lock", "acquire", "other", "--objective", "y"]).fails(5, "malformed-record");
+            repo.by("c", &["lock", "acquire", "other", "--objective", "y"])
+                .fails(5, "malformed-record");
         }
     }
 }
@@ -369,7 +480,12 @@ fn a_table_of_the_record_that_is_behind_missing_or_edited_is_found_and_repaired(
     let second = repo.read(TABLE);
     assert!(findings().is_empty(), "{:?}", findings());
     fs::remove_file(repo.path(TABLE)).unwrap();
-    for wrong in [None, Some(first.clone()), Some(second.replace("src/**", "lib/**")), Some("<<<<<<< HEAD\n".to_owned())] {
+    for wrong in [
+        None,
+        Some(first.clone()),
+        Some(second.replace("src/**", "lib/**")),
+        Some("<<<<<<< HEAD\n".to_owned()),
+    ] {
         wrong.iter().for_each(|wrong| repo.write(TABLE, wrong));
         assert_eq!(findings(), ["unsettled-lease"], "{wrong:?}");
         repo.bus(&["doctor", "--fix"]).exits(0);
@@ -393,7 +509,10 @@ fn status_session_and_report_show_leases_with_their_time_left() {
     let status = repo.bus(&["status"]).ok().stdout;
     assert!(status.contains(&format!("{mine}  live   a      50 min  T-1   src/**")), "{status}");
     let json = repo.bus(&["status", "--agent", "b", "--json"]).ok().json();
-    assert_eq!((json["locks"].as_array().unwrap().len(), &json["locks"][0]["lock_id"]), (1, &json!(other)));
+    assert_eq!(
+        (json["locks"].as_array().unwrap().len(), &json["locks"][0]["lock_id"]),
+        (1, &json!(other))
+    );
     let start = repo.by("a", &["session", "start"]).ok().stdout;
     assert!(
         start.contains(&format!(
@@ -412,7 +531,10 @@ fn status_session_and_report_show_leases_with_their_time_left() {
     );
     assert!(report.contains(&need), "{report}");
     assert!(report.contains("## Leases\n\n| lock_id | owner | scope |"), "{report}");
-    assert_eq!(repo.bus(&["report", "--json"]).at(late).ok().json()["locks"][1]["lock_id"], json!(other));
+    assert_eq!(
+        repo.bus(&["report", "--json"]).at(late).ok().json()["locks"][1]["lock_id"],
+        json!(other)
+    );
 }
 
 #[test]
@@ -423,7 +545,13 @@ fn leases_that_cannot_be_read_hide_nothing_else_and_leave_no_path_free() {
     let tree = repo.git(&["log", "-1", "--format=%T", "refs/bus/locks"]);
     let commit = repo.git(&["commit-tree", "-m", "acquire\n\n[]", tree.trim()]);
     repo.git(&["update-ref", "refs/bus/locks", commit.trim()]);
-    assert!(repo.bus(&["status"]).ok().says("the leases cannot be read, so no path is free").stdout.contains("T-1"));
+    assert!(
+        repo.bus(&["status"])
+            .ok()
+            .says("the leases cannot be read, so no path is free")
+            .stdout
+            .contains("T-1")
+    );
     repo.by("b", &["lock", "acquire", "docs/", "--objective", "y"]).fails(5, "malformed-record");
     repo.by("a", &["release", "T-1"]).ok();
     assert!(repo.bus(&["doctor"]).exits(1).stdout.contains("malformed-lease"));

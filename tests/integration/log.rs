@@ -62,9 +62,20 @@ fn what_cannot_be_logged_is_refused_and_nothing_is_written() {
     let repo = Repo::new();
     let log = ["event", "log", "--event", "note", "--summary", "x"];
     let with = |more: &[&str]| repo.by("a", &[&log[..], more].concat());
-    for field in
-        ["ts", "agent_id", "event", "summary", "id", "task_id", "plan_id", "branch", "pr", "receipts", "severity", "session_id"]
-    {
+    for field in [
+        "ts",
+        "agent_id",
+        "event",
+        "summary",
+        "id",
+        "task_id",
+        "plan_id",
+        "branch",
+        "pr",
+        "receipts",
+        "severity",
+        "session_id",
+    ] {
         with(&["--extra", &format!("{field}=x")]).fails(2, "usage");
     }
     with(&["--extra", "a=1", "--extra", "a=2"]).fails(2, "usage");
@@ -92,8 +103,11 @@ fn only_the_owner_speaks_for_a_task_until_its_end() {
 
 fn only_the_owner_speaks(kept: Kept) {
     let repo = Repo::keeping(kept);
-    let say = |agent: &str, event: &str| repo.by(agent, &["event", "log", "--event", event, "--task", "T-1", "--summary", "x"]);
-    for event in ["status", "complete", "proposal", "pr_opened", "release", "COMPLETE", "Pr_Opened"] {
+    let say = |agent: &str, event: &str| {
+        repo.by(agent, &["event", "log", "--event", event, "--task", "T-1", "--summary", "x"])
+    };
+    for event in ["status", "complete", "proposal", "pr_opened", "release", "COMPLETE", "Pr_Opened"]
+    {
         let error = say("a", event).fails(3, "guard-refused");
         assert!(error["hint"].as_str().unwrap().contains("bus claim T-1"));
     }
@@ -106,7 +120,8 @@ fn only_the_owner_speaks(kept: Kept) {
     repo.by("a", &["release", "T-1"]).ok();
     say("b", "complete").ok();
     let recorded = |agent: &str| repo.read(&format!(".git/bus/log/refusals/{agent}.jsonl"));
-    let refusals: Vec<Value> = recorded("b").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let refusals: Vec<Value> =
+        recorded("b").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let expected = json!([{"ts": NOON, "agent_id": "b", "event": "status", "reason": "guard-refused", "task_id": "T-1",
         "claim_owner": "a", "claim_status": "active"}]);
     assert_eq!(Value::from(refusals), expected);
@@ -133,11 +148,15 @@ fn of_64_processes_with_20_events_each_every_line_is_whole_and_every_id_unique()
         }
     });
     // The one file that all write to is the branch's.
-    let branch: Vec<String> = repo.read("_bus/events/events.jsonl").lines().map(str::to_owned).collect();
+    let branch: Vec<String> =
+        repo.read("_bus/events/events.jsonl").lines().map(str::to_owned).collect();
     for lines in [repo.log_lines(), branch] {
-        let events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let ids: BTreeSet<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
-        let summaries: BTreeSet<&str> = events.iter().map(|event| event["summary"].as_str().unwrap()).collect();
+        let events: Vec<Value> =
+            lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let ids: BTreeSet<&str> =
+            events.iter().map(|event| event["id"].as_str().unwrap()).collect();
+        let summaries: BTreeSet<&str> =
+            events.iter().map(|event| event["summary"].as_str().unwrap()).collect();
         assert_eq!((events.len(), ids.len(), summaries.len()), (1280, 1280, 1280));
     }
 }
@@ -177,7 +196,9 @@ fn no_acknowledged_event_is_lost_when_writers_are_killed() {
 
 #[test]
 fn branches_that_both_append_merge_and_each_event_is_shown_once() {
-    for (kept, layout) in [(Kept::Older, "single"), (Kept::Older, "per-agent"), (Kept::Tracked, "batches")] {
+    for (kept, layout) in
+        [(Kept::Older, "single"), (Kept::Older, "per-agent"), (Kept::Tracked, "batches")]
+    {
         let repo = Repo::keeping(kept);
         if kept == Kept::Older {
             repo.write("_bus/config.toml", format!("[events]\nlayout = \"{layout}\"\n"));
@@ -208,7 +229,11 @@ fn branches_that_both_append_merge_and_each_event_is_shown_once() {
         // A clone that has the branch alone has them, too.
         let clone = repo.beside("clone");
         repo.git(&["clone", "--quiet", repo.root().to_str().unwrap(), clone.to_str().unwrap()]);
-        assert_eq!(listed(&repo, &clone).into_iter().collect::<BTreeSet<_>>(), unique.into_iter().cloned().collect(), "{layout}");
+        assert_eq!(
+            listed(&repo, &clone).into_iter().collect::<BTreeSet<_>>(),
+            unique.into_iter().cloned().collect(),
+            "{layout}"
+        );
     }
 }
 
@@ -221,22 +246,29 @@ fn a_checkout_in_a_loop_beside_a_writer_loses_no_acknowledged_event() {
         repo.git(&["branch", "side"]);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
-                let noted = |number: &usize| note(&repo, "a", &format!("n{number}")).run().status == Some(0);
+                let noted = |number: &usize| {
+                    note(&repo, "a", &format!("n{number}")).run().status == Some(0)
+                };
                 (0..60).filter(noted).count()
             });
             let mut turn = 0;
             while !writer.is_finished() {
                 turn += 1;
-                // Each may refuse because the tree is dirty, or the index locked: that is git's own answer.
+                // Each may refuse because the tree is dirty, or the index locked: that is git's own
+                // answer.
                 repo.try_git_in(&repo.root(), &["commit", "--quiet", "--all", "--message", "log"]);
-                repo.try_git_in(&repo.root(), &["checkout", "--quiet", if turn % 2 == 0 { "main" } else { "side" }]);
+                repo.try_git_in(
+                    &repo.root(),
+                    &["checkout", "--quiet", if turn % 2 == 0 { "main" } else { "side" }],
+                );
                 repo.try_git_in(&repo.root(), &["stash", "--include-untracked", "--quiet"]);
                 repo.try_git_in(&repo.root(), &["clean", "--quiet", "-fdx"]);
             }
             assert_eq!(writer.join().unwrap(), 60);
         });
         note(&repo, "a", "last").ok();
-        let expected = std::iter::once("first".to_owned()).chain((0..60).map(|number| format!("n{number}")));
+        let expected =
+            std::iter::once("first".to_owned()).chain((0..60).map(|number| format!("n{number}")));
         let expected: Vec<String> = expected.chain(["last".to_owned()]).collect();
         assert_eq!(listed(&repo, &repo.root()), expected, "{kept:?}");
     }
@@ -262,7 +294,11 @@ fn what_another_branch_has_is_not_put_onto_this_one() {
     repo.git(&["rebase", "--quiet", "--keep-empty", "other"]);
     note(&repo, "a", "four").ok();
     assert_eq!(repo.read("_bus/events/a.jsonl").lines().count(), 2);
-    assert_eq!(listed(&repo, &repo.root()), ["one", "stashed", "two", "three", "four"], "the record has all");
+    assert_eq!(
+        listed(&repo, &repo.root()),
+        ["one", "stashed", "two", "three", "four"],
+        "the record has all"
+    );
 }
 
 #[test]
@@ -288,12 +324,18 @@ fn bad_lines_are_named(repo: &Repo, place: &str) {
     note(repo, "a", "one").ok();
     let good = repo.log_lines()[0].clone();
     let other = good.replace("\"one\"", "\"forged\"");
-    let bad = format!("{good}\n\n{{\"torn\n[]\n{good}{good}\n{}\n{other}\n{{\"ts\"", "y".repeat(70_000));
+    let bad =
+        format!("{good}\n\n{{\"torn\n[]\n{good}{good}\n{}\n{other}\n{{\"ts\"", "y".repeat(70_000));
     repo.write(place, bad);
-    for arguments in [vec!["event", "list"], vec!["event", "list", "--limit", "9"], vec!["status"]] {
+    for arguments in [vec!["event", "list"], vec!["event", "list", "--limit", "9"], vec!["status"]]
+    {
         let ran = repo.bus(&arguments).ok();
         for line in [3, 4, 5, 6, 8] {
-            assert!(ran.stderr.contains(&format!("`{place}` line {line}: ")), "{line}\n{}", ran.transcript);
+            assert!(
+                ran.stderr.contains(&format!("`{place}` line {line}: ")),
+                "{line}\n{}",
+                ran.transcript
+            );
         }
         assert!(ran.stderr.contains("another event has the same id"), "{}", ran.transcript);
         assert_eq!(ran.stdout.matches(" :: note :: ").count(), 1, "{}", ran.transcript);
@@ -308,10 +350,19 @@ fn filters_come_before_the_limit() {
     for (number, agent) in ["a", "b", "a", "c", "a"].into_iter().enumerate() {
         note(&repo, agent, &format!("s{number}")).at(&format!("2026-03-01T12:0{number}:00Z")).ok();
     }
-    repo.by("a", &["event", "log", "--event", "audit", "--task", "T-1", "--summary", "s5"]).at("2026-03-01T12:05:00Z").ok();
+    repo.by("a", &["event", "log", "--event", "audit", "--task", "T-1", "--summary", "s5"])
+        .at("2026-03-01T12:05:00Z")
+        .ok();
     let list = |more: &[&str]| {
-        let ran = repo.bus(&[&["event", "list", "--json"], more].concat()).at("2026-03-01T13:00:00Z").ok();
-        ran.ndjson().iter().map(|event| event["summary"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+        let ran = repo
+            .bus(&[&["event", "list", "--json"], more].concat())
+            .at("2026-03-01T13:00:00Z")
+            .ok();
+        ran.ndjson()
+            .iter()
+            .map(|event| event["summary"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     assert_eq!(list(&[]), "s0 s1 s2 s3 s4 s5");
     assert_eq!(list(&["--limit", "2"]), "s4 s5");
@@ -338,10 +389,17 @@ fn what_is_split_over_files_and_worktrees_and_doubled_is_listed_once_and_in_orde
         let repo = Repo::keeping(kept);
         let other = repo.worktree("wt");
         let line = |number: usize| {
-            let id = if number.is_multiple_of(2) { format!(r#""id":"id{number}","#) } else { String::new() };
-            format!(r#"{{"agent_id":"a","event":"note",{id}"summary":"s{number}","ts":"2026-03-01T12:0{number}:00Z"}}"#) + "\n"
+            let id = if number.is_multiple_of(2) {
+                format!(r#""id":"id{number}","#)
+            } else {
+                String::new()
+            };
+            format!(
+                r#"{{"agent_id":"a","event":"note",{id}"summary":"s{number}","ts":"2026-03-01T12:0{number}:00Z"}}"#
+            ) + "\n"
         };
-        let lines = |numbers: &[usize]| numbers.iter().map(|number| line(*number)).collect::<String>();
+        let lines =
+            |numbers: &[usize]| numbers.iter().map(|number| line(*number)).collect::<String>();
         repo.write("_bus/events/x.jsonl", lines(&[0, 3, 4]));
         repo.write("_bus/events/y.jsonl", lines(&[0, 1, 5]));
         fs::create_dir_all(other.join("_bus/events")).unwrap();

@@ -1,5 +1,7 @@
-//! How the logs of other clones are read: as if each clone were one more worktree, and with the clone's name.
+//! How the logs of other clones are read: as if each clone were one more worktree, and with the
+//! clone's name.
 
+use agent_bus::testing;
 use serde_json::{Value, json};
 
 use super::harness::{Bus, Ran, Repo};
@@ -20,7 +22,10 @@ fn note<'a>(repo: &'a Repo, agent: &str, summary: &str) -> Bus<'a> {
 
 /// Summaries and clones of events, or of messages.
 fn shown(records: &[Value]) -> Vec<(String, Value)> {
-    records.iter().map(|record| (record["summary"].as_str().unwrap().to_owned(), record["clone"].clone())).collect()
+    records
+        .iter()
+        .map(|record| (record["summary"].as_str().unwrap().to_owned(), record["clone"].clone()))
+        .collect()
 }
 
 fn listed(repo: &Repo, arguments: &[&str]) -> Vec<(String, Value)> {
@@ -44,13 +49,17 @@ fn events_of_another_clone_are_shown_with_it_and_those_of_this_one_as_ever() {
     assert_eq!(shown(&other.bus(&["watch", "--json"]).ok().ndjson()), expected);
     let status = other.bus(&["status", "--json"]).ok().json();
     assert_eq!(shown(status["events"].as_array().unwrap()), expected);
-    let text = "2026-03-01T11:00:00Z :: a :: note :: task=- :: theirs :: clone=".to_owned() + &clone;
+    let text =
+        "2026-03-01T11:00:00Z :: a :: note :: task=- :: theirs :: clone=".to_owned() + &clone;
     let feed = format!("{text}\n2026-03-01T11:30:00Z :: b :: note :: task=- :: ours\n");
     assert_eq!(other.bus(&["event", "list"]).ok().stdout, feed);
     assert!(other.bus(&["status"]).ok().stdout.ends_with(&feed));
     assert_eq!(listed(&one, &[]), [("theirs".to_owned(), Value::Null)]);
     let told = other.by("b", &["message", "send", "--to", "a", "--summary", "hello"]).ok().stderr;
-    assert!(!told.contains("has not been seen"), "who logs in another clone is no stranger: {told}");
+    assert!(
+        !told.contains("has not been seen"),
+        "who logs in another clone is no stranger: {told}"
+    );
 }
 
 #[test]
@@ -61,10 +70,13 @@ fn an_event_that_git_brought_as_well_is_shown_once_with_its_clone() {
     }
     exchange(&one, &other);
     // git brought the file as it was before the last event, and a merge put its first line last.
-    let lines: Vec<String> = one.read(&recorded("a")).lines().map(|line| format!("{line}\n")).collect();
+    let lines: Vec<String> =
+        one.read(&recorded("a")).lines().map(|line| format!("{line}\n")).collect();
     other.write("_bus/events/a.jsonl", lines[..3].concat());
     let clone = json!(clone_of(&one));
-    let all: Vec<_> = ["first", "second", "third", "fourth"].map(|summary| (summary.to_owned(), clone.clone())).into();
+    let all: Vec<_> = ["first", "second", "third", "fourth"]
+        .map(|summary| (summary.to_owned(), clone.clone()))
+        .into();
     assert_eq!(listed(&other, &[]), all);
     assert_eq!(listed(&other, &["--limit", "3"]), all[1..]);
     let mut reversed = listed(&other, &["--reverse"]);
@@ -112,7 +124,10 @@ fn messages_of_another_clone_are_unread_until_they_are_read() {
     let clone = clone_of(&one);
     let inbox = other.by("b", &["inbox", "--json"]).ok().json();
     assert_eq!((&inbox["unread"], &inbox["messages"][0]["clone"]), (&json!(1), &json!(clone)));
-    assert_eq!(other.by("b", &["wait", "--message", "--json"]).ok().json()["message"]["clone"], clone);
+    assert_eq!(
+        other.by("b", &["wait", "--message", "--json"]).ok().json()["message"]["clone"],
+        clone
+    );
     let session = other.by("b", &["session", "start", "--json"]).ok().json();
     assert_eq!(session["messages"][0]["clone"], clone);
     let text = other.by("b", &["inbox", "--mark-read"]).ok().stdout;
@@ -120,7 +135,8 @@ fn messages_of_another_clone_are_unread_until_they_are_read() {
     assert_eq!(other.by("b", &["inbox", "--json"]).ok().json()["unread"], 0);
     assert_eq!(exchange(&one, &other), Default::default());
     // git brings it, too.
-    other.write("_bus/messages/agent-b.jsonl", one.read(".git/bus/log/_bus/messages/agent-b.jsonl"));
+    other
+        .write("_bus/messages/agent-b.jsonl", one.read(".git/bus/log/_bus/messages/agent-b.jsonl"));
     assert_eq!(other.by("b", &["inbox", "--json"]).ok().json()["unread"], 0);
     let messages = other.bus(&["message", "list", "--json"]).ok().ndjson();
     assert_eq!(shown(&messages), [("over there".to_owned(), json!(clone))]);
@@ -147,7 +163,9 @@ fn an_event_of_its_owner_keeps_a_claim_of_another_clone_alive() {
     let (one, other) = (Repo::new(), tracked());
     one.by("a", &["claim", "T-1"]).ok();
     other.write("_bus/claims/T-1.json", one.read(".git/bus/log/_bus/claims/T-1.json"));
-    let state = |now: &str| other.bus(&["status", "--json"]).at(now).ok().json()["claims"][0]["state"].clone();
+    let state = |now: &str| {
+        other.bus(&["status", "--json"]).at(now).ok().json()["claims"][0]["state"].clone()
+    };
     assert_eq!(state("2026-03-01T12:00:00Z"), "active");
     assert_eq!(state("2026-03-01T19:00:00Z"), "stale");
     note(&one, "a", "at work").at("2026-03-01T18:30:00Z").ok();
@@ -181,7 +199,8 @@ fn publishing_touches_nothing_but_its_ref_and_a_copy_grows_in_place() {
     let before = one.state();
     let (clone, _) = publish(&one.root()).unwrap();
     let name = format!("refs/bus/log/{clone}");
-    let after: Vec<String> = one.state().lines().filter(|line| !line.ends_with(&name)).map(str::to_owned).collect();
+    let after: Vec<String> =
+        one.state().lines().filter(|line| !line.ends_with(&name)).map(str::to_owned).collect();
     assert_eq!(after, before.lines().collect::<Vec<_>>());
     exchange(&one, &other);
     let copy = other.path(&format!(".git/bus/clones/{clone}/_bus/events/a.jsonl"));
@@ -208,11 +227,18 @@ fn a_long_log_is_cut_into_segments_and_only_the_last_one_is_written_again() {
     repo.write(&recorded("a"), &text);
     let (clone, _) = publish(&repo.root()).unwrap();
     let folder = format!("refs/bus/log/{clone}:events/a.jsonl");
-    let segments = |repo: &Repo| -> Vec<String> { repo.git(&["ls-tree", "-l", &folder]).lines().map(str::to_owned).collect() };
+    let segments = |repo: &Repo| -> Vec<String> {
+        repo.git(&["ls-tree", "-l", &folder]).lines().map(str::to_owned).collect()
+    };
     let before = segments(&repo);
-    let sizes: Vec<usize> = before.iter().map(|line| line.split_whitespace().nth(3).unwrap().parse().unwrap()).collect();
+    let sizes: Vec<usize> = before
+        .iter()
+        .map(|line| line.split_whitespace().nth(3).unwrap().parse().unwrap())
+        .collect();
     assert!(sizes.len() >= 7 && sizes.iter().all(|size| *size <= 256 * 1024), "{sizes:?}");
-    let objects = || repo.git(&["count-objects"]).split_whitespace().next().unwrap().parse::<usize>().unwrap();
+    let objects = || {
+        repo.git(&["count-objects"]).split_whitespace().next().unwrap().parse::<usize>().unwrap()
+    };
     let (count, full) = (objects(), before.len() - 1);
     repo.write(&recorded("a"), text.clone() + &line(2000));
     publish(&repo.root());
@@ -227,11 +253,15 @@ fn a_long_log_is_cut_into_segments_and_only_the_last_one_is_written_again() {
 fn nobody_can_write_where_an_event_comes_from() {
     let repo = Repo::new();
     note(&repo, "a", "x").ok();
-    let log =
-        |extra: &str| -> Ran { repo.by("a", &["event", "log", "--event", "note", "--summary", "y", "--extra", extra]).exits(2) };
+    let log = |extra: &str| -> Ran {
+        repo.by("a", &["event", "log", "--event", "note", "--summary", "y", "--extra", extra])
+            .exits(2)
+    };
     log("clone=1a2b").says("cannot set `clone`");
-    let line =
-        repo.read(&recorded("a")).replace("\"agent_id\"", "\"clone\":\"1a2b\",\"agent_id\"").replace("\"id\":\"", "\"id\":\"0");
+    let line = repo
+        .read(&recorded("a"))
+        .replace("\"agent_id\"", "\"clone\":\"1a2b\",\"agent_id\"")
+        .replace("\"id\":\"", "\"id\":\"0");
     repo.write(&recorded("z"), line);
     assert_eq!(listed(&repo, &[]), [("x".to_owned(), Value::Null), ("x".to_owned(), Value::Null)]);
 }
@@ -245,7 +275,7 @@ fn a_log_that_a_power_loss_damaged_is_published_anew() {
     repo.write(&format!(".git/objects/{}/{}", &tip[..2], &tip[2..]), "");
     note(&repo, "a", "second").ok();
     // What is of other clones is taken in all the same.
-    library(&repo.root()).take_in_logs("origin").unwrap();
+    testing::take_in_logs(&library(&repo.root()), "origin").unwrap();
     publish(&repo.root()).unwrap();
     let segment = format!("refs/bus/log/{clone}:events/a.jsonl/00000001");
     assert_eq!(repo.git(&["cat-file", "blob", &segment]), repo.read(&recorded("a")));
@@ -263,6 +293,9 @@ fn a_log_of_which_a_part_was_damaged_goes_on_and_has_all_that_the_record_has() {
     std::fs::remove_dir_all(repo.path(".git/bus/exchange")).unwrap();
     note(&repo, "a", "second").ok();
     let (_, new) = publish(&repo.root()).unwrap();
-    assert_eq!(repo.git(&["cat-file", "blob", &segment(&format!("refs/bus/log/{clone}"))]), repo.read(&recorded("a")));
+    assert_eq!(
+        repo.git(&["cat-file", "blob", &segment(&format!("refs/bus/log/{clone}"))]),
+        repo.read(&recorded("a"))
+    );
     assert_ne!(new, tip);
 }

@@ -1,4 +1,5 @@
-//! Where records are kept belongs to the clone (design, section 1.2): a branch that says otherwise changes nothing.
+//! Where records are kept belongs to the clone (design, section 1.2): a branch that says otherwise
+//! changes nothing.
 
 use std::fs;
 
@@ -8,7 +9,10 @@ use super::harness::{Kept, Repo};
 fn policy(repo: &Repo, says: &str) -> String {
     let policy = repo.read("_bus/config.toml");
     match says {
-        "nothing" => policy.replace("tracked = true", "# x").replace("tracked = false", "# x").replace("[records]", "# x"),
+        "nothing" => policy
+            .replace("tracked = true", "# x")
+            .replace("tracked = false", "# x")
+            .replace("[records]", "# x"),
         tracked => policy
             .replace("tracked = true", "tracked = x")
             .replace("tracked = false", "tracked = x")
@@ -23,9 +27,10 @@ fn noted(repo: &Repo) -> String {
 
 #[test]
 fn a_branch_that_says_otherwise_changes_nothing_and_is_reported_once() {
-    for (kept, mode, says, other) in
-        [(Kept::Untracked, "untracked", "true", "tracked"), (Kept::Tracked, "tracked", "false", "untracked")]
-    {
+    for (kept, mode, says, other) in [
+        (Kept::Untracked, "untracked", "true", "tracked"),
+        (Kept::Tracked, "tracked", "false", "untracked"),
+    ] {
         let repo = Repo::keeping(kept);
         let linked = repo.worktree("linked");
         assert_eq!(noted(&repo), mode);
@@ -38,12 +43,20 @@ fn a_branch_that_says_otherwise_changes_nothing_and_is_reported_once() {
             "this branch's policy says that records are {other}, but this clone keeps them {mode}: only `bus init --{other}` changes that"
         );
         repo.by("a", &["claim", "T-1"]).ok().says(&warning);
-        for command in [&["event", "log", "--event", "note", "--summary", "x"][..], &["claim", "T-1"], &["session", "start"]] {
+        for command in [
+            &["event", "log", "--event", "note", "--summary", "x"][..],
+            &["claim", "T-1"],
+            &["session", "start"],
+        ] {
             let ran = repo.by("a", command).ok();
             assert!(!ran.stderr.contains("records"), "{}", ran.transcript);
         }
         assert_eq!(noted(&repo), mode);
-        assert_eq!(repo.status_of(&repo.root()).contains("_bus/claims/T-1.json"), kept == Kept::Tracked, "{kept:?}");
+        assert_eq!(
+            repo.status_of(&repo.root()).contains("_bus/claims/T-1.json"),
+            kept == Kept::Tracked,
+            "{kept:?}"
+        );
         let exported = repo.by("a", &["export", "--json"]).ok().json();
         assert_eq!(
             (&exported["mode"], exported["files"].as_array().unwrap().is_empty()),
@@ -56,7 +69,12 @@ fn a_branch_that_says_otherwise_changes_nothing_and_is_reported_once() {
             r#"{"task_id":"T-2","engineer":"z","manager":"z","assigned_at":"2026-03-01T12:00:00Z"}"#,
         );
         let ran = repo.by("b", &["claim", "T-2"]).within(&linked).run();
-        assert_eq!(ran.status, Some(if kept == Kept::Tracked { 3 } else { 0 }), "{kept:?}: {}", ran.transcript);
+        assert_eq!(
+            ran.status,
+            Some(if kept == Kept::Tracked { 3 } else { 0 }),
+            "{kept:?}: {}",
+            ran.transcript
+        );
     }
 }
 
@@ -89,7 +107,14 @@ fn in_a_fresh_clone_the_targets_policy_counts_and_not_that_of_its_branch() {
         let repo = Repo::keeping(kept);
         repo.git(&["switch", "--quiet", "--create", "agent/z/x"]);
         let text = policy(&repo, says);
-        repo.write("_bus/config.toml", if kept == Kept::Older { format!("{text}\n[records]\ntracked = {says}\n") } else { text });
+        repo.write(
+            "_bus/config.toml",
+            if kept == Kept::Older {
+                format!("{text}\n[records]\ntracked = {says}\n")
+            } else {
+                text
+            },
+        );
         repo.commit_all("policy");
         repo.git(&["switch", "--quiet", "main"]);
         let clone = repo.beside("clone");
@@ -101,11 +126,24 @@ fn in_a_fresh_clone_the_targets_policy_counts_and_not_that_of_its_branch() {
         fs::write(clone.join("_bus/assignments/T-1.json"), assignment).unwrap();
         for round in ["at first", "again"] {
             let exported = repo.by("a", &["export", "--json"]).within(&clone).ok().json();
-            assert_eq!(exported["mode"], if kept == Kept::Older { "older" } else { mode }, "{kept:?}, {says}, {round}");
+            assert_eq!(
+                exported["mode"],
+                if kept == Kept::Older { "older" } else { mode },
+                "{kept:?}, {says}, {round}"
+            );
             let ran = repo.by("a", &["claim", "T-1"]).within(&clone).run();
-            assert_eq!(ran.status, Some(if kept == Kept::Untracked { 0 } else { 3 }), "{kept:?}, {round}: {}", ran.transcript);
+            assert_eq!(
+                ran.status,
+                Some(if kept == Kept::Untracked { 0 } else { 3 }),
+                "{kept:?}, {round}: {}",
+                ran.transcript
+            );
             let noted = fs::read_to_string(clone.join(".git/bus/records")).unwrap_or_default();
-            assert_eq!(noted.split_whitespace().next().unwrap_or_default(), mode, "{kept:?}, {says}, {round}");
+            assert_eq!(
+                noted.split_whitespace().next().unwrap_or_default(),
+                mode,
+                "{kept:?}, {says}, {round}"
+            );
         }
         fs::remove_dir_all(clone).unwrap();
     }
@@ -117,8 +155,13 @@ fn only_init_changes_it() {
     repo.write("_bus/config.toml", policy(&repo, "true"));
     repo.bus(&["init"]).ok();
     assert_eq!(noted(&repo), "untracked");
-    assert!(repo.read("_bus/config.toml").contains("tracked = false"), "the policy follows the clone");
-    for (option, mode) in [("--tracked", "tracked"), ("--tracked", "tracked"), ("--untracked", "untracked")] {
+    assert!(
+        repo.read("_bus/config.toml").contains("tracked = false"),
+        "the policy follows the clone"
+    );
+    for (option, mode) in
+        [("--tracked", "tracked"), ("--tracked", "tracked"), ("--untracked", "untracked")]
+    {
         let document = repo.bus(&["init", option, "--json"]).ok().json();
         assert_eq!(document["records"]["mode"], mode);
         assert_eq!(noted(&repo), mode);

@@ -1,4 +1,5 @@
-//! Moving over from a bus that version 0.1 wrote (design, section 1.3). The fixture is what its binary left behind.
+//! Moving over from a bus that version 0.1 wrote (design, section 1.3). The fixture is what its
+//! binary left behind.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,10 @@ fn fixture(file: &str) -> PathBuf {
 /// The repository of the fixture, and its linked worktree.
 fn used() -> (Repo, PathBuf) {
     let repo = Repo::bare_of_bus();
-    repo.git_reads(&["fast-import", "--quiet", "--force"], fs::File::open(fixture("refs.fast-export")).unwrap());
+    repo.git_reads(
+        &["fast-import", "--quiet", "--force"],
+        fs::File::open(fixture("refs.fast-export")).unwrap(),
+    );
     repo.git(&["reset", "--quiet", "--hard", "main"]);
     let side = repo.beside("side");
     repo.git(&["worktree", "add", "--quiet", side.to_str().unwrap(), "side"]);
@@ -51,13 +55,19 @@ fn messages(repo: &Repo, folder: &Path) -> Vec<Value> {
 fn claims(repo: &Repo, folder: &Path) -> Vec<Value> {
     let status = repo.bus(&["status", "--json"]).within(folder).ok().json();
     let claims = status["claims"].as_array().unwrap().iter();
-    let mut claims: Vec<Value> = claims.map(|claim| json!([claim["task_id"], claim["agent_id"], claim["status"]])).collect();
+    let mut claims: Vec<Value> =
+        claims.map(|claim| json!([claim["task_id"], claim["agent_id"], claim["status"]])).collect();
     claims.sort_by_key(ToString::to_string);
     claims
 }
 
 fn expected_claims() -> Vec<Value> {
-    let claims = [("T-1", "a", "active"), ("T-3", "b", "active"), ("T-4", "a", "done"), ("T-6", "c", "paused")];
+    let claims = [
+        ("T-1", "a", "active"),
+        ("T-3", "b", "active"),
+        ("T-4", "a", "done"),
+        ("T-6", "c", "paused"),
+    ];
     claims.map(|(task, agent, status)| json!([task, agent, status])).into()
 }
 
@@ -76,7 +86,9 @@ fn shows_all(repo: &Repo, folder: &Path, why: &str) {
 
 /// A write that changes nothing of what is shown.
 fn first_write(repo: &Repo, folder: &Path) {
-    repo.by("boss", &["inbox", "--mark-read", "--limit", "1", "--agent", "nobody"]).within(folder).ok();
+    repo.by("boss", &["inbox", "--mark-read", "--limit", "1", "--agent", "nobody"])
+        .within(folder)
+        .ok();
     repo.by("x", &["claim", "T-1"]).within(folder).fails(3, "claim-held");
     assert!(repo.path(".git/bus/log/imported.json").exists());
 }
@@ -92,7 +104,9 @@ fn readers_need_no_step_and_write_nothing() {
         let shown = events(&repo, &folder);
         let only_there = ["taken along by git", "while git held the tree"];
         let expected = shown_by_01("events.jsonl").into_iter();
-        let expected: Vec<Value> = expected.filter(|event| !only_there.contains(&event["summary"].as_str().unwrap())).collect();
+        let expected: Vec<Value> = expected
+            .filter(|event| !only_there.contains(&event["summary"].as_str().unwrap()))
+            .collect();
         assert_eq!(shown, expected);
         assert_eq!(claims(&repo, &folder), expected_claims());
         repo.bus(&["validate"]).within(&folder).ok();
@@ -146,9 +160,14 @@ fn the_clones_own_lines_join_its_record_and_those_of_branches_do_not() {
     let own: Vec<String> = repo.log_lines();
     // The journals have what this clone wrote.
     for summary in ["taken along by git", "while git held the tree"] {
-        assert_eq!(own.iter().filter(|line| line.contains(summary)).count(), 1, "{summary}: {own:?}");
+        assert_eq!(
+            own.iter().filter(|line| line.contains(summary)).count(),
+            1,
+            "{summary}: {own:?}"
+        );
     }
-    let imported = |place: &str, file: &str| repo.read(&format!(".git/bus/log/imported/{place}/_bus/{file}"));
+    let imported =
+        |place: &str, file: &str| repo.read(&format!(".git/bus/log/imported/{place}/_bus/{file}"));
     assert_eq!(
         imported("worktrees/side", "assignments/T-5.json"),
         fs::read_to_string(fixture("side/_bus/assignments/T-5.json")).unwrap()
@@ -168,14 +187,22 @@ fn an_older_bus_goes_on_for_readers_of_01() {
     let before = (lines(&repo.root(), log), lines(&repo.root(), channel));
     repo.by("a", &["event", "log", "--event", "status", "--task", "T-1", "--summary", "new"]).ok();
     repo.by("a", &["message", "send", "--to", "boss", "--summary", "new"]).ok();
-    assert_eq!((lines(&repo.root(), log), lines(&repo.root(), channel)), (before.0 + 1, before.1 + 1));
+    assert_eq!(
+        (lines(&repo.root(), log), lines(&repo.root(), channel)),
+        (before.0 + 1, before.1 + 1)
+    );
     assert!(at(&repo.root(), log).lines().last().unwrap().contains("\"new\""));
     repo.by("a", &["release", "T-1", "--notes", "x"]).ok();
     assert_eq!(at(&repo.root(), "_bus/claims/T-1.json"), repo.read(&record("claims/T-1.json")));
     repo.by("boss", &["assign", "T-2", "--engineer", "c"]).within(&side).ok();
     assert_eq!(at(&side, "_bus/assignments/T-2.json"), repo.read(&record("assignments/T-2.json")));
     assert!(
-        !fs::read_dir(repo.path("_bus/events")).unwrap().any(|entry| entry.unwrap().file_name().to_str().unwrap().contains('@'))
+        !fs::read_dir(repo.path("_bus/events")).unwrap().any(|entry| entry
+            .unwrap()
+            .file_name()
+            .to_str()
+            .unwrap()
+            .contains('@'))
     );
     repo.bus(&["validate"]).ok();
     repo.bus(&["doctor"]).ok();
@@ -190,7 +217,8 @@ fn what_01_writes_later_is_imported_as_well() {
             "{{\"agent_id\":\"b\",\"event\":\"note\",\"id\":\"{summary}\",\"summary\":\"{summary}\",\"ts\":\"2026-03-01T11:00:00Z\"}}\n"
         )
     };
-    // As 0.1 does it: into the file and into the journal, of which git has taken the one away again.
+    // As 0.1 does it: into the file and into the journal, of which git has taken the one away
+    // again.
     let journal = ".git/bus/journal/worktrees/side/recent/events/b.jsonl";
     repo.write(journal, repo.read(journal) + &line("later"));
     fs::write(side.join("_bus/events/b.jsonl"), line("elsewhere")).unwrap();
@@ -198,7 +226,11 @@ fn what_01_writes_later_is_imported_as_well() {
     repo.git(&["worktree", "remove", "--force", side.to_str().unwrap()]);
     let shown = events(&repo, &repo.root());
     for summary in ["later", "elsewhere"] {
-        assert_eq!(shown.iter().filter(|event| event["summary"] == summary).count(), 1, "{summary}");
+        assert_eq!(
+            shown.iter().filter(|event| event["summary"] == summary).count(),
+            1,
+            "{summary}"
+        );
     }
     assert_eq!(shown.len(), shown_by_01("events.jsonl").len() + 2);
 }
@@ -214,14 +246,22 @@ fn a_crash_while_importing_doubles_and_loses_nothing() {
     let last = steps.iter().position(|step| step == "imported").unwrap();
     for step in &steps[..=last] {
         let (repo, _) = used();
-        let died = repo.by("x", &["event", "log", "--event", "note", "--summary", "x"]).env("BUS_CRASH_AT", step).run();
+        let died = repo
+            .by("x", &["event", "log", "--event", "note", "--summary", "x"])
+            .env("BUS_CRASH_AT", step)
+            .run();
         assert_eq!(died.status, None, "{step}: {}", died.transcript);
         first_write(&repo, &repo.root());
         shows_all(&repo, &repo.root(), step);
         let mut lines = repo.log_lines();
-        let imported = walkdir::WalkDir::new(repo.path(".git/bus/log/imported")).into_iter().map(Result::unwrap);
-        let logs = imported.filter(|entry| entry.path().extension().is_some_and(|end| end == "jsonl"));
-        lines.extend(logs.flat_map(|log| fs::read_to_string(log.path()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()));
+        let imported = walkdir::WalkDir::new(repo.path(".git/bus/log/imported"))
+            .into_iter()
+            .map(Result::unwrap);
+        let logs =
+            imported.filter(|entry| entry.path().extension().is_some_and(|end| end == "jsonl"));
+        lines.extend(logs.flat_map(|log| {
+            fs::read_to_string(log.path()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+        }));
         lines.retain(|line| line.contains("\"event\""));
         let count = lines.len();
         lines.sort();
@@ -234,9 +274,14 @@ fn a_crash_while_importing_doubles_and_loses_nothing() {
 fn moved() -> (Repo, PathBuf) {
     let (repo, side) = used();
     let printed = repo.bus(&["init", "--untracked"]).ok();
-    let printed = printed.says("update `bus` in CI before you push this: version 0.1 refuses a policy with [records]");
+    let printed = printed.says(
+        "update `bus` in CI before you push this: version 0.1 refuses a policy with [records]",
+    );
     assert!(
-        printed.says("records that are committed stay and are still read").stdout.contains("records: untracked (as you asked)")
+        printed
+            .says("records that are committed stay and are still read")
+            .stdout
+            .contains("records: untracked (as you asked)")
     );
     repo.commit_all("untracked");
     (repo, side)
@@ -262,7 +307,12 @@ fn init_untracked_moves_over_and_committed_records_are_frozen() {
     // What is frozen is read from where it was imported, whatever the files say now.
     let (all, claims) = (events(&repo, &repo.root()), claims(&repo, &repo.root()));
     assert_eq!(all.len(), shown_by_01("events.jsonl").len() + 4);
-    for file in ["_bus/events/a.jsonl", "_bus/messages/agent-boss.jsonl", "_bus/claims/T-4.json", "_bus/assignments/T-2.json"] {
+    for file in [
+        "_bus/events/a.jsonl",
+        "_bus/messages/agent-boss.jsonl",
+        "_bus/claims/T-4.json",
+        "_bus/assignments/T-2.json",
+    ] {
         repo.write(file, "{\n");
     }
     fs::remove_file(repo.path("_bus/claims/T-1.json")).unwrap();
@@ -282,10 +332,16 @@ fn once_no_branch_changes_them_committed_records_can_go() {
     repo.git(&["worktree", "remove", "--force", side.to_str().unwrap()]);
     repo.git(&["branch", "--quiet", "-D", "side"]);
     let said = advice(repo.bus(&["doctor"]).ok());
-    let line = said.split('`').find(|text| text.starts_with("git rm -r --cached ")).unwrap_or_else(|| panic!("{said}"));
+    let line = said
+        .split('`')
+        .find(|text| text.starts_with("git rm -r --cached "))
+        .unwrap_or_else(|| panic!("{said}"));
     repo.git(&line.split(' ').skip(1).collect::<Vec<_>>());
     repo.commit_all("records go");
-    assert_eq!(repo.git(&["ls-files", "_bus"]), "_bus/.gitignore\n_bus/README.md\n_bus/config.toml\n");
+    assert_eq!(
+        repo.git(&["ls-files", "_bus"]),
+        "_bus/.gitignore\n_bus/README.md\n_bus/config.toml\n"
+    );
     shows_all(&repo, &repo.root(), "committed records are gone");
 }
 
@@ -297,7 +353,8 @@ fn clone_with_a_hostile_branch(repo: &Repo) -> PathBuf {
     let put = |file: &str, text: &str| {
         let path = clone.join(file);
         let before = fs::read_to_string(&path).unwrap_or_default();
-        fs::write(path, if file.ends_with(".jsonl") { before + text } else { text.to_owned() }).unwrap();
+        fs::write(path, if file.ends_with(".jsonl") { before + text } else { text.to_owned() })
+            .unwrap();
     };
     put(
         "_bus/events/a.jsonl",
@@ -310,7 +367,9 @@ fn clone_with_a_hostile_branch(repo: &Repo) -> PathBuf {
     let claim = fs::read_to_string(clone.join("_bus/claims/T-1.json")).unwrap();
     put(
         "_bus/claims/T-1.json",
-        &claim.replace("\"agent_id\": \"a\"", "\"agent_id\": \"z\"").replace("\"revision\": 1", "\"revision\": 7"),
+        &claim
+            .replace("\"agent_id\": \"a\"", "\"agent_id\": \"z\"")
+            .replace("\"revision\": 1", "\"revision\": 7"),
     );
     put(
         "_bus/assignments/T-2.json",
@@ -326,20 +385,40 @@ fn a_fresh_clone_reads_and_imports_the_targets_commit_and_not_its_branch() {
     for writes_first in [false, true] {
         let clone = clone_with_a_hostile_branch(&repo);
         if writes_first {
-            repo.by("y", &["event", "log", "--event", "note", "--summary", "mine"]).within(&clone).ok();
+            repo.by("y", &["event", "log", "--event", "note", "--summary", "mine"])
+                .within(&clone)
+                .ok();
             assert!(clone.join(".git/bus/log/imported/target/_bus/events/a.jsonl").exists());
         }
         // Before that, and after the branch that had it is gone.
         for round in 0..2 {
-            let shown: Vec<Value> = events(&repo, &clone).into_iter().filter(|event| event["agent_id"] != "y").collect();
-            let summaries: Vec<&str> = shown.iter().map(|event| event["summary"].as_str().unwrap()).collect();
-            assert!(summaries.contains(&"committed") && !summaries.contains(&"forged"), "{round}: {summaries:?}");
+            let shown: Vec<Value> = events(&repo, &clone)
+                .into_iter()
+                .filter(|event| event["agent_id"] != "y")
+                .collect();
+            let summaries: Vec<&str> =
+                shown.iter().map(|event| event["summary"].as_str().unwrap()).collect();
+            assert!(
+                summaries.contains(&"committed") && !summaries.contains(&"forged"),
+                "{round}: {summaries:?}"
+            );
             let inbox = repo.by("boss", &["inbox", "--json"]).within(&clone).ok().json();
-            assert_eq!((&inbox["unread"], &inbox["messages"][0]["summary"]), (&json!(1), &json!("committed")), "{round}");
-            assert_eq!(claims(&repo, &clone), [json!(["T-1", "a", "active"]), json!(["T-4", "a", "done"])], "{round}");
+            assert_eq!(
+                (&inbox["unread"], &inbox["messages"][0]["summary"]),
+                (&json!(1), &json!("committed")),
+                "{round}"
+            );
+            assert_eq!(
+                claims(&repo, &clone),
+                [json!(["T-1", "a", "active"]), json!(["T-4", "a", "done"])],
+                "{round}"
+            );
             let error = repo.by("x", &["claim", "T-1"]).within(&clone).fails(3, "claim-held");
             assert_eq!(error["owner"], "a");
-            assert_eq!(repo.by("z", &["claim", "T-2"]).within(&clone).fails(3, "assigned-elsewhere")["engineer"], "b");
+            assert_eq!(
+                repo.by("z", &["claim", "T-2"]).within(&clone).fails(3, "assigned-elsewhere")["engineer"],
+                "b"
+            );
             repo.by("x", &["claim", "T-4"]).within(&clone).fails(3, "task-finished");
         }
         fs::remove_dir_all(clone).unwrap();
@@ -350,10 +429,17 @@ fn a_fresh_clone_reads_and_imports_the_targets_commit_and_not_its_branch() {
 fn leases_of_01_are_imported_once_from_the_targets_commit() {
     let (repo, _) = moved();
     let clone = clone_with_a_hostile_branch(&repo);
-    let leases = || repo.bus(&["lock", "list", "--json"]).within(&clone).ok().json()["leases"].as_array().unwrap().len();
-    let take = |path: &str| repo.by("x", &["lock", "acquire", path, "--objective", "y"]).within(&clone);
+    let leases = || {
+        repo.bus(&["lock", "list", "--json"]).within(&clone).ok().json()["leases"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    let take =
+        |path: &str| repo.by("x", &["lock", "acquire", path, "--objective", "y"]).within(&clone);
     let lease = fs::read_dir(clone.join("_bus/locks")).unwrap().next().unwrap().unwrap().path();
-    let forged = fs::read_to_string(&lease).unwrap().replace("src/**", "docs/**").replace("L-", "L-z");
+    let forged =
+        fs::read_to_string(&lease).unwrap().replace("src/**", "docs/**").replace("L-", "L-z");
     fs::write(clone.join("_bus/locks/L-zzzzzzz.json"), forged).unwrap();
     fs::remove_file(&lease).unwrap();
     assert_eq!(leases(), 1);
@@ -366,13 +452,20 @@ fn leases_of_01_are_imported_once_from_the_targets_commit() {
 #[test]
 fn init_tracked_is_the_way_back() {
     let (repo, side) = moved();
-    repo.by("a", &["event", "log", "--event", "status", "--task", "T-1", "--summary", "while untracked"]).ok();
-    let (all, said, owned) = (events(&repo, &repo.root()), messages(&repo, &repo.root()), claims(&repo, &repo.root()));
+    repo.by(
+        "a",
+        &["event", "log", "--event", "status", "--task", "T-1", "--summary", "while untracked"],
+    )
+    .ok();
+    let (all, said, owned) =
+        (events(&repo, &repo.root()), messages(&repo, &repo.root()), claims(&repo, &repo.root()));
     let printed = repo.bus(&["init", "--tracked"]).ok().stdout;
     assert!(printed.contains("records: tracked (as you asked)"), "{printed}");
     assert!(!repo.path("_bus/.gitignore").exists());
     assert!(repo.read("_bus/config.toml").contains("\ntracked = true\n"));
-    let unchanged = || (events(&repo, &repo.root()), messages(&repo, &repo.root()), claims(&repo, &repo.root()));
+    let unchanged = || {
+        (events(&repo, &repo.root()), messages(&repo, &repo.root()), claims(&repo, &repo.root()))
+    };
     assert_eq!(unchanged(), (all.clone(), said.clone(), owned.clone()));
     repo.by("a", &["export"]).ok();
     repo.commit_all("tracked");
@@ -385,9 +478,15 @@ fn init_tracked_is_the_way_back() {
     there.iter_mut().for_each(|event| drop(event.as_object_mut().unwrap().remove("worktree")));
     let own = all.iter().filter(|event| event["agent_id"] == "a");
     assert_eq!(own.clone().count(), 8);
-    own.for_each(|event| assert_eq!(there.iter().filter(|known| *known == event).count(), 1, "{event}"));
+    own.for_each(|event| {
+        assert_eq!(there.iter().filter(|known| *known == event).count(), 1, "{event}")
+    });
     repo.by("a", &["release", "T-1"]).ok();
-    assert_eq!(repo.read("_bus/claims/T-1.json"), repo.read(&record("claims/T-1.json")), "files of the branch follow again");
+    assert_eq!(
+        repo.read("_bus/claims/T-1.json"),
+        repo.read(&record("claims/T-1.json")),
+        "files of the branch follow again"
+    );
     assert!(
         fs::read_dir(repo.path("_bus/events")).unwrap().any(|entry| entry
             .unwrap()
@@ -413,7 +512,10 @@ fn init_tracked_moves_over_as_well() {
     let (repo, side) = used();
     repo.bus(&["init", "--tracked"]).ok().says("update `bus` in CI before you push this");
     let attributes = repo.read(".gitattributes");
-    assert!(attributes.contains("_bus/**/*.jsonl text eol=lf\n") && !attributes.contains("merge=union"), "{attributes}");
+    assert!(
+        attributes.contains("_bus/**/*.jsonl text eol=lf\n") && !attributes.contains("merge=union"),
+        "{attributes}"
+    );
     repo.commit_all("tracked");
     for folder in [&repo.root(), &side] {
         shows_all(&repo, folder, "moved");

@@ -1,4 +1,5 @@
-//! What may befall a bus, and the rule of the validator that each of it breaks: in any file, line and field that it can befall.
+//! What may befall a bus, and the rule of the validator that each of it breaks: in any file, line
+//! and field that it can befall.
 
 use serde_json::{Map, Value, json};
 
@@ -27,7 +28,9 @@ pub(crate) const STATIC: &[Mutation] = &[
     ("duplicate-claim-file", Always, duplicate_claim_file),
     ("duplicate-queue-item", Always, duplicate_queue_item),
     ("invalid-utf8", Always, |scene| spoil(scene, |dice, text| insert(dice, text, b"\xff"))),
-    ("byte-order-mark", Always, |scene| spoil(scene, |_, text| [b"\xef\xbb\xbf", text.as_bytes()].concat())),
+    ("byte-order-mark", Always, |scene| {
+        spoil(scene, |_, text| [b"\xef\xbb\xbf", text.as_bytes()].concat())
+    }),
     ("nul-byte", Always, |scene| spoil(scene, |dice, text| insert(dice, text, b"\0"))),
     ("merge-conflict", Always, merge_conflict),
     ("line-too-long", Always, line_too_long),
@@ -57,16 +60,26 @@ pub(crate) const STATIC: &[Mutation] = &[
     ("lease-overlap", Always, lease_overlap),
     ("missing-plan", Always, missing_plan),
     ("missing-plan", WithoutBase, lost_plan),
-    ("duplicate-step", Always, |scene| edit_step(scene, |_, steps| steps[1]["id"] = steps[0]["id"].clone())),
-    ("step-without-receipt", Always, |scene| edit_step(scene, |_, steps| steps[0]["receipts"] = json!([]))),
+    ("duplicate-step", Always, |scene| {
+        edit_step(scene, |_, steps| steps[1]["id"] = steps[0]["id"].clone())
+    }),
+    ("step-without-receipt", Always, |scene| {
+        edit_step(scene, |_, steps| steps[0]["receipts"] = json!([]))
+    }),
     ("missing-receipt", Always, missing_receipt),
     ("missing-receipt", Always, lost_receipt),
     ("undated-plan", Always, undated_plan),
     ("two-steps-in-progress", Always, two_steps_in_progress),
-    ("receipt-changed", Always, |scene| edit_step(scene, |dice, steps| steps[0]["receipt_hashes"][TESTS] = sum(dice))),
+    ("receipt-changed", Always, |scene| {
+        edit_step(scene, |dice, steps| steps[0]["receipt_hashes"][TESTS] = sum(dice))
+    }),
     ("receipt-changed", Always, changed_receipt),
-    ("unlisted-receipt", Always, |scene| edit_step(scene, |dice, steps| steps[dice.below(2)]["receipt_hashes"]["x"] = sum(dice))),
-    ("unlisted-receipt", Always, |scene| edit_step(scene, |_, steps| steps[0]["receipts"] = json!(["queue/001-item.md"]))),
+    ("unlisted-receipt", Always, |scene| {
+        edit_step(scene, |dice, steps| steps[dice.below(2)]["receipt_hashes"]["x"] = sum(dice))
+    }),
+    ("unlisted-receipt", Always, |scene| {
+        edit_step(scene, |_, steps| steps[0]["receipts"] = json!(["queue/001-item.md"]))
+    }),
 ];
 
 /// A receipt that the plans name, with its sum.
@@ -145,13 +158,25 @@ fn wrong_file_name(scene: &mut Scene<'_>) {
 
 fn batch_without_a_name(scene: &mut Scene<'_>) {
     let folder = *scene.dice.pick(&["events", "messages"]);
-    let name =
-        *scene.dice.pick(&["codex-1@", "codex-1@0123456789a", "codex-1@0123456789AB", "@0123456789ab", "a@b@0123456789ab"]);
+    let name = *scene.dice.pick(&[
+        "codex-1@",
+        "codex-1@0123456789a",
+        "codex-1@0123456789AB",
+        "@0123456789ab",
+        "a@b@0123456789ab",
+    ]);
     scene.write(&format!("_bus/{folder}/{name}.jsonl"), "");
 }
 
 fn misplaced_record(scene: &mut Scene<'_>) {
-    let folders = ["_bus/claims/", "_bus/assignments/", "_bus/events/", "_bus/messages/", "_plans/", "queue/"];
+    let folders = [
+        "_bus/claims/",
+        "_bus/assignments/",
+        "_bus/events/",
+        "_bus/messages/",
+        "_plans/",
+        "queue/",
+    ];
     let begin = *scene.dice.pick(&folders);
     let path = scene.path(begin, "");
     let folder = *scene.dice.pick(&["old", "Archive", "a/b/c"]);
@@ -171,7 +196,11 @@ fn misplaced_record(scene: &mut Scene<'_>) {
 fn duplicate_claim_file(scene: &mut Scene<'_>) {
     let path = scene.path("_bus/claims/", ".json");
     let name = path.rsplit('/').next().unwrap();
-    let name = if scene.dice.once_in(2) { name.to_ascii_lowercase() } else { name.to_ascii_uppercase().replace("JSON", "json") };
+    let name = if scene.dice.once_in(2) {
+        name.to_ascii_lowercase()
+    } else {
+        name.to_ascii_uppercase().replace("JSON", "json")
+    };
     let folder = if path.ends_with(&name) { "_bus/claims/x/" } else { "_bus/claims/" };
     scene.write(&format!("{folder}{name}"), scene.text(&path));
     // Without a base neither is the older one.
@@ -204,8 +233,14 @@ fn insert(dice: &mut Dice, text: String, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn merge_conflict(scene: &mut Scene<'_>) {
-    let kind =
-        *scene.dice.pick(&["_bus/claims/", "_plans/", "queue/", "_bus/events/", "_bus/messages/", "_report/agent/codex-1/e"]);
+    let kind = *scene.dice.pick(&[
+        "_bus/claims/",
+        "_plans/",
+        "queue/",
+        "_bus/events/",
+        "_bus/messages/",
+        "_report/agent/codex-1/e",
+    ]);
     let path = scene.path(kind, "");
     let mut lines = scene.lines(&path);
     let (from, to) = (scene.dice.below(lines.len()), lines.len());
@@ -218,11 +253,14 @@ fn merge_conflict(scene: &mut Scene<'_>) {
 fn line_too_long(scene: &mut Scene<'_>) {
     let path = scene.lines_path();
     let length = 65_500 + scene.dice.below(200_000);
-    scene.edit_line(&path, |object| drop(object.insert("summary".to_owned(), Value::from("x".repeat(length)))));
+    scene.edit_line(&path, |object| {
+        drop(object.insert("summary".to_owned(), Value::from("x".repeat(length))))
+    });
 }
 
 fn record_too_long(scene: &mut Scene<'_>) {
-    let path = if scene.dice.once_in(4) { "_bus/config.toml".to_owned() } else { scene.record_path() };
+    let path =
+        if scene.dice.once_in(4) { "_bus/config.toml".to_owned() } else { scene.record_path() };
     let text = scene.text(&path) + &" ".repeat(1024 * 1024) + "\n";
     scene.write(&path, text);
 }
@@ -231,14 +269,16 @@ fn no_final_newline(scene: &mut Scene<'_>) {
     let path = if scene.dice.once_in(2) { scene.lines_path() } else { scene.record_path() };
     let mut text = scene.text(&path);
     if path.ends_with(".jsonl") && scene.dice.once_in(2) {
-        text = text.lines().map(|line| format!("{line}\n")).collect::<String>() + "{\"agent_id\":\"co";
+        text =
+            text.lines().map(|line| format!("{line}\n")).collect::<String>() + "{\"agent_id\":\"co";
     }
     scene.write(&path, text.trim_end());
 }
 
 fn torn_line(scene: &mut Scene<'_>) {
     let path = scene.lines_path();
-    scene.edit_bytes(&path, |dice, line| line.as_bytes()[..1 + dice.below(line.len() - 1)].to_vec());
+    scene
+        .edit_bytes(&path, |dice, line| line.as_bytes()[..1 + dice.below(line.len() - 1)].to_vec());
 }
 
 fn invalid_json(dice: &mut Dice, text: String) -> Vec<u8> {
@@ -318,11 +358,19 @@ fn wrong_type(scene: &mut Scene<'_>) {
     let mut field = *scene.dice.pick(fields);
     let mut value = value;
     if path.starts_with("_bus/claims") && scene.dice.once_in(2) {
-        let odd = [("revision", json!("3")), ("revision", json!(-1)), ("confirmed", json!("no")), ("lineage", json!({}))];
+        let odd = [
+            ("revision", json!("3")),
+            ("revision", json!(-1)),
+            ("confirmed", json!("no")),
+            ("lineage", json!({})),
+        ];
         (field, value) = scene.dice.pick(&odd).clone();
     }
     if path.starts_with("_bus/events") && scene.dice.once_in(2) {
-        (field, value) = scene.dice.pick(&[("receipts", json!("x")), ("receipts", json!([1])), ("pr", json!([]))]).clone();
+        (field, value) = scene
+            .dice
+            .pick(&[("receipts", json!("x")), ("receipts", json!([1])), ("pr", json!([]))])
+            .clone();
     }
     scene.edit_any(&path, |object| drop(object.insert(field.to_owned(), value)));
 }
@@ -335,7 +383,9 @@ fn unknown_value(scene: &mut Scene<'_>) {
             scene.edit_line(&path, |object| drop(object.insert("severity".to_owned(), word)));
         }
         1 => edit_step(scene, |dice, steps| steps[dice.below(2)]["status"] = word),
-        2 => scene.edit("_bus/claims/QUEUE-005.json", |object| object["lineage"][0]["ended"] = word),
+        2 => {
+            scene.edit("_bus/claims/QUEUE-005.json", |object| object["lineage"][0]["ended"] = word)
+        }
         _ => {
             let begin = *scene.dice.pick(&["_bus/claims/", "_plans/"]);
             let path = scene.path(begin, "");
@@ -347,7 +397,21 @@ fn unknown_value(scene: &mut Scene<'_>) {
 fn bad_id(scene: &mut Scene<'_>) {
     let path = any_path(scene);
     let long = "x".repeat(101);
-    let ids = ["../x", "a..b", ".x", "-x", "x.", "x.lock", "con", "COM1.txt", "a b", "a/b", "ä", "a\u{202e}b", long.as_str()];
+    let ids = [
+        "../x",
+        "a..b",
+        ".x",
+        "-x",
+        "x.",
+        "x.lock",
+        "con",
+        "COM1.txt",
+        "a b",
+        "a/b",
+        "ä",
+        "a\u{202e}b",
+        long.as_str(),
+    ];
     let mut id = *scene.dice.pick(&ids);
     let fields: Vec<&str> = required(&path).iter().copied().filter(|field| is_id(field)).collect();
     let mut field = *scene.dice.pick(&fields);
@@ -358,7 +422,8 @@ fn bad_id(scene: &mut Scene<'_>) {
 }
 
 fn is_id(field: &str) -> bool {
-    ["task_id", "agent_id", "plan_id", "engineer", "manager", "event", "from", "type"].contains(&field)
+    ["task_id", "agent_id", "plan_id", "engineer", "manager", "event", "from", "type"]
+        .contains(&field)
 }
 
 fn bad_timestamp(scene: &mut Scene<'_>) {
@@ -382,12 +447,22 @@ fn bad_timestamp(scene: &mut Scene<'_>) {
 
 fn released_before_claimed(scene: &mut Scene<'_>) {
     let path = scene.path("_bus/claims/", "");
-    scene.edit(&path, |object| drop(object.insert("released_at".to_owned(), json!("2026-03-01T11:59:59Z"))));
+    scene.edit(&path, |object| {
+        drop(object.insert("released_at".to_owned(), json!("2026-03-01T11:59:59Z")))
+    });
 }
 
 fn wrong_branch(scene: &mut Scene<'_>) {
     let path = scene.path("_bus/claims/", "");
-    let branches = ["main", "agent/other/x", "agent/AGENT/", "agent/AGENT", "x/agent/AGENT/y", "agent//x", "agent/AGENT-1/x"];
+    let branches = [
+        "main",
+        "agent/other/x",
+        "agent/AGENT/",
+        "agent/AGENT",
+        "x/agent/AGENT/y",
+        "agent//x",
+        "agent/AGENT-1/x",
+    ];
     let branch = *scene.dice.pick(&branches);
     scene.edit(&path, |object| {
         let branch = branch.replace("AGENT", object["agent_id"].as_str().unwrap());
@@ -446,7 +521,14 @@ fn bad_queue_item(scene: &mut Scene<'_>) {
 
 fn doubtful_queue_item(scene: &mut Scene<'_>) {
     let path = scene.path("queue/", "");
-    let lines = ["Priority: soon", "Plan: a/b", "**After**: T-1", "- after: T-1", "Words.\nAfter: T-1", "Goal: y\n  After: T-1"];
+    let lines = [
+        "Priority: soon",
+        "Plan: a/b",
+        "**After**: T-1",
+        "- after: T-1",
+        "Words.\nAfter: T-1",
+        "Goal: y\n  After: T-1",
+    ];
     let line = *scene.dice.pick(&lines);
     scene.write(&path, format!("# Task: x\n{line}\n"));
 }
@@ -460,8 +542,14 @@ fn queue_cycle(scene: &mut Scene<'_>) {
 
 fn bad_config(scene: &mut Scene<'_>) {
     let path = "_bus/config.toml";
-    let lines =
-        ["require_assignmen = true\n", "require_assignment = 1\n", "x\n", "managers = [\"a/b\"]\n", "[events]\n", "= 1\n"];
+    let lines = [
+        "require_assignmen = true\n",
+        "require_assignment = 1\n",
+        "x\n",
+        "managers = [\"a/b\"]\n",
+        "[events]\n",
+        "= 1\n",
+    ];
     let line = *scene.dice.pick(&lines);
     let text = line.to_owned() + &scene.text(path);
     scene.write(path, text);
@@ -479,8 +567,14 @@ fn lost_plan(scene: &mut Scene<'_>) {
 }
 
 fn missing_receipt(scene: &mut Scene<'_>) {
-    let receipts =
-        ["_report/gone.log", "../main/queue/001-item.md", "/etc/hostname", "queue", "", "_report/agent/codex-1/tests.log/x"];
+    let receipts = [
+        "_report/gone.log",
+        "../main/queue/001-item.md",
+        "/etc/hostname",
+        "queue",
+        "",
+        "_report/agent/codex-1/tests.log/x",
+    ];
     let receipt = *scene.dice.pick(&receipts);
     edit_step(scene, |_, steps| steps[0]["receipts"] = json!(["queue/001-item.md", receipt]));
 }
@@ -497,7 +591,8 @@ fn changed_receipt(scene: &mut Scene<'_>) {
 }
 
 fn undated_plan(scene: &mut Scene<'_>) {
-    let id = *scene.dice.pick(&["parser", "2026-02-30-x", "2026-03-01", "2026-3-1-x", "x-2026-03-01"]);
+    let id =
+        *scene.dice.pick(&["parser", "2026-02-30-x", "2026-03-01", "2026-3-1-x", "x-2026-03-01"]);
     let mut object = scene.object(&scene.paths("_plans/", ".json")[0].clone());
     object.insert("plan_id".to_owned(), json!(id));
     scene.write_object(&format!("_plans/{id}.plan.json"), &object);

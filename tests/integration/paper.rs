@@ -16,11 +16,20 @@ pub(crate) fn assert_understood(repo: &Repo, line: &str) {
     let patience = if waits && !line.contains("--timeout") { " --timeout 10ms" } else { "" };
     let line = line.replace("--timeout 1h", "--timeout 10ms");
     shell.args(["-c", &format!("exec \"$BUS\" {line}{patience}")]).current_dir(repo.root());
-    shell.env("BUS", env!("CARGO_BIN_EXE_bus")).env("BUS_AGENT", "codex-1").stdout(Stdio::piped()).stderr(Stdio::piped());
+    shell
+        .env("BUS", env!("CARGO_BIN_EXE_bus"))
+        .env("BUS_AGENT", "codex-1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = shell.spawn().unwrap();
     drop(child.stdout.take());
     let done = child.wait_with_output().unwrap();
-    assert_ne!(done.status.code(), Some(2), "bus {line}: {}", String::from_utf8_lossy(&done.stderr));
+    assert_ne!(
+        done.status.code(),
+        Some(2),
+        "bus {line}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 /// Text flows: a line ends where the next word does not fit, and examples have a line each.
@@ -29,13 +38,22 @@ fn assert_flows(help: &str, width: usize) {
     let columns = |text: &str| text.chars().count();
     for (number, paragraph) in after.split("\n\n").enumerate() {
         let lines: Vec<&str> = paragraph.lines().collect();
-        for pair in lines.windows(2).filter(|_| number > 0 && !lines[0].starts_with("To install it:")) {
+        for pair in
+            lines.windows(2).filter(|_| number > 0 && !lines[0].starts_with("To install it:"))
+        {
             let next = pair[1].split(' ').next().unwrap();
             let begins = ["Exit", "Environment:"].contains(&next);
-            assert!(begins || columns(pair[0]) + 1 + columns(next) > width, "this breaks too early:\n{}\n{help}", pair[0]);
+            assert!(
+                begins || columns(pair[0]) + 1 + columns(next) > width,
+                "this breaks too early:\n{}\n{help}",
+                pair[0]
+            );
         }
         if number == 0 && width == 100 {
-            assert!(lines.iter().all(|line| line.starts_with("  ")), "an example is too long:\n{help}");
+            assert!(
+                lines.iter().all(|line| line.starts_with("  ")),
+                "an example is too long:\n{help}"
+            );
         }
     }
 }
@@ -115,14 +133,19 @@ fn every_command_has_an_example_in_its_help_that_is_understood() {
         let mut arguments: Vec<&str> = command.split(' ').collect();
         arguments.push("--help");
         for width in [80, 100] {
-            assert_flows(&repo.bus(&arguments).env("COLUMNS", &width.to_string()).ok().stdout, width);
+            assert_flows(
+                &repo.bus(&arguments).env("COLUMNS", &width.to_string()).ok().stdout,
+                width,
+            );
         }
         let help = repo.bus(&arguments).ok().stdout;
-        let examples: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  bus ")).collect();
+        let examples: Vec<&str> =
+            help.lines().filter_map(|line| line.strip_prefix("  bus ")).collect();
         assert!(!examples.is_empty(), "bus {command} --help has no example");
         for example in examples.iter().filter(|example| !example.starts_with("demo")) {
             // What stands far to the right is its explanation; pipes and files are the shell's.
-            let call = example.split("   ").next().unwrap().split([';', '|', '>', '&']).next().unwrap();
+            let call =
+                example.split("   ").next().unwrap().split([';', '|', '>', '&']).next().unwrap();
             assert_understood(&repo, call);
         }
     }
@@ -134,13 +157,20 @@ fn the_demo_keeps_its_promises() {
     let ran = repo.bus(&["demo", "--json"]).without("BUS_NOW").ok();
     let checks = ran.json()["checks"].clone();
     assert!(checks.as_array().unwrap().len() > 10);
-    assert!(checks.as_array().unwrap().iter().all(|check| check["holds"] == true), "{}", ran.transcript);
+    assert!(
+        checks.as_array().unwrap().iter().all(|check| check["holds"] == true),
+        "{}",
+        ran.transcript
+    );
 }
 
 #[test]
 fn the_version_names_package_and_number() {
     let repo = Repo::bare_of_bus();
-    assert_eq!(repo.bus(&["--version"]).ok().stdout, format!("bus (agent-bus) {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        repo.bus(&["--version"]).ok().stdout,
+        format!("bus (agent-bus) {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]
@@ -168,7 +198,10 @@ fn shells_complete_commands_tasks_and_agents() {
     let complete = |words: &[&str]| {
         let index = words.len().to_string();
         let ran = repo.bus(&[&["--", "bus"], words].concat());
-        let ran = ran.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", &index).env("_CLAP_COMPLETE_COMP_TYPE", "9");
+        let ran = ran
+            .env("COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", &index)
+            .env("_CLAP_COMPLETE_COMP_TYPE", "9");
         ran.env("_CLAP_COMPLETE_SPACE", "true").env("_CLAP_IFS", "\n").ok().stdout
     };
     assert_eq!(complete(&["rel"]), "release");
@@ -176,7 +209,8 @@ fn shells_complete_commands_tasks_and_agents() {
     assert_eq!(complete(&["event", "list", "--task", "QUEUE-002"]), "QUEUE-002");
     assert_eq!(complete(&["status", "--agent", "codex-"]), "codex-1\ncodex-2");
     repo.by("boss", &["assign", "QUEUE-003", "--engineer", "codex-1"]).ok();
-    repo.by("boss", &["message", "send", "--task", "TALK-1", "--to", "claude-1", "--summary", "x"]).ok();
+    repo.by("boss", &["message", "send", "--task", "TALK-1", "--to", "claude-1", "--summary", "x"])
+        .ok();
     repo.by("boss", &["message", "send", "--task", "TALK-2", "--summary", "x"]).ok();
     assert_eq!(complete(&["assign", "queue-003"]), "QUEUE-003");
     assert_eq!(complete(&["assign", "--engineer", "codex-"]), "codex-1\ncodex-2");

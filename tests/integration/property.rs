@@ -1,13 +1,15 @@
-//! Random work on one task by three agents in three worktrees, with files rolled back, deleted and edited, and refs deleted,
-//! through the library: a model says what each command must answer.
+//! Random work on one task by three agents in three worktrees, with files rolled back, deleted and
+//! edited, and refs deleted, through the library: a model says what each command must answer.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use agent_bus::bus::{Bus, Changed, ClaimRequest, Error, Outcome, ReclaimRequest, ReleaseRequest};
 use agent_bus::record::{AgentId, Claim, Status, TaskId};
+use agent_bus::testing::{
+    self, Changed, ClaimRequest, Error, Outcome, ReclaimRequest, ReleaseRequest, Workspace,
+};
 use proptest::prelude::*;
 
 use super::harness::{Repo, log_lines};
@@ -63,8 +65,8 @@ struct World<'a> {
     places: &'a [PathBuf],
     task: TaskId,
     model: Model,
-    /// Whether the ref was deleted: a file of an earlier claim that claims to be newer is then unknown to the chain, and rightly
-    /// holds claims back (`claim-diverged`), so none is made.
+    /// Whether the ref was deleted: a file of an earlier claim that claims to be newer is then
+    /// unknown to the chain, and rightly holds claims back (`claim-diverged`), so none is made.
     history_deleted: bool,
     /// Every state that a claim file has had since.
     past: Vec<Vec<u8>>,
@@ -72,8 +74,8 @@ struct World<'a> {
 }
 
 impl World<'_> {
-    fn bus(&self, worktree: usize) -> Bus {
-        Bus::open(options(&self.places[worktree])).unwrap()
+    fn workspace(&self, worktree: usize) -> Workspace {
+        Workspace::open(options(&self.places[worktree])).unwrap()
     }
 
     fn agent(actor: Actor) -> AgentId {
@@ -84,22 +86,41 @@ impl World<'_> {
         self.places[worktree].join(format!("_bus/claims/{}.json", self.task))
     }
 
-    fn claim(&mut self, actor: Actor, here: bool, reopen: bool, notes: bool) -> Result<Changed, Error> {
+    fn claim(
+        &mut self,
+        actor: Actor,
+        here: bool,
+        reopen: bool,
+        notes: bool,
+    ) -> Result<Changed, Error> {
         self.counter += 1;
         let notes = notes.then(|| format!("note {}", self.counter));
-        self.bus(actor.1).claim(&Self::agent(actor), &self.task, &ClaimRequest { here, reopen, notes, ..ClaimRequest::default() })
+        testing::claim(
+            &self.workspace(actor.1),
+            &Self::agent(actor),
+            &self.task,
+            &ClaimRequest { here, reopen, notes, ..ClaimRequest::default() },
+        )
     }
 
     fn play(&mut self, step: &Step) {
         match *step {
-            Step::Claim { actor, here, reopen, notes } => self.play_claim(actor, here, reopen, notes),
+            Step::Claim { actor, here, reopen, notes } => {
+                self.play_claim(actor, here, reopen, notes)
+            }
             Step::Release { actor, status } => {
                 let request = ReleaseRequest { status, notes: None, force: None, offline: false };
-                let result = self.bus(actor.1).release(&Self::agent(actor), &self.task, &request);
+                let result = testing::release(
+                    &self.workspace(actor.1),
+                    &Self::agent(actor),
+                    &self.task,
+                    &request,
+                );
                 self.check_release(actor, status, result);
             }
             Step::Heartbeat(actor) => {
-                let result = self.bus(actor.1).heartbeat(&Self::agent(actor), &self.task);
+                let result =
+                    testing::heartbeat(&self.workspace(actor.1), &Self::agent(actor), &self.task);
                 match self.model.holder {
                     Some(holder) if holder == actor => drop(result.unwrap()),
                     _ => self.check_refusal(actor, &result.unwrap_err()),
@@ -116,7 +137,9 @@ impl World<'_> {
             Step::DeleteRef => self.delete_ref(),
         }
         for worktree in 0..3 {
-            self.past.extend(fs::read(self.file(worktree)).ok().filter(|bytes| !self.past.contains(bytes)));
+            self.past.extend(
+                fs::read(self.file(worktree)).ok().filter(|bytes| !self.past.contains(bytes)),
+            );
         }
     }
 
@@ -125,7 +148,10 @@ impl World<'_> {
         let outcome = result.map(|changed| changed.outcome);
         match (self.model.holder, self.model.ended) {
             (Some(holder), _) if holder == actor => {
-                assert!(matches!(outcome.unwrap(), Outcome::Unchanged | Outcome::Updated | Outcome::Renewed));
+                assert!(matches!(
+                    outcome.unwrap(),
+                    Outcome::Unchanged | Outcome::Updated | Outcome::Renewed
+                ));
                 return;
             }
             (Some(holder), _) if holder.0 == actor.0 && here => {
@@ -137,12 +163,19 @@ impl World<'_> {
             (Some(holder), _) if holder.0 == actor.0 => {
                 return assert!(matches!(outcome, Err(Error::HeldElsewhere { .. })), "{outcome:?}");
             }
-            (Some(_), _) => return assert!(matches!(outcome, Err(Error::ClaimHeld { .. })), "two owners: {outcome:?}"),
+            (Some(_), _) => {
+                return assert!(
+                    matches!(outcome, Err(Error::ClaimHeld { .. })),
+                    "two owners: {outcome:?}"
+                );
+            }
             (None, Some((finisher, Status::Done))) if finisher != actor && !reopen => {
                 return assert!(matches!(outcome, Err(Error::TaskFinished { .. })), "{outcome:?}");
             }
             (None, Some((_, Status::Done))) => assert_eq!(outcome.unwrap(), Outcome::Reopened),
-            (None, _) => assert_eq!(outcome.expect("a released task is claimable"), Outcome::Claimed),
+            (None, _) => {
+                assert_eq!(outcome.expect("a released task is claimable"), Outcome::Claimed)
+            }
         }
         self.model.holder = Some(actor);
         self.model.paused = false;
@@ -168,10 +201,13 @@ impl World<'_> {
 
     fn play_reclaim(&mut self, actor: Actor, force: bool) {
         let request = ReclaimRequest { note: "mine".to_owned(), force };
-        let result = self.bus(actor.1).reclaim(&Self::agent(actor), &self.task, &request);
+        let result =
+            testing::reclaim(&self.workspace(actor.1), &Self::agent(actor), &self.task, &request);
         match self.model.holder {
             None => assert!(matches!(result, Err(Error::NotHeld { .. })), "{result:?}"),
-            Some(holder) if holder == actor => assert_eq!(result.unwrap().outcome, Outcome::Unchanged),
+            Some(holder) if holder == actor => {
+                assert_eq!(result.unwrap().outcome, Outcome::Unchanged)
+            }
             Some(holder) if force || self.model.paused => {
                 assert_eq!(result.unwrap().outcome, Outcome::Reclaimed);
                 self.model.lost.insert(holder);
@@ -207,10 +243,13 @@ impl World<'_> {
         fs::write(self.file(worktree), claim.to_bytes()).unwrap();
     }
 
-    /// Deletes the ref where the files alone would say the same, and lets its owner write once more.
+    /// Deletes the ref where the files alone would say the same, and lets its owner write once
+    /// more.
     fn delete_ref(&mut self) {
         let Some(holder) = self.model.holder else { return };
-        let files: Vec<Claim> = (0..3).filter_map(|worktree| Claim::parse(&fs::read(self.file(worktree)).ok()?).ok()).collect();
+        let files: Vec<Claim> = (0..3)
+            .filter_map(|worktree| Claim::parse(&fs::read(self.file(worktree)).ok()?).ok())
+            .collect();
         let tip = self.repo.tip(&self.task.to_string().to_ascii_uppercase());
         let Some(best) = files.iter().max_by_key(|claim| claim.revision) else { return };
         let agrees = tip["claim_id"] == best.claim_id.as_ref().map_or("", |id| id.as_str())
@@ -227,12 +266,19 @@ impl World<'_> {
         assert_eq!(self.claim(holder, false, false, true).unwrap().outcome, Outcome::Updated);
     }
 
-    /// Whoever holds the task finds it settled: claiming again, twice, changes nothing the second time.
+    /// Whoever holds the task finds it settled: claiming again, twice, changes nothing the second
+    /// time.
     fn settles(&mut self) {
         let Some(holder) = self.model.holder else { return };
         self.claim(holder, false, false, false).unwrap();
         let place = &self.places[holder.1];
-        let seen = |world: &Self| (fs::read(world.file(holder.1)).unwrap(), log_lines(place), world.repo.git(&["for-each-ref"]));
+        let seen = |world: &Self| {
+            (
+                fs::read(world.file(holder.1)).unwrap(),
+                log_lines(place),
+                world.repo.git(&["for-each-ref"]),
+            )
+        };
         let before = seen(self);
         self.claim(holder, false, false, false).unwrap();
         assert_eq!(seen(self), before);

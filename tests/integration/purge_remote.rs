@@ -1,4 +1,5 @@
-//! `bus deinit --purge-remote`: what the fleet's remote has of the bus is listed with its owners, and goes if nobody needs it.
+//! `bus deinit --purge-remote`: what the fleet's remote has of the bus is listed with its owners,
+//! and goes if nobody needs it.
 
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,10 @@ fn it_lists_all_refs_with_their_owners_and_removes_them_if_it_is_told_so() {
     other.by("b", &["release", "T-2", "--status", "released"]).ok();
     other.bus(&["sync"]).ok();
     let before = refs(&one, &remote);
-    assert!(before.iter().filter(|name| name.starts_with("refs/bus/log/")).count() == 2, "{before:?}");
+    assert!(
+        before.iter().filter(|name| name.starts_with("refs/bus/log/")).count() == 2,
+        "{before:?}"
+    );
     let listed = one.bus(&LIST).ok().says("`--purge-remote --yes` does it").stdout;
     for name in &before {
         assert!(listed.contains(&format!("would remove {name}")), "{name}\n{listed}");
@@ -49,7 +53,10 @@ fn it_lists_all_refs_with_their_owners_and_removes_them_if_it_is_told_so() {
     assert!(listed.contains("would remove refs/bus/claims/T-2 (b, released)\n"), "{listed}");
     assert_eq!(refs(&one, &remote), before, "nothing is removed");
     let removed = one.bus(&[&REMOVE[..], &["--json"]].concat()).ok().json();
-    assert_eq!((removed["remote"]["items"].as_array().unwrap().len(), &removed["remote"]["done"]), (before.len(), &true.into()));
+    assert_eq!(
+        (removed["remote"]["items"].as_array().unwrap().len(), &removed["remote"]["done"]),
+        (before.len(), &true.into())
+    );
     assert_eq!(refs(&one, &remote), [""; 0]);
     // Branches stay, and so does what each clone has.
     assert_eq!(one.git_in(&remote, &["for-each-ref", "--format=%(refname)"]), "refs/heads/main\n");
@@ -67,7 +74,12 @@ fn another_clones_live_claim_and_a_log_that_is_not_here_stop_it() {
     // A log that no clone can take in is somebody's all the same.
     let tree = one.git(&["hash-object", "-t", "tree", "-w", "/dev/null"]);
     let foreign = one.git(&["commit-tree", "-m", "x", tree.trim()]);
-    one.git(&["push", "--quiet", remote.to_str().unwrap(), &format!("{}:refs/bus/log/zzzzzzzzzzzz", foreign.trim())]);
+    one.git(&[
+        "push",
+        "--quiet",
+        remote.to_str().unwrap(),
+        &format!("{}:refs/bus/log/zzzzzzzzzzzz", foreign.trim()),
+    ]);
     let before = refs(&one, &remote);
     let error = one.bus(&REMOVE).fails(3, "bus-in-use");
     assert!(error["message"].as_str().unwrap().contains("zzzzzzzzzzzz"), "{error}");

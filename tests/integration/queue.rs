@@ -17,7 +17,12 @@ fn add<'a>(repo: &'a Repo, words: &[&str]) -> super::harness::Bus<'a> {
 fn states(repo: &Repo, agent: &str) -> Vec<(String, String)> {
     let list = repo.by(agent, &["queue", "list", "--json"]).ok().json();
     let text = |item: &Value, field: &str| item[field].as_str().unwrap().to_owned();
-    list["items"].as_array().unwrap().iter().map(|item| (text(item, "task_id"), text(item, "state"))).collect()
+    list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (text(item, "task_id"), text(item, "state")))
+        .collect()
 }
 
 fn state(repo: &Repo, task: &str) -> String {
@@ -27,11 +32,18 @@ fn state(repo: &Repo, task: &str) -> String {
 /// The tasks that are ready, as they come.
 fn ready(repo: &Repo, agent: &str) -> Vec<String> {
     let ready = repo.by(agent, &["queue", "ready", "--json"]).ok().json();
-    ready["items"].as_array().unwrap().iter().map(|item| item["task_id"].as_str().unwrap().to_owned()).collect()
+    ready["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["task_id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn files(repo: &Repo) -> Vec<String> {
-    let entries = fs::read_dir(repo.path("queue")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let entries = fs::read_dir(repo.path("queue"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = entries.filter(|name| name != ".gitkeep").collect();
     names.sort();
     names
@@ -40,13 +52,31 @@ fn files(repo: &Repo) -> Vec<String> {
 #[test]
 fn a_task_is_a_file_with_a_number_and_its_fields() {
     let repo = Repo::new();
-    assert_eq!(add(&repo, &["Read the new syntax!"]).ok().stdout, "added QUEUE-001 in queue/001-read-the-new-syntax.md\n");
+    assert_eq!(
+        add(&repo, &["Read the new syntax!"]).ok().stdout,
+        "added QUEUE-001 in queue/001-read-the-new-syntax.md\n"
+    );
     assert_eq!(repo.read("queue/001-read-the-new-syntax.md"), "# Task: Read the new syntax!\n");
-    let words =
-        ["Write it", "--goal", "a: b", "--notes", "n", "--priority", "P1", "--after", "QUEUE-001", "T-9", "--after", "T-8,T-7"];
+    let words = [
+        "Write it",
+        "--goal",
+        "a: b",
+        "--notes",
+        "n",
+        "--priority",
+        "P1",
+        "--after",
+        "QUEUE-001",
+        "T-9",
+        "--after",
+        "T-8,T-7",
+    ];
     let more = ["--plan", "p-1", "--acceptance", "it runs", "--json"];
     let ran = add(&repo, &[&words[..], &more].concat()).ok().says("nothing here speaks of `T-9`");
-    assert_eq!(ran.json(), json!({"task_id": "QUEUE-002", "path": "queue/002-write-it.md", "unknown": ["T-9", "T-8", "T-7"]}));
+    assert_eq!(
+        ran.json(),
+        json!({"task_id": "QUEUE-002", "path": "queue/002-write-it.md", "unknown": ["T-9", "T-8", "T-7"]})
+    );
     let text = "# Task: Write it\nGoal: a: b\nNotes: n\nPriority: high\nAfter: QUEUE-001, T-9, T-8, T-7\nPlan: p-1\nAcceptance: it runs\n";
     assert_eq!(repo.read("queue/002-write-it.md"), text);
     let history = repo.git(&["log", "--format=%an %s", "refs/bus/queue"]);
@@ -91,7 +121,12 @@ fn what_is_no_task_is_refused_and_no_number_is_taken() {
 fn a_number_is_more_than_all_that_were_ever_given_or_spoken_of() {
     let repo = Repo::new();
     let wt = repo.worktree("wt");
-    let next = |folder: &PathBuf| add(&repo, &["x", "--json"]).within(folder).ok().json()["task_id"].as_str().unwrap().to_owned();
+    let next = |folder: &PathBuf| {
+        add(&repo, &["x", "--json"]).within(folder).ok().json()["task_id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
     assert_eq!(next(&wt), "QUEUE-001");
     assert_eq!(next(&repo.root()), "QUEUE-002");
     fs::remove_dir_all(wt.join("queue")).unwrap();
@@ -129,11 +164,15 @@ fn a_given_number_is_taken_where_a_file_or_a_claim_has_it() {
 #[test]
 fn many_at_once_in_all_worktrees_get_a_number_each() {
     let repo = Repo::new();
-    let places: Vec<PathBuf> = (0..3).map(|number| repo.worktree(&format!("wt{number}"))).chain([repo.root()]).collect();
-    let start = |number: usize| add(&repo, &["the same title", "--json"]).within(&places[number % places.len()]).start();
+    let places: Vec<PathBuf> =
+        (0..3).map(|number| repo.worktree(&format!("wt{number}"))).chain([repo.root()]).collect();
+    let start = |number: usize| {
+        add(&repo, &["the same title", "--json"]).within(&places[number % places.len()]).start()
+    };
     let children: Vec<Child> = (0..32).map(start).collect();
     let ran: Vec<Ran> = children.into_iter().map(Ran::of).collect();
-    let ids: BTreeSet<String> = ran.iter().map(|ran| ran.json()["task_id"].as_str().unwrap().to_owned()).collect();
+    let ids: BTreeSet<String> =
+        ran.iter().map(|ran| ran.json()["task_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids, (1..=32).map(|number| format!("QUEUE-{number:03}")).collect());
     assert_eq!(repo.git(&["log", "--format=%s", "refs/bus/queue"]).lines().count(), 32);
     assert_eq!(states(&repo, "a").len(), 32);
@@ -154,7 +193,8 @@ fn a_damaged_or_foreign_ref_of_numbers_gives_none_twice() {
         repo.git(&["update-ref", "refs/bus/queue", foreign.trim()]);
         add(&repo, &["z"]).ok();
         // What was there is kept.
-        let mut kept = fs::read_dir(repo.path(".git/bus/broken")).unwrap().map(|entry| entry.unwrap().path());
+        let mut kept =
+            fs::read_dir(repo.path(".git/bus/broken")).unwrap().map(|entry| entry.unwrap().path());
         assert!(kept.any(|path| fs::read_to_string(path).unwrap() == foreign), "{body}");
         // Another place for the same: git moves refs into one file.
         repo.git(&["update-ref", "refs/bus/queue", foreign.trim()]);
@@ -173,7 +213,10 @@ fn a_task_is_ready_when_it_is_free_and_all_before_it_is_done() {
     let repo = Repo::new();
     add(&repo, &["first"]).ok();
     add(&repo, &["second", "--after", "QUEUE-001,T-1"]).ok();
-    assert_eq!((state(&repo, "QUEUE-001"), state(&repo, "QUEUE-002")), ("ready".to_owned(), "blocked".to_owned()));
+    assert_eq!(
+        (state(&repo, "QUEUE-001"), state(&repo, "QUEUE-002")),
+        ("ready".to_owned(), "blocked".to_owned())
+    );
     repo.by("a", &["claim", "QUEUE-001"]).ok();
     assert_eq!((state(&repo, "QUEUE-001"), ready(&repo, "a")), ("claimed".to_owned(), vec![]));
     repo.by("a", &["release", "QUEUE-001", "--status", "paused"]).ok();
@@ -186,14 +229,17 @@ fn a_task_is_ready_when_it_is_free_and_all_before_it_is_done() {
     assert_eq!(state(&repo, "QUEUE-002"), "blocked", "T-1 is not done");
     repo.by("b", &["claim", "t-1"]).ok();
     let shown = repo.by("a", &["queue", "show", "--task", "queue-002", "--json"]).ok().json();
-    let after =
-        json!([{"task_id": "QUEUE-001", "state": "done", "owner": "a"}, {"task_id": "T-1", "state": "claimed", "owner": "b"}]);
+    let after = json!([{"task_id": "QUEUE-001", "state": "done", "owner": "a"}, {"task_id": "T-1", "state": "claimed", "owner": "b"}]);
     assert_eq!(shown["item"]["after"], after);
     repo.by("b", &["release", "t-1"]).ok();
-    assert_eq!((ready(&repo, "a"), state(&repo, "QUEUE-001")), (vec!["QUEUE-002".to_owned()], "done".to_owned()));
+    assert_eq!(
+        (ready(&repo, "a"), state(&repo, "QUEUE-001")),
+        (vec!["QUEUE-002".to_owned()], "done".to_owned())
+    );
     repo.by("a", &["claim", "QUEUE-001", "--reopen"]).ok();
     assert_eq!(ready(&repo, "a"), [""; 0]);
-    let ran = repo.by("a", &["queue", "ready"]).ok().says("note: nothing is ready: 1 blocked, 1 claimed");
+    let ran =
+        repo.by("a", &["queue", "ready"]).ok().says("note: nothing is ready: 1 blocked, 1 claimed");
     assert_eq!(ran.stdout, "");
     repo.by("a", &["queue", "ready", "--quiet"]).ok();
 }
@@ -201,16 +247,25 @@ fn a_task_is_ready_when_it_is_free_and_all_before_it_is_done() {
 #[test]
 fn the_most_urgent_come_first_then_the_lowest_number() {
     let repo = Repo::new();
-    for (number, priority) in ["low", "", "Priority: 1\n", "Priority: soon\n", "Priority: P0\n"].iter().enumerate() {
+    for (number, priority) in
+        ["low", "", "Priority: 1\n", "Priority: soon\n", "Priority: P0\n"].iter().enumerate()
+    {
         repo.write(&format!("queue/{:03}-x.md", number + 8), format!("# Task: x\n{priority}"));
     }
     repo.write("queue/1000-x.md", "# x\nPriority: high\n");
     repo.write("queue/999-x.md", "# x\nPriority: high\n");
     assert_eq!(ready(&repo, "a")[..4], ["QUEUE-012", "QUEUE-010", "QUEUE-999", "QUEUE-1000"]);
-    let ran =
-        repo.by("a", &["queue", "ready", "--limit", "2"]).ok().says("`queue/011-x.md` line 2: `Priority`: `soon` is no priority");
+    let ran = repo
+        .by("a", &["queue", "ready", "--limit", "2"])
+        .ok()
+        .says("`queue/011-x.md` line 2: `Priority`: `soon` is no priority");
     assert_eq!(ran.stdout.lines().count(), 3, "{}", ran.transcript);
-    assert!(ran.stdout.starts_with("TASK       PRIORITY  STATE  TITLE\nQUEUE-012  critical  ready  x\n"), "{}", ran.stdout);
+    assert!(
+        ran.stdout
+            .starts_with("TASK       PRIORITY  STATE  TITLE\nQUEUE-012  critical  ready  x\n"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]
@@ -250,18 +305,30 @@ fn what_cannot_be_read_is_not_ready_and_hides_nothing_else() {
     repo.write(&record("claims/QUEUE-009.json"), "{");
     fs::create_dir(repo.path("queue/010-folder.md")).unwrap();
     assert_eq!(ready(&repo, "a"), ["QUEUE-001"]);
-    let unreadable: Vec<String> =
-        states(&repo, "a").into_iter().filter(|(_, state)| state == "unreadable").map(|(task, _)| task).collect();
-    let expected = ["QUEUE-002", "QUEUE-003", "QUEUE-004", "QUEUE-005", "QUEUE-006", "QUEUE-009", "QUEUE-010"];
+    let unreadable: Vec<String> = states(&repo, "a")
+        .into_iter()
+        .filter(|(_, state)| state == "unreadable")
+        .map(|(task, _)| task)
+        .collect();
+    let expected =
+        ["QUEUE-002", "QUEUE-003", "QUEUE-004", "QUEUE-005", "QUEUE-006", "QUEUE-009", "QUEUE-010"];
     assert_eq!(unreadable, expected);
-    let ran = repo.by("a", &["queue", "list"]).ok().says("`queue/004-after.md` line 5: `After`: `../x` is no task id");
-    let ran =
-        ran.says("`queue/006-b.md` line 1: `queue/006-a.md` has the same number").says("`queue/07-name.md` line 1: its name");
-    let ran =
-        ran.says("`QUEUE-009` cannot be read").says("`queue/002-no-title.md` line 1: it does not begin with `# Task: TITLE`");
+    let ran = repo
+        .by("a", &["queue", "list"])
+        .ok()
+        .says("`queue/004-after.md` line 5: `After`: `../x` is no task id");
+    let ran = ran
+        .says("`queue/006-b.md` line 1: `queue/006-a.md` has the same number")
+        .says("`queue/07-name.md` line 1: its name");
+    let ran = ran
+        .says("`QUEUE-009` cannot be read")
+        .says("`queue/002-no-title.md` line 1: it does not begin with `# Task: TITLE`");
     assert!(ran.stdout.contains("QUEUE-008  medium    blocked by QUEUE-009"), "{}", ran.stdout);
     let shown = repo.by("a", &["queue", "show", "QUEUE-003", "--json"]).ok().json();
-    assert_eq!((&shown["item"]["code"], &shown["item"]["title"]), (&json!("malformed-record"), &Value::Null));
+    assert_eq!(
+        (&shown["item"]["code"], &shown["item"]["title"]),
+        (&json!("malformed-record"), &Value::Null)
+    );
     let list = repo.by("a", &["queue", "list", "--json"]).ok().json();
     assert_eq!(list["faults"][0]["code"], "malformed-record");
     assert_eq!(add(&repo, &["x", "--json"]).ok().json()["task_id"], "QUEUE-011");
@@ -270,8 +337,11 @@ fn what_cannot_be_read_is_not_ready_and_hides_nothing_else() {
 #[test]
 fn a_claim_that_only_looks_free_is_not_ready() {
     let file = "_bus/claims/QUEUE-001.json";
-    for (kept, place) in [(Kept::Untracked, record("claims/QUEUE-001.json").as_str()), (Kept::Tracked, file), (Kept::Older, file)]
-    {
+    for (kept, place) in [
+        (Kept::Untracked, record("claims/QUEUE-001.json").as_str()),
+        (Kept::Tracked, file),
+        (Kept::Older, file),
+    ] {
         only_looks_free(kept, place);
     }
 }
@@ -284,11 +354,15 @@ fn only_looks_free(kept: Kept, place: &str) {
     assert_eq!(ready(&repo, "a"), ["QUEUE-001"]);
     let good = repo.read(place);
     repo.write(place, "{");
-    // The record's file is written after the ref, and need not come to the disk; git may be writing this worktree's.
+    // The record's file is written after the ref, and need not come to the disk; git may be writing
+    // this worktree's.
     assert_eq!(state(&repo, "QUEUE-001"), "ready");
+    let rival = good
+        .replace("\"released\"", "\"active\"")
+        .replace("\"revision\": 2", "\"revision\": 9")
+        .replace("\"a\"", "\"b\"");
     let rival =
-        good.replace("\"released\"", "\"active\"").replace("\"revision\": 2", "\"revision\": 9").replace("\"a\"", "\"b\"");
-    let rival = rival.lines().filter(|line| !line.contains("claim_id")).collect::<Vec<_>>().join("\n");
+        rival.lines().filter(|line| !line.contains("claim_id")).collect::<Vec<_>>().join("\n");
     repo.write(place, rival.replace("agent/a/", "agent/b/") + "\n");
     assert_eq!(state(&repo, "QUEUE-001"), "unreadable");
     repo.by("a", &["claim", "--next"]).fails(4, "nothing-ready");
@@ -312,17 +386,28 @@ fn a_circle_is_named_until_it_is_broken() {
         repo.by("a", words).ok().says(circle);
     }
     repo.write("queue/005-e.md", "# E\n\n- **After**: QUEUE-001\n");
-    repo.by("a", &["queue", "list"]).ok().says("`queue/005-e.md` line 3: `After` stands where it is no field");
+    repo.by("a", &["queue", "list"])
+        .ok()
+        .says("`queue/005-e.md` line 3: `After` stands where it is no field");
     fs::remove_file(repo.path("queue/005-e.md")).unwrap();
     assert!(!repo.by("a", &["queue", "show", "QUEUE-004"]).ok().stderr.contains("circle"));
     let list = repo.by("a", &["queue", "ready", "--json"]).ok().json();
-    assert_eq!((&list["items"], &list["cycles"]), (&json!([]), &json!([["QUEUE-001", "QUEUE-002", "QUEUE-003"]])));
+    assert_eq!(
+        (&list["items"], &list["cycles"]),
+        (&json!([]), &json!([["QUEUE-001", "QUEUE-002", "QUEUE-003"]]))
+    );
     repo.by("a", &["claim", "--next"]).fails(4, "nothing-ready");
     let error = add(&repo, &["x", "--after", "QUEUE-004"]).ok();
     assert!(error.stdout.contains("QUEUE-005"), "it only waits for the circle");
     repo.write("queue/006-f.md", "# F\nAfter: QUEUE-007\n");
     let error = add(&repo, &["x", "--after", "T-1,QUEUE-006"]).fails(2, "usage");
-    assert!(error["message"].as_str().unwrap().contains("`QUEUE-007` would wait for itself: `QUEUE-006`"), "{error}");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("`QUEUE-007` would wait for itself: `QUEUE-006`"),
+        "{error}"
+    );
     repo.by("a", &["claim", "QUEUE-002"]).ok();
     repo.by("a", &["release", "QUEUE-002"]).ok();
     assert_eq!(ready(&repo, "a"), ["QUEUE-001"], "a task that is done ends the circle");
@@ -338,10 +423,14 @@ fn the_queue_is_that_of_all_worktrees_and_this_ones_files_count_first() {
     fs::write(other.join("queue/001-in-wt.md"), "# Task: in other\nPriority: high\n").unwrap();
     assert_eq!(ready(&repo, "a"), ["QUEUE-001"]);
     let title = |folder: &PathBuf| {
-        let shown = repo.by("a", &["queue", "show", "QUEUE-001", "--json"]).within(folder).ok().json();
+        let shown =
+            repo.by("a", &["queue", "show", "QUEUE-001", "--json"]).within(folder).ok().json();
         shown["item"]["title"].as_str().unwrap().to_owned()
     };
-    assert_eq!((title(&wt), title(&other), title(&repo.root())), ("in wt".into(), "in other".into(), "in other".into()));
+    assert_eq!(
+        (title(&wt), title(&other), title(&repo.root())),
+        ("in wt".into(), "in other".into(), "in other".into())
+    );
     repo.write("queue/001-in-main.md", "# Task: in main\n");
     assert_eq!((title(&wt), title(&repo.root())), ("in wt".into(), "in main".into()));
     let fourth = repo.worktree("fourth");
@@ -363,19 +452,32 @@ fn an_older_buss_items_are_shown_whole() {
     let json = repo.bus(&["queue", "show", "QUEUE-000", "--json"]).ok().json();
     let fields = json!({"Goal": "a guard with `prev_content_hash`.", "OCERS Target": "Evidence↑ Safety↑", "Acceptance": "- one\n- two",
         "Coordinate": "S3:L5"});
-    assert_eq!((&json["item"]["fields"], &json["item"]["body"]), (&fields, &json!("More words.\n\n    code: x")));
+    assert_eq!(
+        (&json["item"]["fields"], &json["item"]["body"]),
+        (&fields, &json!("More words.\n\n    code: x"))
+    );
     assert_eq!(add(&repo, &["x"]).ok().stdout, "added QUEUE-001 in queue/001-x.md\n");
 }
 
 #[test]
 fn text_from_a_queue_item_cannot_reach_the_terminal() {
     let repo = Repo::new();
-    repo.write("queue/001-x.md", "# Task: a\u{1b}[2Jb\u{202e}\nGoal: \u{9b}x\nPriority: \u{1b}[2J\n\nbody\u{1b}[2J\n");
+    repo.write(
+        "queue/001-x.md",
+        "# Task: a\u{1b}[2Jb\u{202e}\nGoal: \u{9b}x\nPriority: \u{1b}[2J\n\nbody\u{1b}[2J\n",
+    );
     repo.write("queue/002-x.md", "# Task: x\nAfter: \u{1b}[2J\n");
     repo.write("queue/003\u{1b}[2J.md", "");
-    for words in [&["queue", "list"][..], &["queue", "ready"], &["queue", "show", "QUEUE-001"], &["queue", "list", "--json"]] {
+    for words in [
+        &["queue", "list"][..],
+        &["queue", "ready"],
+        &["queue", "show", "QUEUE-001"],
+        &["queue", "list", "--json"],
+    ] {
         let ran = repo.by("a", words).ok();
-        let bad = |character: char| (character.is_control() && character != '\n') || "\u{202e}\u{9b}".contains(character);
+        let bad = |character: char| {
+            (character.is_control() && character != '\n') || "\u{202e}\u{9b}".contains(character)
+        };
         assert!(!ran.stdout.chars().chain(ran.stderr.chars()).any(bad), "{}", ran.transcript);
     }
 }
@@ -405,7 +507,11 @@ fn an_addition_that_died_is_finished_by_the_same_and_a_number_is_never_given_twi
     for step in ["object-written", "ref-written", "file-written-aside"] {
         let repo = Repo::new();
         add(&repo, &["before"]).ok();
-        assert_eq!(add(&repo, &["x"]).env("BUS_CRASH_AT", step).run().status, None, "{step} is never reached");
+        assert_eq!(
+            add(&repo, &["x"]).env("BUS_CRASH_AT", step).run().status,
+            None,
+            "{step} is never reached"
+        );
         repo.bus(&["queue", "list"]).ok();
         assert_eq!(add(&repo, &["x"]).ok().stdout, "added QUEUE-002 in queue/002-x.md\n", "{step}");
         assert_eq!(files(&repo), ["001-before.md", "002-x.md"], "{step}");
@@ -413,10 +519,18 @@ fn an_addition_that_died_is_finished_by_the_same_and_a_number_is_never_given_twi
     }
     let repo = Repo::new();
     add(&repo, &["x"]).env("BUS_CRASH_AT", "ref-written").run();
-    assert_eq!(add(&repo, &["y"]).ok().stdout, "added QUEUE-002 in queue/002-y.md\n", "another title gets another number");
+    assert_eq!(
+        add(&repo, &["y"]).ok().stdout,
+        "added QUEUE-002 in queue/002-y.md\n",
+        "another title gets another number"
+    );
     let other = repo.by("a", &["queue", "add", "y"]).env("BUS_CRASH_AT", "ref-written").run();
     assert_eq!(other.status, None);
-    assert_eq!(add(&repo, &["y"]).ok().stdout, "added QUEUE-004 in queue/004-y.md\n", "so does another agent");
+    assert_eq!(
+        add(&repo, &["y"]).ok().stdout,
+        "added QUEUE-004 in queue/004-y.md\n",
+        "so does another agent"
+    );
 }
 
 #[cfg(debug_assertions)]
@@ -433,7 +547,11 @@ fn a_number_that_was_used_since_the_crash_is_not_given_again() {
         let repo = Repo::new();
         assert_eq!(add(&repo, &["x"]).env("BUS_CRASH_AT", "ref-written").run().status, None);
         used.iter().for_each(|words| drop(repo.by("a", words).ok()));
-        assert_eq!(add(&repo, &["x"]).ok().stdout, "added QUEUE-002 in queue/002-x.md\n", "{used:?}");
+        assert_eq!(
+            add(&repo, &["x"]).ok().stdout,
+            "added QUEUE-002 in queue/002-x.md\n",
+            "{used:?}"
+        );
     }
     // The file alone, as it was to be, is no use of it: only the note was not taken away any more.
     let repo = Repo::new();
@@ -453,10 +571,15 @@ fn numbers_of_other_widths_are_the_same_number() {
     repo.write("queue/0013-b.md", "# Task: b\n");
     repo.write("queue/014-c.md", "# Task: c\n");
     let shown = repo.by("a", &["queue", "show", "QUEUE-012", "--json"]).ok().json();
-    assert_eq!(shown["item"]["after"], json!([{"task_id": "QUEUE-0013", "state": "free", "owner": null}]));
+    assert_eq!(
+        shown["item"]["after"],
+        json!([{"task_id": "QUEUE-0013", "state": "free", "owner": null}])
+    );
     repo.bus(&["validate"]).ok();
     add(&repo, &["d", "--after", "QUEUE-12", "--id", "QUEUE-015"]).ok();
-    let error = add(&repo, &["d", "--after", "QUEUE-15", "--id", "QUEUE-0016", "--after", "QUEUE-00016"]).fails(2, "usage");
+    let error =
+        add(&repo, &["d", "--after", "QUEUE-15", "--id", "QUEUE-0016", "--after", "QUEUE-00016"])
+            .fails(2, "usage");
     assert!(error["message"].as_str().unwrap().contains("would wait for itself"), "{error}");
     // One that is asked for in another width is the queue's.
     repo.by("a", &["claim", "QUEUE-14"]).ok();
@@ -465,15 +588,25 @@ fn numbers_of_other_widths_are_the_same_number() {
     repo.by("a", &["release", "queue-00014"]).ok();
     assert_eq!(state(&repo, "QUEUE-014"), "done");
     repo.by("a", &["claim", "QUEUE-13"]).ok();
-    assert_eq!((repo.claim("QUEUE-013")["agent_id"].clone(), state(&repo, "QUEUE-0013")), (json!("a"), "claimed".to_owned()));
+    assert_eq!(
+        (repo.claim("QUEUE-013")["agent_id"].clone(), state(&repo, "QUEUE-0013")),
+        (json!("a"), "claimed".to_owned())
+    );
     repo.by("a", &["claim", "QUEUE-99"]).ok();
     assert_eq!(repo.claim("QUEUE-099")["agent_id"], "a", "the queue knows nothing of it");
     repo.write("queue/099-z.md", "# Task: z\n");
     repo.by("b", &["claim", "QUEUE-0099"]).fails(3, "claim-held");
     repo.by("a", &["release", "QUEUE-99"]).ok();
-    assert_eq!((state(&repo, "QUEUE-099"), repo.claim("QUEUE-099")["status"].clone()), ("done".to_owned(), json!("done")));
+    assert_eq!(
+        (state(&repo, "QUEUE-099"), repo.claim("QUEUE-099")["status"].clone()),
+        ("done".to_owned(), json!("done"))
+    );
     let refs = repo.git(&["for-each-ref", "--format=%(refname:lstrip=3)", "refs/bus/claims"]);
-    assert_eq!(refs.lines().collect::<Vec<_>>(), ["QUEUE-013", "QUEUE-014", "QUEUE-099"], "one ref per task");
+    assert_eq!(
+        refs.lines().collect::<Vec<_>>(),
+        ["QUEUE-013", "QUEUE-014", "QUEUE-099"],
+        "one ref per task"
+    );
     repo.write("queue/00012-x.md", "# Task: x\nAfter: QUEUE-015\n");
     assert_eq!(state(&repo, "QUEUE-00012"), "unreadable");
 }
@@ -494,7 +627,10 @@ fn a_given_number_leaves_room_for_those_that_come_after_it() {
 fn of_a_long_circle_the_first_tasks_are_named() {
     let repo = Repo::new();
     for number in 1..=30 {
-        repo.write(&format!("queue/{number:03}-x.md"), format!("# x\nAfter: QUEUE-{:03}\n", number % 30 + 1));
+        repo.write(
+            &format!("queue/{number:03}-x.md"),
+            format!("# x\nAfter: QUEUE-{:03}\n", number % 30 + 1),
+        );
     }
     let circle = "QUEUE-009, QUEUE-010, … (30 tasks in all)";
     let ran = repo.by("a", &["queue", "list", "--json"]).ok().says(circle);

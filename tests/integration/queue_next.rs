@@ -17,16 +17,28 @@ fn queue_of(tasks: usize) -> Repo {
 /// Runs 32 processes at once on 20 tasks; each task must be claimed once.
 fn storm(agent: impl Fn(usize) -> String, worktrees: usize) {
     let repo = queue_of(20);
-    let places: Vec<PathBuf> = (0..worktrees).map(|number| repo.worktree(&format!("wt{number}"))).chain([repo.root()]).collect();
-    let start =
-        |number: usize| repo.by(&agent(number), &["claim", "--next", "--json"]).within(&places[number % places.len()]).start();
+    let places: Vec<PathBuf> = (0..worktrees)
+        .map(|number| repo.worktree(&format!("wt{number}")))
+        .chain([repo.root()])
+        .collect();
+    let start = |number: usize| {
+        repo.by(&agent(number), &["claim", "--next", "--json"])
+            .within(&places[number % places.len()])
+            .start()
+    };
     let children: Vec<Child> = (0..32).map(start).collect();
     let ran: Vec<Ran> = children.into_iter().map(Ran::of).collect();
     let claimed = ran.iter().filter(|ran| ran.status == Some(0)).map(|ran| ran.json());
-    let tasks: Vec<String> = claimed.map(|answer| answer["claim"]["task_id"].as_str().unwrap().to_owned()).collect();
+    let tasks: Vec<String> =
+        claimed.map(|answer| answer["claim"]["task_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!((tasks.len(), tasks.iter().collect::<BTreeSet<_>>().len()), (20, 20), "{tasks:?}");
     for ran in ran.iter().filter(|ran| ran.status != Some(0)) {
-        assert_eq!((ran.status, &ran.json()["error"]["code"]), (Some(4), &"nothing-ready".into()), "{}", ran.transcript);
+        assert_eq!(
+            (ran.status, &ran.json()["error"]["code"]),
+            (Some(4), &"nothing-ready".into()),
+            "{}",
+            ran.transcript
+        );
     }
     for number in 1..=20 {
         assert_eq!(repo.history(&format!("QUEUE-{number:03}")).len(), 1);
@@ -54,16 +66,29 @@ fn the_next_task_is_the_best_one_with_its_plan_and_all_that_was_asked_for() {
     let repo = queue_of(2);
     repo.write("queue/003-x.md", "# Task: x\nPriority: high\nPlan: p-1\n");
     repo.write("queue/004-x.md", "# Task: x\nPriority: high\nPlan: p-1\n");
-    let ran = repo.by("a", &["claim", "--next", "--notes", "n", "--ttl", "2h"]).ok().says("`bus queue show QUEUE-003`");
-    assert!(ran.stdout.starts_with("claimed QUEUE-003 as a on agent/a/queue-003 (active, expires"), "{}", ran.stdout);
-    assert_eq!((&repo.claim("QUEUE-003")["plan_id"], &repo.claim("QUEUE-003")["notes"]), (&"p-1".into(), &"n".into()));
+    let ran = repo
+        .by("a", &["claim", "--next", "--notes", "n", "--ttl", "2h"])
+        .ok()
+        .says("`bus queue show QUEUE-003`");
+    assert!(
+        ran.stdout.starts_with("claimed QUEUE-003 as a on agent/a/queue-003 (active, expires"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(
+        (&repo.claim("QUEUE-003")["plan_id"], &repo.claim("QUEUE-003")["notes"]),
+        (&"p-1".into(), &"n".into())
+    );
     repo.by("a", &["claim", "--next", "--plan", "p-2"]).ok();
     assert_eq!(repo.claim("QUEUE-004")["plan_id"], "p-2");
     repo.by("a", &["claim", "--next", "--branch", "main"]).fails(2, "usage");
     repo.by("b", &["claim", "--next"]).ok();
     repo.by("b", &["release", "QUEUE-001", "--status", "released"]).ok();
     let answer = repo.by("a", &["claim", "--next", "--json"]).ok().json();
-    assert_eq!((&answer["outcome"], &answer["previous"]["agent_id"]), (&"claimed".into(), &"b".into()));
+    assert_eq!(
+        (&answer["outcome"], &answer["previous"]["agent_id"]),
+        (&"claimed".into(), &"b".into())
+    );
 }
 
 #[test]
@@ -86,7 +111,13 @@ fn nothing_ready_is_exit_4_and_says_why() {
 #[test]
 fn next_goes_with_no_task_and_not_with_what_names_one() {
     let repo = queue_of(1);
-    for words in [&["T-1", "--next"][..], &["--task", "T-1", "--next"], &["--next", "--here"], &["--next", "--reopen"], &[]] {
+    for words in [
+        &["T-1", "--next"][..],
+        &["--task", "T-1", "--next"],
+        &["--next", "--here"],
+        &["--next", "--reopen"],
+        &[],
+    ] {
         repo.by("a", &[&["claim"], words].concat()).fails(2, "usage");
     }
     repo.bus(&["claim", "--next"]).fails(2, "no-identity");
@@ -143,7 +174,9 @@ fn a_next_that_died_is_finished_by_the_same_and_takes_no_second_task() {
     };
     let steps = warm().by("a", &["claim", "--next"]).steps();
     assert!(
-        ["next-noted", "ref-written", "line-appended"].iter().all(|step| steps.iter().any(|known| known == step)),
+        ["next-noted", "ref-written", "line-appended"]
+            .iter()
+            .all(|step| steps.iter().any(|known| known == step)),
         "{steps:?}"
     );
     for step in &steps {
@@ -159,17 +192,26 @@ fn a_next_that_died_is_finished_by_the_same_and_takes_no_second_task() {
         repo.bus(&["doctor"]).ok();
     }
     // Whoever has settled it by name has had the answer.
-    for words in [&["claim", "QUEUE-001"][..], &["release", "QUEUE-001", "--status", "paused"], &["heartbeat", "QUEUE-001"]] {
+    for words in [
+        &["claim", "QUEUE-001"][..],
+        &["release", "QUEUE-001", "--status", "paused"],
+        &["heartbeat", "QUEUE-001"],
+    ] {
         let repo = queue_of(3);
         repo.by("a", &["claim", "--next"]).env("BUS_CRASH_AT", "ref-written").run();
         repo.by("a", words).ok();
-        assert!(repo.by("a", &["claim", "--next"]).ok().stdout.starts_with("claimed QUEUE-002"), "{words:?}");
+        assert!(
+            repo.by("a", &["claim", "--next"]).ok().stdout.starts_with("claimed QUEUE-002"),
+            "{words:?}"
+        );
     }
     // Another agent, or the same one elsewhere, does not get it.
     let repo = queue_of(3);
     let wt = repo.worktree("wt");
     repo.by("a", &["claim", "--next"]).env("BUS_CRASH_AT", "ref-written").run();
-    assert!(repo.by("a", &["claim", "--next"]).within(&wt).ok().stdout.starts_with("claimed QUEUE-002"));
+    assert!(
+        repo.by("a", &["claim", "--next"]).within(&wt).ok().stdout.starts_with("claimed QUEUE-002")
+    );
     assert!(repo.by("b", &["claim", "--next"]).ok().stdout.starts_with("claimed QUEUE-003"));
     // What was taken over since is not given back.
     repo.by("b", &["reclaim", "QUEUE-001", "--note", "x", "--force"]).ok();
@@ -181,8 +223,12 @@ fn one_that_waits_gets_a_task_as_soon_as_it_is_ready() {
     let repo = queue_of(1);
     repo.write("queue/002-x.md", "# Task: x\nAfter: QUEUE-001\n");
     repo.by("b", &["claim", "--next"]).ok();
-    let error = repo.by("a", &["claim", "--next", "--wait", "--timeout", "30ms"]).fails(6, "wait-timeout");
-    assert!(error["message"].as_str().unwrap().contains("nothing is ready: 1 blocked, 1 claimed"), "{error}");
+    let error =
+        repo.by("a", &["claim", "--next", "--wait", "--timeout", "30ms"]).fails(6, "wait-timeout");
+    assert!(
+        error["message"].as_str().unwrap().contains("nothing is ready: 1 blocked, 1 claimed"),
+        "{error}"
+    );
     let waiting = repo.by("a", &["claim", "--next", "--wait", "--timeout", "1m"]).start();
     repo.by("b", &["release", "QUEUE-001"]).ok();
     let ran = Ran::of(waiting);
@@ -194,12 +240,20 @@ fn what_items_wait_for_is_bounded_in_sum_and_only_the_ones_beyond_are_unreadable
     let repo = Repo::new();
     let after: Vec<String> = (1..1000).map(|number| format!("QUEUE-{number:03}")).collect();
     for number in 2..80 {
-        repo.write(&format!("queue/{number:03}-t.md"), format!("# Task: t\nAfter: {}\n", after.join(", ")));
+        repo.write(
+            &format!("queue/{number:03}-t.md"),
+            format!("# Task: t\nAfter: {}\n", after.join(", ")),
+        );
     }
     repo.write("queue/001-first.md", "# Task: first\n");
     repo.write("queue/090-last.md", "# Task: last\n");
     let list = repo.by("a", &["queue", "list", "--json"]).ok().json();
-    let states: Vec<&str> = list["items"].as_array().unwrap().iter().map(|item| item["state"].as_str().unwrap()).collect();
+    let states: Vec<&str> = list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["state"].as_str().unwrap())
+        .collect();
     assert_eq!(states.iter().filter(|state| **state == "unreadable").count(), 27, "{states:?}");
     repo.by("a", &["claim", "--next"]).ok();
     repo.by("b", &["claim", "--next"]).ok();

@@ -8,13 +8,18 @@ use super::harness::{Ran, Repo};
 
 /// Starts one claim by each of 64 agents, spread over `places`, and waits for all.
 fn storm(repo: &Repo, task: &str, places: &[PathBuf]) -> Vec<Ran> {
-    let claim = |agent: usize| repo.by(&format!("agent{agent}"), &["claim", task]).within(&places[agent % places.len()]).start();
+    let claim = |agent: usize| {
+        repo.by(&format!("agent{agent}"), &["claim", task])
+            .within(&places[agent % places.len()])
+            .start()
+    };
     let children: Vec<Child> = (0..64).map(claim).collect();
     children.into_iter().map(Ran::of).collect()
 }
 
 fn assert_one_winner(repo: &Repo, task: &str, ran: &[Ran]) {
-    let winners: Vec<usize> = (0..ran.len()).filter(|agent| ran[*agent].status == Some(0)).collect();
+    let winners: Vec<usize> =
+        (0..ran.len()).filter(|agent| ran[*agent].status == Some(0)).collect();
     assert_eq!(winners.len(), 1, "{task}: {winners:?}");
     let winner = format!("agent{}", winners[0]);
     for (agent, ran) in ran.iter().enumerate().filter(|(agent, _)| *agent != winners[0]) {
@@ -38,21 +43,28 @@ fn of_64_processes_in_one_worktree_exactly_one_gets_the_task() {
 #[test]
 fn of_64_processes_in_eight_worktrees_exactly_one_gets_the_task() {
     let repo = Repo::new();
-    let mut places: Vec<PathBuf> = (0..7).map(|number| repo.worktree(&format!("wt{number}"))).collect();
+    let mut places: Vec<PathBuf> =
+        (0..7).map(|number| repo.worktree(&format!("wt{number}"))).collect();
     places.push(repo.root());
     for round in 0..3 {
         let task = format!("ROUND-{round}");
         let ran = storm(&repo, &task, &places);
         assert_one_winner(&repo, &task, &ran);
         let holds = |place: &&PathBuf| place.join(format!("_bus/claims/{task}.json")).exists();
-        assert_eq!(places.iter().filter(holds).count(), 1, "only the winner's worktree has the file");
+        assert_eq!(
+            places.iter().filter(holds).count(),
+            1,
+            "only the winner's worktree has the file"
+        );
     }
 }
 
 /// Starts a claim that stands still once its commit is written, just before the ref moves.
 fn paused(repo: &Repo, agent: &str, flag: &Path) -> Child {
-    let child =
-        repo.by(agent, &["claim", "T-1"]).env("BUS_PAUSE_AT", "object-written").env("BUS_PAUSE_FILE", flag.to_str().unwrap());
+    let child = repo
+        .by(agent, &["claim", "T-1"])
+        .env("BUS_PAUSE_AT", "object-written")
+        .env("BUS_PAUSE_FILE", flag.to_str().unwrap());
     let child = child.start();
     while !flag.exists() {
         std::thread::yield_now();
@@ -66,7 +78,11 @@ fn the_lock_keeps_everybody_else_out_and_names_its_holder() {
     let repo = Repo::new();
     let flag = repo.beside("flag");
     let holder = paused(&repo, "a", &flag);
-    for command in [vec!["claim", "T-1"], vec!["claim", "T-2"], vec!["event", "log", "--event", "note", "--summary", "x"]] {
+    for command in [
+        vec!["claim", "T-1"],
+        vec!["claim", "T-2"],
+        vec!["event", "log", "--event", "note", "--summary", "x"],
+    ] {
         let mut command = command;
         command.extend(["--lock-timeout", "30ms"]);
         let error = repo.by("b", &command).fails(6, "lock-timeout");
@@ -83,7 +99,8 @@ fn the_lock_keeps_everybody_else_out_and_names_its_holder() {
 fn a_ref_that_moves_without_the_lock_makes_the_claim_decide_again() {
     let repo = Repo::new();
     repo.by("other", &["claim", "T-2"]).ok();
-    let rival = repo.git(&["log", "-1", "--format=%b", "refs/bus/claims/T-2"]).replace("T-2", "T-1");
+    let rival =
+        repo.git(&["log", "-1", "--format=%b", "refs/bus/claims/T-2"]).replace("T-2", "T-1");
     let message = format!("claim T-1 by other\n\n{rival}");
     let tree = repo.git(&["log", "-1", "--format=%T", "refs/bus/claims/T-2"]);
     let rival = repo.git(&["commit-tree", "-m", message.trim_end(), tree.trim()]);
@@ -111,7 +128,9 @@ fn many_agents_take_and_give_back_and_nobody_ever_takes_what_is_held() {
                     let place = &places[agent % 2];
                     let claimed = repo.by(&name, &["claim", "T-1"]).within(place).run();
                     if claimed.status == Some(0) {
-                        repo.by(&name, &["release", "T-1", "--status", "released"]).within(place).ok();
+                        repo.by(&name, &["release", "T-1", "--status", "released"])
+                            .within(place)
+                            .ok();
                     } else {
                         assert_eq!(claimed.status, Some(3), "{}", claimed.transcript);
                     }

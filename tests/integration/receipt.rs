@@ -24,25 +24,55 @@ fn the_path_of_the_copy_is_all_that_is_printed() {
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("_report/agent/a/T-1/tests.log\n", ""));
     assert_eq!(repo.read("_report/agent/a/T-1/tests.log"), "fine\n");
     let again = add(&repo, &["out/tests.log", "--task", "T-1", "--json"]).ok().json();
-    assert_eq!((&again["outcome"], &again["path"]), (&json!("unchanged"), &json!("_report/agent/a/T-1/tests.log")));
+    assert_eq!(
+        (&again["outcome"], &again["path"]),
+        (&json!("unchanged"), &json!("_report/agent/a/T-1/tests.log"))
+    );
     assert_eq!((&again["bytes"], again["sha256"].as_str().unwrap().len()), (&json!(5), 64));
     assert_eq!(add(&repo, &["out/tests.log"]).ok().stdout, "_report/agent/a/misc/tests.log\n");
-    assert_eq!(add(&repo, &["out/tests.log", "--name", "x"]).ok().stdout, "_report/agent/a/misc/x\n");
-    repo.by("a", &["event", "log", "--event", "note", "--summary", "x", "--receipt", "_report/agent/a/misc/x"]).ok();
+    assert_eq!(
+        add(&repo, &["out/tests.log", "--name", "x"]).ok().stdout,
+        "_report/agent/a/misc/x\n"
+    );
+    repo.by(
+        "a",
+        &[
+            "event",
+            "log",
+            "--event",
+            "note",
+            "--summary",
+            "x",
+            "--receipt",
+            "_report/agent/a/misc/x",
+        ],
+    )
+    .ok();
     repo.bus(&["validate"]).ok();
 }
 
 #[test]
 fn other_bytes_of_the_same_name_replace_nothing() {
     let repo = with_log();
-    for (text, path) in [("1", "tests.log"), ("2", "tests-2.log"), ("3", "tests-3.log"), ("2", "tests-2.log"), ("1", "tests.log")]
-    {
+    for (text, path) in [
+        ("1", "tests.log"),
+        ("2", "tests-2.log"),
+        ("3", "tests-3.log"),
+        ("2", "tests-2.log"),
+        ("1", "tests.log"),
+    ] {
         repo.write("out/tests.log", text);
-        assert_eq!(add(&repo, &["out/tests.log", "--task", "T-1"]).ok().stdout, format!("_report/agent/a/T-1/{path}\n"));
+        assert_eq!(
+            add(&repo, &["out/tests.log", "--task", "T-1"]).ok().stdout,
+            format!("_report/agent/a/T-1/{path}\n")
+        );
         assert_eq!(repo.read(&format!("_report/agent/a/T-1/{path}")), text);
     }
     repo.write("out/tests.log", "by b");
-    assert_eq!(add(&repo, &["out/tests.log", "--agent", "b"]).ok().stdout, "_report/agent/b/misc/tests.log\n");
+    assert_eq!(
+        add(&repo, &["out/tests.log", "--agent", "b"]).ok().stdout,
+        "_report/agent/b/misc/tests.log\n"
+    );
 }
 
 #[test]
@@ -52,7 +82,10 @@ fn what_is_piped_in_is_stored_byte_for_byte() {
     let input = repo.beside("input");
     fs::File::create(&input).unwrap().write_all(&bytes).unwrap();
     let script = "exec \"$0\" receipt add - --name raw.bin < \"$1\"";
-    let ran = repo.other("sh", &["-c", script, env!("CARGO_BIN_EXE_bus"), input.to_str().unwrap()]).env("BUS_AGENT", "a").ok();
+    let ran = repo
+        .other("sh", &["-c", script, env!("CARGO_BIN_EXE_bus"), input.to_str().unwrap()])
+        .env("BUS_AGENT", "a")
+        .ok();
     assert_eq!(ran.stdout, "_report/agent/a/misc/raw.bin\n");
     assert_eq!(fs::read(repo.path("_report/agent/a/misc/raw.bin")).unwrap(), bytes);
     add(&repo, &["-"]).fails(2, "usage");
@@ -98,7 +131,8 @@ fn nothing_is_written_through_a_link() {
     let elsewhere = repo.beside("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     fs::create_dir_all(repo.path("_report/agent/a/T-1")).unwrap();
-    std::os::unix::fs::symlink(elsewhere.join("x"), repo.path("_report/agent/a/T-1/tests.log")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.join("x"), repo.path("_report/agent/a/T-1/tests.log"))
+        .unwrap();
     std::os::unix::fs::symlink(&elsewhere, repo.path("_report/agent/a/T-2")).unwrap();
     for task in ["T-1", "T-2"] {
         add(&repo, &["out/tests.log", "--task", task]).fails(5, "not-a-regular-file");
@@ -110,11 +144,20 @@ fn nothing_is_written_through_a_link() {
 fn a_step_names_what_was_stored_for_it() {
     let repo = with_log();
     repo.by("a", &["plan", "new", "work", "--summary", "x", "--step", "S1:t"]).ok();
-    assert_eq!(add(&repo, &["out/tests.log", "--plan", "work"]).ok().stdout, "_report/agent/a/2026-03-01-work/tests.log\n");
+    assert_eq!(
+        add(&repo, &["out/tests.log", "--plan", "work"]).ok().stdout,
+        "_report/agent/a/2026-03-01-work/tests.log\n"
+    );
     add(&repo, &["out/tests.log", "--plan", "work", "--step", "S9"]).fails(4, "no-step");
-    let added = add(&repo, &["out/tests.log", "--plan", "work", "--step", "S1", "--task", "T-1", "--json"]).ok().json();
+    let added =
+        add(&repo, &["out/tests.log", "--plan", "work", "--step", "S1", "--task", "T-1", "--json"])
+            .ok()
+            .json();
     assert_eq!(added["plan"]["steps"][0]["receipts"], json!(["_report/agent/a/T-1/tests.log"]));
-    assert_eq!(added["plan"]["steps"][0]["receipt_hashes"]["_report/agent/a/T-1/tests.log"], added["sha256"]);
+    assert_eq!(
+        added["plan"]["steps"][0]["receipt_hashes"]["_report/agent/a/T-1/tests.log"],
+        added["sha256"]
+    );
     let settled = repo.state();
     add(&repo, &["out/tests.log", "--plan", "work", "--step", "S1", "--task", "T-1"]).ok();
     assert_eq!(repo.state(), settled);
@@ -126,9 +169,15 @@ fn a_step_names_what_was_stored_for_it() {
 fn the_spelling_of_the_task_that_stands_is_the_folders() {
     let repo = with_log();
     repo.by("a", &["claim", "Task-1"]).ok();
-    assert_eq!(add(&repo, &["out/tests.log", "--task", "TASK-1"]).ok().stdout, "_report/agent/a/Task-1/tests.log\n");
+    assert_eq!(
+        add(&repo, &["out/tests.log", "--task", "TASK-1"]).ok().stdout,
+        "_report/agent/a/Task-1/tests.log\n"
+    );
     add(&repo, &["out/tests.log", "--task", "talk-2"]).ok();
-    assert_eq!(add(&repo, &["out/tests.log", "--task", "TALK-2"]).ok().stdout, "_report/agent/a/talk-2/tests.log\n");
+    assert_eq!(
+        add(&repo, &["out/tests.log", "--task", "TALK-2"]).ok().stdout,
+        "_report/agent/a/talk-2/tests.log\n"
+    );
 }
 
 #[cfg(debug_assertions)]
@@ -156,8 +205,11 @@ fn evidence_that_is_stored_at_once_is_all_kept() {
     for (number, text) in texts.iter().enumerate() {
         repo.write(&format!("out/{number}"), text);
     }
-    let children: Vec<_> = (0..8).map(|number| add(&repo, &[&format!("out/{number}"), "--name", "x.log"]).start()).collect();
-    let mut paths: Vec<String> = children.into_iter().map(|child| Ran::of(child).stdout.trim_end().to_owned()).collect();
+    let children: Vec<_> = (0..8)
+        .map(|number| add(&repo, &[&format!("out/{number}"), "--name", "x.log"]).start())
+        .collect();
+    let mut paths: Vec<String> =
+        children.into_iter().map(|child| Ran::of(child).stdout.trim_end().to_owned()).collect();
     for (path, text) in paths.iter().zip(&texts) {
         assert_eq!(repo.read(path), *text, "{path}");
     }

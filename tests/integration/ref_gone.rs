@@ -9,7 +9,8 @@ use super::harness::Bus;
 use super::harness::{Kept, Repo, record};
 
 /// The ways in which refs vanish.
-const WAYS: [&str; 4] = ["deleted", "packed and deleted", "the folder removed", "pruned by a fetch"];
+const WAYS: [&str; 4] =
+    ["deleted", "packed and deleted", "the folder removed", "pruned by a fetch"];
 
 fn lose(repo: &Repo, name: &str, way: &str) {
     match way {
@@ -24,10 +25,19 @@ fn lose(repo: &Repo, name: &str, way: &str) {
             let remote = repo.beside("remote.git");
             if !remote.exists() {
                 repo.git(&["clone", "--quiet", "--bare", ".", remote.to_str().unwrap()]);
-                let heads = repo.git_in(&remote, &["for-each-ref", "--format=delete %(refname)", "refs/bus"]);
-                heads.lines().for_each(|line| drop(repo.git_in(&remote, &["update-ref", "-d", &line["delete ".len()..]])));
+                let heads = repo
+                    .git_in(&remote, &["for-each-ref", "--format=delete %(refname)", "refs/bus"]);
+                heads.lines().for_each(|line| {
+                    drop(repo.git_in(&remote, &["update-ref", "-d", &line["delete ".len()..]]))
+                });
             }
-            repo.git(&["fetch", "--quiet", "--prune", remote.to_str().unwrap(), "+refs/bus/*:refs/bus/*"]);
+            repo.git(&[
+                "fetch",
+                "--quiet",
+                "--prune",
+                remote.to_str().unwrap(),
+                "+refs/bus/*:refs/bus/*",
+            ]);
         }
     }
     assert_eq!(repo.git(&["for-each-ref", name]), "", "{way}");
@@ -81,7 +91,11 @@ fn a_heartbeat_counts_when_the_ref_is_gone() {
         let late = "2026-03-01T12:18:00Z";
         repo.by("b", &["reclaim", "T-1", "--note", "x"]).at(late).fails(3, "claim-alive");
         let claim = repo.bus(&["status", "--json"]).at(late).ok().json()["claims"][0].clone();
-        assert_eq!((&claim["state"], &claim["expires_at"]), (&json!("active"), &json!("2026-03-01T12:19:00Z")), "{kept:?}");
+        assert_eq!(
+            (&claim["state"], &claim["expires_at"]),
+            (&json!("active"), &json!("2026-03-01T12:19:00Z")),
+            "{kept:?}"
+        );
         repo.by("b", &["reclaim", "T-1", "--note", "x"]).at("2026-03-01T12:19:01Z").ok();
     }
 }
@@ -99,7 +113,8 @@ fn all_refs_of_the_bus_may_go_at_once() {
             let status = repo.bus(&["status", "--json"]).ok().json();
             let facts = |list: &Value, fields: [&str; 3]| -> Vec<Value> {
                 let list = list.as_array().unwrap().iter();
-                list.map(|one| Value::from(fields.map(|field| one[field].clone()).to_vec())).collect()
+                list.map(|one| Value::from(fields.map(|field| one[field].clone()).to_vec()))
+                    .collect()
             };
             let claims = facts(&status["claims"], ["task_id", "agent_id", "state"]);
             (claims, facts(&status["locks"], ["lock_id", "owner", "state"]))
@@ -110,8 +125,16 @@ fn all_refs_of_the_bus_may_go_at_once() {
         repo.by("c", &["claim", "T-1"]).fails(3, "claim-held");
         repo.by("c", &["lock", "acquire", "src/x", "--objective", "y"]).fails(3, "lock-held");
         repo.by("c", &["lock", "acquire", "docs/x", "--objective", "y"]).fails(3, "lock-held");
-        assert_eq!(repo.by("c", &["claim", "--next", "--json"]).ok().json()["claim"]["task_id"], "QUEUE-002", "{kept:?}");
-        assert_eq!(repo.by("boss", &["queue", "add", "three", "--json"]).ok().json()["task_id"], "QUEUE-003", "{kept:?}");
+        assert_eq!(
+            repo.by("c", &["claim", "--next", "--json"]).ok().json()["claim"]["task_id"],
+            "QUEUE-002",
+            "{kept:?}"
+        );
+        assert_eq!(
+            repo.by("boss", &["queue", "add", "three", "--json"]).ok().json()["task_id"],
+            "QUEUE-003",
+            "{kept:?}"
+        );
         repo.by("a", &["release", "T-1"]).ok();
         repo.by("c", &["lock", "acquire", "src/x", "--objective", "y"]).ok();
     }
@@ -147,15 +170,21 @@ fn records_that_disagree_are_refused_until_a_person_decides() {
         let repo = Repo::keeping(kept);
         repo.write(&record("claims/T-1.json"), claim("a", "active"));
         repo.write(other, claim("b", "active"));
-        for (agent, words) in [("a", "claim T-1"), ("b", "claim T-1"), ("c", "claim T-1"), ("a", "release T-1")] {
-            let error = repo.by(agent, &words.split(' ').collect::<Vec<_>>()).fails(3, "claim-diverged");
+        for (agent, words) in
+            [("a", "claim T-1"), ("b", "claim T-1"), ("c", "claim T-1"), ("a", "release T-1")]
+        {
+            let error =
+                repo.by(agent, &words.split(' ').collect::<Vec<_>>()).fails(3, "claim-diverged");
             assert!(error["hint"].as_str().unwrap().contains("T-1"), "{error}");
         }
         assert_eq!(repo.git(&["for-each-ref", "refs/bus"]), "", "{kept:?}");
         let status = repo.bus(&["status", "--json"]).ok().json();
         assert_eq!(status["unreadable"][0]["code"], "claim-diverged", "{kept:?}: {status}");
         // The higher revision decides.
-        repo.write(&record("claims/T-1.json"), claim("a", "active").replace("\"status\"", "\"revision\":1,\"status\""));
+        repo.write(
+            &record("claims/T-1.json"),
+            claim("a", "active").replace("\"status\"", "\"revision\":1,\"status\""),
+        );
         repo.by("b", &["claim", "T-1"]).fails(3, "claim-held");
         repo.by("a", &["release", "T-1"]).ok();
     }
@@ -175,7 +204,12 @@ fn refs_that_vanish_before_a_command_answers_take_nothing_from_it() {
         ("", "lock acquire src/** --objective x", refused, "lock-held"),
         ("", "claim T-1 --lock src/**", refused, "lock-held"),
         // Run again, it is answered from the table.
-        ("lock acquire src/** --objective x", "lock acquire src/** --objective x", refused, "lock-held"),
+        (
+            "lock acquire src/** --objective x",
+            "lock acquire src/** --objective x",
+            refused,
+            "lock-held",
+        ),
         ("claim T-1", "release T-1", "claim T-1", "task-finished"),
     ];
     for (first, command, refused, code) in rows {
@@ -207,7 +241,12 @@ fn doctor_names_what_stands_in_for_a_ref() {
         lose(&repo, "refs/bus", "the folder removed");
         let ran = repo.bus(&["doctor", "--json"]).run();
         let findings = ran.json()["findings"].clone();
-        let names: Vec<&str> = findings.as_array().unwrap().iter().map(|found| found["name"].as_str().unwrap()).collect();
+        let names: Vec<&str> = findings
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|found| found["name"].as_str().unwrap())
+            .collect();
         assert!(names.contains(&"missing-ref"), "{kept:?}: {findings}");
         repo.bus(&["doctor", "--fix"]).run();
         repo.by("b", &["claim", "T-1"]).fails(3, "claim-held");
@@ -228,12 +267,17 @@ fn a_claim_that_was_made_after_its_task_was_put_away_outlives_its_ref() {
             lose(&repo, CLAIM, way);
             repo.git(&["update-ref", "refs/bus/archive", archive.trim()]);
             for more in [&[][..], &["--reopen"]] {
-                let refused = repo.by("c", &[&["claim", "T-1"], more].concat()).fails(3, "claim-held");
+                let refused =
+                    repo.by("c", &[&["claim", "T-1"], more].concat()).fails(3, "claim-held");
                 assert_eq!(refused["owner"], "b", "{kept:?}, {way}");
             }
             repo.by("b", &["heartbeat", "T-1"]).ok();
             repo.by("a", &["claim", "T-1"]).fails(3, "claim-held");
-            assert_eq!(repo.history("T-1")[..2], ["heartbeat T-1 by b", "import T-1 by b"], "{kept:?}, {way}");
+            assert_eq!(
+                repo.history("T-1")[..2],
+                ["heartbeat T-1 by b", "import T-1 by b"],
+                "{kept:?}, {way}"
+            );
             repo.by("b", &["release", "T-1"]).ok();
         }
     }
@@ -249,8 +293,16 @@ fn a_ref_that_was_set_back_is_as_one_that_is_gone() {
         let first = at();
         repo.by("b", &["reclaim", "T-1", "--note", "x"]).ok();
         set_back(&first);
-        assert_eq!(repo.bus(&["status", "--json"]).ok().json()["claims"][0]["agent_id"], "b", "{kept:?}");
-        assert_eq!(repo.by("c", &["claim", "T-1"]).fails(3, "claim-held")["owner"], "b", "{kept:?}");
+        assert_eq!(
+            repo.bus(&["status", "--json"]).ok().json()["claims"][0]["agent_id"],
+            "b",
+            "{kept:?}"
+        );
+        assert_eq!(
+            repo.by("c", &["claim", "T-1"]).fails(3, "claim-held")["owner"],
+            "b",
+            "{kept:?}"
+        );
         for command in [&["heartbeat", "T-1"][..], &["release", "T-1"]] {
             assert_eq!(repo.by("a", command).fails(8, "claim-lost")["owner"], "b", "{kept:?}");
         }

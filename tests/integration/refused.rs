@@ -1,5 +1,5 @@
-//! The system refuses: a full disk, a read-only file, a file in the way, a lock that is held. The exit status says so, nothing
-//! is half-written, and the same command works once the cause is gone.
+//! The system refuses: a full disk, a read-only file, a file in the way, a lock that is held. The
+//! exit status says so, nothing is half-written, and the same command works once the cause is gone.
 
 use std::fs;
 #[cfg(unix)]
@@ -20,12 +20,19 @@ pub(crate) struct End {
 }
 
 pub(crate) fn end(repo: &Repo) -> End {
-    let events = repo.log_lines().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok()).collect::<Vec<_>>();
+    let events = repo
+        .log_lines()
+        .into_iter()
+        .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
+        .collect::<Vec<_>>();
     End {
         history: repo.history("T-1"),
         status: repo.claim("T-1")["status"].clone(),
         owner: repo.claim("T-1")["agent_id"].clone(),
-        events: events.iter().map(|event| (event["event"].clone(), event["summary"].clone())).collect(),
+        events: events
+            .iter()
+            .map(|event| (event["event"].clone(), event["summary"].clone()))
+            .collect(),
         file_is_tip: repo.claim("T-1") == repo.tip("T-1"),
     }
 }
@@ -42,7 +49,8 @@ pub(crate) fn warmed(kept: Kept) -> Repo {
     repo
 }
 
-/// Runs a command that may write no file larger than `blocks` times 512 bytes, as on a disk that is about to be full.
+/// Runs a command that may write no file larger than `blocks` times 512 bytes, as on a disk that is
+/// about to be full.
 #[cfg(unix)]
 fn limited(repo: &Repo, agent: &str, blocks: usize, command: &[&str]) -> Ran {
     let script = format!("ulimit -f {blocks}; exec \"$0\" \"$@\"");
@@ -50,12 +58,13 @@ fn limited(repo: &Repo, agent: &str, blocks: usize, command: &[&str]) -> Ran {
     repo.other("sh", &arguments).env("BUS_AGENT", agent).run()
 }
 
-/// Every command that writes a task's records: who runs it, and what it is. The first finds the task free, the others find it
-/// a's. The notes are longer than what a full disk still takes.
+/// Every command that writes a task's records: who runs it, and what it is. The first finds the
+/// task free, the others find it a's. The notes are longer than what a full disk still takes.
 #[cfg(unix)]
 fn commands() -> Vec<(&'static str, Vec<String>)> {
     let notes = "n".repeat(900);
-    let with_notes = |words: &str| words.split(' ').map(|word| word.replace("NOTES", &notes)).collect();
+    let with_notes =
+        |words: &str| words.split(' ').map(|word| word.replace("NOTES", &notes)).collect();
     [
         ("a", "claim T-1 --notes NOTES"),
         ("a", "release T-1 --notes NOTES"),
@@ -88,7 +97,8 @@ fn stage(number: usize) -> Repo {
     repo
 }
 
-/// Runs command `number` to its end where it was refused before: all must be as if it had never been.
+/// Runs command `number` to its end where it was refused before: all must be as if it had never
+/// been.
 #[cfg(unix)]
 fn finishes(repo: &Repo, number: usize, why: &str) {
     let (agent, command) = &commands()[number];
@@ -96,7 +106,8 @@ fn finishes(repo: &Repo, number: usize, why: &str) {
     repo.by(agent, &command).ok();
     let whole = stage(number);
     whole.by(agent, &command).ok();
-    // A heartbeat, a note, a message and a task may be given twice; an assignment and a session change no claim.
+    // A heartbeat, a note, a message and a task may be given twice; an assignment and a session
+    // change no claim.
     if number < 4 {
         let listed = |repo: &Repo| repo.bus(&["event", "list"]).ok().stdout;
         assert_eq!(end(repo), end(&whole), "{why}, {command:?}");
@@ -129,7 +140,14 @@ fn a_full_disk_is_exit_9_and_the_same_command_finishes_once_there_is_room() {
 #[test]
 fn what_may_not_be_written_is_exit_9_with_its_path_and_the_same_command_finishes_once_it_may() {
     let recorded = ["claims", "events", "events/a.jsonl"].map(record);
-    let places = [&recorded[0], &recorded[1], &recorded[2], ".git/bus/lock", ".git/objects", ".git/refs/bus/claims"];
+    let places = [
+        &recorded[0],
+        &recorded[1],
+        &recorded[2],
+        ".git/bus/lock",
+        ".git/objects",
+        ".git/refs/bus/claims",
+    ];
     let mut failed = std::collections::BTreeSet::new();
     for (number, (agent, command)) in commands().iter().enumerate() {
         let command = words(command);
@@ -145,13 +163,21 @@ fn what_may_not_be_written_is_exit_9_with_its_path_and_the_same_command_finishes
                     failed.insert(place);
                     assert_eq!(ran.status, Some(9), "{place}: {}", ran.transcript);
                     assert!(ran.stderr.contains("ermission denied"), "{place}: {}", ran.transcript);
-                    assert!(ran.stderr.contains("hint: give this user the right"), "{place}: {}", ran.transcript);
+                    assert!(
+                        ran.stderr.contains("hint: give this user the right"),
+                        "{place}: {}",
+                        ran.transcript
+                    );
                 }
             }
             repo.take_back();
             repo.by(agent, &command).ok();
             if number < 4 {
-                assert_eq!(repo.history("T-1").len(), 1 + usize::from(number > 0), "{place}, {command:?}");
+                assert_eq!(
+                    repo.history("T-1").len(),
+                    1 + usize::from(number > 0),
+                    "{place}, {command:?}"
+                );
                 assert!(end(&repo).file_is_tip, "{place}, {command:?}");
             }
             repo.bus(&["doctor"]).ok();
@@ -191,7 +217,11 @@ fn a_copy_that_cannot_be_written_stops_nobody_and_is_mentioned_to_whoever_asks()
         fs::create_dir(repo.beside("outside")).unwrap();
         hinder(&repo, how, place);
         let ran = repo.by("a", &[command, &["-v"]].concat()).ok();
-        assert!(ran.stderr.contains("a copy was not written"), "{how} at {place}: {}", ran.transcript);
+        assert!(
+            ran.stderr.contains("a copy was not written"),
+            "{how} at {place}: {}",
+            ran.transcript
+        );
         repo.by("a", &["claim", "T-1"]).ok();
         let ran = repo.by("a", command).ok();
         assert!(!ran.stderr.contains("copy"), "{how} at {place}: {}", ran.transcript);
@@ -215,7 +245,11 @@ fn a_copy_that_cannot_be_written_stops_nobody_and_is_mentioned_to_whoever_asks()
 fn set_writable(path: &Path, writable: bool) {
     use std::os::unix::fs::PermissionsExt;
     let mode = if path.is_dir() { 0o755 } else { 0o644 };
-    fs::set_permissions(path, fs::Permissions::from_mode(if writable { mode } else { mode & 0o555 })).unwrap();
+    fs::set_permissions(
+        path,
+        fs::Permissions::from_mode(if writable { mode } else { mode & 0o555 }),
+    )
+    .unwrap();
 }
 
 #[cfg(target_os = "linux")]
@@ -238,7 +272,8 @@ fn a_full_disk_behind_stdout_is_exit_9_and_the_work_is_done() {
 fn what_cannot_be_written_is_called_by_its_own_name() {
     let repo = warm();
     let meant = repo.beside("no/such/folder/x.md");
-    let error = repo.by("boss", &["report", "--output", meant.to_str().unwrap()]).fails(9, "system");
+    let error =
+        repo.by("boss", &["report", "--output", meant.to_str().unwrap()]).fails(9, "system");
     let message = error["message"].as_str().unwrap();
     assert!(message.starts_with(&format!("cannot write `{}`: ", meant.display())), "{message}");
 }
@@ -266,8 +301,14 @@ fn a_lock_that_another_program_holds_is_given_up_in_time() {
     let repo = warm();
     let lock = fs::File::options().write(true).open(repo.path(".git/bus/lock")).unwrap();
     fs2::FileExt::lock_exclusive(&lock).unwrap();
-    for command in [vec!["claim", "T-1"], vec!["event", "log", "--event", "note", "--summary", "x"], vec!["init"]] {
-        let error = repo.by("a", &[&command[..], &["--lock-timeout", "20ms"]].concat()).fails(6, "lock-timeout");
+    for command in [
+        vec!["claim", "T-1"],
+        vec!["event", "log", "--event", "note", "--summary", "x"],
+        vec!["init"],
+    ] {
+        let error = repo
+            .by("a", &[&command[..], &["--lock-timeout", "20ms"]].concat())
+            .fails(6, "lock-timeout");
         assert!(error["message"].as_str().unwrap().contains("another program holds it"), "{error}");
     }
     repo.bus(&["status"]).ok();

@@ -1,4 +1,5 @@
-//! The manager's report: where it goes, what it says needs the manager, and that nothing of the bus gets out of hand in it.
+//! The manager's report: where it goes, what it says needs the manager, and that nothing of the bus
+//! gets out of hand in it.
 
 use std::fs;
 
@@ -7,8 +8,7 @@ use serde_json::{Value, json};
 use super::harness::{Kept, NOON, Repo, record};
 
 /// What would do harm in markdown, on GitHub, in a diagram, on a terminal.
-const HOSTILE: &str =
-    "</td><script>alert(1)</script>|`x`|[a](http://e.vil)![b](c)@all #1 www.e.vil ~~s~~ $x$ \u{202e}\u{1b}[31m %%{init}%% end;";
+const HOSTILE: &str = "</td><script>alert(1)</script>|`x`|[a](http://e.vil)![b](c)@all #1 www.e.vil ~~s~~ $x$ \u{202e}\u{1b}[31m %%{init}%% end;";
 
 fn report(repo: &Repo, more: &[&str]) -> Value {
     repo.by("boss", &[&["report", "--json"], more].concat()).ok().json()
@@ -28,7 +28,8 @@ fn need(kind: &str, task: &str) -> (String, String) {
 
 fn reports(repo: &Repo) -> Vec<String> {
     let entries = fs::read_dir(repo.path("_report/manager")).into_iter().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -39,9 +40,18 @@ fn a_report_is_written_where_it_is_asked_for() {
     let path = repo.by("boss", &["report"]).ok().stdout;
     assert_eq!(path, "_report/manager/manager-report-2026-03-01T120000Z.md\n");
     let text = repo.read(path.trim());
-    assert!(text.starts_with("# Manager report, 2026-03-01T12:00:00Z\n\n0 tasks. 1 agent. Nothing needs you.\n"), "{text}");
+    assert!(
+        text.starts_with(
+            "# Manager report, 2026-03-01T12:00:00Z\n\n0 tasks. 1 agent. Nothing needs you.\n"
+        ),
+        "{text}"
+    );
     let before = repo.state();
-    assert_eq!(repo.bus(&["report", "--stdout"]).ok().stdout, text.replace(" for boss", ""), "who reads needs no name");
+    assert_eq!(
+        repo.bus(&["report", "--stdout"]).ok().stdout,
+        text.replace(" for boss", ""),
+        "who reads needs no name"
+    );
     let answer = repo.bus(&["report", "--json"]).ok().json();
     assert_eq!((&answer["path"], &answer["manager"]), (&Value::Null, &Value::Null));
     assert_eq!(repo.state(), before, "looking changes nothing");
@@ -49,11 +59,26 @@ fn a_report_is_written_where_it_is_asked_for() {
     repo.bus(&["report", "--manager", "boss"]).at("2026-03-01T13:00:00Z").ok();
     assert_eq!(reports(&repo).len(), 2);
     let elsewhere = repo.beside("report.md");
-    let answer = repo.bus(&["report", "--output", elsewhere.to_str().unwrap(), "--since", "1970-01-01", "--json"]).ok().json();
+    let answer = repo
+        .bus(&[
+            "report",
+            "--output",
+            elsewhere.to_str().unwrap(),
+            "--since",
+            "1970-01-01",
+            "--json",
+        ])
+        .ok()
+        .json();
     assert_eq!(answer["path"], elsewhere.to_str().unwrap());
     assert_eq!(fs::read_to_string(&elsewhere).unwrap().lines().next(), text.lines().next());
     repo.bus(&["report", "--output", "no/such/folder/x.md"]).fails(9, "system");
-    for more in [&["--stdout", "--post"][..], &["--stdout", "--output", "x"], &["--since", "yesterday"], &["--now", "soon"]] {
+    for more in [
+        &["--stdout", "--post"][..],
+        &["--stdout", "--output", "x"],
+        &["--since", "yesterday"],
+        &["--now", "soon"],
+    ] {
         repo.by("boss", &[&["report"], more].concat()).fails(2, "usage");
     }
     repo.by("boss", &["report", "--stdout"]).within(&repo.beside("")).fails(4, "no-repository");
@@ -71,8 +96,14 @@ fn work_counts_since_the_report_before() {
     repo.by("boss", &["report"]).at("2026-03-01T10:00:00Z").ok();
     done("T-2", "2026-03-01T10:30:00Z", "2026-03-01T11:00:00Z");
     let since = report(&repo, &[]);
-    assert_eq!((&since["since"], &since["finished"]), (&"2026-03-01T10:00:00Z".into(), &json!(["T-2"])));
-    assert_eq!((&since["lane"]["cycle"]["count"], &since["lane"]["cycle"]["median_seconds"]), (&1.into(), &1800.into()));
+    assert_eq!(
+        (&since["since"], &since["finished"]),
+        (&"2026-03-01T10:00:00Z".into(), &json!(["T-2"]))
+    );
+    assert_eq!(
+        (&since["lane"]["cycle"]["count"], &since["lane"]["cycle"]["median_seconds"]),
+        (&1.into(), &1800.into())
+    );
     assert_eq!((&since["counts"]["done"], &since["agents"][0]["events"]), (&2.into(), &2.into()));
     assert_eq!(report(&repo, &["--since", "4h"])["finished"], json!(["T-1", "T-2"]));
     // Every worktree knows of the report before; one that is yet to come counts for nothing.
@@ -105,7 +136,12 @@ fn what_needs_the_manager_comes_first_with_what_helps() {
     ];
     assert_eq!(needs(&repo), expected);
     let answer = report(&repo, &[]);
-    let next: Vec<&str> = answer["needs"].as_array().unwrap().iter().filter_map(|need| need["next"].as_str()).collect();
+    let next: Vec<&str> = answer["needs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|need| need["next"].as_str())
+        .collect();
     assert_eq!(
         next,
         [
@@ -124,12 +160,19 @@ fn what_needs_the_manager_comes_first_with_what_helps() {
         ),
         "{text}"
     );
-    assert!(text.contains("tasks wait for each other: QUEUE-001 after QUEUE-002 after QUEUE-001"), "{text}");
+    assert!(
+        text.contains("tasks wait for each other: QUEUE-001 after QUEUE-002 after QUEUE-001"),
+        "{text}"
+    );
 }
 
 #[test]
 fn what_cannot_be_read_is_a_conflict_and_hides_nothing_else() {
-    for (kept, below) in [(Kept::Untracked, record("")), (Kept::Tracked, "_bus/".to_owned()), (Kept::Older, "_bus/".to_owned())] {
+    for (kept, below) in [
+        (Kept::Untracked, record("")),
+        (Kept::Tracked, "_bus/".to_owned()),
+        (Kept::Older, "_bus/".to_owned()),
+    ] {
         is_a_conflict(&Repo::keeping(kept), &below);
     }
 }
@@ -156,7 +199,10 @@ fn is_a_conflict(repo: &Repo, below: &str) {
     for file in ["T-2.json", "T-3.json", "2026-03-01-x.plan.json", "config.toml"] {
         assert!(conflicts.iter().any(|what| what.contains(file)), "{file}: {conflicts:?}");
     }
-    assert_eq!((&answer["counts"]["active"], &answer["counts"]["unreadable"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&answer["counts"]["active"], &answer["counts"]["unreadable"]),
+        (&1.into(), &1.into())
+    );
     assert_eq!(repo.bus(&["report", "--stdout"]).ok().status, Some(0));
 }
 
@@ -164,22 +210,32 @@ fn is_a_conflict(repo: &Repo, below: &str) {
 fn requests_count_until_somebody_answers() {
     let repo = Repo::new();
     let ask = |from: &str, to: &[&str]| {
-        repo.by(from, &[&["message", "send", "--type", "request", "--summary", "when?"], to].concat()).ok();
+        repo.by(
+            from,
+            &[&["message", "send", "--type", "request", "--summary", "when?"], to].concat(),
+        )
+        .ok();
     };
     ask("a", &["--to", "boss"]);
     ask("a", &["--task", "T-1"]);
-    repo.by("a", &["message", "send", "--task", "T-1", "--summary", "still waiting"]).at("2026-03-01T12:00:01Z").ok();
+    repo.by("a", &["message", "send", "--task", "T-1", "--summary", "still waiting"])
+        .at("2026-03-01T12:00:01Z")
+        .ok();
     assert_eq!(needs(&repo), [need("request", "-"), need("request", "T-1")]);
     repo.by("boss", &["inbox", "--mark-read"]).ok();
     assert_eq!(needs(&repo), [need("request", "T-1")]);
-    repo.by("boss", &["message", "send", "--task", "T-1", "--summary", "tomorrow"]).at("2026-03-01T12:00:02Z").ok();
+    repo.by("boss", &["message", "send", "--task", "T-1", "--summary", "tomorrow"])
+        .at("2026-03-01T12:00:02Z")
+        .ok();
     assert_eq!(needs(&repo), []);
 }
 
 #[test]
 fn an_answer_settles_a_request_whether_it_is_read_or_not() {
     let repo = Repo::new();
-    let send = |from: &str, more: &[&str]| drop(repo.by(from, &[&["message", "send", "--summary", "x"], more].concat()).ok());
+    let send = |from: &str, more: &[&str]| {
+        drop(repo.by(from, &[&["message", "send", "--summary", "x"], more].concat()).ok())
+    };
     send("a", &["--to", "boss", "--type", "request", "--task", "T-1"]);
     send("boss", &["--to", "b"]);
     send("a", &["--to", "boss"]);
@@ -198,14 +254,20 @@ fn each_manager_counts_from_its_own_last_report() {
     repo.by("other", &["report"]).at("2026-03-01T10:00:00Z").ok();
     repo.write("_report/manager/manager-report-2026-03-01T110000Z.md", "anything");
     assert_eq!(report(&repo, &[])["since"], "2026-03-01T09:00:00Z");
-    assert_eq!(repo.bus(&["report", "--json"]).ok().json()["since"], "2026-03-01T11:00:00Z", "nobody's counts from anybody's");
+    assert_eq!(
+        repo.bus(&["report", "--json"]).ok().json()["since"],
+        "2026-03-01T11:00:00Z",
+        "nobody's counts from anybody's"
+    );
 }
 
 #[test]
 fn looking_back_from_another_time_is_no_sign_of_life_then() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).at("2026-03-01T01:00:00Z").ok();
-    repo.by("a", &["report", "--stdout", "--now", "2036-01-01T00:00:00Z"]).at("2026-03-01T01:00:00Z").ok();
+    repo.by("a", &["report", "--stdout", "--now", "2036-01-01T00:00:00Z"])
+        .at("2026-03-01T01:00:00Z")
+        .ok();
     repo.by("b", &["reclaim", "T-1", "--note", "gone"]).ok();
     repo.by("b", &["report", "--stdout", "--now", "2020-01-01T00:00:00Z"]).ok();
     repo.by("a", &["reclaim", "T-1", "--note", "gone"]).fails(3, "claim-alive");
@@ -228,8 +290,13 @@ fn a_plan_is_known_by_its_task_and_a_blocked_one_is_told_of_without_one() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();
     for (slug, more) in [("p", &["--task", "T-1"][..]), ("q", &[])] {
-        repo.by("boss", &[&["plan", "new", slug, "--summary", "x", "--step", "S1:a"], more].concat()).ok();
-        repo.by("boss", &["plan", "step", slug, "S1", "--status", "blocked", "--note", "no key"]).ok();
+        repo.by(
+            "boss",
+            &[&["plan", "new", slug, "--summary", "x", "--step", "S1:a"], more].concat(),
+        )
+        .ok();
+        repo.by("boss", &["plan", "step", slug, "S1", "--status", "blocked", "--note", "no key"])
+            .ok();
     }
     assert_eq!(needs(&repo), [need("blocked", "T-1"), need("blocked", "-")]);
 }
@@ -257,19 +324,41 @@ fn a_landed_task_that_is_still_claimed_is_told_of() {
 #[test]
 fn receipts_that_are_gone_or_changed_are_told_of() {
     let repo = Repo::new();
-    repo.by("a", &["plan", "new", "t-1", "--task", "T-1", "--summary", "x", "--step", "S1:A", "--step", "S2:B"]).ok();
+    repo.by(
+        "a",
+        &[
+            "plan",
+            "new",
+            "t-1",
+            "--task",
+            "T-1",
+            "--summary",
+            "x",
+            "--step",
+            "S1:A",
+            "--step",
+            "S2:B",
+        ],
+    )
+    .ok();
     repo.by("a", &["claim", "T-1"]).ok();
     for step in ["S1", "S2"] {
         repo.write(&format!("log-{step}"), step);
-        repo.by("a", &["receipt", "add", &format!("log-{step}"), "--plan", "t-1", "--step", step]).ok();
+        repo.by("a", &["receipt", "add", &format!("log-{step}"), "--plan", "t-1", "--step", step])
+            .ok();
     }
     assert_eq!(needs(&repo), []);
-    let folder = fs::read_dir(repo.path("_report/agent/a")).unwrap().next().unwrap().unwrap().path();
+    let folder =
+        fs::read_dir(repo.path("_report/agent/a")).unwrap().next().unwrap().unwrap().path();
     fs::write(folder.join("log-S1"), "other").unwrap();
     fs::remove_file(folder.join("log-S2")).unwrap();
     let answer = report(&repo, &[]);
-    let states: Vec<&Value> =
-        answer["tasks"][0]["plan"]["receipts"].as_array().unwrap().iter().map(|receipt| &receipt["state"]).collect();
+    let states: Vec<&Value> = answer["tasks"][0]["plan"]["receipts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|receipt| &receipt["state"])
+        .collect();
     assert_eq!(states, ["changed", "gone"]);
     let kinds: Vec<String> = needs(&repo).into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds[..2], ["receipt", "receipt"], "{kinds:?}");
@@ -280,14 +369,19 @@ fn receipts_that_are_gone_or_changed_are_told_of() {
 fn text_from_the_bus_makes_no_markup_no_mention_and_no_diagram() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1", "--notes", HOSTILE]).ok();
-    repo.by("a", &["event", "log", "--event", "status", "--task", "T-1", "--summary", HOSTILE]).ok();
-    repo.by("a", &["message", "send", "--to", "boss", "--type", "request", "--summary", HOSTILE]).ok();
+    repo.by("a", &["event", "log", "--event", "status", "--task", "T-1", "--summary", HOSTILE])
+        .ok();
+    repo.by("a", &["message", "send", "--to", "boss", "--type", "request", "--summary", HOSTILE])
+        .ok();
     repo.write("queue/001-a.md", format!("# Task: {}\n", HOSTILE.replace('\u{1b}', "")));
     for task in ["section", "click", "end", "title", "www.e.vil", "a__b__c"] {
         repo.by("section", &["claim", task]).ok();
     }
     let text = repo.by("boss", &["report", "--stdout"]).ok().stdout;
-    for harm in ["<script", "](", "@all", "#1", "www.e", "~~s~~", "$x$", "\u{202e}", "\u{1b}", "http://", "a__b__c", "</td>"] {
+    for harm in [
+        "<script", "](", "@all", "#1", "www.e", "~~s~~", "$x$", "\u{202e}", "\u{1b}", "http://",
+        "a__b__c", "</td>",
+    ] {
         let prose = text.split("```mermaid").next().unwrap();
         assert!(!prose.contains(harm), "{harm:?} in\n{prose}");
     }
@@ -295,10 +389,19 @@ fn text_from_the_bus_makes_no_markup_no_mention_and_no_diagram() {
         let bars = line.replace("\\|", "").matches('|').count();
         assert!([4, 8, 9].contains(&bars), "{bars} bars: {line}");
     }
-    let diagrams: String = text.split("```mermaid").skip(1).map(|part| part.split("```").next().unwrap()).collect();
+    let diagrams: String =
+        text.split("```mermaid").skip(1).map(|part| part.split("```").next().unwrap()).collect();
     assert!(!diagrams.contains(['%', ';']) || diagrams.matches('%').count() == 2, "{diagrams}");
-    assert_eq!(diagrams.lines().filter(|line| line.trim_start().starts_with("section ")).count(), 2, "{diagrams}");
-    assert_eq!(diagrams.lines().filter(|line| line.trim_start().starts_with("· ")).count(), 7, "{diagrams}");
+    assert_eq!(
+        diagrams.lines().filter(|line| line.trim_start().starts_with("section ")).count(),
+        2,
+        "{diagrams}"
+    );
+    assert_eq!(
+        diagrams.lines().filter(|line| line.trim_start().starts_with("· ")).count(),
+        7,
+        "{diagrams}"
+    );
 }
 
 #[test]
@@ -311,7 +414,10 @@ fn a_post_is_a_message_and_an_event_that_name_the_report() {
     let expected = json!({"from": "boss", "type": "consensus", "task_id": "manager-report", "ts": NOON, "receipts": [path],
         "summary": "Report: 0 tasks held, 0 finished, 0 things need the manager", "id": told[0]["id"]});
     assert_eq!(told, [expected]);
-    assert_eq!(repo.bus(&["event", "list", "--event", "consensus", "--json"]).ok().ndjson().len(), 1);
+    assert_eq!(
+        repo.bus(&["event", "list", "--event", "consensus", "--json"]).ok().ndjson().len(),
+        1
+    );
     repo.bus(&["validate", "--strict"]).ok();
     repo.bus(&["report", "--post"]).fails(2, "no-identity");
 }

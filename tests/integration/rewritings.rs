@@ -1,4 +1,5 @@
-//! What may befall a bus between its base and now, and the history rule of the validator that each of it breaks.
+//! What may befall a bus between its base and now, and the history rule of the validator that each
+//! of it breaks.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +7,8 @@ use super::mutations::{Mutation, When::WithBase, lease};
 use super::scene::Scene;
 
 /// The claims of somebody else than codex-1, live ones first.
-const OTHERS: [&str; 3] = ["_bus/claims/QUEUE-002.json", "_bus/claims/QUEUE-005.json", "_bus/claims/QUEUE-004.json"];
+const OTHERS: [&str; 3] =
+    ["_bus/claims/QUEUE-002.json", "_bus/claims/QUEUE-005.json", "_bus/claims/QUEUE-004.json"];
 
 /// What breaks the history rules where the claims' refs can be read.
 pub(crate) const REWRITINGS: &[Mutation] = &[
@@ -94,7 +96,11 @@ fn grown_batch(scene: &mut Scene<'_>) {
     let path = scene.paths(folder, "").into_iter().find(|path| path.contains('@')).unwrap();
     let mut lines = scene.lines(&path);
     let place = scene.dice.below(lines.len() + 1);
-    let line = if scene.dice.once_in(2) { lines[0].replace("\"id\"", "\"old_id\"") } else { String::new() };
+    let line = if scene.dice.once_in(2) {
+        lines[0].replace("\"id\"", "\"old_id\"")
+    } else {
+        String::new()
+    };
     lines.insert(place, line);
     scene.write_lines(&path, &lines);
 }
@@ -123,7 +129,11 @@ fn taken_without_a_word(scene: &mut Scene<'_>) {
     scene.edit(&path, |object| {
         take(object, "thief", more);
         object.remove("lineage");
-        if named { drop(object.insert("claim_id".to_owned(), json!("mine"))) } else { drop(object.remove("claim_id")) }
+        if named {
+            drop(object.insert("claim_id".to_owned(), json!("mine")))
+        } else {
+            drop(object.remove("claim_id"))
+        }
     });
 }
 
@@ -204,7 +214,10 @@ fn foreign_claim(scene: &mut Scene<'_>) {
         let text = scene.text(path).replace(&path[12..21], "QUEUE-099");
         return scene.write("_bus/claims/QUEUE-099.json", text);
     }
-    let (field, value) = scene.dice.pick(&[("notes", "mine"), ("status", "done"), ("branch", "agent/codex-2/y")]).to_owned();
+    let (field, value) = scene
+        .dice
+        .pick(&[("notes", "mine"), ("status", "done"), ("branch", "agent/codex-2/y")])
+        .to_owned();
     scene.edit(path, |object| {
         let agent = object["agent_id"].as_str().unwrap().to_owned();
         take(object, &agent, 1);

@@ -4,7 +4,8 @@ use std::fs;
 
 use super::harness::{Kept, Repo, record};
 
-const BAD_IDS: [&str; 12] = ["", "../x", "a/b", "a..b", "a.", "a.lock", ".a", "-a-", "con", "a b", "a\u{1b}b", "é"];
+const BAD_IDS: [&str; 12] =
+    ["", "../x", "a/b", "a..b", "a.", "a.lock", ".a", "-a-", "con", "a b", "a\u{1b}b", "é"];
 
 #[test]
 fn bad_ids_are_refused_where_they_enter() {
@@ -50,15 +51,24 @@ fn is_untouched(outside: &std::path::Path, why: &str) {
 #[test]
 fn no_write_follows_a_link() {
     let all = ["_bus/config.toml", "AGENT_MANIFEST.json"].map(str::to_owned);
-    let recorded = ["claims", "claims/T-1.json", "events", "events/a.jsonl", "assignments/T-1.json", ""].map(record);
-    let in_branches = ["_bus/claims", "_bus/claims/T-1.json", "_bus/assignments/T-1.json"].map(str::to_owned);
-    for (kept, more) in [(Kept::Untracked, &[][..]), (Kept::Tracked, &in_branches), (Kept::Older, &in_branches)] {
+    let recorded =
+        ["claims", "claims/T-1.json", "events", "events/a.jsonl", "assignments/T-1.json", ""]
+            .map(record);
+    let in_branches =
+        ["_bus/claims", "_bus/claims/T-1.json", "_bus/assignments/T-1.json"].map(str::to_owned);
+    for (kept, more) in
+        [(Kept::Untracked, &[][..]), (Kept::Tracked, &in_branches), (Kept::Older, &in_branches)]
+    {
         for path in all.iter().chain(&recorded).chain(more) {
             for target in ["file", "folder", "missing"] {
                 let repo = Repo::keeping(kept);
                 let outside = link(&repo, path.trim_end_matches('/'), target);
                 let command = repo.bus(&["claim", "T-1"]);
-                let command = if path == "AGENT_MANIFEST.json" { command } else { command.env("BUS_AGENT", "a") };
+                let command = if path == "AGENT_MANIFEST.json" {
+                    command
+                } else {
+                    command.env("BUS_AGENT", "a")
+                };
                 command.fails(5, "not-a-regular-file");
                 is_untouched(&outside, &format!("{kept:?}, {path} -> {target}"));
             }
@@ -66,7 +76,8 @@ fn no_write_follows_a_link() {
     }
     // A copy is not worth a refusal.
     let copies = [(Kept::Untracked, "_bus/claims"), (Kept::Untracked, "_bus/claims/T-1.json")];
-    let logs = [Kept::Untracked, Kept::Older].map(|kept| [(kept, "_bus/events"), (kept, "_bus/events/a.jsonl")]);
+    let logs = [Kept::Untracked, Kept::Older]
+        .map(|kept| [(kept, "_bus/events"), (kept, "_bus/events/a.jsonl")]);
     for (kept, path) in copies.into_iter().chain(logs.concat()) {
         for target in ["file", "folder", "missing"] {
             let repo = Repo::keeping(kept);
@@ -83,9 +94,11 @@ fn no_write_follows_a_link() {
     is_untouched(&outside, "a batch");
     let repo = Repo::new();
     let outside = link(&repo, ".git/bus/log/refusals", "folder");
-    repo.by("a", &["event", "log", "--event", "status", "--task", "T-1", "--summary", "x"]).fails(5, "not-a-regular-file");
+    repo.by("a", &["event", "log", "--event", "status", "--task", "T-1", "--summary", "x"])
+        .fails(5, "not-a-regular-file");
     is_untouched(&outside, "a refusal");
-    let symlink = |from: &std::path::Path, to: std::path::PathBuf| std::os::unix::fs::symlink(from, to);
+    let symlink =
+        |from: &std::path::Path, to: std::path::PathBuf| std::os::unix::fs::symlink(from, to);
     for path in [".gitignore", ".gitattributes", "_bus", "queue"] {
         let repo = Repo::bare_of_bus();
         let outside = repo.beside("outside");
@@ -93,7 +106,11 @@ fn no_write_follows_a_link() {
         symlink(&outside, repo.path(path)).unwrap();
         repo.bus(&["init"]).fails(5, "not-a-regular-file");
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
-        assert_eq!(fs::read_dir(repo.root()).unwrap().count(), 2, "nothing was laid out beside the link at {path}");
+        assert_eq!(
+            fs::read_dir(repo.root()).unwrap().count(),
+            2,
+            "nothing was laid out beside the link at {path}"
+        );
     }
 }
 
@@ -142,7 +159,8 @@ fn files_that_are_written_keep_their_mode() {
 fn texts_that_no_record_could_hold_are_refused_before_anything_is_written() {
     let repo = Repo::new();
     let long = "\u{1}".repeat(60_000);
-    repo.by("a", &["claim", "T-1", "--branch", &format!("agent/a/{}", "b".repeat(66_000))]).exits(2);
+    repo.by("a", &["claim", "T-1", "--branch", &format!("agent/a/{}", "b".repeat(66_000))])
+        .exits(2);
     assert_eq!(repo.git(&["for-each-ref", "refs/bus"]), "");
     for (round, agent) in ["a", "b"].iter().cycle().take(8).enumerate() {
         repo.by(agent, &["claim", "T-1", "--notes", &long]).run();
@@ -169,7 +187,11 @@ fn a_temporary_file_that_is_a_link_is_not_followed() {
         fs::write(repo.beside("outside"), "mine").unwrap();
         for folder in ["_bus/claims".to_owned(), record("claims")] {
             fs::create_dir_all(repo.path(&folder)).unwrap();
-            std::os::unix::fs::symlink(repo.beside("outside"), repo.path(&folder).join(".T-1.json.tmp")).unwrap();
+            std::os::unix::fs::symlink(
+                repo.beside("outside"),
+                repo.path(&folder).join(".T-1.json.tmp"),
+            )
+            .unwrap();
         }
         repo.by("a", &["claim", "T-1"]).ok();
         assert_eq!(fs::read_to_string(repo.beside("outside")).unwrap(), "mine");
@@ -181,11 +203,16 @@ fn a_temporary_file_that_is_a_link_is_not_followed() {
 fn a_folder_in_the_way_is_named() {
     let recorded = record("claims/T-1.json");
     let file = "_bus/claims/T-1.json";
-    for (kept, place) in [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, file), (Kept::Older, file)] {
+    for (kept, place) in
+        [(Kept::Untracked, recorded.as_str()), (Kept::Tracked, file), (Kept::Older, file)]
+    {
         let repo = Repo::keeping(kept);
         fs::create_dir_all(repo.path(place)).unwrap();
         let error = repo.by("a", &["claim", "T-1"]).fails(5, "not-a-regular-file");
-        assert!(error["message"].as_str().unwrap().contains(&format!("{place}` is a folder")), "{error}");
+        assert!(
+            error["message"].as_str().unwrap().contains(&format!("{place}` is a folder")),
+            "{error}"
+        );
     }
 }
 
@@ -199,7 +226,10 @@ fn text_from_the_bus_cannot_reach_the_terminal() {
     repo.by("a", &["release", "T-1"]).exits(8);
     repo.write(&record("events/evil.jsonl"), format!("{evil}\n"));
     let harmless = |text: &str| {
-        let bad = |character: char| (character.is_control() && character != '\n') || "\u{202e}\u{2028}\u{9b}".contains(character);
+        let bad = |character: char| {
+            (character.is_control() && character != '\n')
+                || "\u{202e}\u{2028}\u{9b}".contains(character)
+        };
         assert!(!text.chars().any(bad), "{text:?}");
     };
     repo.by("a", &["session", "start", "--focus", evil, "--summary", evil]).ok();
@@ -277,9 +307,13 @@ fn a_full_disk_behind_stdout_is_a_failure_and_a_closed_pipe_is_none() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();
     let full = || fs::File::options().write(true).open("/dev/full").unwrap();
-    for arguments in
-        [vec!["status"], vec!["event", "list", "--json"], vec!["claim", "T-1"], vec!["--help"], vec!["claim", "--help"]]
-    {
+    for arguments in [
+        vec!["status"],
+        vec!["event", "list", "--json"],
+        vec!["claim", "T-1"],
+        vec!["--help"],
+        vec!["claim", "--help"],
+    ] {
         let mut child = repo.by("a", &arguments).stdout(full()).exits_silently();
         assert_eq!(child.wait().unwrap().code(), Some(9), "{arguments:?}");
         let mut child = repo.by("a", &arguments).start();
@@ -308,10 +342,17 @@ fn a_hostile_line_of_the_log_costs_no_more_than_its_reading() {
     for folder in ["events", "messages"] {
         repo.write(&record(&format!("{folder}/evil.jsonl")), format!("{deep}\n{long}\n{deep}"));
     }
-    for arguments in [vec!["event", "list"], vec!["event", "list", "--reverse"], vec!["message", "list"]] {
+    for arguments in
+        [vec!["event", "list"], vec!["event", "list", "--reverse"], vec!["message", "list"]]
+    {
         let ran = repo.bus(&arguments).ok();
         assert_eq!(ran.stdout.lines().count(), 1);
-        assert!(ran.stderr.contains("recursion limit") && ran.stderr.contains("longer than 65536 bytes"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("recursion limit")
+                && ran.stderr.contains("longer than 65536 bytes"),
+            "{}",
+            ran.stderr
+        );
     }
 }
 

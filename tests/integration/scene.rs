@@ -31,7 +31,11 @@ impl<'a> Scene<'a> {
 
     /// The paths of the files whose names begin and end so.
     pub(crate) fn paths(&self, begin: &str, end: &str) -> Vec<String> {
-        self.sound.keys().filter(|path| path.starts_with(begin) && path.ends_with(end)).cloned().collect()
+        self.sound
+            .keys()
+            .filter(|path| path.starts_with(begin) && path.ends_with(end))
+            .cloned()
+            .collect()
     }
 
     /// A file whose name begins and ends so.
@@ -102,7 +106,8 @@ impl<'a> Scene<'a> {
 
     /// Adds a line that says `bytes` to the file, or puts it into the place of another.
     pub(crate) fn put_line(&mut self, path: &str, bytes: Vec<u8>) {
-        let mut lines: Vec<Vec<u8>> = self.lines(path).into_iter().map(String::into_bytes).collect();
+        let mut lines: Vec<Vec<u8>> =
+            self.lines(path).into_iter().map(String::into_bytes).collect();
         let place = self.dice.below(lines.len() + 2);
         if place < lines.len() {
             lines[place] = bytes
@@ -129,11 +134,19 @@ impl<'a> Scene<'a> {
 
     /// Changes the fields of a record, or of a line.
     pub(crate) fn edit_any(&mut self, path: &str, change: impl FnOnce(&mut Map<String, Value>)) {
-        if path.ends_with(".jsonl") { self.edit_line(path, change) } else { self.edit(path, change) }
+        if path.ends_with(".jsonl") {
+            self.edit_line(path, change)
+        } else {
+            self.edit(path, change)
+        }
     }
 
     /// Changes the bytes of a record, or of a line.
-    pub(crate) fn edit_bytes(&mut self, path: &str, change: impl FnOnce(&mut Dice, String) -> Vec<u8>) {
+    pub(crate) fn edit_bytes(
+        &mut self,
+        path: &str,
+        change: impl FnOnce(&mut Dice, String) -> Vec<u8>,
+    ) {
         if path.ends_with(".jsonl") {
             let lines = self.lines(path);
             let line = self.dice.pick(&lines).clone();

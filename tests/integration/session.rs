@@ -1,4 +1,5 @@
-//! Sessions: what an agent is told when it begins and when it ends, whatever the remote, other sessions and crashes do.
+//! Sessions: what an agent is told when it begins and when it ends, whatever the remote, other
+//! sessions and crashes do.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,13 +27,17 @@ fn end<'a>(repo: &'a Repo, agent: &str) -> Bus<'a> {
 fn handshakes(repo: &Repo) -> Vec<[String; 3]> {
     let events = repo.bus(&["event", "list", "--event", "handshake", "--json"]).ok().ndjson();
     let text = |event: &Value, field: &str| event[field].as_str().unwrap_or_default().to_owned();
-    events.iter().map(|event| ["session", "session_id", "summary"].map(|field| text(event, field))).collect()
+    events
+        .iter()
+        .map(|event| ["session", "session_id", "summary"].map(|field| text(event, field)))
+        .collect()
 }
 
 /// The notes of open sessions, by name.
 fn notes(repo: &Repo) -> Vec<String> {
     let entries = fs::read_dir(repo.path(".git/bus/sessions")).into_iter().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -56,7 +61,12 @@ fn push_one(repo: &Repo, other: &Path) {
 #[test]
 fn a_session_begins_with_who_and_what_and_what_is_next() {
     let repo = Repo::new();
-    let ran = start(&repo, "codex-1", &["--focus", "the parser", "--role", "engineer", "--summary", "first day"]).ok();
+    let ran = start(
+        &repo,
+        "codex-1",
+        &["--focus", "the parser", "--role", "engineer", "--summary", "first day"],
+    )
+    .ok();
     let answer = ran.says("AGENT_MANIFEST.json now says that codex-1 works").json();
     let session = answer["session_id"].as_str().unwrap().to_owned();
     assert!(session.starts_with("20260301T120000Z-") && session.len() == 23, "{session}");
@@ -82,12 +92,17 @@ fn a_session_begins_with_who_and_what_and_what_is_next() {
 #[test]
 fn people_read_a_section_each() {
     let repo = Repo::new();
-    repo.by("boss", &["assign", "T-2", "--engineer", "a", "--note", "the lexer"]).at("2026-03-01T11:00:00Z").ok();
-    repo.by("boss", &["message", "send", "--to", "a", "--summary", "hello"]).at("2026-03-01T11:30:00Z").ok();
+    repo.by("boss", &["assign", "T-2", "--engineer", "a", "--note", "the lexer"])
+        .at("2026-03-01T11:00:00Z")
+        .ok();
+    repo.by("boss", &["message", "send", "--to", "a", "--summary", "hello"])
+        .at("2026-03-01T11:30:00Z")
+        .ok();
     repo.by("b", &["claim", "T-3"]).at("2026-03-01T11:59:00Z").ok();
     repo.by("b", &["claim", "T-4", "--status", "paused"]).at("2026-03-01T11:59:00Z").ok();
     repo.by("a", &["claim", "T-1", "--notes", "the parser"]).at("2026-03-01T11:58:00Z").ok();
-    let ran = repo.by("a", &["session", "start", "--role", "manager"]).env("BUS_SESSION", "s-1").ok();
+    let ran =
+        repo.by("a", &["session", "start", "--role", "manager"]).env("BUS_SESSION", "s-1").ok();
     let expected = "\
 a (manager) on main
 export BUS_SESSION=s-1
@@ -128,18 +143,39 @@ Give back what you will not come back to: `bus release TASK --status released`
 #[test]
 fn what_is_next_is_own_work_then_an_assignment_then_a_message() {
     let repo = Repo::new();
-    let next = |more: &str| start(&repo, "a", &[]).at(more).ok().json()["next"].as_str().unwrap().to_owned();
+    let next = |more: &str| {
+        start(&repo, "a", &[]).at(more).ok().json()["next"].as_str().unwrap().to_owned()
+    };
     assert_eq!(next(NOON), "bus status --active-only");
     for number in 1..=6 {
-        repo.by("boss", &["queue", "add", &format!("Part {number}"), "--priority", if number == 6 { "high" } else { "low" }])
-            .ok();
+        repo.by(
+            "boss",
+            &[
+                "queue",
+                "add",
+                &format!("Part {number}"),
+                "--priority",
+                if number == 6 { "high" } else { "low" },
+            ],
+        )
+        .ok();
     }
     assert_eq!(next(NOON), "bus claim --next");
     let answer = start(&repo, "a", &[]).ok().json();
-    assert_eq!(answer["ready"]["first"][0], json!({"task_id": "QUEUE-006", "priority": "high", "title": "Part 6"}));
-    assert_eq!((&answer["ready"]["count"], answer["ready"]["first"].as_array().unwrap().len()), (&json!(6), 5));
+    assert_eq!(
+        answer["ready"]["first"][0],
+        json!({"task_id": "QUEUE-006", "priority": "high", "title": "Part 6"})
+    );
+    assert_eq!(
+        (&answer["ready"]["count"], answer["ready"]["first"].as_array().unwrap().len()),
+        (&json!(6), 5)
+    );
     let text = repo.by("a", &["session", "start"]).ok().stdout;
-    assert!(text.contains("\nReady\n  QUEUE-006 high, Part 6\n") && text.contains("  and 1 more: `bus queue ready`\n"), "{text}");
+    assert!(
+        text.contains("\nReady\n  QUEUE-006 high, Part 6\n")
+            && text.contains("  and 1 more: `bus queue ready`\n"),
+        "{text}"
+    );
     repo.by("boss", &["message", "send", "--to", "a", "--summary", "hello"]).ok();
     assert_eq!(next(NOON), "bus inbox --mark-read");
     // What somebody else holds, or what waits for another task, is not next.
@@ -149,7 +185,9 @@ fn what_is_next_is_own_work_then_an_assignment_then_a_message() {
     repo.by("boss", &["assign", "QUEUE-007", "--engineer", "a"]).at("2026-03-01T12:00:01Z").ok();
     assert_eq!(next(NOON), "bus inbox --mark-read");
     for task in ["T-6", "QUEUE-007"] {
-        repo.by("boss", &["assign", task, "--engineer", "unassigned"]).at("2026-03-01T12:00:02Z").ok();
+        repo.by("boss", &["assign", task, "--engineer", "unassigned"])
+            .at("2026-03-01T12:00:02Z")
+            .ok();
     }
     repo.by("boss", &["assign", "T-9", "--engineer", "a"]).ok();
     repo.by("boss", &["assign", "T-8", "--engineer", "a"]).at("2026-03-01T11:00:00Z").ok();
@@ -159,13 +197,20 @@ fn what_is_next_is_own_work_then_an_assignment_then_a_message() {
         repo.by("a", &["claim", task]).ok();
         repo.by("a", &["release", task]).ok();
     }
-    assert_eq!(start(&repo, "a", &[]).ok().json()["assignments"], json!([]), "what is done is not waited for");
+    assert_eq!(
+        start(&repo, "a", &[]).ok().json()["assignments"],
+        json!([]),
+        "what is done is not waited for"
+    );
     repo.by("a", &["claim", "T-1", "--status", "paused", "--ttl", "1h"]).ok();
     assert_eq!(next(NOON), "bus claim T-1 --status active");
     repo.by("a", &["claim", "T-2"]).ok();
     assert!(next(NOON).starts_with("bus event log --event status --task T-2 "));
     repo.by("a", &["claim", "T-3"]).at(LATER).ok();
-    assert!(next(LATER).starts_with("bus event log --event status --task T-3 "), "the one that was touched last");
+    assert!(
+        next(LATER).starts_with("bus event log --event status --task T-3 "),
+        "the one that was touched last"
+    );
     assert_eq!(next("2026-03-01T13:30:00Z"), "bus heartbeat T-1", "before it is taken over");
 }
 
@@ -194,11 +239,19 @@ fn a_manifest_that_names_somebody_else_is_left_alone() {
     let repo = Repo::new();
     let other = "{\"agent_id\": \"b\", \"capabilities\": [1.50]}";
     repo.write("AGENT_MANIFEST.json", other);
-    let ran = start(&repo, "a", &[]).ok().says("AGENT_MANIFEST.json names b and is left alone: keep `BUS_AGENT=a` set");
-    assert_eq!((ran.json()["manifest"].as_str(), repo.read("AGENT_MANIFEST.json").as_str()), (Some("another"), other));
+    let ran = start(&repo, "a", &[])
+        .ok()
+        .says("AGENT_MANIFEST.json names b and is left alone: keep `BUS_AGENT=a` set");
+    assert_eq!(
+        (ran.json()["manifest"].as_str(), repo.read("AGENT_MANIFEST.json").as_str()),
+        (Some("another"), other)
+    );
     repo.write("AGENT_MANIFEST.json", "{");
     let ran = start(&repo, "a", &[]).ok().says("`AGENT_MANIFEST.json` line 1");
-    assert_eq!((ran.json()["manifest"].as_str(), repo.read("AGENT_MANIFEST.json").as_str()), (Some("unreadable"), "{"));
+    assert_eq!(
+        (ran.json()["manifest"].as_str(), repo.read("AGENT_MANIFEST.json").as_str()),
+        (Some("unreadable"), "{")
+    );
     repo.bus(&["session", "start"]).fails(5, "malformed-record");
 }
 
@@ -224,16 +277,24 @@ fn a_manifest_is_swapped_in_byte_for_byte() {
     assert_eq!((&error["manifest"], &error["known"]), (&json!("three"), &json!(["bad", "two"])));
     assert_eq!(error["hint"], "name one of these: bad, two");
     repo.bus(&["session", "start", "--manifest", "bad"]).fails(5, "malformed-record");
-    assert_eq!(repo.read("AGENT_MANIFEST.json"), "{\"agent_id\": \"codex-1\"}", "nothing was changed");
+    assert_eq!(
+        repo.read("AGENT_MANIFEST.json"),
+        "{\"agent_id\": \"codex-1\"}",
+        "nothing was changed"
+    );
     for name in ["two", "TWO"] {
         let answer = repo.bus(&["session", "start", "--manifest", name, "--json"]).ok().json();
-        assert_eq!((&answer["agent_id"], &answer["manifest"]), (&json!("codex-2"), &json!("stands")));
+        assert_eq!(
+            (&answer["agent_id"], &answer["manifest"]),
+            (&json!("codex-2"), &json!("stands"))
+        );
         assert_eq!(
             (repo.read("AGENT_MANIFEST.json"), repo.read("AGENT_MANIFEST.two.json")),
             (spare.to_owned(), spare.to_owned())
         );
     }
-    let ran = start(&repo, "a", &["--manifest", "two"]).ok().says("AGENT_MANIFEST.json names codex-2");
+    let ran =
+        start(&repo, "a", &["--manifest", "two"]).ok().says("AGENT_MANIFEST.json names codex-2");
     assert_eq!(ran.json()["agent_id"], "a", "who is named comes first");
 }
 
@@ -276,17 +337,26 @@ fn claims_and_events_name_the_session() {
     repo.by("a", &["claim", "T-1"]).ok();
     assert_eq!(repo.state(), state, "the same session, or none, changes nothing");
     by("s-2", "claim T-1");
-    assert_eq!((&repo.claim("T-1")["session_id"], &repo.claim("T-1")), (&json!("s-2"), &repo.tip("T-1")));
+    assert_eq!(
+        (&repo.claim("T-1")["session_id"], &repo.claim("T-1")),
+        (&json!("s-2"), &repo.tip("T-1"))
+    );
     repo.by("a", &["release", "T-1"]).ok();
     let events = repo.bus(&["event", "list", "--json"]).ok().ndjson();
-    let named: Vec<(&str, &str)> =
-        events.iter().map(|event| (event["event"].as_str().unwrap(), event["session_id"].as_str().unwrap())).collect();
+    let named: Vec<(&str, &str)> = events
+        .iter()
+        .map(|event| (event["event"].as_str().unwrap(), event["session_id"].as_str().unwrap()))
+        .collect();
     assert_eq!(named.len(), 4);
     for expected in [("claim", "s-1"), ("note", "s-1"), ("update", "s-2"), ("release", "s-2")] {
         assert!(named.contains(&expected), "{expected:?} in {named:?}");
     }
     repo.by("b", &["claim", "T-1", "--reopen"]).ok();
-    assert_eq!(repo.claim("T-1").get("session_id"), None, "another agent's session is not this one's");
+    assert_eq!(
+        repo.claim("T-1").get("session_id"),
+        None,
+        "another agent's session is not this one's"
+    );
     repo.bus(&["validate"]).ok();
 }
 
@@ -302,7 +372,9 @@ fn a_second_live_session_of_an_agent_is_warned_of() {
     let root = fs::canonicalize(repo.root()).unwrap();
     let expected = json!([{"session_id": "S-1", "worktree": root.to_str().unwrap(), "since": LATER, "last_seen": LATER}]);
     assert_eq!(second.json()["other_sessions"], expected);
-    let second = second.says("a has another session, S-1, since 0 s ago in").says("`BUS_SESSION=S-1 bus session end`");
+    let second = second
+        .says("a has another session, S-1, since 0 s ago in")
+        .says("`BUS_SESSION=S-1 bus session end`");
     assert_eq!(start(&repo, "b", &[]).ok().json()["other_sessions"], json!([]));
     // It ends by its name, from anywhere; then nobody is warned.
     end(&repo, "a").env("BUS_SESSION", "s-1").at(LATER).within(&other).ok();
@@ -316,7 +388,11 @@ fn a_session_lives_while_its_commands_show_life_and_is_forgotten_after() {
     let repo = Repo::new();
     let others = |agent: &str, session: &str, now: &str| {
         let folder = repo.worktree(session);
-        let ran = start(&repo, agent, &["--no-fetch"]).env("BUS_SESSION", session).at(now).within(&folder).ok();
+        let ran = start(&repo, agent, &["--no-fetch"])
+            .env("BUS_SESSION", session)
+            .at(now)
+            .within(&folder)
+            .ok();
         ran.json()["other_sessions"].as_array().unwrap().len()
     };
     assert_eq!(others("a", "s-1", NOON), 0);
@@ -326,7 +402,11 @@ fn a_session_lives_while_its_commands_show_life_and_is_forgotten_after() {
         .at("2026-03-01T17:00:00Z")
         .ok();
     assert_eq!(others("a", "s-2", "2026-03-01T22:00:00Z"), 1, "five hours after its last sign");
-    assert_eq!(others("a", "s-3", "2026-03-01T23:30:00Z"), 1, "the first one is silent for six hours and a half");
+    assert_eq!(
+        others("a", "s-3", "2026-03-01T23:30:00Z"),
+        1,
+        "the first one is silent for six hours and a half"
+    );
     assert_eq!(notes(&repo), ["a@s-2", "a@s-3"]);
     // A session that is not named in each command shows life by its agent's commands.
     assert_eq!(others("b", "s-4", NOON), 0);
@@ -347,7 +427,11 @@ fn sessions_that_are_over_are_forgotten_whoever_begins_and_rubbish_is_no_session
     let evil = r#"{"agent_id":"a","session_id":"s-3","since":"2026-03-01T12:00:00Z","worktree":"\u001b[2J\u202e"}"#;
     repo.write(".git/bus/sessions/a@s-3", evil);
     let ran = repo.by("a", &["session", "start"]).ok().says("\\u{1b}[2J");
-    assert!(!ran.stderr.contains('\u{1b}') && !ran.stderr.contains('\u{202e}'), "{}", ran.transcript);
+    assert!(
+        !ran.stderr.contains('\u{1b}') && !ran.stderr.contains('\u{202e}'),
+        "{}",
+        ran.transcript
+    );
     start(&repo, "z", &[]).env("BUS_SESSION", "s-7").at(NEXT_DAY).ok();
     let left = notes(&repo);
     assert!(!left.contains(&"a@s-1".to_owned()) && left.contains(&"z@s-7".to_owned()), "{left:?}");
@@ -370,7 +454,10 @@ fn an_end_without_a_name_ends_what_was_begun_in_this_worktree() {
     let count = handshakes(&repo).len();
     for more in [&["--summary", "gone"][..], &[]] {
         let ran = repo.by("a", &[&["session", "end"], more].concat()).at(LATER).ok();
-        assert_eq!(ran.stdout, "a has said that it stops, and has begun no session in this worktree; nothing to do\n");
+        assert_eq!(
+            ran.stdout,
+            "a has said that it stops, and has begun no session in this worktree; nothing to do\n"
+        );
     }
     assert_eq!(handshakes(&repo).len(), count);
     repo.by("a", &["event", "log", "--event", "note", "--summary", "x"]).at(LATER).ok();
@@ -381,7 +468,8 @@ fn an_end_without_a_name_ends_what_was_begun_in_this_worktree() {
 fn a_new_session_takes_the_place_of_old_ones_in_its_worktree() {
     let repo = Repo::new();
     let begin = |session: &str, now: &str| {
-        let ran = repo.by("a", &["session", "start", "--no-fetch"]).env("BUS_SESSION", session).at(now);
+        let ran =
+            repo.by("a", &["session", "start", "--no-fetch"]).env("BUS_SESSION", session).at(now);
         ran.ok().stderr
     };
     begin("s-1", NOON);
@@ -389,12 +477,23 @@ fn a_new_session_takes_the_place_of_old_ones_in_its_worktree() {
     assert!(said.contains("another session, s-1,") && !said.contains("takes the place"), "{said}");
     repo.by("a", &["status"]).env("BUS_SESSION", "s-2").at("2026-03-01T12:11:00Z").ok();
     let said = begin("s-3", "2026-03-01T12:21:00Z");
-    assert!(said.contains("it takes the place of s-1, which") && said.contains("another session, s-2,"), "{said}");
+    assert!(
+        said.contains("it takes the place of s-1, which") && said.contains("another session, s-2,"),
+        "{said}"
+    );
     assert_eq!(notes(&repo), ["a@s-2", "a@s-3"]);
     let said = begin("s-4", "2026-03-01T12:40:00Z");
-    assert!(said.contains("it takes the place of 2 earlier sessions") && !said.contains("another session"), "{said}");
+    assert!(
+        said.contains("it takes the place of 2 earlier sessions")
+            && !said.contains("another session"),
+        "{said}"
+    );
     assert_eq!(notes(&repo), ["a@s-4"]);
-    assert_eq!(begin("s-5", NEXT_DAY).matches("session").count(), 0, "one that is long over is not worth a word");
+    assert_eq!(
+        begin("s-5", NEXT_DAY).matches("session").count(),
+        0,
+        "one that is long over is not worth a word"
+    );
 }
 
 #[test]
@@ -406,7 +505,9 @@ fn of_many_sessions_in_other_worktrees_few_are_told() {
             start(&repo, "a", &["--no-fetch"]).within(&folder).ok();
         }
     }
-    let ran = start(&repo, "a", &["--no-fetch"]).ok().says("and others in 2 more worktrees; `bus session start --json`");
+    let ran = start(&repo, "a", &["--no-fetch"])
+        .ok()
+        .says("and others in 2 more worktrees; `bus session start --json`");
     assert_eq!(ran.stderr.matches("has another session").count(), 3, "{}", ran.transcript);
     assert_eq!(ran.json()["other_sessions"].as_array().unwrap().len(), 10);
 }
@@ -431,16 +532,24 @@ fn the_end_lists_what_is_held_here_and_elsewhere() {
     repo.by("a", &["claim", "T-3"]).ok();
     repo.by("a", &["release", "T-3"]).ok();
     repo.by("b", &["claim", "T-4"]).ok();
-    let tasks = |list: &Value| list.as_array().unwrap().iter().map(|claim| claim["task_id"].clone()).collect::<Vec<_>>();
+    let tasks = |list: &Value| {
+        list.as_array().unwrap().iter().map(|claim| claim["task_id"].clone()).collect::<Vec<_>>()
+    };
     let ended = end(&repo, "a").ok().json();
     assert_eq!(tasks(&ended["claims"]), [json!("T-1"), json!("T-2")]);
-    assert_eq!((&ended["claims"][0]["here"], &ended["claims"][1]["here"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&ended["claims"][0]["here"], &ended["claims"][1]["here"]),
+        (&json!(true), &json!(false))
+    );
     assert_eq!(repo.tip("T-1")["status"], "active", "claims go on");
     let begun = start(&repo, "a", &[]).ok().json();
     assert_eq!(tasks(&begun["claims"]), [json!("T-1"), json!("T-2")]);
     assert_eq!(begun["claims"][1]["here"], json!(false));
     let text = repo.by("a", &["session", "start"]).ok().stdout;
-    assert!(text.contains("T-2 paused, since 0 s ago, on agent/a/t-2 (in another worktree or clone)"), "{text}");
+    assert!(
+        text.contains("T-2 paused, since 0 s ago, on agent/a/t-2 (in another worktree or clone)"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -451,13 +560,27 @@ fn of_many_claims_people_see_the_last_ten_and_programs_all() {
         repo.by("codex-1", &["claim", &format!("T-{number}")]).at(&time).ok();
     }
     let text = plain_start(&repo, "codex-1").at(LATER).ok().stdout;
-    assert!(text.contains("\n  T-11 active") && text.contains("\n  T-2 active") && !text.contains("  T-1 active"), "{text}");
-    assert!(text.contains("\n  and 2 more: `bus status --agent codex-1 --active-only`\n"), "{text}");
-    assert_eq!(start(&repo, "codex-1", &[]).at(LATER).ok().json()["claims"].as_array().unwrap().len(), 12);
+    assert!(
+        text.contains("\n  T-11 active")
+            && text.contains("\n  T-2 active")
+            && !text.contains("  T-1 active"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\n  and 2 more: `bus status --agent codex-1 --active-only`\n"),
+        "{text}"
+    );
+    assert_eq!(
+        start(&repo, "codex-1", &[]).at(LATER).ok().json()["claims"].as_array().unwrap().len(),
+        12
+    );
     let text = plain_start(&repo, "codex-2").at(LATER).ok().stdout;
     assert!(text.contains(", T-2, 2 more\n"), "{text}");
     let text = repo.by("codex-1", &["session", "end"]).at(LATER).ok().stdout;
-    assert!(text.contains("\n  and 2 more: `bus status --agent codex-1 --active-only`\n"), "{text}");
+    assert!(
+        text.contains("\n  and 2 more: `bus status --agent codex-1 --active-only`\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -468,7 +591,10 @@ fn what_is_written_in_any_worktree_is_seen_in_each_at_once() {
     repo.by("boss", &["message", "send", "--to", "a", "--summary", "hello"]).within(&other).ok();
     repo.by("b", &["claim", "T-2"]).within(&other).ok();
     let seen = start(&repo, "a", &[]).ok().json();
-    assert_eq!((&seen["assignments"][0]["task_id"], &seen["messages"][0]["summary"]), (&json!("T-1"), &json!("hello")));
+    assert_eq!(
+        (&seen["assignments"][0]["task_id"], &seen["messages"][0]["summary"]),
+        (&json!("T-1"), &json!("hello"))
+    );
     assert_eq!(seen["peers"][0]["tasks"][0]["task_id"], "T-2");
     assert_eq!(repo.by("a", &["inbox", "--json"]).ok().json()["unread"], 1);
 }
@@ -480,7 +606,9 @@ fn peers_are_active_then_idle_then_stale_and_then_gone_unless_they_hold_somethin
     repo.by("c", &["event", "log", "--event", "note", "--summary", "x"]).ok();
     let peers = |now: &str| {
         let peers = start(&repo, "a", &["--no-fetch"]).at(now).ok().json()["peers"].clone();
-        let state = |peer: &Value| format!("{} {}", peer["agent_id"].as_str().unwrap(), peer["state"].as_str().unwrap());
+        let state = |peer: &Value| {
+            format!("{} {}", peer["agent_id"].as_str().unwrap(), peer["state"].as_str().unwrap())
+        };
         peers.as_array().unwrap().iter().map(state).collect::<Vec<_>>()
     };
     assert_eq!(peers("2026-03-01T12:10:00Z"), ["b active", "c active"]);
@@ -490,7 +618,11 @@ fn peers_are_active_then_idle_then_stale_and_then_gone_unless_they_hold_somethin
 
 #[test]
 fn what_cannot_be_read_hides_nothing_else() {
-    for (kept, below) in [(Kept::Untracked, record("")), (Kept::Tracked, "_bus/".to_owned()), (Kept::Older, "_bus/".to_owned())] {
+    for (kept, below) in [
+        (Kept::Untracked, record("")),
+        (Kept::Tracked, "_bus/".to_owned()),
+        (Kept::Older, "_bus/".to_owned()),
+    ] {
         hides_nothing_else(&Repo::keeping(kept), &below);
     }
 }
@@ -504,7 +636,10 @@ fn hides_nothing_else(repo: &Repo, below: &str) {
     let ran = start(repo, "a", &[]).ok().says("`T-8`").says("`T-9`");
     assert_eq!(ran.json()["peers"][0]["agent_id"], "b");
     let unreadable = ran.json()["unreadable"].clone();
-    assert_eq!((&unreadable[0]["task_id"], &unreadable[1]["code"]), (&json!("T-8"), &json!("malformed-record")));
+    assert_eq!(
+        (&unreadable[0]["task_id"], &unreadable[1]["code"]),
+        (&json!("T-8"), &json!("malformed-record"))
+    );
 }
 
 #[test]
@@ -517,14 +652,27 @@ fn a_fetch_brings_the_remotes_branches_and_touches_nothing_else() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(repo.path(".git/hooks/reference-transaction"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(
+            repo.path(".git/hooks/reference-transaction"),
+            fs::Permissions::from_mode(0o755),
+        )
+        .unwrap();
     }
     let head = repo.git(&["rev-parse", "HEAD"]);
     let old = start(&repo, "a", &["--no-fetch"]).ok().json();
-    assert_eq!((&old["fetch"]["outcome"], &old["branch"]["upstream"]["behind"]), (&json!("off"), &json!(0)));
+    assert_eq!(
+        (&old["fetch"]["outcome"], &old["branch"]["upstream"]["behind"]),
+        (&json!("off"), &json!(0))
+    );
     let ran = start(&repo, "a", &[]).ok();
-    assert_eq!(ran.json()["fetch"], json!({"outcome": "fetched", "remote": "origin", "message": null}));
-    assert_eq!(ran.json()["branch"]["upstream"], json!({"name": "origin/main", "ahead": 0, "behind": 1, "exact": true}));
+    assert_eq!(
+        ran.json()["fetch"],
+        json!({"outcome": "fetched", "remote": "origin", "message": null})
+    );
+    assert_eq!(
+        ran.json()["branch"]["upstream"],
+        json!({"name": "origin/main", "ahead": 0, "behind": 1, "exact": true})
+    );
     assert_eq!(repo.git(&["rev-parse", "HEAD"]), head);
     assert_eq!(repo.git(&["tag"]), "");
     assert!(!repo.path(".git/FETCH_HEAD").exists() && !repo.path("hook-ran").exists());
@@ -555,8 +703,13 @@ fn a_fetch_that_would_write_branches_is_not_made() {
     push_one(&repo, &other);
     let before = repo.git(&["for-each-ref"]);
     repo.git(&["config", "remote.origin.fetch", "+refs/*:refs/*"]);
-    let ran = start(&repo, "a", &[]).ok().says("`+refs/*:refs/*` would write elsewhere than to remote-tracking branches");
-    assert_eq!(ran.json()["fetch"], json!({"outcome": "unsafe", "remote": "origin", "message": "+refs/*:refs/*"}));
+    let ran = start(&repo, "a", &[])
+        .ok()
+        .says("`+refs/*:refs/*` would write elsewhere than to remote-tracking branches");
+    assert_eq!(
+        ran.json()["fetch"],
+        json!({"outcome": "unsafe", "remote": "origin", "message": "+refs/*:refs/*"})
+    );
     assert_eq!(repo.git(&["for-each-ref"]), before);
     repo.git(&["remote", "rename", "origin", "one"]);
     repo.git(&["remote", "add", "two", "/nowhere"]);
@@ -573,8 +726,11 @@ fn a_fetch_from_a_group_of_remotes_is_not_made() {
     repo.git(&["config", "remote.evil.fetch", "+refs/heads/*:refs/heads/stolen/*"]);
     repo.git(&["config", "remotes.origin", "evil origin"]);
     let before = repo.git(&["for-each-ref"]);
-    let ran = start(&repo, "a", &[]).ok().says("makes it a group (evil origin); `git config --unset-all remotes.origin`");
-    let expected = json!({"outcome": "unsafe", "remote": "origin", "message": "remotes.origin = evil origin"});
+    let ran = start(&repo, "a", &[])
+        .ok()
+        .says("makes it a group (evil origin); `git config --unset-all remotes.origin`");
+    let expected =
+        json!({"outcome": "unsafe", "remote": "origin", "message": "remotes.origin = evil origin"});
     assert_eq!((&ran.json()["fetch"], repo.git(&["for-each-ref"])), (&expected, before));
 }
 
@@ -598,8 +754,7 @@ fn closed_server() -> String {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 8192]);
-            let refusal =
-                "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let refusal = "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             let _ = stream.write_all(refusal.as_bytes());
         }
     });
@@ -613,7 +768,12 @@ fn nobody_is_asked_for_a_password() {
     let asks = program(&repo, "ask", "touch \"$0.ran\"\necho secret\n");
     repo.git(&["config", "core.askPass", &asks]);
     repo.git(&["remote", "set-url", "origin", &closed_server()]);
-    let begin = || start(&repo, "a", &[]).env("GIT_ASKPASS", &asks).env("SSH_ASKPASS", &asks).env("DISPLAY", ":0");
+    let begin = || {
+        start(&repo, "a", &[])
+            .env("GIT_ASKPASS", &asks)
+            .env("SSH_ASKPASS", &asks)
+            .env("DISPLAY", ":0")
+    };
     let fetch = begin().ok().says("warning: origin could not be fetched: ").json()["fetch"].clone();
     assert_eq!(fetch["outcome"], "failed", "{fetch}");
     assert!(fetch["message"].as_str().unwrap().starts_with("could not read Username"), "{fetch}");
@@ -667,11 +827,22 @@ fn the_distance_to_a_branch_is_what_git_counts() {
         for other in ["one", "two", "main", "origin/main"] {
             repo.git(&["switch", "--quiet", branch]);
             repo.git(&["update-ref", "refs/remotes/origin/main", other]);
-            let text = repo.git(&["rev-list", "--count", "--left-right", &format!("{branch}...origin/main")]);
-            let counts: Vec<u64> = text.split_whitespace().map(|count| count.parse().unwrap()).collect();
+            let text = repo.git(&[
+                "rev-list",
+                "--count",
+                "--left-right",
+                &format!("{branch}...origin/main"),
+            ]);
+            let counts: Vec<u64> =
+                text.split_whitespace().map(|count| count.parse().unwrap()).collect();
             let branch_state = start(&repo, "a", &["--no-fetch"]).ok().json()["branch"].clone();
-            let apart = if branch == "main" { &branch_state["upstream"] } else { &branch_state["default"] };
-            assert_eq!((&apart["ahead"], &apart["behind"]), (&json!(counts[0]), &json!(counts[1])), "{branch} {other}");
+            let apart =
+                if branch == "main" { &branch_state["upstream"] } else { &branch_state["default"] };
+            assert_eq!(
+                (&apart["ahead"], &apart["behind"]),
+                (&json!(counts[0]), &json!(counts[1])),
+                "{branch} {other}"
+            );
         }
     }
 }
@@ -698,7 +869,11 @@ fn a_session_that_died_is_begun_or_ended_by_the_same_command() {
         let died = start(&repo, "a", &[]).env("BUS_CRASH_AT", step).run();
         assert_eq!(died.status, None, "{step} is never reached:\n{}", died.transcript);
         let again = start(&repo, "a", &[]).ok();
-        assert_eq!(again.json()["other_sessions"], json!([]), "{step}: what never began is not warned of");
+        assert_eq!(
+            again.json()["other_sessions"],
+            json!([]),
+            "{step}: what never began is not warned of"
+        );
         assert_eq!((notes(&repo).len(), repo.read("AGENT_MANIFEST.json").len()), (1, 22), "{step}");
         repo.bus(&["doctor"]).ok();
     }
@@ -708,7 +883,11 @@ fn a_session_that_died_is_begun_or_ended_by_the_same_command() {
         let died = end(&repo, "a").env("BUS_CRASH_AT", step).run();
         assert_eq!(died.status, None, "{step} is never reached:\n{}", died.transcript);
         let again = end(&repo, "a").ok().json();
-        assert_eq!((&again["outcome"], handshakes(&repo).len()), (&json!("unchanged"), 2), "{step}");
+        assert_eq!(
+            (&again["outcome"], handshakes(&repo).len()),
+            (&json!("unchanged"), 2),
+            "{step}"
+        );
         assert_eq!(notes(&repo), [""; 0], "{step}");
     }
 }
@@ -727,10 +906,12 @@ fn a_session_that_was_ended_may_begin_again() {
 #[test]
 fn agents_that_begin_at_once_all_begin_and_each_but_the_first_is_warned() {
     let repo = Repo::new();
-    let children: Vec<_> =
-        (0..8).map(|number| start(&repo, "a", &[]).env("BUS_SESSION", &format!("s-{number}")).start()).collect();
+    let children: Vec<_> = (0..8)
+        .map(|number| start(&repo, "a", &[]).env("BUS_SESSION", &format!("s-{number}")).start())
+        .collect();
     let ran: Vec<_> = children.into_iter().map(super::harness::Ran::of).collect();
-    let mut others: Vec<usize> = ran.iter().map(|ran| ran.json()["other_sessions"].as_array().unwrap().len()).collect();
+    let mut others: Vec<usize> =
+        ran.iter().map(|ran| ran.json()["other_sessions"].as_array().unwrap().len()).collect();
     others.sort_unstable();
     assert_eq!(others, [0, 1, 2, 3, 4, 5, 6, 7]);
     assert_eq!((notes(&repo).len(), handshakes(&repo).len()), (8, 8));

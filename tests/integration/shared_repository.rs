@@ -1,4 +1,5 @@
-//! Who may write into a shared repository may write what `bus` keeps there, too (git-config(1), `core.sharedRepository`).
+//! Who may write into a shared repository may write what `bus` keeps there, too (git-config(1),
+//! `core.sharedRepository`).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,14 +11,18 @@ use super::harness::Repo;
 /// A command under a umask that gives the group nothing to write.
 fn by(repo: &Repo, agent: &str, words: &str) {
     let script = "umask 022; exec \"$0\" \"$@\"";
-    let arguments = [&["-c", script, env!("CARGO_BIN_EXE_bus")], &words.split(' ').collect::<Vec<_>>()[..]].concat();
+    let arguments =
+        [&["-c", script, env!("CARGO_BIN_EXE_bus")], &words.split(' ').collect::<Vec<_>>()[..]]
+            .concat();
     repo.other("sh", &arguments).env("BUS_AGENT", agent).ok();
 }
 
 /// What is below the folders in which `bus` writes.
 fn all(repo: &Repo) -> BTreeSet<PathBuf> {
     let folders = [".git/bus", ".git/refs/bus", ".git/objects"].map(|folder| repo.path(folder));
-    let entries = folders.iter().flat_map(|folder| walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok));
+    let entries = folders
+        .iter()
+        .flat_map(|folder| walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok));
     entries.map(walkdir::DirEntry::into_path).collect()
 }
 
@@ -41,10 +46,15 @@ fn written(shared: &str) -> Vec<(PathBuf, u32)> {
     let new = all(&repo).into_iter().filter(|path| !before.contains(path));
     let root = repo.path(".git");
     let mode = |path: &PathBuf| fs::metadata(path).unwrap().permissions().mode();
-    let written: Vec<_> = new.map(|path| (path.strip_prefix(&root).unwrap().to_owned(), mode(&path))).collect();
-    for needed in
-        ["bus/log/_bus/events/a.jsonl", "bus/log/_bus/claims/T-1.json", "bus/log/locks.json", "bus/lock", "refs/bus/locks"]
-    {
+    let written: Vec<_> =
+        new.map(|path| (path.strip_prefix(&root).unwrap().to_owned(), mode(&path))).collect();
+    for needed in [
+        "bus/log/_bus/events/a.jsonl",
+        "bus/log/_bus/claims/T-1.json",
+        "bus/log/locks.json",
+        "bus/lock",
+        "refs/bus/locks",
+    ] {
         assert!(written.iter().any(|(path, _)| path.ends_with(needed)), "{needed}: {written:?}");
     }
     assert!(written.iter().any(|(path, _)| path.starts_with("objects")), "{written:?}");
@@ -64,7 +74,11 @@ fn in_a_repository_that_a_group_shares_the_group_may_write() {
                 0o060
             };
             assert_eq!(mode & wanted, wanted, "{shared}: {} has mode {mode:o}", path.display());
-            assert!(shared != "0660" || mode & 0o007 == 0, "{shared}: {} has mode {mode:o}", path.display());
+            assert!(
+                shared != "0660" || mode & 0o007 == 0,
+                "{shared}: {} has mode {mode:o}",
+                path.display()
+            );
         }
     }
 }

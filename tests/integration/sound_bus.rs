@@ -29,7 +29,8 @@ _report/agent/*/errors.jsonl text eol=lf merge=union
 _report/agent/*/*/* -text
 ";
 
-/// A repository with a bus as version 0.1 made it, whose records are in files of the branches, committed.
+/// A repository with a bus as version 0.1 made it, whose records are in files of the branches,
+/// committed.
 pub(crate) fn older_bus() -> Repo {
     older_bus_with(OLDER_POLICY)
 }
@@ -62,11 +63,17 @@ pub(crate) fn sound_bus(layout: Layout) -> Repo {
 
 fn write_records(repo: &Repo) {
     for number in 1..=6 {
-        repo.write(&format!("queue/00{number}-item.md"), format!("# Task: Item {number}\n\nGoal: it works.\n"));
+        repo.write(
+            &format!("queue/00{number}-item.md"),
+            format!("# Task: Item {number}\n\nGoal: it works.\n"),
+        );
     }
     repo.write("_report/agent/codex-1/tests.log", "ok\n");
     repo.write("_report/agent/codex-2/result.json", "{}\n");
-    repo.write("_plans/2026-03-01-p-1.plan.json", plan("2026-03-01-p-1", "in_progress", "in_progress"));
+    repo.write(
+        "_plans/2026-03-01-p-1.plan.json",
+        plan("2026-03-01-p-1", "in_progress", "in_progress"),
+    );
     repo.write("_plans/2026-03-01-p-2.plan.json", plan("2026-03-01-p-2", "done", "done"));
     let assignment = r#"{
   "assigned_at": "2026-03-01T10:00:00Z",
@@ -84,21 +91,25 @@ fn write_records(repo: &Repo) {
             "{{\"from\":\"codex-1\",\"id\":\"m-{number}\",\"summary\":\"s{number}\",{rest},\"ts\":\"2026-03-01T11:00:0{number}Z\",\"type\":\"note\"}}\n"
         )
     };
-    let channel: String = (1..5).map(|number| message(number, "\"meta\":{\"n\":1.50},\"task_id\":\"QUEUE-001\"")).collect();
+    let channel: String = (1..5)
+        .map(|number| message(number, "\"meta\":{\"n\":1.50},\"task_id\":\"QUEUE-001\""))
+        .collect();
     repo.write("_bus/messages/QUEUE-001.jsonl", channel);
     repo.write(
         "_bus/messages/codex-1@zzzz456789ab.jsonl",
         message(8, "\"to\":\"lead\"") + &message(9, "\"task_id\":\"QUEUE-002\""),
     );
-    repo.write("_bus/messages/agent-codex-2.jsonl", message(6, "\"to\":\"codex-2\"") + &message(7, "\"to\":\"codex-2\""));
+    repo.write(
+        "_bus/messages/agent-codex-2.jsonl",
+        message(6, "\"to\":\"codex-2\"") + &message(7, "\"to\":\"codex-2\""),
+    );
     let event = |number: u32| {
         format!(
             "{{\"agent_id\":\"claude-1\",\"event\":\"note\",\"id\":\"b-{number}\",\"summary\":\"s\",\"ts\":\"2026-03-01T11:00:0{number}Z\"}}\n"
         )
     };
     repo.write("_bus/events/claude-1@0123456789ab.jsonl", event(1) + &event(2) + &event(3));
-    let refusal =
-        r#"{"agent_id":"codex-1","event":"status","reason":"claim-held","task_id":"QUEUE-002","ts":"2026-03-01T11:00:00Z"}"#;
+    let refusal = r#"{"agent_id":"codex-1","event":"status","reason":"claim-held","task_id":"QUEUE-002","ts":"2026-03-01T11:00:00Z"}"#;
     repo.write("_report/agent/codex-1/errors.jsonl", format!("{refusal}\n"));
 }
 
@@ -169,7 +180,12 @@ fn work(repo: &Repo) {
     for (number, agent) in AGENTS.iter().cycle().take(9).enumerate() {
         let summary = format!("found {number}");
         let time = format!("2026-03-01T12:10:0{number}Z");
-        repo.by(agent, &["event", "log", "--event", "note", "--summary", &summary, "--severity", "low"]).at(&time).ok();
+        repo.by(
+            agent,
+            &["event", "log", "--event", "note", "--summary", &summary, "--severity", "low"],
+        )
+        .at(&time)
+        .ok();
     }
 }
 
@@ -177,7 +193,8 @@ fn work(repo: &Repo) {
 pub(crate) fn judge(repo: &Repo, base: Option<&str>, branch: Option<&str>) -> Report {
     let opened = Repository::discover(&repo.root()).unwrap();
     let base = base.map_or(Against::Nothing, |base| Against::Revision(base.to_owned()));
-    validate(&opened, &Query { base, branch: branch.map(str::to_owned), ..Query::default() }).unwrap()
+    validate(&opened, &Query { base, branch: branch.map(str::to_owned), ..Query::default() })
+        .unwrap()
 }
 
 /// All files of the bus of `repo`, by path, with their bytes.
@@ -186,8 +203,12 @@ pub(crate) fn files(repo: &Repo) -> Vec<(String, Vec<u8>)> {
     for folder in ["_bus", "_plans", "queue", "_report"] {
         for entry in walkdir::WalkDir::new(repo.path(folder)).sort_by_file_name() {
             let entry = entry.unwrap();
-            let path = entry.path().strip_prefix(repo.root()).unwrap().to_string_lossy().into_owned();
-            if entry.file_type().is_file() && !path.ends_with("README.md") && !path.ends_with(".gitkeep") {
+            let path =
+                entry.path().strip_prefix(repo.root()).unwrap().to_string_lossy().into_owned();
+            if entry.file_type().is_file()
+                && !path.ends_with("README.md")
+                && !path.ends_with(".gitkeep")
+            {
                 files.push((path, fs::read(entry.path()).unwrap()));
             }
         }

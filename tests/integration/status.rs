@@ -10,18 +10,30 @@ fn status_is_the_same_from_every_worktree_and_has_every_field() {
     let other = repo.worktree("wt");
     repo.by("a", &["claim", "T-1", "--notes", "here"]).ok();
     repo.by("b", &["claim", "T-2"]).within(&other).ok();
-    let here = repo.bus(&["status", "--json", "--limit", "1", "--since", "1h", "--agent", "a", "--agent", "b"]).ok().json();
+    let here = repo
+        .bus(&["status", "--json", "--limit", "1", "--since", "1h", "--agent", "a", "--agent", "b"])
+        .ok()
+        .json();
     let there = repo
         .bus(&["status", "--json", "--limit", "1", "--since", "1h", "--agent", "a", "--agent", "b"])
         .within(&other)
         .ok()
         .json();
     assert_eq!(here, there);
-    assert_eq!(here["filters"], json!({"agents": ["a", "b"], "active_only": false, "limit": 1, "since": "2026-03-01T11:00:00Z"}));
-    assert_eq!((&here["generated_at"], here["claims"].as_array().unwrap().len()), (&json!(NOON), 2));
+    assert_eq!(
+        here["filters"],
+        json!({"agents": ["a", "b"], "active_only": false, "limit": 1, "since": "2026-03-01T11:00:00Z"})
+    );
+    assert_eq!(
+        (&here["generated_at"], here["claims"].as_array().unwrap().len()),
+        (&json!(NOON), 2)
+    );
     assert_eq!(here["events"].as_array().unwrap().len(), 1);
     let claim = &here["claims"][0];
-    assert_eq!((&claim["state"], &claim["last_seen"], &claim["notes"]), (&json!("active"), &json!(NOON), &json!("here")));
+    assert_eq!(
+        (&claim["state"], &claim["last_seen"], &claim["notes"]),
+        (&json!("active"), &json!(NOON), &json!("here"))
+    );
 }
 
 #[test]
@@ -34,14 +46,27 @@ fn filters_choose_claims_and_events() {
     let tasks = |more: &[&str]| {
         let status = repo.bus(&[&["status", "--json"], more].concat()).ok().json();
         let texts = |list: &str, field: &str| -> Vec<String> {
-            status[list].as_array().unwrap().iter().map(|item| item[field].as_str().unwrap().to_owned()).collect()
+            status[list]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item[field].as_str().unwrap().to_owned())
+                .collect()
         };
         (texts("claims", "task_id").join(" "), texts("events", "task_id").join(" "))
     };
-    assert_eq!(tasks(&[]), ("T-1 T-3 T-2".to_owned(), "T-3 T-1 T-2 T-2".to_owned()), "live ones first, the youngest first");
+    assert_eq!(
+        tasks(&[]),
+        ("T-1 T-3 T-2".to_owned(), "T-3 T-1 T-2 T-2".to_owned()),
+        "live ones first, the youngest first"
+    );
     assert_eq!(tasks(&["--active-only"]).0, "T-1 T-3");
     assert_eq!(tasks(&["--agent", "b"]), ("T-3".to_owned(), "T-3".to_owned()));
-    assert_eq!(tasks(&["--since", "30m"]), ("T-1 T-3 T-2".to_owned(), "T-1 T-2 T-2".to_owned()), "it filters events only");
+    assert_eq!(
+        tasks(&["--since", "30m"]),
+        ("T-1 T-3 T-2".to_owned(), "T-1 T-2 T-2".to_owned()),
+        "it filters events only"
+    );
     assert_eq!(tasks(&["--limit", "2"]).1, "T-2 T-2");
     let stale = repo.bus(&["status", "--json", "--stale-after", "30m"]).ok().json();
     assert_eq!(stale["claims"][1]["state"], "stale");
@@ -71,7 +96,11 @@ T-2        paused  b        3 h ago (2026-03-01T12:00:00Z)  3 h ago  agent/b/t-2
         lines[6..].sort_unstable();
         lines.join("\n")
     };
-    assert_eq!(sorted(&shown), sorted(expected), "events of one second come in the order of their ids");
+    assert_eq!(
+        sorted(&shown),
+        sorted(expected),
+        "events of one second come in the order of their ids"
+    );
     assert!(!repo.bus(&["status", "--color", "never"]).ok().stdout.contains('\u{1b}'));
     assert!(repo.bus(&["status", "--color", "always"]).ok().stdout.contains("\u{1b}["));
 }

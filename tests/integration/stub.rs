@@ -15,18 +15,23 @@ pub(crate) struct Stub<'a> {
 }
 
 impl<'a> Stub<'a> {
-    /// A PATH with git, a shell, its helpers and the stub; whatever else is installed, another `bus` above all, is not on it.
+    /// A PATH with git, a shell, its helpers and the stub; whatever else is installed, another
+    /// `bus` above all, is not on it.
     pub(crate) fn new(repo: &'a Repo) -> Self {
         let folder = repo.beside("tools");
         fs::create_dir(&folder).unwrap();
         let path = std::env::var_os("PATH").unwrap();
         for tool in TOOLS {
-            let found = std::env::split_paths(&path).map(|folder| folder.join(tool)).find(|path| path.exists()).unwrap();
+            let found = std::env::split_paths(&path)
+                .map(|folder| folder.join(tool))
+                .find(|path| path.exists())
+                .unwrap();
             std::os::unix::fs::symlink(found, folder.join(tool)).unwrap();
         }
         let stub = Self { repo, status: Cell::new(0) };
         // `bus check` says yes, so that the rest of a hook runs.
-        let ends = "case \"$1\" in check) exit \"${STUB_CHECK:-0}\" ;; *) exit \"$STUB_STATUS\" ;; esac\n";
+        let ends =
+            "case \"$1\" in check) exit \"${STUB_CHECK:-0}\" ;; *) exit \"$STUB_STATUS\" ;; esac\n";
         stub.program("bus", &format!("echo \"$* in $PWD\" >> \"$STUB_CALLS\"\n{ends}"));
         stub
     }
@@ -60,8 +65,14 @@ impl<'a> Stub<'a> {
     /// Runs a program in a folder, as a user who has the stub.
     pub(crate) fn run(&self, program: &str, folder: &Path, arguments: &[&str]) -> Bus<'a> {
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
-        let command = self.repo.other(program, arguments).within(folder).env("PATH", &text(self.repo.beside("tools")));
-        command.env("STUB_CALLS", &text(self.repo.beside("calls"))).env("STUB_STATUS", &self.status.get().to_string())
+        let command = self
+            .repo
+            .other(program, arguments)
+            .within(folder)
+            .env("PATH", &text(self.repo.beside("tools")));
+        command
+            .env("STUB_CALLS", &text(self.repo.beside("calls")))
+            .env("STUB_STATUS", &self.status.get().to_string())
     }
 
     /// How the stub was called since the last look: arguments and folder.

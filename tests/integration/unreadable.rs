@@ -16,7 +16,9 @@ fn repo() -> Repo {
 #[test]
 fn what_stands_in_the_place_of_a_file_of_the_repository_is_named() {
     // The name of a worktree's private folder is that of its own.
-    for (place, linked) in [(".git/config", false), (".git/config", true), (".git/worktrees/w/commondir", true)] {
+    for (place, linked) in
+        [(".git/config", false), (".git/config", true), (".git/worktrees/w/commondir", true)]
+    {
         let repo = repo();
         let path = repo.path(place);
         assert!(path.exists(), "{}", path.display());
@@ -26,7 +28,10 @@ fn what_stands_in_the_place_of_a_file_of_the_repository_is_named() {
         let bus = repo.bus(&["status"]);
         let bus = if linked { bus.within(&worktree) } else { bus };
         let error = bus.fails(9, "system");
-        assert!(error["message"].as_str().unwrap().contains(place.rsplit('/').next().unwrap()), "{error}");
+        assert!(
+            error["message"].as_str().unwrap().contains(place.rsplit('/').next().unwrap()),
+            "{error}"
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! `ci/validate.sh` and the binary together, against a bare remote that has the refs of a fleet; and the audit of what stands there.
+//! `ci/validate.sh` and the binary together, against a bare remote that has the refs of a fleet;
+//! and the audit of what stands there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ const WORKFLOW: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ci/github/bus.yml")
 const BRANCH: &str = "agent/codex-1/queue-001";
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 const IGNORED: &str = "/*\n!/.gitignore\n!/README.md\n!/config.toml\n!/meta/\n";
-const POLICY: &str = "[records]\ntracked = false\n[fleet]\nremote = \"origin\"\nid = \"0123456789ab\"\n";
+const POLICY: &str =
+    "[records]\ntracked = false\n[fleet]\nremote = \"origin\"\nid = \"0123456789ab\"\n";
 
 /// A clone with a bare remote, which has `main`, with an untracked bus, and a branch of codex-1's.
 struct Forge {
@@ -31,8 +33,19 @@ impl Forge {
         repo.git(&["switch", "--quiet", "--create", BRANCH]);
         repo.write("src/app.rs", "fn main() {}\n");
         repo.commit_all("work");
-        repo.git(&["init", "--quiet", "--bare", "--initial-branch=main", Self::remote(&repo).to_str().unwrap()]);
-        repo.git(&["remote", "add", "origin", &format!("file://{}", Self::remote(&repo).display())]);
+        repo.git(&[
+            "init",
+            "--quiet",
+            "--bare",
+            "--initial-branch=main",
+            Self::remote(&repo).to_str().unwrap(),
+        ]);
+        repo.git(&[
+            "remote",
+            "add",
+            "origin",
+            &format!("file://{}", Self::remote(&repo).display()),
+        ]);
         repo.git(&["push", "--quiet", "origin", "main", BRANCH]);
         let forge = Self { repo };
         forge.put("refs/bus/fleet", &forge.commit(None, "bus", "fleet 0123456789ab"));
@@ -55,7 +68,8 @@ impl Forge {
     /// A commit of the remote on the empty tree.
     fn commit(&self, parent: Option<&str>, author: &str, message: &str) -> String {
         let author = [format!("user.name={author}"), format!("user.email={author}@bus.invalid")];
-        let mut arguments = vec!["-c", &author[0], "-c", &author[1], "commit-tree", EMPTY_TREE, "-m", message];
+        let mut arguments =
+            vec!["-c", &author[0], "-c", &author[1], "commit-tree", EMPTY_TREE, "-m", message];
         arguments.extend(parent.map(|parent| ["-p", parent]).into_iter().flatten());
         self.git(&arguments)
     }
@@ -79,7 +93,12 @@ impl Forge {
         fs::create_dir(&folder).unwrap();
         let git = |arguments: &[&str]| self.repo.git_in(&folder, arguments);
         git(&["init", "--quiet"]);
-        git(&["remote", "add", "origin", &format!("file://{}", Self::remote(&self.repo).display())]);
+        git(&[
+            "remote",
+            "add",
+            "origin",
+            &format!("file://{}", Self::remote(&self.repo).display()),
+        ]);
         git(&["fetch", "--quiet", "--no-tags", "--depth=1", "origin", name]);
         git(&["checkout", "--quiet", "--detach", "FETCH_HEAD"]);
         folder
@@ -92,7 +111,11 @@ impl Forge {
     }
 
     fn script(&self, job: &Path, arguments: &[&str]) -> Bus<'_> {
-        let run = self.repo.other("sh", &[&[SCRIPT], arguments].concat()).within(job).env("BUS", env!("CARGO_BIN_EXE_bus"));
+        let run = self
+            .repo
+            .other("sh", &[&[SCRIPT], arguments].concat())
+            .within(job)
+            .env("BUS", env!("CARGO_BIN_EXE_bus"));
         run.env("GITHUB_ACTIONS", "true")
     }
 }
@@ -112,17 +135,26 @@ fn state(agent: &str, id: &str, revision: u64, more: &Value) -> Value {
 }
 
 fn taken_over() -> [Value; 2] {
-    let past =
-        json!({"agent_id": "codex-1", "at": "2026-03-01T11:00:00Z", "by": "codex-2", "claim_id": "c1", "ended": "reclaimed"});
+    let past = json!({"agent_id": "codex-1", "at": "2026-03-01T11:00:00Z", "by": "codex-2", "claim_id": "c1", "ended": "reclaimed"});
     [state("codex-1", "c1", 1, &json!({})), state("codex-2", "c2", 2, &json!({"lineage": [past]}))]
 }
 
 /// The rules that are broken, each with its severity.
 fn found(ran: &Ran) -> Vec<String> {
     let report = ran.json();
-    let findings = report["findings"].as_array().unwrap_or_else(|| panic!("{}", ran.transcript)).iter();
+    let findings =
+        report["findings"].as_array().unwrap_or_else(|| panic!("{}", ran.transcript)).iter();
     let text = |finding: &Value, field: &str| finding[field].as_str().unwrap().to_owned();
-    findings.map(|finding| format!("{} {} {}", text(finding, "severity"), text(finding, "rule"), text(finding, "path"))).collect()
+    findings
+        .map(|finding| {
+            format!(
+                "{} {} {}",
+                text(finding, "severity"),
+                text(finding, "rule"),
+                text(finding, "path")
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -132,7 +164,12 @@ fn a_branch_is_judged_by_the_claim_that_the_remote_has() {
     assert_eq!(found(&forge.judge().ok()), [format!("warning unclaimed-branch {place}")]);
     forge.claim(&[state("codex-1", "c1", 1, &json!({}))]);
     let ran = forge.judge().ok();
-    assert_eq!((found(&ran).len(), ran.json()["fleet"].as_str().unwrap()), (0, "read"), "{}", ran.transcript);
+    assert_eq!(
+        (found(&ran).len(), ran.json()["fleet"].as_str().unwrap()),
+        (0, "read"),
+        "{}",
+        ran.transcript
+    );
     forge.claim(&taken_over());
     assert_eq!(found(&forge.judge().exits(1)), [format!("error claim-lost {place}")]);
 }
@@ -145,9 +182,15 @@ fn a_claim_that_is_required_is_one_that_was_looked_for() {
     forge.claim(&[state("codex-1", "c1", 1, &json!({}))]);
     forge.judge().ok();
     let job = forge.job(BRANCH);
-    forge.repo.git_in(&job, &["fetch", "--quiet", "--depth=2", "origin", BRANCH, "main:refs/remotes/origin/main"]);
+    forge.repo.git_in(
+        &job,
+        &["fetch", "--quiet", "--depth=2", "origin", BRANCH, "main:refs/remotes/origin/main"],
+    );
     forge.repo.git_in(&job, &["remote", "set-url", "origin", "file:///nothing/there"]);
-    let run = forge.script(&job, &["origin/main", "--format", "json"]).env("GITHUB_HEAD_REF", BRANCH).exits(1);
+    let run = forge
+        .script(&job, &["origin/main", "--format", "json"])
+        .env("GITHUB_HEAD_REF", BRANCH)
+        .exits(1);
     assert_eq!(found(&run), [format!("error not-judged {place}")]);
     assert_eq!(run.json()["fleet"], "unread");
 }
@@ -156,7 +199,8 @@ fn a_claim_that_is_required_is_one_that_was_looked_for() {
 fn a_claim_that_was_archived_is_fetched_by_its_name_in_the_archive() {
     let forge = Forge::new("[ci]\nclaims = \"required\"\n");
     let done = json!({"status": "done", "released_at": "2026-03-01T11:00:00Z"});
-    let tip = forge.claim(&[state("codex-1", "c1", 1, &json!({})), state("codex-1", "c1", 2, &done)]);
+    let tip =
+        forge.claim(&[state("codex-1", "c1", 1, &json!({})), state("codex-1", "c1", 2, &done)]);
     let folder = forge.repo.beside("name");
     fs::write(&folder, "QUEUE-001").unwrap();
     let hash = forge.git(&["hash-object", folder.to_str().unwrap()]);
@@ -221,7 +265,9 @@ fn a_branch_of_a_fork_is_judged_as_nobodys_with_and_without_the_script() {
     let job = forge.repo.beside("job");
     let direct = || {
         let run = forge.repo.bus(&["validate", "--base", "origin/main", "--json"]).within(&job);
-        run.env("GITHUB_ACTIONS", "true").env("GITHUB_HEAD_REF", BRANCH).env("GITHUB_EVENT_PATH", event.to_str().unwrap())
+        run.env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_HEAD_REF", BRANCH)
+            .env("GITHUB_EVENT_PATH", event.to_str().unwrap())
     };
     assert_eq!(found(&direct().ok()).len(), 0);
     fs::write(&event, pull.to_string().replace("stranger", "owner")).unwrap();
@@ -246,10 +292,21 @@ fn a_pull_request_that_changes_the_script_is_judged_by_that_of_its_base() {
     let job = forge.job(BRANCH);
     let base = forge.git(&["rev-parse", "main"]);
     let stub = Stub::new(&forge.repo).without_bus();
-    let command = stub.run("sh", &job, &["-e", "-c", &run.join("\n")]).env("BUS", env!("CARGO_BIN_EXE_bus"));
-    let command = command.env("RUNNER_TEMP", forge.repo.beside("home").to_str().unwrap()).env("BUS_BASE_SHA", &base);
-    let ran = command.env("BUS_BASE", "origin/main").env("GITHUB_HEAD_REF", BRANCH).env("GITHUB_ACTIONS", "true").exits(1);
-    assert!(ran.stdout.contains("::error file=refs/heads/agent/codex-1/queue-001"), "{}", ran.transcript);
+    let command =
+        stub.run("sh", &job, &["-e", "-c", &run.join("\n")]).env("BUS", env!("CARGO_BIN_EXE_bus"));
+    let command = command
+        .env("RUNNER_TEMP", forge.repo.beside("home").to_str().unwrap())
+        .env("BUS_BASE_SHA", &base);
+    let ran = command
+        .env("BUS_BASE", "origin/main")
+        .env("GITHUB_HEAD_REF", BRANCH)
+        .env("GITHUB_ACTIONS", "true")
+        .exits(1);
+    assert!(
+        ran.stdout.contains("::error file=refs/heads/agent/codex-1/queue-001"),
+        "{}",
+        ran.transcript
+    );
     assert!(!job.join("pwned").exists());
 }
 

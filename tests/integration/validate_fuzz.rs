@@ -1,4 +1,5 @@
-//! Any bytes at all: the readers of records and the whole validator, on real records that were cut, spliced and spoiled.
+//! Any bytes at all: the readers of records and the whole validator, on real records that were cut,
+//! spliced and spoiled.
 //!
 //! As a test a few thousand are tried; `ci/fuzz` sets `BUS_FUZZ_SECONDS` and tries for as long.
 
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use agent_bus::record::json::{Object, parse_line, parse_record};
 use agent_bus::record::{
-    Assignment, Claim, Config, Event, Fault, Glance, Message, PathStep, Places, PlanRecord, Position, QueueItem, Refusal, locate,
+    Assignment, Claim, Config, Event, Fault, Glance, Message, PathStep, Places, PlanRecord,
+    Position, QueueItem, Refusal, locate,
 };
 use agent_bus::validate::{Finding, Report, Rule, SHOWN};
 
@@ -55,11 +57,14 @@ const WORDS: [&[u8]; 34] = [
     b" ",
 ];
 
-/// Runs `attempt` on bytes made of `corpus`, `times` times or for as long as is asked for, and says how often.
+/// Runs `attempt` on bytes made of `corpus`, `times` times or for as long as is asked for, and says
+/// how often.
 fn fuzz(name: &str, times: u64, mut attempt: impl FnMut(&mut Dice)) {
-    let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().unwrap());
+    let number =
+        |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().unwrap());
     let seed = number("BUS_SEED").unwrap_or(1);
-    let end = number("BUS_FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let end =
+        number("BUS_FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut count = 0;
     while end.map_or(count < times, |end| Instant::now() < end) {
         let mut dice = Dice::new(seed ^ (count << 20));
@@ -123,8 +128,12 @@ fn the_readers_of_records_take_any_bytes() {
 
 fn read_all(bytes: &[u8]) {
     if let Some(glance) = Glance::at(bytes) {
-        let event = Event::parse(bytes).unwrap_or_else(|fault| panic!("{fault}: {}", bytes.escape_ascii()));
-        assert_eq!((event.id.as_deref(), event.agent_id.as_str()), (glance.id.as_deref(), &*glance.agent_id));
+        let event =
+            Event::parse(bytes).unwrap_or_else(|fault| panic!("{fault}: {}", bytes.escape_ascii()));
+        assert_eq!(
+            (event.id.as_deref(), event.agent_id.as_str()),
+            (glance.id.as_deref(), &*glance.agent_id)
+        );
     }
     let parsed = [parse_line(bytes), parse_record(bytes)];
     for object in &parsed {
@@ -190,14 +199,18 @@ fn the_validator_takes_any_files() {
             }
             touched.insert(path);
         }
-        let (alone, compared) = (judge(repo, None, None), judge(repo, Some("HEAD"), Some("agent/codex-1/x")));
+        let (alone, compared) =
+            (judge(repo, None, None), judge(repo, Some("HEAD"), Some("agent/codex-1/x")));
         agree(repo, &alone, &compared);
         for (path, bytes) in sound.iter().filter(|(path, _)| touched.contains(path)) {
             repo.write(path, bytes);
         }
     });
     for repo in &repos {
-        assert_eq!((judge(repo, None, None).total(), judge(repo, Some("HEAD"), None).files), (0, 0));
+        assert_eq!(
+            (judge(repo, None, None).total(), judge(repo, Some("HEAD"), None).files),
+            (0, 0)
+        );
     }
 }
 
@@ -207,11 +220,19 @@ fn agree(repo: &Repo, alone: &Report, compared: &Report) {
         assert!(report.findings.is_sorted());
         assert_eq!(report.findings.len() as u64, report.total().min(SHOWN as u64));
     }
-    let place = |finding: &Finding| (finding.path.clone(), finding.place.map(|place| place.line), finding.rule);
+    let place = |finding: &Finding| {
+        (finding.path.clone(), finding.place.map(|place| place.line), finding.rule)
+    };
     let known: BTreeSet<_> = alone.findings.iter().map(place).collect();
     // Which of two that clash is told of depends on which one was there first.
-    let is_symmetric = |rule: Rule| matches!(rule, Rule::IdClash | Rule::DuplicateClaimFile | Rule::DuplicateQueueItem);
-    for finding in compared.findings.iter().filter(|finding| !finding.rule.is_history() && !is_symmetric(finding.rule)) {
+    let is_symmetric = |rule: Rule| {
+        matches!(rule, Rule::IdClash | Rule::DuplicateClaimFile | Rule::DuplicateQueueItem)
+    };
+    for finding in compared
+        .findings
+        .iter()
+        .filter(|finding| !finding.rule.is_history() && !is_symmetric(finding.rule))
+    {
         assert!(known.contains(&place(finding)), "only with a base: {}", finding.to_line());
     }
     for (path, bytes) in files(repo).iter().filter(|(path, _)| path.starts_with("_bus/events/")) {
@@ -220,7 +241,10 @@ fn agree(repo: &Repo, alone: &Report, compared: &Report) {
             let told = alone.findings.iter().any(|finding| {
                 let other = [Rule::IdClash, Rule::ForeignEvent].contains(&finding.rule);
                 let unended = finding.rule == Rule::NoFinalNewline && !is_bad;
-                finding.path == *path && finding.place.is_some_and(|at| at.line == number + 1) && !other && !unended
+                finding.path == *path
+                    && finding.place.is_some_and(|at| at.line == number + 1)
+                    && !other
+                    && !unended
             });
             assert_eq!(is_bad, told, "{path}:{}: {}", number + 1, line.escape_ascii());
         }

@@ -1,4 +1,5 @@
-//! Whatever a pull request brings, the validator answers: in time, in bounded memory, with a bounded report, and never by dying.
+//! Whatever a pull request brings, the validator answers: in time, in bounded memory, with a
+//! bounded report, and never by dying.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -15,7 +16,9 @@ use super::sound_bus::{judge, older_bus};
 const EVENTS: &str = "_bus/events/codex-1.jsonl";
 
 fn line(id: impl std::fmt::Display, summary: &str) -> String {
-    format!(r#"{{"agent_id":"codex-1","event":"note","id":"{id}","summary":"{summary}","ts":"2026-03-01T12:00:00Z"}}"#) + "\n"
+    format!(
+        r#"{{"agent_id":"codex-1","event":"note","id":"{id}","summary":"{summary}","ts":"2026-03-01T12:00:00Z"}}"#
+    ) + "\n"
 }
 
 fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
@@ -51,14 +54,25 @@ fn nested_brackets_are_told_of_in_a_line_a_record_and_the_policy() {
         repo.write("_bus/claims/QUEUE-001.json", &deep);
         repo.write("_plans/2026-03-01-p-1.plan.json", &deep);
         let found = report(&repo, &[]);
-        assert_eq!(rules(&found).iter().filter(|rule| ["invalid-json", "line-too-long"].contains(rule)).count(), 2, "{found}");
+        assert_eq!(
+            rules(&found)
+                .iter()
+                .filter(|rule| ["invalid-json", "line-too-long"].contains(rule))
+                .count(),
+            2,
+            "{found}"
+        );
         repo.write(EVENTS, format!("{{\"a\":{}1\n", open.repeat(10_000)));
         assert_eq!(report(&repo, &["--rule", "invalid-json"])["total"], 3);
     }
     for path in [EVENTS, "_bus/claims/QUEUE-001.json", "_plans/2026-03-01-p-1.plan.json"] {
         fs::remove_file(repo.path(path)).unwrap();
     }
-    for text in ["a = ".to_owned() + &"[".repeat(100_000), "[a".to_owned() + &".a".repeat(100_000) + "]", "a.".repeat(100_000)] {
+    for text in [
+        "a = ".to_owned() + &"[".repeat(100_000),
+        "[a".to_owned() + &".a".repeat(100_000) + "]",
+        "a.".repeat(100_000),
+    ] {
         repo.write("_bus/config.toml", text + "\n");
         assert_eq!(rules(&report(&repo, &[])), ["bad-config"]);
     }
@@ -86,7 +100,11 @@ fn a_line_of_many_mebibytes_is_one_finding_and_its_neighbours_are_read() {
     now.extend_from_slice(line(3, "new").as_bytes());
     repo.write(EVENTS, now);
     let found = report(&repo, &["--base", "HEAD"]);
-    assert_eq!(found["counts"], serde_json::json!({"append-only": 1, "line-too-long": 1}), "{found}");
+    assert_eq!(
+        found["counts"],
+        serde_json::json!({"append-only": 1, "line-too-long": 1}),
+        "{found}"
+    );
 }
 
 #[test]
@@ -95,9 +113,14 @@ fn all_findings_are_counted_and_the_first_are_shown() {
     let odd = "\u{1b}[31m%\"x".repeat(4000);
     repo.write(
         EVENTS,
-        lines(20_000, |number| format!("{{\"severity\":{},\"n\":{number}}}\n", Value::from(odd.get(..40).unwrap()))),
+        lines(20_000, |number| {
+            format!("{{\"severity\":{},\"n\":{number}}}\n", Value::from(odd.get(..40).unwrap()))
+        }),
     );
-    repo.write("_bus/events/codex-2.jsonl", lines(300, |_| format!("{{\"severity\":{}}}\n", Value::from(odd.as_str()))));
+    repo.write(
+        "_bus/events/codex-2.jsonl",
+        lines(300, |_| format!("{{\"severity\":{}}}\n", Value::from(odd.as_str()))),
+    );
     for format in ["json", "text", "github", "sarif"] {
         let ran = repo.bus(&["validate", "--format", format]).exits(1);
         assert!(ran.stdout.len() < 4_000_000, "{format}: {} bytes", ran.stdout.len());
@@ -106,7 +129,12 @@ fn all_findings_are_counted_and_the_first_are_shown() {
     let found = report(&repo, &[]);
     // Four fields are missing, and the severity is none, on each line.
     assert_eq!(found["total"], 5 * 20_300);
-    let shown: Vec<u64> = found["findings"].as_array().unwrap().iter().map(|found| found["line"].as_u64().unwrap()).collect();
+    let shown: Vec<u64> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| found["line"].as_u64().unwrap())
+        .collect();
     assert_eq!(shown.len(), SHOWN);
     assert_eq!(shown, (1..=200).flat_map(|line| [line; 5]).collect::<Vec<_>>());
 }
@@ -138,7 +166,8 @@ fn ids_that_clash_by_the_thousand_are_all_counted() {
 fn a_log_that_is_rewritten_from_end_to_end_is_compared_in_one_go() {
     const COUNT: usize = 20_000;
     let before = lines(COUNT, |number| line(number, "x"));
-    let reversed: String = before.lines().rev().fold(String::new(), |text, line| text + line + "\n");
+    let reversed: String =
+        before.lines().rev().fold(String::new(), |text, line| text + line + "\n");
     let edited = before.replace("\"x\"", "\"y\"");
     let doubled: String = before.lines().fold(String::new(), |mut text, line| {
         writeln!(text, "{line}\n{line}").unwrap();
@@ -149,11 +178,20 @@ fn a_log_that_is_rewritten_from_end_to_end_is_compared_in_one_go() {
     assert_eq!(told(rewrite(&before, &reversed)), COUNT as u64 - 1);
     assert_eq!(told(rewrite(&before, &edited)), COUNT as u64);
     assert_eq!(told(rewrite(&before, "")), COUNT as u64);
-    for (before, now) in
-        [(&before, &doubled), (&doubled, &before), (&doubled, &doubled), (&equal, &equal), (&equal, &line(1, "x"))]
-    {
+    for (before, now) in [
+        (&before, &doubled),
+        (&doubled, &before),
+        (&doubled, &doubled),
+        (&equal, &equal),
+        (&equal, &line(1, "x")),
+    ] {
         let ran = rewrite(before, now);
-        assert_eq!(ran.status, Some(0), "{}", ran.transcript.get(..2000).unwrap_or(&ran.transcript));
+        assert_eq!(
+            ran.status,
+            Some(0),
+            "{}",
+            ran.transcript.get(..2000).unwrap_or(&ran.transcript)
+        );
     }
 }
 
@@ -161,19 +199,27 @@ fn a_log_that_is_rewritten_from_end_to_end_is_compared_in_one_go() {
 fn a_record_with_faults_by_the_hundred_thousand_is_walked_over_once() {
     let repo = older_bus();
     let start = r#"{"agent_id":"a","branch":"agent/a/x","claimed_at":"2026-03-01T12:00:00Z","status":"active","task_id":"Q-1""#;
-    repo.write("_bus/claims/Q-1.json", format!("{start},\"lineage\":[{}{{}}]}}\n", "{},".repeat(100_000)));
+    repo.write(
+        "_bus/claims/Q-1.json",
+        format!("{start},\"lineage\":[{}{{}}]}}\n", "{},".repeat(100_000)),
+    );
     let found = report(&repo, &[]);
     assert_eq!(found["counts"]["missing-field"], 300_003);
     fs::remove_file(repo.path("_bus/claims/Q-1.json")).unwrap();
     let step = |status: &str, receipts: &str| {
         format!(
             r#"{{"actor":"a","created":"2026-03-01T12:00:00Z","plan_id":"2026-03-01-p","status":"queued","summary":"s","steps":[{}{{"id":"x","title":"t","status":"{status}","receipts":[{receipts}"z"]}}]}}"#,
-            (0..10_000).map(|number| format!(r#"{{"id":"{number}","title":"t","status":"{status}"}},"#)).collect::<String>()
+            (0..10_000)
+                .map(|number| format!(r#"{{"id":"{number}","title":"t","status":"{status}"}},"#))
+                .collect::<String>()
         ) + "\n"
     };
     repo.write("_plans/2026-03-01-p.plan.json", step("done", &"\"y\",".repeat(100_000)));
     let found = report(&repo, &[]);
-    assert_eq!(found["counts"], serde_json::json!({"missing-receipt": 100_001, "step-without-receipt": 10_000}));
+    assert_eq!(
+        found["counts"],
+        serde_json::json!({"missing-receipt": 100_001, "step-without-receipt": 10_000})
+    );
     repo.commit_all("before");
     repo.write("_plans/2026-03-01-p.plan.json", step("queued", ""));
     assert_eq!(
@@ -187,13 +233,21 @@ fn a_receipt_that_is_named_by_the_thousand_is_read_once() {
     let repo = older_bus();
     fs::File::create(repo.path("large")).unwrap().set_len(64 * 1024 * 1024).unwrap();
     let sum = "0".repeat(64);
-    let list = |count: usize, item: &dyn Fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(",");
+    let list = |count: usize, item: &dyn Fn(usize) -> String| {
+        (0..count).map(item).collect::<Vec<_>>().join(",")
+    };
     let names = list(10_000, &|_| "\"large\"".to_owned())
         + ","
         + &list(1_000, &|number| format!("\"{}large\"", "./".repeat(number % 90)));
-    let sums =
-        list(9_000, &|number| format!("\"{}\":\"{sum}\"", if number == 0 { "large".to_owned() } else { number.to_string() }));
-    let step = format!(r#"{{"id":"x","title":"t","status":"queued","receipts":[{names}],"receipt_hashes":{{{sums}}}}}"#);
+    let sums = list(9_000, &|number| {
+        format!(
+            "\"{}\":\"{sum}\"",
+            if number == 0 { "large".to_owned() } else { number.to_string() }
+        )
+    });
+    let step = format!(
+        r#"{{"id":"x","title":"t","status":"queued","receipts":[{names}],"receipt_hashes":{{{sums}}}}}"#
+    );
     let plan = format!(
         r#"{{"actor":"a","created":"2026-03-01T12:00:00Z","plan_id":"2026-03-01-p","status":"queued","summary":"s","steps":[{step}]}}"#
     );
@@ -236,7 +290,10 @@ fn a_name_that_is_no_utf8_is_told_of_and_hides_nothing() {
         fs::create_dir_all(repo.path(folder)).unwrap();
         fs::write(repo.path(folder).join(std::ffi::OsStr::from_bytes(name)), "{}\n").unwrap();
     }
-    assert_eq!(report(&repo, &[])["counts"], serde_json::json!({"invalid-json": 1, "invalid-utf8": 4}));
+    assert_eq!(
+        report(&repo, &[])["counts"],
+        serde_json::json!({"invalid-json": 1, "invalid-utf8": 4})
+    );
     repo.commit_all("before");
     repo.write("queue/002-new.md", "# Task: x\n");
     repo.bus(&["validate", "--base", "HEAD"]).ok();
@@ -296,18 +353,29 @@ fn a_log_that_grows_and_shrinks_while_it_is_read_does_no_harm() {
 fn a_base_that_is_hostile_itself_is_read_as_well() {
     let repo = older_bus();
     let deep = format!("{{\"a\":{}1\n", "[".repeat(60_000));
-    let mut log = lines(5_000, |number| line("same", &number.to_string())) + &deep + &"x".repeat(8 * 1024 * 1024) + "\n";
+    let mut log = lines(5_000, |number| line("same", &number.to_string()))
+        + &deep
+        + &"x".repeat(8 * 1024 * 1024)
+        + "\n";
     log += "{\"agent_id\":\"cod";
     let start = r#"{"agent_id":"a","branch":"agent/a/x","claimed_at":"2026-03-01T12:00:00Z","status":"active","task_id":"Q-1""#;
     repo.write(EVENTS, &log);
-    repo.write("_bus/claims/Q-1.json", format!("{start},\"lineage\":[{}{{}}]}}\n", "{},".repeat(50_000)));
+    repo.write(
+        "_bus/claims/Q-1.json",
+        format!("{start},\"lineage\":[{}{{}}]}}\n", "{},".repeat(50_000)),
+    );
     repo.write("_bus/claims/Q-2.json", &deep);
     repo.write("_bus/claims/Q-3.json", "x".repeat(4 * 1024 * 1024));
     repo.write("_plans/2026-03-01-p.plan.json", &deep);
     repo.write("_bus/config.toml", "[".repeat(100_000));
     repo.commit_all("hostile");
     repo.bus(&["validate", "--base", "HEAD", "--branch", "agent/a/x"]).ok();
-    for path in ["_bus/claims/Q-1.json", "_bus/claims/Q-2.json", "_bus/claims/Q-3.json", "_plans/2026-03-01-p.plan.json"] {
+    for path in [
+        "_bus/claims/Q-1.json",
+        "_bus/claims/Q-2.json",
+        "_bus/claims/Q-3.json",
+        "_plans/2026-03-01-p.plan.json",
+    ] {
         repo.write(path, "{}\n");
     }
     repo.write("_bus/config.toml", "");
@@ -322,18 +390,27 @@ fn a_branch_whose_folders_have_no_end_stops_nobody() {
     repo.write("blob", "{}\n");
     let blob = repo.git(&["hash-object", "-w", "blob"]).trim().to_owned();
     let tree = |entries: &[(&str, String)]| {
-        let list: String = entries.iter().map(|(kind, entry)| format!("{kind} {entry}\n")).collect();
+        let list: String =
+            entries.iter().map(|(kind, entry)| format!("{kind} {entry}\n")).collect();
         repo.write("list", list);
         let mktree = "git mktree <list".to_owned();
         repo.other("sh", &["-c", &mktree]).ok().stdout.trim().to_owned()
     };
-    let ten = |kind: &'static str, id: &str| (0..10).map(|name| (kind, format!("{id}\t{name}.json"))).collect::<Vec<_>>();
+    let ten = |kind: &'static str, id: &str| {
+        (0..10).map(|name| (kind, format!("{id}\t{name}.json"))).collect::<Vec<_>>()
+    };
     let mut bomb = tree(&ten("100644 blob", &blob));
     for _ in 0..8 {
         bomb = tree(&ten("040000 tree", &bomb));
     }
-    let claims = tree(&[("040000 tree", format!("{bomb}\tclaims")), ("040000 tree", format!("{bomb}\tevents"))]);
-    let root = tree(&[("040000 tree", format!("{claims}\t_bus")), ("040000 tree", format!("{bomb}\t_report"))]);
+    let claims = tree(&[
+        ("040000 tree", format!("{bomb}\tclaims")),
+        ("040000 tree", format!("{bomb}\tevents")),
+    ]);
+    let root = tree(&[
+        ("040000 tree", format!("{claims}\t_bus")),
+        ("040000 tree", format!("{bomb}\t_report")),
+    ]);
     let commit = repo.git(&["commit-tree", "-m", "bomb", &root]).trim().to_owned();
     repo.git(&["branch", "bomb", &commit]);
     repo.by("codex-1", &["claim", "T-1"]).ok();

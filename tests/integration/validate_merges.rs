@@ -1,4 +1,5 @@
-//! Branches that append and merge, in every way that git offers, stay sound; a merge that drops a line does not.
+//! Branches that append and merge, in every way that git offers, stay sound; a merge that drops a
+//! line does not.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,8 @@ impl Fork {
         self.repo.git_in(&self.places[side], arguments)
     }
 
-    /// A hundred events of one side, written by the command's own hand but for the first and last as lines, and committed.
+    /// A hundred events of one side, written by the command's own hand but for the first and last
+    /// as lines, and committed.
     fn append(&self, side: usize, word: &str) {
         let agent = format!("codex-{}", side + 1);
         let log = |number: usize| {
@@ -41,7 +43,8 @@ impl Fork {
         };
         log(0);
         let folder = self.places[side].join("_bus/events");
-        let path = [format!("{agent}.jsonl"), "events.jsonl".to_owned()].map(|name| folder.join(name));
+        let path =
+            [format!("{agent}.jsonl"), "events.jsonl".to_owned()].map(|name| folder.join(name));
         let path = path.iter().find(|path| path.exists()).unwrap();
         let mut text = fs::read_to_string(path).unwrap();
         for number in 1..EVENTS - 1 {
@@ -70,7 +73,11 @@ impl Fork {
 
     /// Every event of the words is in the worktree's log.
     fn has(&self, side: usize, words: &[&str]) {
-        let listed = self.repo.bus(&["event", "list", "--limit", "10000", "--json"]).within(&self.places[side]).ok();
+        let listed = self
+            .repo
+            .bus(&["event", "list", "--limit", "10000", "--json"])
+            .within(&self.places[side])
+            .ok();
         for word in words {
             for number in 0..EVENTS {
                 let summary = format!("\"summary\":\"{word} {number}\"");
@@ -142,7 +149,8 @@ fn a_criss_cross_is_sound_against_all_that_it_grew_from() {
     fork.has(0, &["a", "b", "c", "d"]);
 }
 
-/// Two files of one log cannot be in the orders of two branches that each put the other's lines behind its own.
+/// Two files of one log cannot be in the orders of two branches that each put the other's lines
+/// behind its own.
 #[test]
 fn a_criss_cross_of_one_log_keeps_the_lines_that_both_grew_from_in_order() {
     let (fork, one, two) = criss_cross("single");
@@ -159,12 +167,17 @@ fn a_merge_that_waits_for_its_commit_is_judged_by_both_sides() {
     let repo = older_bus();
     let place = repo.worktree("agent/codex-1/x");
     for (agent, folder) in [("codex-2", repo.root()), ("codex-1", place.clone())] {
-        repo.by(agent, &["event", "log", "--event", "note", "--summary", agent]).within(&folder).ok();
+        repo.by(agent, &["event", "log", "--event", "note", "--summary", agent])
+            .within(&folder)
+            .ok();
         repo.by(agent, &["claim", &format!("T-{agent}")]).within(&folder).ok();
         fs::write(folder.join("code"), agent).unwrap();
         repo.commit_all_in(&folder, agent);
     }
-    assert!(!repo.try_git_in(&place, &["merge", "--no-edit", "main"]).status.success(), "the code conflicts");
+    assert!(
+        !repo.try_git_in(&place, &["merge", "--no-edit", "main"]).status.success(),
+        "the code conflicts"
+    );
     fs::write(place.join("code"), "both").unwrap();
     for base in ["HEAD", "main"] {
         repo.bus(&["validate", "--strict", "--base", base]).within(&place).ok();
@@ -192,7 +205,8 @@ fn a_rebased_branch_is_sound_against_what_it_was_put_upon() {
 
 #[test]
 fn a_merge_that_drops_a_line_is_told_of_against_the_side_that_had_it() {
-    for (layout, files) in [("single", ["events", "events"]), ("per-agent", ["codex-1", "codex-2"])] {
+    for (layout, files) in [("single", ["events", "events"]), ("per-agent", ["codex-1", "codex-2"])]
+    {
         let fork = Fork::new(layout);
         fork.git(0, &["merge", "--quiet", "--no-edit", "two"]);
         for (side, (word, file)) in [("a", files[0]), ("b", files[1])].into_iter().enumerate() {
@@ -200,14 +214,20 @@ fn a_merge_that_drops_a_line_is_told_of_against_the_side_that_had_it() {
                 let path = fork.places[0].join(format!("_bus/events/{file}.jsonl"));
                 let text = fs::read_to_string(&path).unwrap();
                 let dropped = format!("\"summary\":\"{word} {number}\"");
-                let kept: String = text.split_inclusive('\n').filter(|line| !line.contains(&dropped)).collect();
+                let kept: String =
+                    text.split_inclusive('\n').filter(|line| !line.contains(&dropped)).collect();
                 assert_eq!(kept.lines().count() + 1, text.lines().count());
                 fs::write(&path, kept).unwrap();
                 fork.git(0, &["commit", "--quiet", "--all", "--amend", "--no-edit"]);
                 for parent in 0..2 {
                     let ran = fork.validate(&fork.places[0], &format!("HEAD^{}", parent + 1));
                     let expected = i32::from(parent == side);
-                    assert_eq!(ran.status, Some(expected), "{layout} {dropped}: {}", ran.transcript);
+                    assert_eq!(
+                        ran.status,
+                        Some(expected),
+                        "{layout} {dropped}: {}",
+                        ran.transcript
+                    );
                     let told = ran.stdout.matches("[append-only]").count();
                     assert_eq!(told, usize::from(parent == side), "{}", ran.transcript);
                 }

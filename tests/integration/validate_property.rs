@@ -1,4 +1,5 @@
-//! Whatever befalls a sound bus, the validator names the rule that it breaks, and speaks of the files that were touched alone.
+//! Whatever befalls a sound bus, the validator names the rule that it breaks, and speaks of the
+//! files that were touched alone.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,11 @@ fn befall(repo: &Repo, layout: Layout, seed: u64) -> BTreeMap<&'static str, usiz
                 When::WithoutBase => false,
                 _ => round % 2 == 0,
             };
-            check(&mut scene, mutation, &format!("{layout:?}, seed {seed}, round {round}, mutation {number}"));
+            check(
+                &mut scene,
+                mutation,
+                &format!("{layout:?}, seed {seed}, round {round}, mutation {number}"),
+            );
             *cases.entry(mutation.0).or_default() += 1;
         }
     }
@@ -44,17 +49,24 @@ fn check(scene: &mut Scene<'_>, (name, _, change): &Mutation, which: &str) {
     let is_of_agents = matches!(rule, Rule::Tampering | Rule::PathLeased | Rule::PathUnleased);
     let branch = is_of_agents.then_some("agent/codex-1/x");
     let report = judge(scene.repo, scene.has_base.then_some("HEAD"), branch);
-    let told = report.counts.contains_key(&rule) && report.findings.iter().any(|finding| finding.rule == rule);
+    let told = report.counts.contains_key(&rule)
+        && report.findings.iter().any(|finding| finding.rule == rule);
     assert!(told, "{name} was not told of: {which}\n{}", describe(scene, &report));
     for finding in &report.findings {
         let known = scene.touched.iter().chain(&scene.meant).any(|path| *path == finding.path);
-        assert!(known, "{name}: `{}` was not touched: {which}\n{}", finding.path, describe(scene, &report));
+        assert!(
+            known,
+            "{name}: `{}` was not touched: {which}\n{}",
+            finding.path,
+            describe(scene, &report)
+        );
     }
     scene.restore();
 }
 
 fn describe(scene: &Scene<'_>, report: &Report) -> String {
-    let findings: Vec<String> = report.findings.iter().map(agent_bus::validate::Finding::to_line).collect();
+    let findings: Vec<String> =
+        report.findings.iter().map(agent_bus::validate::Finding::to_line).collect();
     let diff = scene.repo.git(&["diff", "--unified=0"]);
     let diff: String = diff.chars().take(4000).collect();
     format!("touched: {:?}\n{}\n{diff}", scene.touched, findings.join("\n"))
@@ -65,7 +77,8 @@ fn befall_both(layout: Layout) {
     let repo = sound_bus(layout);
     let cases = befall(&repo, layout, seed);
     assert!(cases.values().sum::<usize>() >= 1000, "{cases:?}");
-    // What git does between commit and worktree is for `altered`, and an older bus breaks no rule of newer ones.
+    // What git does between commit and worktree is for `altered`, and an older bus breaks no rule
+    // of newer ones.
     let newer = [
         Rule::TrackedRecord,
         Rule::TrackedManifest,
@@ -75,7 +88,9 @@ fn befall_both(layout: Layout) {
         Rule::ClaimLost,
         Rule::NotJudged,
     ];
-    let is_here = |rule: &Rule| *rule != Rule::AlteredByGit && rule.looks_at() != LooksAt::Fleet && !newer.contains(rule);
+    let is_here = |rule: &Rule| {
+        *rule != Rule::AlteredByGit && rule.looks_at() != LooksAt::Fleet && !newer.contains(rule)
+    };
     let rules = Rule::all().filter(is_here).map(Rule::name);
     let missing: Vec<&str> = rules.filter(|name| !cases.contains_key(name)).collect();
     let expected: &[&str] = if layout == Layout::Single { &["foreign-event"] } else { &[] };
@@ -98,9 +113,19 @@ fn a_manager_may_change_what_is_others_on_a_branch_of_its_own() {
     let mut scene = Scene::new(&repo, Dice::new(1));
     for mutation in REWRITINGS.iter().filter(|mutation| mutation.0 == "tampering") {
         (mutation.2)(&mut scene);
-        for (branch, is_told) in [("agent/codex-1/x", true), ("agent/lead/x", false), ("main", false), ("agent/x", false)] {
+        for (branch, is_told) in [
+            ("agent/codex-1/x", true),
+            ("agent/lead/x", false),
+            ("main", false),
+            ("agent/x", false),
+        ] {
             let report = judge(&repo, Some("HEAD"), Some(branch));
-            assert_eq!(report.counts.contains_key(&Rule::Tampering), is_told, "{branch}: {:?}", report.findings);
+            assert_eq!(
+                report.counts.contains_key(&Rule::Tampering),
+                is_told,
+                "{branch}: {:?}",
+                report.findings
+            );
         }
         scene.restore();
     }

@@ -1,4 +1,5 @@
-//! Whatever agents do with `bus` and `git`, the validator finds nothing, strictly, against any branch.
+//! Whatever agents do with `bus` and `git`, the validator finds nothing, strictly, against any
+//! branch.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,16 +30,36 @@ impl Team {
     fn new(seed: u64, is_tidy: bool) -> Self {
         let layout = if seed.is_multiple_of(2) { "single" } else { "per-agent" };
         let repo = older_bus_with(&format!("[events]\nlayout = \"{layout}\"\n"));
-        let branches = [1, 2, 3].map(|number| if is_tidy { format!("agent/codex-{number}/work") } else { format!("b{number}") });
+        let branches = [1, 2, 3].map(|number| {
+            if is_tidy { format!("agent/codex-{number}/work") } else { format!("b{number}") }
+        });
         let places = [0, 1, 2].map(|number: usize| repo.worktree(&branches[number]));
-        Self { repo, places, branches, is_tidy, dice: Dice::new(seed), now: NOON.parse().unwrap(), told: Vec::new() }
+        Self {
+            repo,
+            places,
+            branches,
+            is_tidy,
+            dice: Dice::new(seed),
+            now: NOON.parse().unwrap(),
+            told: Vec::new(),
+        }
     }
 
     fn bus(&mut self, agent: usize, place: usize, arguments: &[&str]) -> Ran {
         let name = format!("codex-{}", agent + 1);
-        let ran = self.repo.by(&name, arguments).at(&self.now.to_string()).within(&self.places[place]).run();
+        let ran = self
+            .repo
+            .by(&name, arguments)
+            .at(&self.now.to_string())
+            .within(&self.places[place])
+            .run();
         self.told.push(format!("{name} in {place}: {}: {:?}", arguments.join(" "), ran.status));
-        assert!(matches!(ran.status, Some(0 | 3 | 4 | 8)), "{}\n{}", self.told.join("\n"), ran.transcript);
+        assert!(
+            matches!(ran.status, Some(0 | 3 | 4 | 8)),
+            "{}\n{}",
+            self.told.join("\n"),
+            ran.transcript
+        );
         ran
     }
 
@@ -63,7 +84,9 @@ impl Team {
                 let mut arguments = vec!["claim", &task];
                 arguments.extend(self.dice.once_in(3).then_some("--reopen"));
                 arguments.extend(self.dice.once_in(3).then_some("--here"));
-                arguments.extend(self.dice.once_in(4).then_some(["--notes", "at work"]).into_iter().flatten());
+                arguments.extend(
+                    self.dice.once_in(4).then_some(["--notes", "at work"]).into_iter().flatten(),
+                );
                 self.bus(agent, place, &arguments);
             }
             4..=6 => {
@@ -79,7 +102,11 @@ impl Team {
             9 => drop(self.bus(agent, place, &["heartbeat", &task])),
             10 | 11 => {
                 let kind = *self.dice.pick(&["note", "status"]);
-                self.bus(agent, place, &["event", "log", "--event", kind, "--summary", "seen", "--task", &task]);
+                self.bus(
+                    agent,
+                    place,
+                    &["event", "log", "--event", kind, "--summary", "seen", "--task", &task],
+                );
             }
             12 => self.commit(place),
             13 => self.merge(place, true),
@@ -121,7 +148,8 @@ impl Team {
 
     /// Two sides of a claim: the doctor knows which is right.
     fn resolve(&mut self, folder: &Path) {
-        let ran = self.repo.bus(&["doctor", "--fix"]).at(&self.now.to_string()).within(folder).run();
+        let ran =
+            self.repo.bus(&["doctor", "--fix"]).at(&self.now.to_string()).within(folder).run();
         self.told.push(format!("doctor: {:?} {}", ran.status, ran.stdout));
         self.repo.commit_all_in(folder, "resolved");
     }
@@ -135,7 +163,8 @@ impl Team {
             // On a branch of its own all is an agent's own that main has not.
             let bases = ["main", "HEAD", &self.branches[0], &self.branches[1]];
             for base in &bases[..if self.is_tidy { 2 } else { 4 }] {
-                let ran = self.repo.bus(&["validate", "--strict", "--base", base]).within(place).run();
+                let ran =
+                    self.repo.bus(&["validate", "--strict", "--base", base]).within(place).run();
                 self.is_sound(&ran);
             }
         }

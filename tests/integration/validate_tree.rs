@@ -5,14 +5,18 @@ use std::fs;
 use super::harness::{Ran, Repo};
 use super::sound_bus::older_bus;
 
-const CLAIM: &str =
-    r#"{"agent_id":"codex-1","branch":"agent/codex-1/q","claimed_at":"2026-01-01T00:00:00Z","status":"active","task_id":"Q-1"}"#;
+const CLAIM: &str = r#"{"agent_id":"codex-1","branch":"agent/codex-1/q","claimed_at":"2026-01-01T00:00:00Z","status":"active","task_id":"Q-1"}"#;
 
 /// The rules that are broken, with their paths.
 fn found(ran: &Ran) -> Vec<String> {
     let report = ran.json();
-    let findings = report["findings"].as_array().unwrap_or_else(|| panic!("{}", ran.transcript)).iter();
-    findings.map(|finding| format!("{} {}", finding["rule"].as_str().unwrap(), finding["path"].as_str().unwrap())).collect()
+    let findings =
+        report["findings"].as_array().unwrap_or_else(|| panic!("{}", ran.transcript)).iter();
+    findings
+        .map(|finding| {
+            format!("{} {}", finding["rule"].as_str().unwrap(), finding["path"].as_str().unwrap())
+        })
+        .collect()
 }
 
 /// A bus with something in each folder, in files of the branches.
@@ -27,7 +31,8 @@ fn bus() -> Repo {
     repo
 }
 
-/// Commits on a branch that `path` is an entry of this mode, and judges the branch in a clone that was just made.
+/// Commits on a branch that `path` is an entry of this mode, and judges the branch in a clone that
+/// was just made.
 fn judge_entry(repo: &Repo, mode: &str, path: &str, options: &[&str]) -> Ran {
     repo.git(&["checkout", "--quiet", "--force", "-B", "work", "main"]);
     repo.git(&["rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "--", path]);
@@ -44,7 +49,11 @@ fn judge_entry(repo: &Repo, mode: &str, path: &str, options: &[&str]) -> Ran {
     let clone = repo.beside("clone");
     let _ = fs::remove_dir_all(&clone);
     let root = repo.root();
-    let all = [&["clone", "--quiet"], options, &["--branch", "work", root.to_str().unwrap(), clone.to_str().unwrap()]];
+    let all = [
+        &["clone", "--quiet"],
+        options,
+        &["--branch", "work", root.to_str().unwrap(), clone.to_str().unwrap()],
+    ];
     repo.git(&all.concat());
     repo.bus(&["validate", "--base", "origin/main", "--json"]).within(&clone).run()
 }
@@ -66,7 +75,9 @@ fn a_submodule_where_the_bus_keeps_something_is_found_whatever_is_checked_out() 
         let ran = judge_entry(&repo, "160000", path, &[]);
         assert!(found(&ran).contains(&format!("not-a-file {path}")), "{path}: {}", ran.transcript);
     }
-    for path in ["_bus/claims/Q-1.json", "_bus/claims/Q-9.json", "queue/002-y.md", "_bus/events/deep/er"] {
+    for path in
+        ["_bus/claims/Q-1.json", "_bus/claims/Q-9.json", "queue/002-y.md", "_bus/events/deep/er"]
+    {
         let ran = judge_entry(&repo, "160000", path, &[]);
         assert!(found(&ran).contains(&format!("not-a-file {path}")), "{path}: {}", ran.transcript);
     }
@@ -90,7 +101,10 @@ fn a_link_is_found_where_a_disk_makes_a_file_of_it() {
     ] {
         for options in [&as_files[..], &[]] {
             let ran = judge_entry(&repo, "120000", path, options);
-            let told = found(&ran).iter().filter(|finding| **finding == format!("not-a-file {path}")).count();
+            let told = found(&ran)
+                .iter()
+                .filter(|finding| **finding == format!("not-a-file {path}"))
+                .count();
             assert_eq!(told, 1, "{path}: {}", ran.transcript);
         }
     }
@@ -103,7 +117,12 @@ fn a_link_is_found_where_a_disk_makes_a_file_of_it() {
 fn what_the_base_has_already_is_nobodys_doing() {
     let repo = bus();
     let head = repo.git(&["rev-parse", "HEAD"]);
-    repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},queue/lib", head.trim())]);
+    repo.git(&[
+        "update-index",
+        "--add",
+        "--cacheinfo",
+        &format!("160000,{},queue/lib", head.trim()),
+    ]);
     repo.git(&["commit", "--quiet", "--message", "submodule"]);
     repo.git(&["switch", "--quiet", "--create", "topic"]);
     repo.write("queue/002-y.md", "# Task: y\n");
@@ -144,7 +163,14 @@ fn a_name_that_is_the_buss_where_letter_case_does_not_count_is_found() {
         repo.git(&["reset", "--quiet", "--hard"]);
         let _ = fs::remove_dir(repo.path(path).parent().unwrap());
     }
-    for path in ["_busy/x", "queues/007-y.md", "src/_BUS/x", "_bus/claims/README.MD", "queue/README.Md", "_bus/meta/x.txt"] {
+    for path in [
+        "_busy/x",
+        "queues/007-y.md",
+        "src/_BUS/x",
+        "_bus/claims/README.MD",
+        "queue/README.Md",
+        "_bus/meta/x.txt",
+    ] {
         repo.write(path, "x\n");
         repo.git(&["add", "--all"]);
         repo.bus(&["validate", "--base", "main", "--strict"]).ok();
@@ -155,12 +181,19 @@ fn a_name_that_is_the_buss_where_letter_case_does_not_count_is_found() {
 #[test]
 fn what_would_take_the_place_of_a_manifest_is_found() {
     let repo = bus();
-    for path in ["AGENT_MANIFEST.json", "agent_manifest.LOCAL.json", "AGENT_MANIFEST.json.", "AGENT_MANIFEST.json/x"] {
+    for path in [
+        "AGENT_MANIFEST.json",
+        "agent_manifest.LOCAL.json",
+        "AGENT_MANIFEST.json.",
+        "AGENT_MANIFEST.json/x",
+    ] {
         repo.git(&["checkout", "--quiet", "--force", "-B", "work", "main"]);
         repo.write(path, "{}\n");
         repo.git(&["add", "--force", path]);
         repo.git(&["commit", "--quiet", "--message", "manifest"]);
-        let ran = repo.bus(&["validate", "--base", "main", "--rule", "tracked-manifest", "--json"]).exits(1);
+        let ran = repo
+            .bus(&["validate", "--base", "main", "--rule", "tracked-manifest", "--json"])
+            .exits(1);
         assert_eq!(found(&ran), [format!("tracked-manifest {path}")], "{}", ran.transcript);
     }
     for path in ["sub/AGENT_MANIFEST.json", "AGENT_MANIFEST.md"] {
@@ -184,8 +217,13 @@ fn attributes_that_change_are_held_against_files_that_do_not() {
         let before = if place == ".gitattributes" { base.as_str() } else { "" };
         repo.write(place, format!("{before}Q-1.json ident\n001-x.md filter=x\n"));
         repo.git(&["add", "--all"]);
-        let told: Vec<String> = told.into_iter().map(|path| format!("altered-by-git {path}")).collect();
-        assert_eq!(found(&repo.bus(&["validate", "--base", "main", "--json"]).exits(1)), told, "{place}");
+        let told: Vec<String> =
+            told.into_iter().map(|path| format!("altered-by-git {path}")).collect();
+        assert_eq!(
+            found(&repo.bus(&["validate", "--base", "main", "--json"]).exits(1)),
+            told,
+            "{place}"
+        );
         repo.git(&["reset", "--quiet", "--hard"]);
     }
     // Attributes of the base alter nothing anew, and others alter nothing.
@@ -221,7 +259,12 @@ fn nothing_without_an_end_is_read() {
         repo.git(&["reset", "--quiet", "--hard"]);
     }
     // A pipe, which git does not know, waits for a writer that never comes.
-    for path in ["_bus/claims/.gitattributes", "_bus/claims/Q-9.json", "_bus/.gitignore", "_bus/claims/Q-1.json"] {
+    for path in [
+        "_bus/claims/.gitattributes",
+        "_bus/claims/Q-9.json",
+        "_bus/.gitignore",
+        "_bus/claims/Q-1.json",
+    ] {
         let _ = fs::remove_file(repo.path(path));
         repo.other("mkfifo", &[repo.path(path).to_str().unwrap()]).ok();
         repo.bus(&["validate", "--base", "main"]).run();
@@ -267,7 +310,8 @@ fn a_usage_error_shows_what_was_typed_and_turns_nothing_around() {
     ] {
         let ran = repo.bus(&arguments).exits(2);
         assert!(ran.stderr.contains(shown), "{}", ran.transcript);
-        let is_raw = |c: char| c != '\n' && (c.is_control() || ('\u{202a}'..='\u{2069}').contains(&c));
+        let is_raw =
+            |c: char| c != '\n' && (c.is_control() || ('\u{202a}'..='\u{2069}').contains(&c));
         assert!(!ran.stderr.contains(is_raw), "{:?}", ran.stderr);
     }
     // What is harmless stays as it is.

@@ -21,7 +21,9 @@ fn note<'a>(repo: &'a Repo, agent: &str, summary: &str) -> Bus<'a> {
 
 /// A line of the log that another tool wrote.
 fn foreign(summary: &str) -> String {
-    format!("{{\"agent_id\":\"z\",\"event\":\"note\",\"summary\":\"{summary}\",\"ts\":\"2026-03-01T11:59:00Z\"}}\n")
+    format!(
+        "{{\"agent_id\":\"z\",\"event\":\"note\",\"summary\":\"{summary}\",\"ts\":\"2026-03-01T11:59:00Z\"}}\n"
+    )
 }
 
 /// A `bus watch --follow --json` that runs.
@@ -41,7 +43,12 @@ impl Watcher {
         let mut child = command.start();
         let (sender, lines) = channel();
         let stdout = child.stdout.take().unwrap();
-        std::thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        std::thread::spawn(move || {
+            BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| drop(sender.send(line)))
+        });
         Self { child, lines, seen: Vec::new() }
     }
 
@@ -50,7 +57,10 @@ impl Watcher {
         let end = Instant::now() + PATIENCE;
         while !self.seen.iter().any(|seen| seen == summary) {
             let left = end.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left).unwrap_or_else(|error| panic!("{summary}: {error}: {:?}", self.seen));
+            let line = self
+                .lines
+                .recv_timeout(left)
+                .unwrap_or_else(|error| panic!("{summary}: {error}: {:?}", self.seen));
             self.take(&line);
         }
     }
@@ -69,7 +79,8 @@ impl Watcher {
 
     /// Ends it, perhaps before it has begun: then the signal has ended it.
     fn end_at_any_time(mut self) -> (Option<i32>, Vec<String>, String) {
-        // A signal that comes while its handler is being set is nobody's; people press the key again, too.
+        // A signal that comes while its handler is being set is nobody's; people press the key
+        // again, too.
         let ended = loop {
             interrupt(&self.child);
             let patience = Instant::now() + Duration::from_millis(200);
@@ -99,12 +110,22 @@ impl Watcher {
 
 fn interrupt(child: &Child) {
     // It may have ended already.
-    let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status().unwrap();
+    let _ = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
 }
 
 fn append(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::File::options().append(true).create(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+    fs::File::options()
+        .append(true)
+        .create(true)
+        .open(path)
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
 }
 
 #[test]
@@ -116,7 +137,11 @@ fn the_latest_events_come_first_as_they_are_asked_for() {
     }
     let watch = |more: &[&str]| {
         let ran = repo.bus(&[&["watch", "--json"], more].concat()).at("2026-03-02T18:00:00Z").ok();
-        ran.ndjson().iter().map(|event| event["summary"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+        ran.ndjson()
+            .iter()
+            .map(|event| event["summary"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     assert_eq!(watch(&[]), "h20 h40 h41 h42");
     assert_eq!(watch(&["--limit", "2"]), "h41 h42");
@@ -213,7 +238,14 @@ fn may_come_and_go(kept: Kept) {
     repo.git(&["worktree", "remove", "--force", side.to_str().unwrap()]);
     note(&repo, "a", "last").ok();
     watcher.expect("last");
-    watcher.has_shown(&["base", "on the side", "on main", "on an older commit", "in a late worktree", "last"]);
+    watcher.has_shown(&[
+        "base",
+        "on the side",
+        "on main",
+        "on an older commit",
+        "in a late worktree",
+        "last",
+    ]);
 }
 
 #[test]
@@ -228,7 +260,9 @@ fn what_is_no_event_is_named_and_skipped() {
     watcher.expect("two");
     let (seen, stderr) = watcher.end();
     assert_eq!(seen, ["one", "two"]);
-    for what in [format!("`{log}` line 2: "), format!("`{log}` line 4: it is longer than 65536 bytes")] {
+    for what in
+        [format!("`{log}` line 2: "), format!("`{log}` line 4: it is longer than 65536 bytes")]
+    {
         assert_eq!(stderr.matches(&what).count(), 1, "{stderr}");
     }
 }
@@ -237,9 +271,18 @@ fn what_is_no_event_is_named_and_skipped() {
 fn filters_hold_for_what_comes_too() {
     let repo = Repo::new();
     let mut watcher = Watcher::start(&repo, &["--event", "review", "--task", "t-1"]);
-    repo.by("a", &["event", "log", "--event", "review", "--task", "T-2", "--summary", "another task"]).ok();
-    repo.by("a", &["event", "log", "--event", "note", "--task", "T-1", "--summary", "another sort"]).ok();
-    repo.by("a", &["event", "log", "--event", "review", "--task", "T-1", "--summary", "wanted"]).ok();
+    repo.by(
+        "a",
+        &["event", "log", "--event", "review", "--task", "T-2", "--summary", "another task"],
+    )
+    .ok();
+    repo.by(
+        "a",
+        &["event", "log", "--event", "note", "--task", "T-1", "--summary", "another sort"],
+    )
+    .ok();
+    repo.by("a", &["event", "log", "--event", "review", "--task", "T-1", "--summary", "wanted"])
+        .ok();
     watcher.expect("wanted");
     watcher.has_shown(&["wanted"]);
 }
@@ -254,9 +297,11 @@ fn more_notifications_than_the_system_keeps_lose_no_event() {
     let mut watcher = Watcher::start(&repo, &[]);
     watcher.expect("first");
     let pid = watcher.child.id().to_string();
-    let signal = |name: &str| assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    let signal =
+        |name: &str| assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     signal("-STOP");
-    // Two files in turn, so that the system cannot fold notifications; its queue holds 16,384 of them (inotify(7)).
+    // Two files in turn, so that the system cannot fold notifications; its queue holds 16,384 of
+    // them (inotify(7)).
     let mut files = paths.map(|path| fs::File::options().append(true).open(path).unwrap());
     for number in 0..20_000 {
         files[number % 2].write_all(foreign(&format!("e{number}")).as_bytes()).unwrap();
@@ -274,13 +319,17 @@ fn more_notifications_than_the_system_keeps_lose_no_event() {
 fn without_notifications_it_says_so_once_and_looks_by_itself() {
     let repo = Repo::new();
     note(&repo, "a", "one").ok();
-    // A user namespace of its own may have no inotify; where there are no such namespaces, there is nothing to try.
-    let available = Command::new("unshare").args(["-Ur", "sh", "-c", "echo 0 > /proc/sys/user/max_inotify_instances"]).status();
+    // A user namespace of its own may have no inotify; where there are no such namespaces, there is
+    // nothing to try.
+    let available = Command::new("unshare")
+        .args(["-Ur", "sh", "-c", "echo 0 > /proc/sys/user/max_inotify_instances"])
+        .status();
     if !available.is_ok_and(|status| status.success()) {
         return;
     }
     let script = "echo 0 > /proc/sys/user/max_inotify_instances; exec \"$0\" watch --follow --json";
-    let mut watcher = Watcher::of(repo.other("unshare", &["-Ur", "sh", "-c", script, env!("CARGO_BIN_EXE_bus")]));
+    let mut watcher =
+        Watcher::of(repo.other("unshare", &["-Ur", "sh", "-c", script, env!("CARGO_BIN_EXE_bus")]));
     watcher.expect("one");
     for summary in ["two", "three"] {
         note(&repo, "a", summary).ok();
@@ -313,7 +362,8 @@ fn it_ends_when_nobody_reads_it_any_more() {
 fn a_cursor_shows_each_event_once_after_any_gap() {
     let repo = Repo::new();
     let read = || -> Vec<String> {
-        let events = repo.by("w", &["watch", "--json", "--cursor", "Mine", "--limit", "1"]).ok().ndjson();
+        let events =
+            repo.by("w", &["watch", "--json", "--cursor", "Mine", "--limit", "1"]).ok().ndjson();
         events.iter().map(|event| event["summary"].as_str().unwrap().to_owned()).collect()
     };
     note(&repo, "a", "before").ok();
@@ -334,7 +384,10 @@ fn a_cursor_shows_each_event_once_after_any_gap() {
     repo.git(&["merge", "--quiet", "-m", "merged", "side"]);
     repo.git(&["worktree", "remove", "--force", side.to_str().unwrap()]);
     append(&repo.path(&record("events/a.jsonl")), "rubbish\n");
-    assert_eq!(read().into_iter().collect::<BTreeSet<_>>(), ["four", "three", "two"].map(str::to_owned).into());
+    assert_eq!(
+        read().into_iter().collect::<BTreeSet<_>>(),
+        ["four", "three", "two"].map(str::to_owned).into()
+    );
     // What a killed watcher left unfinished is nothing.
     append(&repo.path(".git/bus/cursors/mine"), "torn");
     note(&repo, "a", "five").ok();
@@ -362,7 +415,9 @@ fn a_cursor_shows_each_event_once_after_any_gap() {
 #[cfg(unix)]
 #[test]
 fn a_folder_that_becomes_a_link_is_nobodys_log_any_more() {
-    for (kept, events) in [(Kept::Untracked, record("events")), (Kept::Older, "_bus/events".to_owned())] {
+    for (kept, events) in
+        [(Kept::Untracked, record("events")), (Kept::Older, "_bus/events".to_owned())]
+    {
         let repo = Repo::keeping(kept);
         let events = repo.path(&events);
         note(&repo, "a", "one").ok();
@@ -380,7 +435,8 @@ fn a_folder_that_becomes_a_link_is_nobodys_log_any_more() {
     }
 }
 
-/// Everything that a watcher on a cursor shows while it is ended and started again, each second or so.
+/// Everything that a watcher on a cursor shows while it is ended and started again, each second or
+/// so.
 fn restarted(repo: &Repo, stop: &dyn Fn() -> bool, last: &str) -> Vec<String> {
     let mut seen = Vec::new();
     loop {
@@ -393,7 +449,10 @@ fn restarted(repo: &Repo, stop: &dyn Fn() -> bool, last: &str) -> Vec<String> {
         }
         let (status, more, stderr) = watcher.end_at_any_time();
         assert!(matches!(status, Some(0) | None), "{stderr}");
-        assert!(status.is_some() || more.is_empty(), "a watcher that shows something catches its signals: {more:?}");
+        assert!(
+            status.is_some() || more.is_empty(),
+            "a watcher that shows something catches its signals: {more:?}"
+        );
         seen.extend(more);
         if over {
             return seen;
@@ -412,7 +471,8 @@ fn each_once_while_files_are_replaced(kept: Kept) {
     let side = repo.worktree("side");
     note(&repo, "w", "first").ok();
     repo.commit_all("log");
-    let mut watchers = [Watcher::start(&repo, &[]), Watcher::start(&repo, &["--window-hours", "0"])];
+    let mut watchers =
+        [Watcher::start(&repo, &[]), Watcher::start(&repo, &["--window-hours", "0"])];
     watchers.iter_mut().for_each(|watcher| watcher.expect("first"));
     repo.by("w", &["watch", "--cursor", "restarted", "--limit", "1"]).ok();
     let places = [repo.root(), side.clone()];
@@ -423,7 +483,9 @@ fn each_once_while_files_are_replaced(kept: Kept) {
             let (repo, place, written) = (&repo, &places[writer % 2], &written);
             scope.spawn(move || {
                 for number in 0..EVENTS {
-                    note(repo, &format!("w{writer}"), &format!("{writer}-{number}")).within(place).ok();
+                    note(repo, &format!("w{writer}"), &format!("{writer}-{number}"))
+                        .within(place)
+                        .ok();
                 }
                 written.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             });
@@ -433,7 +495,8 @@ fn each_once_while_files_are_replaced(kept: Kept) {
         while !over() {
             turn += 1;
             // Each may refuse, which is git's own answer.
-            let (place, other) = if turn % 2 == 0 { (&places[0], "side") } else { (&places[1], "main") };
+            let (place, other) =
+                if turn % 2 == 0 { (&places[0], "side") } else { (&places[1], "main") };
             repo.try_git_in(place, &["add", "--all", "_bus"]);
             repo.try_git_in(place, &["commit", "--quiet", "--message", "log"]);
             repo.try_git_in(place, &["merge", "--quiet", "--no-edit", other]);
@@ -443,12 +506,18 @@ fn each_once_while_files_are_replaced(kept: Kept) {
         restarted.join().unwrap()
     });
     watchers.iter_mut().for_each(|watcher| watcher.expect("last"));
-    let all = || (0..4).flat_map(|writer| (0..EVENTS).map(move |number| format!("{writer}-{number}"))).chain(["last".to_owned()]);
+    let all = || {
+        (0..4)
+            .flat_map(|writer| (0..EVENTS).map(move |number| format!("{writer}-{number}")))
+            .chain(["last".to_owned()])
+    };
     let expected: BTreeMap<String, usize> = all().map(|summary| (summary, 1)).collect();
     let shown = watchers.into_iter().map(|watcher| watcher.end().0).chain([shown_by_restarted]);
     for seen in shown {
         let mut counts = BTreeMap::new();
-        seen.into_iter().filter(|summary| summary != "first").for_each(|summary| *counts.entry(summary).or_insert(0) += 1);
+        seen.into_iter()
+            .filter(|summary| summary != "first")
+            .for_each(|summary| *counts.entry(summary).or_insert(0) += 1);
         assert_eq!(counts, expected);
     }
 }
@@ -462,17 +531,28 @@ fn replace_a_log(place: &Path, turn: usize) {
     fs::rename(aside, log).unwrap();
 }
 
-/// A command line of the guide, run by a shell that has `bus` on its path, in a process group of its own.
+/// A command line of the guide, run by a shell that has `bus` on its path, in a process group of
+/// its own.
 #[cfg(unix)]
 fn guide_line(repo: &Repo, beginning: &str) -> Child {
     use std::os::unix::process::CommandExt;
     let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guide/watching-and-waiting.md");
     let guide = fs::read_to_string(guide).unwrap();
-    let line = guide.lines().find_map(|line| line.strip_prefix("$ ").filter(|line| line.starts_with(beginning))).unwrap();
+    let line = guide
+        .lines()
+        .find_map(|line| line.strip_prefix("$ ").filter(|line| line.starts_with(beginning)))
+        .unwrap();
     let binaries = Path::new(env!("CARGO_BIN_EXE_bus")).parent().unwrap();
     let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
-    shell.args(["-c", line]).current_dir(repo.root()).env("PATH", path).env("BUS_AGENT", "w").process_group(0).spawn().unwrap()
+    shell
+        .args(["-c", line])
+        .current_dir(repo.root())
+        .env("PATH", path)
+        .env("BUS_AGENT", "w")
+        .process_group(0)
+        .spawn()
+        .unwrap()
 }
 
 #[cfg(unix)]
@@ -500,7 +580,8 @@ fn a_state_of_a_task_is_waited_for() {
     let repo = Repo::new();
     let wait = |until: &str| repo.by("w", &["wait", "--task", "T-1", "--until", until, "--json"]);
     assert!(wait("free").ok().json()["claim"].is_null(), "a state that holds already");
-    let waits: Vec<(&str, Child)> = ["claimed", "released", "ended", "done"].map(|until| (until, wait(until).start())).into();
+    let waits: Vec<(&str, Child)> =
+        ["claimed", "released", "ended", "done"].map(|until| (until, wait(until).start())).into();
     repo.by("a", &["claim", "T-1"]).ok();
     repo.by("a", &["release", "T-1", "--status", "released"]).ok();
     repo.by("a", &["claim", "T-1"]).ok();
@@ -519,14 +600,24 @@ fn a_state_of_a_task_is_waited_for() {
         let ran = super::harness::Ran::of(child);
         // One that came too late for what passed quickly is told that it will not come back.
         match ran.status {
-            Some(0) => assert!(states[until].contains(&ran.json()["state"].as_str().unwrap()), "{until}: {}", ran.transcript),
-            status => assert_eq!((status, &ran.json()["error"]["code"]), (Some(1), &Value::from("cannot-hold")), "{until}"),
+            Some(0) => assert!(
+                states[until].contains(&ran.json()["state"].as_str().unwrap()),
+                "{until}: {}",
+                ran.transcript
+            ),
+            status => assert_eq!(
+                (status, &ran.json()["error"]["code"]),
+                (Some(1), &Value::from("cannot-hold")),
+                "{until}"
+            ),
         }
     }
     let ended = super::harness::Ran::of(again);
     assert!(matches!(ended.status, Some(0 | 1)), "{}", ended.transcript);
     repo.by("w", &["wait", "--task", "T-1", "--until", "free"]).fails(1, "cannot-hold");
-    let error = repo.by("w", &["wait", "--task", "T-2", "--until", "claimed", "--timeout", "20ms"]).fails(6, "wait-timeout");
+    let error = repo
+        .by("w", &["wait", "--task", "T-2", "--until", "claimed", "--timeout", "20ms"])
+        .fails(6, "wait-timeout");
     assert!(error["message"].as_str().unwrap().contains("never claimed"), "{error}");
 }
 
@@ -547,23 +638,48 @@ fn a_claim_that_becomes_stale_by_time_alone_is_noticed() {
 fn an_event_is_waited_for_from_now_on() {
     let repo = Repo::new();
     repo.by("b", &["event", "log", "--event", "review", "--task", "T-1", "--summary", "old"]).ok();
-    let child = repo.by("w", &["wait", "--event", "review", "--task", "T-1", "--agent", "b", "--json"]).start();
+    let child = repo
+        .by("w", &["wait", "--event", "review", "--task", "T-1", "--agent", "b", "--json"])
+        .start();
     let logged = std::sync::atomic::AtomicBool::new(false);
     let ran = std::thread::scope(|scope| {
         scope.spawn(|| {
             // It may not have begun to wait yet, so the event is logged until one is seen.
             while !logged.load(std::sync::atomic::Ordering::SeqCst) {
-                repo.by("c", &["event", "log", "--event", "review", "--task", "T-1", "--summary", "another's"]).ok();
-                repo.by("b", &["event", "log", "--event", "review", "--task", "T-1", "--summary", "new"]).ok();
+                repo.by(
+                    "c",
+                    &[
+                        "event",
+                        "log",
+                        "--event",
+                        "review",
+                        "--task",
+                        "T-1",
+                        "--summary",
+                        "another's",
+                    ],
+                )
+                .ok();
+                repo.by(
+                    "b",
+                    &["event", "log", "--event", "review", "--task", "T-1", "--summary", "new"],
+                )
+                .ok();
             }
         });
         let ran = super::harness::Ran::of(child);
         logged.store(true, std::sync::atomic::Ordering::SeqCst);
         ran
     });
-    assert_eq!((ran.status, &ran.json()["event"]["summary"]), (Some(0), &Value::from("new")), "{}", ran.transcript);
+    assert_eq!(
+        (ran.status, &ran.json()["event"]["summary"]),
+        (Some(0), &Value::from("new")),
+        "{}",
+        ran.transcript
+    );
     repo.by("w", &["wait", "--event", "review", "--timeout", "20ms"]).fails(6, "wait-timeout");
-    let since = repo.by("w", &["wait", "--event", "review", "--since", "2026-03-01", "--json"]).ok().json();
+    let since =
+        repo.by("w", &["wait", "--event", "review", "--since", "2026-03-01", "--json"]).ok().json();
     assert_eq!(since["event"]["summary"], "old", "one that was logged since then is it, too");
 }
 
@@ -578,7 +694,12 @@ fn who_waits_for_nothing_is_told_of_all_that_can_be_waited_for() {
         let error = repo.by("w", &[&["wait"], words].concat()).fails(2, "usage");
         let (message, hint) = (error["message"].as_str().unwrap(), error["hint"].as_str().unwrap());
         assert!(message.ends_with(what), "{error}");
-        assert!(["TASK --until STATE", "--event NAME", "--message"].iter().all(|way| hint.contains(way)), "{error}");
+        assert!(
+            ["TASK --until STATE", "--event NAME", "--message"]
+                .iter()
+                .all(|way| hint.contains(way)),
+            "{error}"
+        );
     }
 }
 
@@ -586,12 +707,18 @@ fn who_waits_for_nothing_is_told_of_all_that_can_be_waited_for() {
 fn whose_claim_it_is_may_matter() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();
-    let wait = |agent: &str| repo.bus(&["wait", "T-1", "--until", "claimed", "--timeout", "20ms", "--agent", agent]);
+    let wait = |agent: &str| {
+        repo.bus(&["wait", "T-1", "--until", "claimed", "--timeout", "20ms", "--agent", agent])
+    };
     wait("A").ok();
     let error = wait("b").fails(6, "wait-timeout");
-    assert_eq!((&error["owner"], &error["state"], &error["task_id"]), (&"a".into(), &"active".into(), &"T-1".into()));
+    assert_eq!(
+        (&error["owner"], &error["state"], &error["task_id"]),
+        (&"a".into(), &"active".into(), &"T-1".into())
+    );
     repo.by("a", &["claim", "T-1", "--status", "paused"]).ok();
-    let error = repo.by("b", &["claim", "T-1", "--wait", "--timeout", "20ms"]).fails(6, "wait-timeout");
+    let error =
+        repo.by("b", &["claim", "T-1", "--wait", "--timeout", "20ms"]).fails(6, "wait-timeout");
     assert!(error["hint"].as_str().unwrap().contains("bus reclaim T-1"), "{error}");
 }
 
@@ -599,8 +726,9 @@ fn whose_claim_it_is_may_matter() {
 fn of_many_claims_that_wait_each_gets_its_turn() {
     let repo = Repo::new();
     repo.by("a", &["claim", "T-1"]).ok();
-    let waiting: Vec<Child> =
-        (0..8).map(|number| repo.by(&format!("w{number}"), &["claim", "T-1", "--wait", "--json"]).start()).collect();
+    let waiting: Vec<Child> = (0..8)
+        .map(|number| repo.by(&format!("w{number}"), &["claim", "T-1", "--wait", "--json"]).start())
+        .collect();
     repo.by("a", &["release", "T-1", "--status", "released"]).ok();
     let mut owners = BTreeSet::new();
     while owners.len() < 8 {
@@ -612,14 +740,25 @@ fn of_many_claims_that_wait_each_gets_its_turn() {
     }
     for child in waiting {
         let ran = super::harness::Ran::of(child);
-        assert_eq!((ran.status, &ran.json()["outcome"]), (Some(0), &Value::from("claimed")), "{}", ran.transcript);
+        assert_eq!(
+            (ran.status, &ran.json()["outcome"]),
+            (Some(0), &Value::from("claimed")),
+            "{}",
+            ran.transcript
+        );
     }
     repo.by("a", &["claim", "T-1"]).ok();
-    let error = repo.by("b", &["claim", "T-1", "--wait", "--timeout", "20ms"]).fails(6, "wait-timeout");
+    let error =
+        repo.by("b", &["claim", "T-1", "--wait", "--timeout", "20ms"]).fails(6, "wait-timeout");
     assert!(error["message"].as_str().unwrap().contains("claimed by a"), "{error}");
     let waits = repo.by("b", &["claim", "T-1", "--wait", "--json"]).start();
     repo.by("a", &["release", "T-1"]).ok();
     let ran = super::harness::Ran::of(waits);
-    assert_eq!((ran.status, &ran.json()["error"]["code"]), (Some(3), &Value::from("task-finished")), "{}", ran.transcript);
+    assert_eq!(
+        (ran.status, &ran.json()["error"]["code"]),
+        (Some(3), &Value::from("task-finished")),
+        "{}",
+        ran.transcript
+    );
     repo.by("b", &["claim", "T-1", "--timeout", "1s"]).exits(2);
 }

@@ -1,4 +1,5 @@
-//! Whatever becomes of a worktree, what was acknowledged there is not lost: records are where git never looks.
+//! Whatever becomes of a worktree, what was acknowledged there is not lost: records are where git
+//! never looks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,9 @@ fn known(repo: &Repo) -> Known {
         unread: repo.by("boss", &["inbox", "--json"]).ok().json(),
         claims: list(&status["claims"])
             .iter()
-            .map(|claim| (claim["task_id"].clone(), claim["agent_id"].clone(), claim["status"].clone()))
+            .map(|claim| {
+                (claim["task_id"].clone(), claim["agent_id"].clone(), claim["status"].clone())
+            })
             .collect(),
         assigned: list(&status["waiting"]),
         leases: list(&repo.bus(&["lock", "list", "--json"]).ok().json()["leases"])
@@ -71,7 +74,10 @@ fn goes_on(repo: &Repo, there: Option<&Path>, why: &str) {
         }
     }
     let events = repo.bus(&["event", "list", "--json"]).ok().ndjson();
-    let told = events.iter().filter(|event| event["task_id"] == "T-1" && event["event"] == "release").count();
+    let told = events
+        .iter()
+        .filter(|event| event["task_id"] == "T-1" && event["event"] == "release")
+        .count();
     assert_eq!(told, 1, "{why}");
 }
 
@@ -80,7 +86,11 @@ fn a_removed_worktree_takes_nothing_with_it() {
     for kept in Kept::ALL {
         let (repo, linked) = used(kept);
         let before = known(&repo);
-        assert_eq!((before.events.len(), before.messages.len(), before.claims.len()), (6, 3, 2), "{kept:?}");
+        assert_eq!(
+            (before.events.len(), before.messages.len(), before.claims.len()),
+            (6, 3, 2),
+            "{kept:?}"
+        );
         repo.git(&["worktree", "remove", "--force", linked.to_str().unwrap()]);
         repo.git(&["branch", "--quiet", "-D", "linked"]);
         assert_eq!(known(&repo), before, "{kept:?}");
@@ -106,7 +116,11 @@ fn cleaning_stashing_and_resetting_take_nothing_away() {
         &[&["clean", "--quiet", "-fdx"]],
         &[&["stash", "--quiet", "--include-untracked"], &["stash", "drop", "--quiet"]],
         &[&["add", "--all"], &["reset", "--quiet", "--hard"]],
-        &[&["add", "--all"], &["commit", "--quiet", "--allow-empty", "-m", "x"], &["reset", "--quiet", "--hard", "HEAD^"]],
+        &[
+            &["add", "--all"],
+            &["commit", "--quiet", "--allow-empty", "-m", "x"],
+            &["reset", "--quiet", "--hard", "HEAD^"],
+        ],
         &[&["rm", "-rq", "_bus"], &["commit", "--quiet", "-m", "x"], &["clean", "--quiet", "-fdx"]],
     ];
     for kept in Kept::ALL {
@@ -147,7 +161,10 @@ fn what_was_only_in_a_worktrees_files_is_kept_once_anything_was_written() {
         };
         // By a tool that writes files alone, before this clone has imported anything.
         fs::remove_dir_all(repo.path(".git/bus")).unwrap_or_default();
-        put("_bus/events/z.jsonl", "{\"agent_id\":\"z\",\"event\":\"note\",\"summary\":\"e\",\"ts\":\"2026-03-01T11:00:00Z\"}\n");
+        put(
+            "_bus/events/z.jsonl",
+            "{\"agent_id\":\"z\",\"event\":\"note\",\"summary\":\"e\",\"ts\":\"2026-03-01T11:00:00Z\"}\n",
+        );
         put(
             "_bus/messages/agent-boss.jsonl",
             "{\"from\":\"z\",\"summary\":\"m\",\"to\":\"boss\",\"ts\":\"2026-03-01T11:00:00Z\",\"type\":\"note\"}\n",
@@ -162,7 +179,11 @@ fn what_was_only_in_a_worktrees_files_is_kept_once_anything_was_written() {
         );
         repo.by("a", &["event", "log", "--event", "note", "--summary", "x"]).ok();
         let before = known(&repo);
-        assert_eq!((before.events.len(), before.messages.len(), before.claims.len()), (2, 1, 1), "{kept:?}");
+        assert_eq!(
+            (before.events.len(), before.messages.len(), before.claims.len()),
+            (2, 1, 1),
+            "{kept:?}"
+        );
         repo.git(&["worktree", "remove", "--force", linked.to_str().unwrap()]);
         assert_eq!(known(&repo), before, "{kept:?}");
         repo.by("a", &["claim", "T-7"]).fails(3, "claim-held");

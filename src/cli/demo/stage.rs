@@ -26,7 +26,8 @@ pub(super) struct Ran {
 }
 
 impl Ran {
-    /// The claims that a `bus status --json` printed, without what changes with the time of the look.
+    /// The claims that a `bus status --json` printed, without what changes with the time of the
+    /// look.
     pub(super) fn claims(&self) -> Value {
         let mut claims = self.json().get_mut("claims").map(Value::take).unwrap_or_default();
         for claim in claims.as_array_mut().into_iter().flatten() {
@@ -37,7 +38,8 @@ impl Ran {
 
     /// The lines of a section of the markdown that was printed.
     pub(super) fn section(&self, title: &str) -> Vec<&str> {
-        let section = self.stdout.lines().skip_while(|line| line.strip_prefix("## ") != Some(title)).skip(1);
+        let section =
+            self.stdout.lines().skip_while(|line| line.strip_prefix("## ") != Some(title)).skip(1);
         section.take_while(|line| !line.starts_with('#')).filter(|line| !line.is_empty()).collect()
     }
 
@@ -57,8 +59,12 @@ pub(super) struct Stage<'a> {
 impl<'a> Stage<'a> {
     /// Makes the repository and one worktree for each agent.
     pub(super) fn set(output: &'a mut Output) -> Result<Self, Failure> {
-        let folder = tempfile::Builder::new().prefix("bus-demo-").tempdir().map_err(|error| broken("make a folder", &error))?;
-        let program = std::env::current_exe().map_err(|error| broken("find this program", &error))?;
+        let folder = tempfile::Builder::new()
+            .prefix("bus-demo-")
+            .tempdir()
+            .map_err(|error| broken("make a folder", &error))?;
+        let program =
+            std::env::current_exe().map_err(|error| broken("find this program", &error))?;
         let mut stage = Self { folder, program, output, checks: Vec::new() };
         stage.scene("A repository with a bus, and a worktree for each agent.");
         let main = stage.worktree(0);
@@ -68,14 +74,25 @@ impl<'a> Stage<'a> {
         stage.git(&main, &["add", "--all"])?;
         stage.git(&main, &["commit", "--quiet", "--message", "Lay out the bus"])?;
         for agent in &AGENTS[1..] {
-            stage.git(&main, &["worktree", "add", "--quiet", "-b", &format!("agent/{agent}/work"), &format!("../{agent}")])?;
+            stage.git(
+                &main,
+                &[
+                    "worktree",
+                    "add",
+                    "--quiet",
+                    "-b",
+                    &format!("agent/{agent}/work"),
+                    &format!("../{agent}"),
+                ],
+            )?;
         }
         Ok(stage)
     }
 
     /// Ends the play: the checks, and those that failed.
     pub(super) fn strike(self) -> (Vec<(String, bool)>, Vec<String>) {
-        let broken = self.checks.iter().filter(|(_, holds)| !holds).map(|(what, _)| what.clone()).collect();
+        let broken =
+            self.checks.iter().filter(|(_, holds)| !holds).map(|(what, _)| what.clone()).collect();
         (self.checks, broken)
     }
 
@@ -112,8 +129,15 @@ impl<'a> Stage<'a> {
         self.show_some(AGENTS[0], command, ran, lines.iter().copied().chain(["…"]));
     }
 
-    fn show_some<'l>(&mut self, agent: &str, command: &str, ran: &Ran, lines: impl Iterator<Item = &'l str>) {
-        let status = ran.status.map_or_else(|| "killed".to_owned(), |status| format!("exit {status}"));
+    fn show_some<'l>(
+        &mut self,
+        agent: &str,
+        command: &str,
+        ran: &Ran,
+        lines: impl Iterator<Item = &'l str>,
+    ) {
+        let status =
+            ran.status.map_or_else(|| "killed".to_owned(), |status| format!("exit {status}"));
         self.output.line(&format!("[{agent}] $ bus {command}    ({status})"));
         lines.for_each(|line| self.output.line(&format!("    {line}")));
         self.output.flush();
@@ -121,7 +145,8 @@ impl<'a> Stage<'a> {
 
     /// Notes whether a promise holds, and shows it.
     pub(super) fn check(&mut self, what: &str, holds: bool) {
-        let (word, colour) = if holds { ("ok", AnsiColor::Green) } else { ("BROKEN", AnsiColor::Red) };
+        let (word, colour) =
+            if holds { ("ok", AnsiColor::Green) } else { ("BROKEN", AnsiColor::Red) };
         self.output.styled(colour, &format!("  {word}: {what}"));
         self.output.flush();
         self.checks.push((what.to_owned(), holds));
@@ -130,8 +155,10 @@ impl<'a> Stage<'a> {
     /// Runs `bus` as an agent, and shows it.
     pub(super) fn call(&mut self, agent: usize, arguments: &[&str]) -> Result<Ran, Failure> {
         let ran = self.silent(agent, arguments)?;
-        let quoted: Vec<String> =
-            arguments.iter().map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() }).collect();
+        let quoted: Vec<String> = arguments
+            .iter()
+            .map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() })
+            .collect();
         self.show(AGENTS[agent], &quoted.join(" "), &ran);
         Ok(ran)
     }
@@ -143,7 +170,8 @@ impl<'a> Stage<'a> {
 
     /// Starts all processes before it waits for the first.
     pub(super) fn all_at_once(&self, calls: &[(usize, Vec<&str>)]) -> Result<Vec<Ran>, Failure> {
-        let started: Result<Vec<Child>, Failure> = calls.iter().map(|(agent, arguments)| self.start(*agent, arguments)).collect();
+        let started: Result<Vec<Child>, Failure> =
+            calls.iter().map(|(agent, arguments)| self.start(*agent, arguments)).collect();
         started?.into_iter().map(finish).collect()
     }
 
@@ -168,20 +196,30 @@ impl<'a> Stage<'a> {
 
     /// Which of the agents owns `task`.
     pub(super) fn owner_of(&self, task: &str) -> Result<usize, Failure> {
-        let owner = self.claim(task)?.and_then(|claim| claim.get("agent_id")?.as_str().map(str::to_owned));
+        let owner =
+            self.claim(task)?.and_then(|claim| claim.get("agent_id")?.as_str().map(str::to_owned));
         let place = owner.and_then(|owner| AGENTS.iter().position(|agent| *agent == owner));
         place.ok_or_else(|| Failure::PromiseBroken(format!("nobody owns {task}")))
     }
 
     /// Whether the claim of `task` has expired.
     pub(super) fn is_expired(&self, task: &str) -> bool {
-        self.claim(task).ok().flatten().is_some_and(|claim| claim.get("state").and_then(Value::as_str) == Some("expired"))
+        self.claim(task)
+            .ok()
+            .flatten()
+            .is_some_and(|claim| claim.get("state").and_then(Value::as_str) == Some("expired"))
     }
 
     fn claim(&self, task: &str) -> Result<Option<Value>, Failure> {
         let mut document = self.silent(1, &["status", "--json"])?.json();
-        let claims = document.get_mut("claims").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
-        Ok(claims.into_iter().find(|claim| claim.get("task_id").and_then(Value::as_str) == Some(task)))
+        let claims = document
+            .get_mut("claims")
+            .and_then(Value::as_array_mut)
+            .map(std::mem::take)
+            .unwrap_or_default();
+        Ok(claims
+            .into_iter()
+            .find(|claim| claim.get("task_id").and_then(Value::as_str) == Some(task)))
     }
 
     fn worktree(&self, agent: usize) -> PathBuf {
@@ -191,7 +229,11 @@ impl<'a> Stage<'a> {
     fn git(&self, folder: &Path, arguments: &[&str]) -> Result<(), Failure> {
         let identity = ["-c", "user.name=demo", "-c", "user.email=demo@bus.invalid"];
         let mut command = self.child(Path::new("git"), folder);
-        let child = command.args(identity).args(arguments).spawn().map_err(|source| Failure::Bus(Error::Git(no_git(source))))?;
+        let child = command
+            .args(identity)
+            .args(arguments)
+            .spawn()
+            .map_err(|source| Failure::Workspace(Error::Git(no_git(source))))?;
         let ran = finish(child)?;
         if ran.status == Some(0) {
             Ok(())
@@ -204,12 +246,16 @@ impl<'a> Stage<'a> {
     #[expect(clippy::disallowed_methods, reason = "these are the players")]
     fn child(&self, program: &Path, folder: &Path) -> Command {
         let mut command = Command::new(program);
-        let ours =
-            |name: &std::ffi::OsString| name.to_str().is_some_and(|name| name.starts_with("GIT_") || name.starts_with("BUS_"));
+        let ours = |name: &std::ffi::OsString| {
+            name.to_str().is_some_and(|name| name.starts_with("GIT_") || name.starts_with("BUS_"))
+        };
         for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
             command.env_remove(name);
         }
-        command.current_dir(folder).env("GIT_CONFIG_GLOBAL", self.folder.path().join("none")).env("GIT_CONFIG_NOSYSTEM", "1");
+        command
+            .current_dir(folder)
+            .env("GIT_CONFIG_GLOBAL", self.folder.path().join("none"))
+            .env("GIT_CONFIG_NOSYSTEM", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

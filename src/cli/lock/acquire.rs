@@ -5,7 +5,8 @@ use clap::builder::NonEmptyStringValueParser;
 use clap_complete::ArgValueCompleter;
 
 use super::leased_json;
-use crate::bus::{LeaseOutcome, LeaseRequest, Leased};
+use crate::bus::lease::{LeaseOutcome, LeaseRequest, Leased};
+use crate::bus::ops;
 use crate::cli::completions;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
@@ -48,11 +49,15 @@ pub(super) struct AcquireArgs {
     deny: Vec<Pattern>,
 }
 
-pub(super) fn run(context: &Context, args: &AcquireArgs, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn run(
+    context: &Context,
+    args: &AcquireArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     words::check_length("--objective", Some(&args.objective))?;
-    let bus = context.open("lock acquire", output)?;
-    let agent = context.writer(&bus, output)?;
-    super::check_roots(context, &bus, args.patterns.iter().chain(&args.deny), output)?;
+    let ws = context.open("lock acquire", output)?;
+    let agent = context.writer(&ws, output)?;
+    super::check_roots(context, &ws, args.patterns.iter().chain(&args.deny), output)?;
     let request = LeaseRequest {
         scope: args.patterns.clone(),
         deny: args.deny.clone(),
@@ -61,7 +66,7 @@ pub(super) fn run(context: &Context, args: &AcquireArgs, output: &mut Output) ->
         task: args.task.clone(),
         ttl: args.ttl,
     };
-    let leased = bus.acquire_lease(&agent, &request)?;
+    let leased = ops::acquire_lease(&ws, &agent, &request)?;
     output.document(&leased_json(&leased));
     if leased.lease.objective != request.objective {
         output.note(&format!("it keeps its objective: {}", leased.lease.objective));
@@ -77,9 +82,16 @@ pub(in crate::cli) fn sentence(leased: &Leased) -> String {
     let shared = if lease.mode == Mode::Shared { ", shared" } else { "" };
     match leased.outcome {
         LeaseOutcome::Unchanged => {
-            format!("{id} is already yours, {}: {patterns}{shared}, until {until}; nothing to do", lease.owner)
+            format!(
+                "{id} is already yours, {}: {patterns}{shared}, until {until}; nothing to do",
+                lease.owner
+            )
         }
         LeaseOutcome::Renewed => format!("renewed {id}: {patterns}{shared}, until {until}"),
-        outcome => format!("{} {id} as {}: {patterns}{shared}, until {until}", outcome.as_str(), lease.owner),
+        outcome => format!(
+            "{} {id} as {}: {patterns}{shared}, until {until}",
+            outcome.as_str(),
+            lease.owner
+        ),
     }
 }

@@ -5,7 +5,9 @@ use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
 use super::{left, print, status_json};
-use crate::bus::{Bus, Error, LeaseFault, LeaseStatus};
+use crate::bus::lease::{LeaseFault, LeaseStatus};
+use crate::bus::workspace::Workspace;
+use crate::bus::{Error, lease};
 use crate::cli::completions;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
@@ -43,17 +45,17 @@ pub(super) struct ShowArgs {
 }
 
 pub(super) fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("lock list", output)?;
-    context.note_reader(&bus);
-    let now = bus.clock().now();
+    let ws = context.open("lock list", output)?;
+    context.note_reader(&ws);
+    let now = ws.clock().now();
     let agents = &context.global.agent;
     let wanted = |lease: &Lease| {
         (agents.is_empty() || agents.contains(&lease.owner))
             && args.task.as_ref().is_none_or(|task| lease.task_id.as_ref() == Some(task))
     };
-    let mut leases = bus.leases()?;
+    let mut leases = lease::leases(&ws)?;
     leases.retain(|status| wanted(&status.lease));
-    let mut ended = if args.all { bus.ended_leases()? } else { Vec::new() };
+    let mut ended = if args.all { lease::ended_leases(&ws)? } else { Vec::new() };
     ended.retain(|lease| wanted(lease));
     output.document(&words::object([
         ("leases", leases.iter().map(|status| status_json(status, now)).collect()),
@@ -63,30 +65,37 @@ pub(super) fn list(context: &Context, args: &ListArgs, output: &mut Output) -> R
     print(leases.iter(), now, output);
     ended.iter().for_each(|lease| output.line(&ended_line(lease)));
     if leases.is_empty() && ended.is_empty() {
-        output.note("nobody holds a path; take some with `bus lock acquire PATTERN --objective TEXT`");
+        output.note(
+            "nobody holds a path; take some with `bus lock acquire PATTERN --objective TEXT`",
+        );
     }
     Ok(0)
 }
 
 pub(super) fn show(context: &Context, args: &ShowArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("lock show", output)?;
-    context.note_reader(&bus);
-    let now = bus.clock().now();
-    if let Some(status) = bus.leases()?.into_iter().find(|status| status.lease.lock_id == args.lock) {
+    let ws = context.open("lock show", output)?;
+    context.note_reader(&ws);
+    let now = ws.clock().now();
+    if let Some(status) =
+        lease::leases(&ws)?.into_iter().find(|status| status.lease.lock_id == args.lock)
+    {
         output.document(&words::object([("lease", status_json(&status, now))]));
         page(&status, now, output);
         return Ok(0);
     }
-    let lease = ended(&bus, &args.lock)?;
-    output.document(&words::object([("lease", words::merge(lease.to_object(), [("state", Value::from("ended"))]))]));
+    let lease = ended(&ws, &args.lock)?;
+    output.document(&words::object([(
+        "lease",
+        words::merge(lease.to_object(), [("state", Value::from("ended"))]),
+    )]));
     output.line(&ended_line(&lease));
     output.line(&format!("  objective  {}", lease.objective));
     Ok(0)
 }
 
 /// The ended lease called `id`.
-fn ended(bus: &Bus, id: &LockId) -> Result<Lease, Failure> {
-    let found = bus.ended_leases()?.into_iter().find(|lease| lease.lock_id == *id);
+fn ended(ws: &Workspace, id: &LockId) -> Result<Lease, Failure> {
+    let found = lease::ended_leases(ws)?.into_iter().find(|lease| lease.lock_id == *id);
     let none = || Error::from(LeaseFault::NoLock { lock: id.clone(), ended: None });
     Ok(found.ok_or_else(none)?)
 }
@@ -100,9 +109,18 @@ fn ended_line(lease: &Lease) -> String {
 
 fn page(status: &LeaseStatus, now: Timestamp, output: &mut Output) {
     let lease = &status.lease;
-    let seen = status.last_seen.map_or_else(|| "never".to_owned(), |seen| format!("{} ({seen})", words::ago(seen, now)));
+    let seen = status
+        .last_seen
+        .map_or_else(|| "never".to_owned(), |seen| format!("{} ({seen})", words::ago(seen, now)));
     let mut lines = vec![
-        ("owner", format!("{}{}", lease.owner, if status.here { "" } else { ", in another worktree or clone" })),
+        (
+            "owner",
+            format!(
+                "{}{}",
+                lease.owner,
+                if status.here { "" } else { ", in another worktree or clone" }
+            ),
+        ),
         ("patterns", lease.scope.join(" ")),
     ];
     lines.extend((!lease.deny.is_empty()).then(|| ("left out", lease.deny.join(" "))));

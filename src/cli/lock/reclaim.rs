@@ -6,7 +6,8 @@ use clap_complete::ArgValueCompleter;
 
 use super::acquire::sentence;
 use super::leased_json;
-use crate::bus::LeaseOutcome;
+use crate::bus::lease::LeaseOutcome;
+use crate::bus::ops;
 use crate::cli::completions;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
@@ -34,15 +35,24 @@ pub(super) struct ReclaimArgs {
     force: bool,
 }
 
-pub(super) fn run(context: &Context, args: &ReclaimArgs, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn run(
+    context: &Context,
+    args: &ReclaimArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     words::check_length("--note", Some(&args.note))?;
-    let bus = context.open("lock reclaim", output)?;
-    let agent = context.writer(&bus, output)?;
-    let leased = bus.reclaim_lease(&agent, &args.lock, &args.note, args.force)?;
+    let ws = context.open("lock reclaim", output)?;
+    let agent = context.writer(&ws, output)?;
+    let leased = ops::reclaim_lease(&ws, &agent, &args.lock, &args.note, args.force)?;
     output.document(&leased_json(&leased));
     match (&leased.previous, leased.outcome) {
         (Some(previous), LeaseOutcome::Reclaimed) => {
-            output.line(&format!("{}; {} was {}'s", sentence(&leased), previous.lock_id, previous.owner));
+            output.line(&format!(
+                "{}; {} was {}'s",
+                sentence(&leased),
+                previous.lock_id,
+                previous.owner
+            ));
         }
         _ => output.line(&sentence(&leased)),
     }

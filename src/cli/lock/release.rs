@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::{WhichArgs, all_leased_json};
-use crate::bus::LeaseOutcome;
+use crate::bus::lease::LeaseOutcome;
+use crate::bus::ops;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
@@ -23,15 +24,21 @@ pub(super) struct ReleaseArgs {
     which: WhichArgs,
 }
 
-pub(super) fn run(context: &Context, args: &ReleaseArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("lock release", output)?;
-    let agent = context.writer(&bus, output)?;
-    let leased = bus.release_leases(&agent, &args.which.get())?;
+pub(super) fn run(
+    context: &Context,
+    args: &ReleaseArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
+    let ws = context.open("lock release", output)?;
+    let agent = context.writer(&ws, output)?;
+    let leased = ops::release_leases(&ws, &agent, &args.which.get())?;
     output.document(&all_leased_json(&leased));
     for leased in &leased {
         let (id, patterns) = (&leased.lease.lock_id, leased.lease.patterns());
         match leased.outcome {
-            LeaseOutcome::Unchanged => output.line(&format!("{id} is already released: {patterns}; nothing to do")),
+            LeaseOutcome::Unchanged => {
+                output.line(&format!("{id} is already released: {patterns}; nothing to do"))
+            }
             _ => output.line(&format!("released {id}: {patterns}")),
         }
     }

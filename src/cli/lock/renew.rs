@@ -1,5 +1,6 @@
 //! `bus lock renew`
 
+use crate::bus::ops;
 use clap::Args;
 
 use super::acquire::sentence;
@@ -24,9 +25,9 @@ pub(super) struct RenewArgs {
 }
 
 pub(super) fn run(context: &Context, args: &RenewArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("lock renew", output)?;
-    let agent = context.writer(&bus, output)?;
-    let leased = bus.renew_leases(&agent, &args.which.get())?;
+    let ws = context.open("lock renew", output)?;
+    let agent = context.writer(&ws, output)?;
+    let leased = ops::renew_leases(&ws, &agent, &args.which.get())?;
     output.document(&all_leased_json(&leased));
     leased.iter().for_each(|leased| output.line(&sentence(leased)));
     Ok(0)

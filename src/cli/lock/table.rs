@@ -1,5 +1,6 @@
 //! `bus lock table`
 
+use crate::bus::{lease, survey};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -29,14 +30,16 @@ pub(super) struct TableArgs {
 }
 
 pub(super) fn run(context: &Context, args: &TableArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("lock table", output)?;
-    context.note_reader(&bus);
-    let now = bus.clock().now();
-    let leases = bus.leases()?;
+    let ws = context.open("lock table", output)?;
+    context.note_reader(&ws);
+    let now = ws.clock().now();
+    let leases = lease::leases(&ws)?;
     let table = lease_table(&leases);
     let written = match &args.write {
         None => None,
-        Some(path) => Some(bus.write_between(&context.standing()?.join(path), "bus:locks", &table)?),
+        Some(path) => {
+            Some(survey::write_between(&ws, &context.standing()?.join(path), "bus:locks", &table)?)
+        }
     };
     output.document(&words::object([
         ("leases", leases.iter().map(|status| status_json(status, now)).collect()),
@@ -44,7 +47,9 @@ pub(super) fn run(context: &Context, args: &TableArgs, output: &mut Output) -> R
         ("written", written.map_or(Value::Null, Value::from)),
     ]));
     match (&args.write, written) {
-        (Some(path), Some(true)) => output.line(&format!("wrote {} leases to {}", leases.len(), path.display())),
+        (Some(path), Some(true)) => {
+            output.line(&format!("wrote {} leases to {}", leases.len(), path.display()))
+        }
         (Some(path), _) => output.line(&format!("{} is up to date", path.display())),
         (None, _) => output.text(&table),
     }

@@ -5,7 +5,8 @@ use clap::builder::NonEmptyStringValueParser;
 use serde_json::Value;
 
 use super::{CheckpointArg, PlanArg, ProgressArg, planned_json, progress_json, tell_of};
-use crate::bus::{PlanChange, StepChange};
+use crate::bus::plan;
+use crate::bus::plan::{PlanChange, StepChange};
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
@@ -26,7 +27,8 @@ Exit status: 0 it is so; 2 the plan could be several; 3 a rule forbids it; 4 no 
 read.";
 
 /// How `bus plan step` is called: clap would put the plan where `--receipt` takes it for one.
-pub(super) const STEP_USAGE: &str = "bus plan step <PLAN> <STEP> <--status <STATUS>|--note <TEXT>|--receipt <PATH>...> [OPTIONS]";
+pub(super) const STEP_USAGE: &str =
+    "bus plan step <PLAN> <STEP> <--status <STATUS>|--note <TEXT>|--receipt <PATH>...> [OPTIONS]";
 
 pub(super) const STATUS_EXAMPLES: &str = "\
 Examples:
@@ -79,31 +81,52 @@ pub(super) struct StatusArgs {
 
 pub(super) fn step(context: &Context, args: &StepArgs, output: &mut Output) -> Result<u8, Failure> {
     words::check_length("--note", args.change.note.as_deref())?;
-    let bus = context.open("plan step", output)?;
-    let agent = context.writer(&bus, output)?;
+    let ws = context.open("plan step", output)?;
+    let agent = context.writer(&ws, output)?;
     let standing = context.standing()?;
-    let receipts = args.change.receipts.iter().map(|path| bus.receipt(&standing, path)).collect::<Result<Vec<_>, _>>()?;
-    receipts.iter().for_each(|receipt| warn_if_ignored(&bus, &receipt.path, output));
+    let receipts = args
+        .change
+        .receipts
+        .iter()
+        .map(|path| plan::receipt(&ws, &standing, path))
+        .collect::<Result<Vec<_>, _>>()?;
+    receipts.iter().for_each(|receipt| warn_if_ignored(&ws, &receipt.path, output));
     let status = args.change.status.map(Into::into);
     let change = StepChange { status, note: args.change.note.clone(), receipts };
-    let planned = bus.change_step(&agent, &args.plan.plan, &args.step, &change)?;
-    output.document(&planned_json("updated", &planned, &bus));
+    let planned = plan::change_step(&ws, &agent, &args.plan.plan, &args.step, &change)?;
+    output.document(&planned_json("updated", &planned, &ws));
     let plan = &planned.found.plan;
     if let Some(step) = plan.step_called(&args.step).map(|number| &plan.steps[number]) {
         let done = if planned.unchanged { "; nothing to do" } else { "" };
-        output.line(&format!("{} {} is {}, {}{done}", plan.plan_id, step.id, step.status, standing_of(plan)));
+        output.line(&format!(
+            "{} {} is {}, {}{done}",
+            plan.plan_id,
+            step.id,
+            step.status,
+            standing_of(plan)
+        ));
     }
     tell_of(&planned, output);
     Ok(0)
 }
 
-pub(super) fn status(context: &Context, args: &StatusArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("plan status", output)?;
-    let change = PlanChange { status: args.status.map(Into::into), checkpoint: args.checkpoint.map(Into::into) };
+pub(super) fn status(
+    context: &Context,
+    args: &StatusArgs,
+    output: &mut Output,
+) -> Result<u8, Failure> {
+    let ws = context.open("plan status", output)?;
+    let change = PlanChange {
+        status: args.status.map(Into::into),
+        checkpoint: args.checkpoint.map(Into::into),
+    };
     if change.status.is_none() && change.checkpoint.is_none() {
-        context.note_reader(&bus);
-        let plan = bus.plan(&args.plan.plan)?.plan;
-        let checkpoint = plan.checkpoint.as_ref().map_or(Value::Null, |checkpoint| Value::from(checkpoint.status.as_str()));
+        context.note_reader(&ws);
+        let plan = plan::plan(&ws, &args.plan.plan)?.plan;
+        let checkpoint = plan
+            .checkpoint
+            .as_ref()
+            .map_or(Value::Null, |checkpoint| Value::from(checkpoint.status.as_str()));
         output.document(&words::object([
             ("plan_id", Value::from(plan.plan_id.as_str())),
             ("status", Value::from(plan.status.as_str())),
@@ -113,9 +136,9 @@ pub(super) fn status(context: &Context, args: &StatusArgs, output: &mut Output) 
         output.line(plan.status.as_str());
         return Ok(0);
     }
-    let agent = context.writer(&bus, output)?;
-    let planned = bus.change_status(&agent, &args.plan.plan, change)?;
-    output.document(&planned_json("updated", &planned, &bus));
+    let agent = context.writer(&ws, output)?;
+    let planned = plan::change_status(&ws, &agent, &args.plan.plan, change)?;
+    output.document(&planned_json("updated", &planned, &ws));
     let plan = &planned.found.plan;
     let done = if planned.unchanged { "; nothing to do" } else { "" };
     output.line(&format!("{}: {}{done}", plan.plan_id, standing_of(plan)));
@@ -125,6 +148,9 @@ pub(super) fn status(context: &Context, args: &StatusArgs, output: &mut Output) 
 
 /// How a plan stands, in a few words.
 fn standing_of(plan: &PlanRecord) -> String {
-    let checkpoint = plan.checkpoint.as_ref().map_or_else(String::new, |point| format!(", checkpoint {}", point.status));
+    let checkpoint = plan
+        .checkpoint
+        .as_ref()
+        .map_or_else(String::new, |point| format!(", checkpoint {}", point.status));
     format!("plan {} ({} done{checkpoint})", plan.status, plan.tally())
 }

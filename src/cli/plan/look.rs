@@ -6,7 +6,8 @@ use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
 use super::{PlanArg, found_json};
-use crate::bus::{Error, FoundPlan};
+use crate::bus::plan::FoundPlan;
+use crate::bus::{Error, plan};
 use crate::cli::columns::{self, Row};
 use crate::cli::completions;
 use crate::cli::context::Context;
@@ -52,27 +53,32 @@ pub(super) struct ShowArgs {
 }
 
 pub(super) fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("plan list", output)?;
-    context.note_reader(&bus);
+    let ws = context.open("plan list", output)?;
+    context.note_reader(&ws);
     let agents = &context.global.agent;
     let is_of = |plan: &PlanRecord| {
         let owner = plan.checkpoint.as_ref().map(|checkpoint| &checkpoint.owner);
-        let names =
-            |agent: &str| agent.eq_ignore_ascii_case(&plan.actor) || owner.is_some_and(|owner| agent.eq_ignore_ascii_case(owner));
+        let names = |agent: &str| {
+            agent.eq_ignore_ascii_case(&plan.actor)
+                || owner.is_some_and(|owner| agent.eq_ignore_ascii_case(owner))
+        };
         agents.is_empty() || agents.iter().any(|agent| names(agent.as_str()))
     };
     let is_wanted = |found: &FoundPlan| {
         is_of(&found.plan)
             && !(args.open && found.plan.status == Progress::Done)
-            && args.task.as_ref().is_none_or(|task| found.plan.tasks().any(|linked| linked == *task))
+            && args
+                .task
+                .as_ref()
+                .is_none_or(|task| found.plan.tasks().any(|linked| linked == *task))
     };
-    let mut plans = bus.plans();
+    let mut plans = plan::plans(&ws);
     if plans.found.is_empty() && plans.faults.is_empty() {
         output.note("there are no plans; make one with `bus plan new`");
     }
     plans.found.retain(is_wanted);
     output.document(&words::object([
-        ("plans", plans.found.iter().map(|found| found_json(found, &bus)).collect()),
+        ("plans", plans.found.iter().map(|found| found_json(found, &ws)).collect()),
         ("unreadable", plans.faults.iter().map(fault_json).collect()),
     ]));
     if !plans.found.is_empty() {
@@ -122,9 +128,9 @@ struct Looked<'a> {
 }
 
 pub(super) fn show(context: &Context, args: &ShowArgs, output: &mut Output) -> Result<u8, Failure> {
-    let bus = context.open("plan show", output)?;
-    context.note_reader(&bus);
-    let found = bus.plan(&args.plan.plan)?;
+    let ws = context.open("plan show", output)?;
+    context.note_reader(&ws);
+    let found = plan::plan(&ws, &args.plan.plan)?;
     let receipts = look_at_receipts(&found)?;
     let json = |looked: &Looked<'_>| {
         words::object([
@@ -133,19 +139,40 @@ pub(super) fn show(context: &Context, args: &ShowArgs, output: &mut Output) -> R
             ("state", Value::from(looked.state)),
         ])
     };
-    output.document(&words::object([("plan", found_json(&found, &bus)), ("receipts", receipts.iter().map(json).collect())]));
+    output.document(&words::object([
+        ("plan", found_json(&found, &ws)),
+        ("receipts", receipts.iter().map(json).collect()),
+    ]));
     let plan = &found.plan;
-    let head = format!("{} :: {} :: {} :: {}", plan.plan_id, plan.status, plan.tally(), plan.summary);
+    let head =
+        format!("{} :: {} :: {} :: {}", plan.plan_id, plan.status, plan.tally(), plan.summary);
     output.row(colour(plan.status), &head, Width::Whole);
-    output.line(&format!("made by {} at {}, in {}", plan.actor, plan.created, bus.show_place(&found.place)));
+    output.line(&format!(
+        "made by {} at {}, in {}",
+        plan.actor,
+        plan.created,
+        plan::show_place(&ws, &found.place)
+    ));
     if let Some(checkpoint) = &plan.checkpoint {
-        output.line(&format!("checkpoint :: {} :: {} :: {}", checkpoint.status, checkpoint.owner, checkpoint.description));
+        output.line(&format!(
+            "checkpoint :: {} :: {} :: {}",
+            checkpoint.status, checkpoint.owner, checkpoint.description
+        ));
     }
-    plan.links.iter().for_each(|link| output.line(&format!("link :: {} :: {}", link.kind, link.target)));
+    plan.links
+        .iter()
+        .for_each(|link| output.line(&format!("link :: {} :: {}", link.kind, link.target)));
     show_receipts(&receipts, None, output);
     for step in &plan.steps {
-        output.row(colour(step.status), &format!("{} :: {} :: {}", step.id, step.status, step.title), Width::Whole);
-        step.notes.iter().flat_map(|notes| notes.lines()).for_each(|line| output.line(&format!("  note :: {line}")));
+        output.row(
+            colour(step.status),
+            &format!("{} :: {} :: {}", step.id, step.status, step.title),
+            Width::Whole,
+        );
+        step.notes
+            .iter()
+            .flat_map(|notes| notes.lines())
+            .for_each(|line| output.line(&format!("  note :: {line}")));
         show_receipts(&receipts, Some(&step.id), output);
     }
     Ok(0)

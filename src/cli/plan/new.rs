@@ -4,7 +4,8 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use clap_complete::ArgValueCompleter;
 
-use crate::bus::NewPlan;
+use crate::bus::plan::NewPlan;
+use crate::bus::{ops, plan};
 use crate::cli::completions;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
@@ -21,7 +22,8 @@ a later one when it is made. The same again changes nothing.
 Exit status: 0 it is there; 3 a plan of this id says something else; 5 it cannot be read.";
 
 /// How it is called: clap would put the slug where `--step` takes it for a step.
-pub(super) const USAGE: &str = "bus plan new <SLUG> --summary <TEXT> --step <ID:TITLE>... [OPTIONS]";
+pub(super) const USAGE: &str =
+    "bus plan new <SLUG> --summary <TEXT> --step <ID:TITLE>... [OPTIONS]";
 
 #[derive(Debug, Args)]
 pub(super) struct NewArgs {
@@ -48,7 +50,9 @@ pub(super) struct NewArgs {
 /// A step as it is typed: `S1:Write the tests`.
 fn step(text: &str) -> Result<(StepId, String), String> {
     match text.split_once(':').map(|(id, title)| (id, title.trim())) {
-        Some((id, title)) if !title.is_empty() => Ok((StepId::new(id).map_err(|fault| fault.to_string())?, title.to_owned())),
+        Some((id, title)) if !title.is_empty() => {
+            Ok((StepId::new(id).map_err(|fault| fault.to_string())?, title.to_owned()))
+        }
         _ => Err("write ID:TITLE, such as `S1:Write the tests`".to_owned()),
     }
 }
@@ -58,12 +62,13 @@ pub(super) fn run(context: &Context, args: &NewArgs, output: &mut Output) -> Res
         if args.steps[..number].iter().any(|(earlier, _)| earlier == id) {
             let what = format!("two steps are called `{id}`");
             return Err(Failure::Usage {
-                what, hint: "give each step an id of its own: `--step S1:… --step S2:…`".to_owned()
+                what,
+                hint: "give each step an id of its own: `--step S1:… --step S2:…`".to_owned(),
             });
         }
     }
-    let bus = context.open("plan new", output)?;
-    let agent = context.writer(&bus, output)?;
+    let ws = context.open("plan new", output)?;
+    let agent = context.writer(&ws, output)?;
     let request = NewPlan {
         slug: args.slug.clone(),
         summary: args.summary.clone(),
@@ -72,11 +77,13 @@ pub(super) fn run(context: &Context, args: &NewArgs, output: &mut Output) -> Res
         checkpoint: args.checkpoint.clone(),
         task: args.task.clone(),
     };
-    let planned = bus.new_plan(&agent, &request)?;
-    output.document(&super::planned_json("created", &planned, &bus));
-    let (plan, path) = (&planned.found.plan, bus.show_place(&planned.found.place));
+    let planned = ops::new_plan(&ws, &agent, &request)?;
+    output.document(&super::planned_json("created", &planned, &ws));
+    let (plan, path) = (&planned.found.plan, plan::show_place(&ws, &planned.found.place));
     match planned.unchanged {
-        true => output.line(&format!("{} is there already, in {path}; nothing to do", plan.plan_id)),
+        true => {
+            output.line(&format!("{} is there already, in {path}; nothing to do", plan.plan_id))
+        }
         false => output.line(&format!("made {} in {path}", plan.plan_id)),
     }
     if let (Some(asked), Some(stands)) = (&args.task, plan.tasks().next()) {

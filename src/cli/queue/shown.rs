@@ -6,20 +6,30 @@ use serde_json::{Map, Value};
 use super::super::columns::{self, Row};
 use super::super::output::Output;
 use super::super::{exit, words};
-use crate::bus::{Blocker, QueueEntry, QueueState, QueueView, Stands};
+use crate::bus::Error;
+use crate::bus::queue::{Blocker, QueueEntry, QueueState, QueueView, Stands};
 use crate::record::{AgentId, TaskId, name_circle};
 
 /// The columns of the table.
 const HEADER: [&str; 4] = ["TASK", "PRIORITY", "STATE", "TITLE"];
 
-/// How many tasks that are waited for are named in a column, and how many warnings of a sort are given.
+/// How many tasks that are waited for are named in a column, and how many warnings of a sort are
+/// given.
 const MAX_NAMED: (usize, usize) = (3, 10);
 
 /// The document of these tasks.
-pub(super) fn document<'a>(queue: &QueueView, entries: impl Iterator<Item = &'a QueueEntry>) -> Value {
-    let circle = |circle: &Vec<TaskId>| Value::Array(circle.iter().map(|task| Value::from(task.as_str())).collect());
-    let fault = |error: &crate::bus::Error| {
-        words::object([("code", Value::from(error.code().as_str())), ("message", Value::from(exit::story(error)))])
+pub(super) fn document<'a>(
+    queue: &QueueView,
+    entries: impl Iterator<Item = &'a QueueEntry>,
+) -> Value {
+    let circle = |circle: &Vec<TaskId>| {
+        Value::Array(circle.iter().map(|task| Value::from(task.as_str())).collect())
+    };
+    let fault = |error: &Error| {
+        words::object([
+            ("code", Value::from(error.code().as_str())),
+            ("message", Value::from(exit::story(error))),
+        ])
     };
     words::object([
         ("items", Value::Array(entries.map(|entry| Value::Object(item(entry))).collect())),
@@ -36,7 +46,8 @@ pub(super) fn whole(entry: &QueueEntry) -> Value {
         fields.entry(field.key.clone()).or_insert_with(|| Value::from(field.value.as_str()));
     }
     object.insert("fields".to_owned(), Value::Object(fields));
-    object.insert("body".to_owned(), Value::from(entry.item.as_ref().map_or("", |item| &item.body)));
+    object
+        .insert("body".to_owned(), Value::from(entry.item.as_ref().map_or("", |item| &item.body)));
     Value::Object(object)
 }
 
@@ -59,7 +70,10 @@ fn item(entry: &QueueEntry) -> Map<String, Value> {
         ("state", Value::from(entry.state.as_str())),
         ("priority", Value::from(item.map(|item| item.priority.as_str()))),
         ("after", Value::Array(entry.blockers.iter().map(blocker).collect())),
-        ("plan_id", Value::from(item.and_then(|item| item.plan.as_ref()).map(|plan| plan.as_str()))),
+        (
+            "plan_id",
+            Value::from(item.and_then(|item| item.plan.as_ref()).map(|plan| plan.as_str())),
+        ),
         ("assignee", Value::from(entry.assignee.as_ref().map(|agent| agent.as_str()))),
         ("owner", Value::from(owner)),
         ("path", Value::from(entry.path.as_str())),
@@ -97,7 +111,15 @@ fn row(entry: &QueueEntry) -> Row<4> {
     };
     let item = entry.item.as_ref();
     let priority = item.map_or("-", |item| item.priority.as_str()).to_owned();
-    Row::new(colour, [entry.task.to_string(), priority, state(entry), item.map_or_else(String::new, |item| item.title.clone())])
+    Row::new(
+        colour,
+        [
+            entry.task.to_string(),
+            priority,
+            state(entry),
+            item.map_or_else(String::new, |item| item.title.clone()),
+        ],
+    )
 }
 
 /// How far a task is, in some words.
@@ -107,7 +129,8 @@ fn state(entry: &QueueEntry) -> String {
         (QueueState::Assigned(engineer), _) => format!("assigned to {engineer}"),
         (QueueState::Unassigned, _) => "assigned to nobody".to_owned(),
         (QueueState::Blocked, _) => {
-            let tasks: Vec<&str> = entry.blocked_by().map(|blocker| blocker.task.as_str()).collect();
+            let tasks: Vec<&str> =
+                entry.blocked_by().map(|blocker| blocker.task.as_str()).collect();
             let more = tasks.len().saturating_sub(MAX_NAMED.0);
             let more = if more == 0 { String::new() } else { format!(" and {more} more") };
             format!("blocked by {}{more}", tasks[..tasks.len().min(MAX_NAMED.0)].join(", "))
@@ -147,28 +170,44 @@ pub(super) fn page(entry: &QueueEntry, output: &mut Output) {
 /// Says on stderr what is wrong with the queue.
 pub(super) fn warn(queue: &QueueView, output: &mut Output) {
     warn_of_cycles(queue.cycles.iter(), output);
-    queue.faults.iter().take(MAX_NAMED.1).for_each(|error| output.warn(&format!("{}; it is left out", exit::story(error))));
+    queue
+        .faults
+        .iter()
+        .take(MAX_NAMED.1)
+        .for_each(|error| output.warn(&format!("{}; it is left out", exit::story(error))));
     let doubtful = |entry: &&QueueEntry| {
-        matches!(entry.state, QueueState::Unreadable(_)) || entry.item.as_ref().is_some_and(|item| !item.doubts.is_empty())
+        matches!(entry.state, QueueState::Unreadable(_))
+            || entry.item.as_ref().is_some_and(|item| !item.doubts.is_empty())
     };
     let doubtful: Vec<&QueueEntry> = queue.items.iter().filter(doubtful).collect();
     doubtful.iter().take(MAX_NAMED.1).for_each(|entry| warn_of_entry(entry, output));
     if doubtful.len().max(queue.faults.len()) > MAX_NAMED.1 {
-        output.warn("there is more of that; `bus validate` and `bus queue list --json` tell of all");
+        output
+            .warn("there is more of that; `bus validate` and `bus queue list --json` tell of all");
     }
 }
 
 /// Says on stderr which tasks wait for one another.
-pub(super) fn warn_of_cycles<'a>(cycles: impl Iterator<Item = &'a Vec<TaskId>>, output: &mut Output) {
+pub(super) fn warn_of_cycles<'a>(
+    cycles: impl Iterator<Item = &'a Vec<TaskId>>,
+    output: &mut Output,
+) {
     for circle in cycles.take(MAX_NAMED.1) {
-        output.warn(&format!("none of these can begin, as each waits for the next: {}; mend an `After`", name_circle(circle)));
+        output.warn(&format!(
+            "none of these can begin, as each waits for the next: {}; mend an `After`",
+            name_circle(circle)
+        ));
     }
 }
 
 /// Says on stderr what is wrong with a task.
 pub(super) fn warn_of_entry(entry: &QueueEntry, output: &mut Output) {
     if let QueueState::Unreadable(error) = &entry.state {
-        output.warn(&format!("`{}` cannot be read, so it is not ready: {}", entry.task, exit::story(error)));
+        output.warn(&format!(
+            "`{}` cannot be read, so it is not ready: {}",
+            entry.task,
+            exit::story(error)
+        ));
     }
     for doubt in entry.item.iter().flat_map(|item| &item.doubts) {
         output.warn(&format!("`{}` line {}: {}", entry.path, doubt.line, doubt.what));

@@ -1,4 +1,5 @@
-//! The search for a path that two globs match and no denied one does: the product of their automata, walked breadth first.
+//! The search for a path that two globs match and no denied one does: the product of their
+//! automata, walked breadth first.
 
 use std::collections::{HashMap, HashSet};
 
@@ -71,7 +72,11 @@ pub(super) fn shared_path(
         return Ok(None);
     }
     budget.spend(deny.iter().map(|deny| look(deny, one) + look(deny, two)).sum())?;
-    let deny: Vec<&Glob> = deny.iter().filter(|deny| !deny.is_apart(one, fold) && !deny.is_apart(two, fold)).copied().collect();
+    let deny: Vec<&Glob> = deny
+        .iter()
+        .filter(|deny| !deny.is_apart(one, fold) && !deny.is_apart(two, fold))
+        .copied()
+        .collect();
     match Search::new(one, two, &deny, fold).nicest(budget) {
         Ok(path) => Ok(path),
         Err(End::TooMany) => Search::new(one, two, &[], fold).nicest(budget).map_err(|_| Spent),
@@ -141,9 +146,13 @@ struct State {
 }
 
 impl State {
-    /// The state as one number. A glob has fewer than 2¹⁶ steps, and a search fewer than 2²⁴ sets of denied ones.
+    /// The state as one number. A glob has fewer than 2¹⁶ steps, and a search fewer than 2²⁴ sets
+    /// of denied ones.
     const fn key(self) -> u64 {
-        (self.one as u64) << 48 | (self.two as u64) << 32 | (self.denied as u64) << 8 | self.name as u64
+        (self.one as u64) << 48
+            | (self.two as u64) << 32
+            | (self.denied as u64) << 8
+            | self.name as u64
     }
 }
 
@@ -168,7 +177,8 @@ impl<'a> Search<'a> {
         Self { one, two, denied: Subsets::new(deny, fold), fold, alphabet }
     }
 
-    /// A shortest path; where it has a name such as `.rs` that nobody asked for, rather one with `a.rs`.
+    /// A shortest path; where it has a name such as `.rs` that nobody asked for, rather one with
+    /// `a.rs`.
     fn nicest(&mut self, budget: &mut Budget) -> Result<Option<String>, End> {
         budget.spend(self.alphabet.len() as u64)?;
         let shortest = self.shortest(false, budget)?;
@@ -222,20 +232,29 @@ impl<'a> Search<'a> {
     }
 
     fn is_end(&self, state: State) -> bool {
-        self.one.may_end(state.one) && self.two.may_end(state.two) && state.name.may_end() && !self.denied.may_end(state.denied)
+        self.one.may_end(state.one)
+            && self.two.may_end(state.two)
+            && state.name.may_end()
+            && !self.denied.may_end(state.denied)
     }
 
     /// How many looks the steps from a state take.
     fn cost(&self, from: State) -> u64 {
         let is_char = |glob: &Glob, at: usize| matches!(glob.ops[at], Op::Char(_));
-        let tried = if is_char(self.one, from.one) || is_char(self.two, from.two) { 1 } else { self.alphabet.len() };
+        let tried = if is_char(self.one, from.one) || is_char(self.two, from.two) {
+            1
+        } else {
+            self.alphabet.len()
+        };
         (tried * (1 + self.denied.sets[from.denied].len() / 4)) as u64
     }
 
     /// Where each character leads to.
     fn steps(&mut self, from: State, is_nice: bool) -> Vec<(char, State)> {
         let after_star = |glob: &Glob, at: usize| at > 0 && glob.ops[at - 1] == Op::Star;
-        let no_dot = is_nice && from.name == Name::Empty && (after_star(self.one, from.one) || after_star(self.two, from.two));
+        let no_dot = is_nice
+            && from.name == Name::Empty
+            && (after_star(self.one, from.one) || after_star(self.two, from.two));
         let only = match (&self.one.ops[from.one], &self.two.ops[from.two]) {
             (Op::Char(c), _) | (_, Op::Char(c)) => Some([self.fold.apply(*c)]),
             _ => None,
@@ -243,10 +262,14 @@ impl<'a> Search<'a> {
         let tried: &[char] = only.as_ref().map_or(&self.alphabet, |only| only.as_slice());
         let mut steps = Vec::new();
         for c in tried.iter().filter(|c| !(no_dot && **c == '.')) {
-            let (Some(one), Some(two)) = (self.one.take(from.one, *c, self.fold), self.two.take(from.two, *c, self.fold)) else {
+            let (Some(one), Some(two)) =
+                (self.one.take(from.one, *c, self.fold), self.two.take(from.two, *c, self.fold))
+            else {
                 continue;
             };
-            if let (Some(name), Some(denied)) = (from.name.take(*c), self.denied.take(from.denied, *c)) {
+            if let (Some(name), Some(denied)) =
+                (from.name.take(*c), self.denied.take(from.denied, *c))
+            {
                 steps.push((*c, State { one, two, denied, name }));
             }
         }
@@ -256,13 +279,16 @@ impl<'a> Search<'a> {
 
 /// The characters on the way to a visit.
 fn walked(visits: &[Visit], last: usize) -> String {
-    let way = std::iter::successors(Some(last), |number| Some(visits[*number].from).filter(|_| *number != 0));
+    let way = std::iter::successors(Some(last), |number| {
+        Some(visits[*number].from).filter(|_| *number != 0)
+    });
     let mut path: Vec<char> = way.filter_map(|number| visits[number].by).collect();
     path.reverse();
     path.into_iter().collect()
 }
 
-/// The denied globs, all followed at once: sets of their steps, made when a path first comes to them.
+/// The denied globs, all followed at once: sets of their steps, made when a path first comes to
+/// them.
 struct Subsets<'a> {
     globs: &'a [&'a Glob],
     fold: Fold,
@@ -276,7 +302,8 @@ impl<'a> Subsets<'a> {
     const START: usize = 0;
 
     fn new(globs: &'a [&'a Glob], fold: Fold) -> Self {
-        let mut subsets = Self { globs, fold, sets: Vec::new(), numbers: HashMap::new(), steps: HashMap::new() };
+        let mut subsets =
+            Self { globs, fold, sets: Vec::new(), numbers: HashMap::new(), steps: HashMap::new() };
         subsets.number((0..globs.len()).map(|glob| (glob, 0)).collect());
         subsets
     }
@@ -294,7 +321,8 @@ impl<'a> Subsets<'a> {
         if let Some(known) = self.steps.get(&(set, c)) {
             return *known;
         }
-        let taken = |(glob, at): &(usize, usize)| Some((*glob, self.globs[*glob].take(*at, c, self.fold)?));
+        let taken =
+            |(glob, at): &(usize, usize)| Some((*glob, self.globs[*glob].take(*at, c, self.fold)?));
         let next: Vec<(usize, usize)> = self.sets[set].iter().filter_map(taken).collect();
         let is_lost = next.iter().any(|(glob, at)| self.globs[*glob].ops[*at] == Op::Rest);
         let next = if is_lost { None } else { Some(self.number(next)) };
@@ -318,9 +346,11 @@ impl<'a> Subsets<'a> {
     }
 }
 
-/// Characters enough to stand for all: two that no glob tells apart have one, and the nicest come first.
+/// Characters enough to stand for all: two that no glob tells apart have one, and the nicest come
+/// first.
 fn alphabet<'a>(globs: impl Iterator<Item = &'a Glob>, fold: Fold) -> Vec<char> {
-    let mut ranges: Vec<(char, char)> = ['/', '.', 'g', 'i', 't', 'G', 'I', 'T'].map(|c| (c, c)).to_vec();
+    let mut ranges: Vec<(char, char)> =
+        ['/', '.', 'g', 'i', 't', 'G', 'I', 'T'].map(|c| (c, c)).to_vec();
     for op in globs.flat_map(|glob| &glob.ops) {
         match op {
             Op::Char(c) => ranges.push((fold.apply(*c), fold.apply(*c))),
@@ -336,9 +366,12 @@ fn alphabet<'a>(globs: impl Iterator<Item = &'a Glob>, fold: Fold) -> Vec<char> 
         .or_else(|| nicest_of((gap_in(&ranges)..=char::MAX).chain('\x01'..' '), fold, is_other))
         .into_iter()
         .collect();
-    // Where ranges begin (+1) and have ended (-1): between two such places all characters are the same to all globs.
-    let mut bounds: Vec<(u32, i32)> =
-        ranges.iter().flat_map(|(first, last)| [(*first as u32, 1), (*last as u32 + 1, -1)]).collect();
+    // Where ranges begin (+1) and have ended (-1): between two such places all characters are the
+    // same to all globs.
+    let mut bounds: Vec<(u32, i32)> = ranges
+        .iter()
+        .flat_map(|(first, last)| [(*first as u32, 1), (*last as u32 + 1, -1)])
+        .collect();
     bounds.sort_unstable();
     let mut depth = 0;
     for pair in bounds.windows(2) {
@@ -352,7 +385,8 @@ fn alphabet<'a>(globs: impl Iterator<Item = &'a Glob>, fold: Fold) -> Vec<char> 
     alphabet
 }
 
-/// The first character from the blank on that is in none of `ranges`, which are in order; the last one if there is none.
+/// The first character from the blank on that is in none of `ranges`, which are in order; the last
+/// one if there is none.
 fn gap_in(ranges: &[(char, char)]) -> char {
     let mut next = ' ' as u32;
     for (first, last) in ranges {
@@ -368,7 +402,11 @@ fn gap_in(ranges: &[(char, char)]) -> char {
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
 /// The first that stands for itself and is wanted.
-fn nicest_of(mut chars: impl Iterator<Item = char>, fold: Fold, is_wanted: impl Fn(&char) -> bool) -> Option<char> {
+fn nicest_of(
+    mut chars: impl Iterator<Item = char>,
+    fold: Fold,
+    is_wanted: impl Fn(&char) -> bool,
+) -> Option<char> {
     chars.find(|c| fold.apply(*c) == *c && is_wanted(c))
 }
 
@@ -379,7 +417,9 @@ fn nicest_between(first: u32, end: u32, fold: Fold) -> Option<char> {
         return nicest_of(all(), fold, |_| true);
     }
     let letter = nicest_of(LETTERS.chars(), fold, |c| (first..end).contains(&(*c as u32)));
-    letter.or_else(|| nicest_of(all(), fold, |c| *c >= ' ')).or_else(|| nicest_of(all(), fold, |c| *c != '\0'))
+    letter
+        .or_else(|| nicest_of(all(), fold, |c| *c >= ' '))
+        .or_else(|| nicest_of(all(), fold, |c| *c != '\0'))
 }
 
 /// How nice a character is in an example, the nicest first.

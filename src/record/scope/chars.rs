@@ -48,7 +48,9 @@ impl CharSet {
 
     /// Whether a character that [`Fold::apply`] gave is in the set.
     pub(super) fn contains(&self, c: char, fold: Fold) -> bool {
-        c != '/' && self.ranges(fold).iter().any(|(first, last)| (*first..=*last).contains(&c)) != self.negated
+        c != '/'
+            && self.ranges(fold).iter().any(|(first, last)| (*first..=*last).contains(&c))
+                != self.negated
     }
 
     /// The ranges that the set is made of, or that it is made without.
@@ -66,7 +68,9 @@ fn joined(mut ranges: Vec<(char, char)>) -> Vec<(char, char)> {
     let mut joined: Vec<(char, char)> = Vec::new();
     for (first, last) in ranges {
         match joined.last_mut() {
-            Some((_, end)) if first <= *end || (*end..=first).nth(1) == Some(first) => *end = last.max(*end),
+            Some((_, end)) if first <= *end || (*end..=first).nth(1) == Some(first) => {
+                *end = last.max(*end)
+            }
             _ => joined.push((first, last)),
         }
     }
@@ -93,8 +97,16 @@ mod tests {
         assert_eq!(set.ranges(Fold::Off), [('X', 'Ä')]);
         let set = CharSet::new(vec![('A', 'B'), ('é', 'é'), ('.', '0')], false);
         assert_eq!(set.ranges(Fold::On), [('.', '0'), ('A', 'B'), ('a', 'b'), ('é', 'é')]);
-        assert!(set.contains('0', Fold::Off) && !set.contains('/', Fold::Off) && !set.contains('a', Fold::Off));
+        assert!(
+            set.contains('0', Fold::Off)
+                && !set.contains('/', Fold::Off)
+                && !set.contains('a', Fold::Off)
+        );
         let others = CharSet::new(vec![('A', 'B')], true);
-        assert!(!others.contains('a', Fold::On) && others.contains('a', Fold::Off) && !others.contains('/', Fold::On));
+        assert!(
+            !others.contains('a', Fold::On)
+                && others.contains('a', Fold::Off)
+                && !others.contains('/', Fold::On)
+        );
     }
 }

@@ -30,7 +30,9 @@ pub enum PatternFault {
     #[error("`{0}` begins or ends with a blank: leave it out, or write `[ ]`")]
     Blank(String),
     /// git-ignore's negation.
-    #[error("`{0}` begins with `!`: say what is left out with a pattern that is denied, or write `\\!` for a name")]
+    #[error(
+        "`{0}` begins with `!`: say what is left out with a pattern that is denied, or write `\\!` for a name"
+    )]
     Negated(String),
     /// `..`, which leads out.
     #[error("`{0}` has a `..`: patterns begin at the root of the repository and lead down")]
@@ -45,7 +47,9 @@ pub enum PatternFault {
     #[error("`{0}` is within `.git`, where git keeps no file of the repository")]
     GitFolder(String),
     /// `**` and something else in one name.
-    #[error("`**` stands alone between slashes, as in `src/**` and `**/a`: write `*` within a name in `{0}`")]
+    #[error(
+        "`**` stands alone between slashes, as in `src/**` and `**/a`: write `*` within a name in `{0}`"
+    )]
     StarStar(String),
     /// `**/` at the end.
     #[error("`{0}` ends in `**/`: leave the last `/` out")]

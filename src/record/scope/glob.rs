@@ -106,19 +106,22 @@ impl Glob {
         }
     }
 
-    /// Whether a look at both from their ends shows that no path matches both: a filter before the search, and
-    /// never wrong when it says so.
+    /// Whether a look at both from their ends shows that no path matches both: a filter before the
+    /// search, and never wrong when it says so.
     pub(super) fn is_apart(&self, other: &Self, fold: Fold) -> bool {
         self.differs_from((0, 0), other, fold)
             || self.differs_from_the_back(other, fold)
             || self.differs_in_the_last_name(other, fold)
     }
 
-    /// Whether the steps from `i` of this and from `j` of the other differ, as far as they can be held against each other.
+    /// Whether the steps from `i` of this and from `j` of the other differ, as far as they can be
+    /// held against each other.
     fn differs_from(&self, (mut i, mut j): (usize, usize), other: &Self, fold: Fold) -> bool {
         loop {
             match (&self.ops[i], &other.ops[j]) {
-                (Op::Char(a), Op::Char(b)) if a == b || fold.apply(*a) == fold.apply(*b) => (i, j) = (i + 1, j + 1),
+                (Op::Char(a), Op::Char(b)) if a == b || fold.apply(*a) == fold.apply(*b) => {
+                    (i, j) = (i + 1, j + 1)
+                }
                 (Op::Char(_), Op::Char(_)) => return true,
                 (Op::End, Op::Char(_)) | (Op::Char(_), Op::End) => return true,
                 (Op::Below, Op::Char(c)) | (Op::Char(c), Op::Below) => return *c != '/',
@@ -133,7 +136,9 @@ impl Glob {
 
     /// The `/` that ends the name which step `at` is in, where it is one name.
     fn slash_after(&self, at: usize) -> Option<usize> {
-        let ends = |op: &Op| matches!(op, Op::Char('/') | Op::Dirs | Op::InDir | Op::Below | Op::Rest | Op::End);
+        let ends = |op: &Op| {
+            matches!(op, Op::Char('/') | Op::Dirs | Op::InDir | Op::Below | Op::Rest | Op::End)
+        };
         let end = at + self.ops[at..].iter().position(ends)?;
         (self.ops[end] == Op::Char('/')).then_some(end)
     }
@@ -146,11 +151,18 @@ impl Glob {
     /// The step with which the last name of each path begins, where nothing may follow below it.
     fn last_name(&self) -> Option<usize> {
         let (Op::End, before) = self.ops.split_last()? else { return None };
-        Some(before.iter().rposition(|op| matches!(op, Op::Char('/') | Op::InDir)).map_or(0, |slash| slash + 1))
+        Some(
+            before
+                .iter()
+                .rposition(|op| matches!(op, Op::Char('/') | Op::InDir))
+                .map_or(0, |slash| slash + 1),
+        )
     }
 
     fn differs_from_the_back(&self, other: &Self, fold: Fold) -> bool {
-        let (Some((Op::End, mine)), Some((Op::End, theirs))) = (self.ops.split_last(), other.ops.split_last()) else {
+        let (Some((Op::End, mine)), Some((Op::End, theirs))) =
+            (self.ops.split_last(), other.ops.split_last())
+        else {
             return false;
         };
         for ops in mine.iter().rev().zip(theirs.iter().rev()) {

@@ -5,8 +5,8 @@ use super::{Fold, Scope};
 
 /// Many scopes, in which paths are looked up.
 ///
-/// Globs that begin alike are one as far as they do, all are walked along a path at once, and the way that a path shares with
-/// the one before is not walked again: paths in order cost little.
+/// Globs that begin alike are one as far as they do, all are walked along a path at once, and the
+/// way that a path shares with the one before is not walked again: paths in order cost little.
 pub struct ScopeIndex<'a> {
     scopes: Vec<&'a Scope>,
     fold: Fold,
@@ -44,9 +44,22 @@ impl<'a> ScopeIndex<'a> {
     pub fn new(scopes: impl IntoIterator<Item = &'a Scope>, fold: Fold) -> Self {
         let scopes: Vec<&Scope> = scopes.into_iter().collect();
         let (steps, first, levels) = (Vec::new(), Vec::new(), Vec::new());
-        let mut index = Self { scopes, fold, steps, first, path: Vec::new(), levels, reached: Vec::new(), round: 1 };
+        let mut index = Self {
+            scopes,
+            fold,
+            steps,
+            first,
+            path: Vec::new(),
+            levels,
+            reached: Vec::new(),
+            round: 1,
+        };
         for place in 0..index.scopes.len() {
-            index.scopes[place].patterns.iter().flat_map(|pattern| pattern.globs()).for_each(|glob| index.add(glob, place));
+            index.scopes[place]
+                .patterns
+                .iter()
+                .flat_map(|pattern| pattern.globs())
+                .for_each(|glob| index.add(glob, place));
         }
         index.reached = vec![0; index.steps.len()];
         let mut root = Level::default();
@@ -62,12 +75,18 @@ impl<'a> ScopeIndex<'a> {
         for op in &glob.ops {
             let op = if let Op::Char(c) = op { Op::Char(self.fold.apply(*c)) } else { op.clone() };
             let siblings = here.map_or(&self.first, |at| &self.steps[at].next);
-            let at = siblings.iter().copied().find(|at| self.steps[*at].op == op).unwrap_or_else(|| {
-                self.steps.push(Step { op, back: here.unwrap_or_default(), next: Vec::new(), scopes: Vec::new() });
-                let at = self.steps.len() - 1;
-                here.map_or(&mut self.first, |here| &mut self.steps[here].next).push(at);
-                at
-            });
+            let at =
+                siblings.iter().copied().find(|at| self.steps[*at].op == op).unwrap_or_else(|| {
+                    self.steps.push(Step {
+                        op,
+                        back: here.unwrap_or_default(),
+                        next: Vec::new(),
+                        scopes: Vec::new(),
+                    });
+                    let at = self.steps.len() - 1;
+                    here.map_or(&mut self.first, |here| &mut self.steps[here].next).push(at);
+                    at
+                });
             if matches!(self.steps[at].op, Op::Below | Op::Rest | Op::End) {
                 self.steps[at].scopes.push(scope);
             }
@@ -157,8 +176,10 @@ mod tests {
     #[test]
     fn a_path_is_in_the_scopes_that_match_it() {
         let scopes = [("src/**", "src/gen/"), ("**/*.rs", ""), ("Src/App.rs", "")];
-        let parsed = |text: &str| text.split_whitespace().map(|text| text.parse().unwrap()).collect();
-        let scopes: Vec<Scope> = scopes.iter().map(|(wanted, deny)| Scope::new(parsed(wanted), parsed(deny))).collect();
+        let parsed =
+            |text: &str| text.split_whitespace().map(|text| text.parse().unwrap()).collect();
+        let scopes: Vec<Scope> =
+            scopes.iter().map(|(wanted, deny)| Scope::new(parsed(wanted), parsed(deny))).collect();
         let mut index = ScopeIndex::new(&scopes, Fold::On);
         for (path, places) in [
             ("src/app.rs", vec![0, 1, 2]),

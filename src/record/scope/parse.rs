@@ -19,8 +19,8 @@ const MAX_TOKENS: usize = 4 * MAX_PATTERN;
 /// How deep braces may be nested.
 const MAX_DEPTH: usize = 8;
 
-/// How many wildcards a pattern has at most, in each reading of its alternatives; `?` beside `?` is one. A search for a path that two
-/// patterns share has to try what each of them may stand for.
+/// How many wildcards a pattern has at most, in each reading of its alternatives; `?` beside `?` is
+/// one. A search for a path that two patterns share has to try what each of them may stand for.
 const MAX_WILDCARDS: usize = 16;
 
 /// What a backslash may stand before.
@@ -67,7 +67,8 @@ impl Reader<'_> {
         fault(self.text.to_owned())
     }
 
-    /// All readings of what stands up to the end, or up to the `,` or `}` that ends it within braces.
+    /// All readings of what stands up to the end, or up to the `,` or `}` that ends it within
+    /// braces.
     fn sequence(&mut self, depth: usize) -> Result<Vec<Vec<Token>>, PatternFault> {
         let mut readings = vec![Vec::new()];
         while let Some(c) = self.rest.next_if(|c| *c != '}' && (depth == 0 || *c != ',')) {
@@ -110,11 +111,17 @@ impl Reader<'_> {
         }
     }
 
-    fn product(&self, heads: &[Vec<Token>], tails: &[Vec<Token>]) -> Result<Vec<Vec<Token>>, PatternFault> {
+    fn product(
+        &self,
+        heads: &[Vec<Token>],
+        tails: &[Vec<Token>],
+    ) -> Result<Vec<Vec<Token>>, PatternFault> {
         if heads.len() * tails.len() > MAX_GLOBS {
             return Err(self.fault(PatternFault::TooMany));
         }
-        let joined = heads.iter().flat_map(|head| tails.iter().map(move |tail| [head.as_slice(), tail].concat()));
+        let joined = heads
+            .iter()
+            .flat_map(|head| tails.iter().map(move |tail| [head.as_slice(), tail].concat()));
         Ok(joined.collect())
     }
 
@@ -138,13 +145,16 @@ impl Reader<'_> {
     /// What stands after a `[`, up to its `]`.
     fn class(&mut self) -> Result<CharSet, PatternFault> {
         let class: String = self.rest.clone().collect();
-        let wrong = |what| PatternFault::Class { text: self.text.to_owned(), class: class.clone(), what };
+        let wrong =
+            |what| PatternFault::Class { text: self.text.to_owned(), class: class.clone(), what };
         let negated = self.rest.next_if(|c| matches!(c, '!' | '^')).is_some();
         let mut ranges = Vec::new();
         loop {
             let first = match self.rest.next() {
                 Some(']') if !ranges.is_empty() => return Ok(CharSet::new(ranges, negated)),
-                Some('[') if self.rest.peek() == Some(&':') => return Err(wrong("has a name: write `a-z` or the like")),
+                Some('[') if self.rest.peek() == Some(&':') => {
+                    return Err(wrong("has a name: write `a-z` or the like"));
+                }
                 Some('\\') => self.rest.next(),
                 c => c,
             };
@@ -160,7 +170,9 @@ impl Reader<'_> {
                 self.rest = ahead;
             }
             match last.unwrap_or(first) {
-                last if last < first => return Err(wrong("has a range that ends before it begins")),
+                last if last < first => {
+                    return Err(wrong("has a range that ends before it begins"));
+                }
                 '/' => return Err(wrong("has a `/`, and no class matches a `/`: write `{a,b}`")),
                 last => ranges.push((first, last)),
             }
@@ -193,8 +205,12 @@ fn glob(text: &str, tokens: &[Token]) -> Result<Glob, PatternFault> {
         match literal(name).as_deref() {
             Some("" | ".") => return fault(PatternFault::NoName),
             Some("..") => return fault(PatternFault::Upwards),
-            Some(name) if name.eq_ignore_ascii_case(".git") => return fault(PatternFault::GitFolder),
-            None if name.len() > 1 && name.contains(&Token::StarStar) => return fault(PatternFault::StarStar),
+            Some(name) if name.eq_ignore_ascii_case(".git") => {
+                return fault(PatternFault::GitFolder);
+            }
+            None if name.len() > 1 && name.contains(&Token::StarStar) => {
+                return fault(PatternFault::StarStar);
+            }
             _ => {}
         }
     }
@@ -221,14 +237,17 @@ fn wildcards(tokens: &[Token]) -> usize {
     let is_one = |token: &Token| *token == Token::Op(Op::One);
     let counts = |(number, token): &(usize, &Token)| match token {
         Token::StarStar | Token::Op(Op::Star | Op::Set(_)) => true,
-        token => is_one(token) && !number.checked_sub(1).is_some_and(|before| is_one(&tokens[before])),
+        token => {
+            is_one(token) && !number.checked_sub(1).is_some_and(|before| is_one(&tokens[before]))
+        }
     };
     tokens.iter().enumerate().filter(counts).count()
 }
 
 /// The name, where it has no wildcards.
 fn literal(name: &[Token]) -> Option<String> {
-    let character = |token: &Token| if let Token::Op(Op::Char(c)) = token { Some(*c) } else { None };
+    let character =
+        |token: &Token| if let Token::Op(Op::Char(c)) = token { Some(*c) } else { None };
     name.iter().map(character).collect()
 }
 

@@ -23,7 +23,8 @@ pub const MAX_PATTERN: usize = 1024;
 /// | `{a,b}` | either, with slashes and wildcards in them, too |
 /// | `\*` | the character itself: before one of `*?[]{},!\` |
 ///
-/// A pattern has at most 16 wildcards, in each reading of its alternatives; a row of `?` counts as one.
+/// A pattern has at most 16 wildcards, in each reading of its alternatives; a row of `?` counts as
+/// one.
 ///
 /// A first `/` or `./` is left out. A name may begin with a dot, and wildcards match the dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,10 +115,16 @@ mod tests {
         ] {
             let parsed: Pattern = pattern.parse().unwrap();
             for path in hits.split_whitespace() {
-                assert!(parsed.matches(path, Fold::Off) && parsed.matches(path, Fold::On), "{pattern} matches {path}");
+                assert!(
+                    parsed.matches(path, Fold::Off) && parsed.matches(path, Fold::On),
+                    "{pattern} matches {path}"
+                );
             }
             for path in misses.split_whitespace() {
-                assert!(!parsed.matches(path, Fold::Off) && !parsed.matches(path, Fold::On), "{pattern} misses {path}");
+                assert!(
+                    !parsed.matches(path, Fold::Off) && !parsed.matches(path, Fold::On),
+                    "{pattern} misses {path}"
+                );
             }
         }
         assert_eq!(Pattern::parse("./a/{b,c}").unwrap().to_string(), "a/{b,c}");

@@ -1,4 +1,5 @@
-//! What the automata say of patterns is what a simple matcher says, path by path, of all short paths there are.
+//! What the automata say of patterns is what a simple matcher says, path by path, of all short
+//! paths there are.
 
 use std::sync::LazyLock;
 
@@ -35,7 +36,13 @@ impl World {
         for _ in 0..length {
             let to = texts.len();
             for number in from..to {
-                texts.extend(letters.chars().chain(['/']).map(|c| format!("{}{c}", texts[number])).collect::<Vec<_>>());
+                texts.extend(
+                    letters
+                        .chars()
+                        .chain(['/'])
+                        .map(|c| format!("{}{c}", texts[number]))
+                        .collect::<Vec<_>>(),
+                );
             }
             from = to;
         }
@@ -62,7 +69,9 @@ fn readings(text: &str) -> Vec<String> {
         }
     }
     let rest = &text[cuts[cuts.len() - 1] + 1..];
-    cuts.windows(2).flat_map(|cut| readings(&format!("{}{}{rest}", &text[..open], &text[cut[0] + 1..cut[1]]))).collect()
+    cuts.windows(2)
+        .flat_map(|cut| readings(&format!("{}{}{rest}", &text[..open], &text[cut[0] + 1..cut[1]])))
+        .collect()
 }
 
 fn matches_name(pattern: &str, name: &str) -> bool {
@@ -75,7 +84,8 @@ fn matches_name(pattern: &str, name: &str) -> bool {
         ('?', _) => matches_name(after, name_after),
         ('[', Some(c)) => {
             let (class, after) = after.split_once(']').unwrap();
-            let (class, negated) = class.strip_prefix('!').map_or((class, false), |class| (class, true));
+            let (class, negated) =
+                class.strip_prefix('!').map_or((class, false), |class| (class, true));
             let class: Vec<char> = class.chars().collect();
             let is_in = match class[..] {
                 [first, '-', last] => (first..=last).contains(&c),
@@ -90,11 +100,15 @@ fn matches_name(pattern: &str, name: &str) -> bool {
 fn matches_names(pattern: &[&str], path: &[&str]) -> bool {
     match (pattern, path) {
         (["**" | ""], path) => !path.is_empty(),
-        (["**", rest @ ..], path) => matches_names(rest, path) || !path.is_empty() && matches_names(pattern, &path[1..]),
+        (["**", rest @ ..], path) => {
+            matches_names(rest, path) || !path.is_empty() && matches_names(pattern, &path[1..])
+        }
         (_, []) => false,
         ([last], [name, ..]) if !last.contains(['*', '?', '[']) => last == name,
         ([last], [name]) => matches_name(last, name),
-        ([first, rest @ ..], [name, below @ ..]) => matches_name(first, name) && matches_names(rest, below),
+        ([first, rest @ ..], [name, below @ ..]) => {
+            matches_name(first, name) && matches_names(rest, below)
+        }
         ([], _) => false,
     }
 }
@@ -109,16 +123,24 @@ struct Simple {
 impl Simple {
     fn new(patterns: &[Pattern], deny: &[Pattern], fold: Fold) -> Self {
         let from_root = |reading: String| reading.strip_prefix("./").unwrap_or(&reading).to_owned();
-        let all =
-            |patterns: &[Pattern]| patterns.iter().flat_map(|p| readings(&folded(p.as_str(), fold))).map(from_root).collect();
+        let all = |patterns: &[Pattern]| {
+            patterns
+                .iter()
+                .flat_map(|p| readings(&folded(p.as_str(), fold)))
+                .map(from_root)
+                .collect()
+        };
         Self { patterns: all(patterns), deny: all(deny) }
     }
 
     fn matches(&self, path: &str, fold: Fold) -> bool {
         let path = folded(path, fold);
         let path: Vec<&str> = path.split('/').collect();
-        let any =
-            |patterns: &[String]| patterns.iter().any(|pattern| matches_names(&pattern.split('/').collect::<Vec<_>>(), &path));
+        let any = |patterns: &[String]| {
+            patterns
+                .iter()
+                .any(|pattern| matches_names(&pattern.split('/').collect::<Vec<_>>(), &path))
+        };
         any(&self.patterns) && !any(&self.deny)
     }
 }
@@ -154,8 +176,10 @@ fn name(dice: &[u8], letters: &str) -> String {
 }
 
 fn pattern(dice: &[Vec<u8>], letters: &str) -> String {
-    let names: Vec<String> =
-        dice.iter().map(|dice| if dice[0].is_multiple_of(5) { "**".to_owned() } else { name(dice, letters) }).collect();
+    let names: Vec<String> = dice
+        .iter()
+        .map(|dice| if dice[0].is_multiple_of(5) { "**".to_owned() } else { name(dice, letters) })
+        .collect();
     match (dice[0].len(), dice.len()) {
         (1, 2) => format!("{}/", names.join("/")).replace("**/", "a/"),
         (2, 3) => format!("{{{},{}}}/{}", names[0], names[1], names[2]),

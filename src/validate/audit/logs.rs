@@ -14,11 +14,12 @@ use crate::validate::rule::Rule;
 /// The longest segment of a log file, in bytes.
 const MAX_SEGMENT: usize = 1024 * 1024;
 
-/// How many commits of a log are looked at, and how many bytes of its segments: each segment once, however often it is named.
+/// How many commits of a log are looked at, and how many bytes of its segments: each segment once,
+/// however often it is named.
 const MAX_COMMITS: usize = 20_000;
 
-/// How many commits count as one if each has the tree of the one after it: such a commit goes with each claim and heartbeat that is pushed, and of it nothing
-/// but itself is read.
+/// How many commits count as one if each has the tree of the one after it: such a commit goes with
+/// each claim and heartbeat that is pushed, and of it nothing but itself is read.
 const SAME_TREE: usize = 25;
 const MAX_LOG: usize = 256 * 1024 * 1024;
 
@@ -59,7 +60,9 @@ impl Audit<'_> {
             let mut tips = Vec::new();
             for name in names {
                 if CloneId::new(clone).is_none() {
-                    findings.add(Rule::ChainBroken, name.as_str(), None, || format!("`{clone}` is the id of no clone"));
+                    findings.add(Rule::ChainBroken, name.as_str(), None, || {
+                        format!("`{clone}` is the id of no clone")
+                    });
                 } else if let Some(tip) = self.repo.id_of(name)? {
                     self.check_commits(findings, name, tip)?;
                     self.check_lines(findings, name, tip)?;
@@ -70,7 +73,13 @@ impl Audit<'_> {
             for pair in tips.windows(2) {
                 let [(_, one), (name, other)] = pair else { continue };
                 if !self.has_ancestor(*one, *other)? && !self.has_ancestor(*other, *one)? {
-                    let words = || format!("{} does not go on from {}, nor the other way round", short(*other), short(*one));
+                    let words = || {
+                        format!(
+                            "{} does not go on from {}, nor the other way round",
+                            short(*other),
+                            short(*one)
+                        )
+                    };
                     findings.add(Rule::LogRewritten, name.as_str(), None, words);
                 }
             }
@@ -79,7 +88,12 @@ impl Audit<'_> {
     }
 
     /// Checks that each commit of a log has all that the one before had.
-    fn check_commits(&self, findings: &mut Findings, name: &RefName, tip: ObjectId) -> Result<(), Error> {
+    fn check_commits(
+        &self,
+        findings: &mut Findings,
+        name: &RefName,
+        tip: ObjectId,
+    ) -> Result<(), Error> {
         let (mut next, mut newer) = (Some(tip), None);
         let (mut cost, mut left) = (0, Left::new());
         while let Some(id) = next {
@@ -102,7 +116,13 @@ impl Audit<'_> {
             if let Some((newer_id, newer_tree)) = newer.filter(|_| !is_same)
                 && let Some(lost) = self.lost_between(tree, newer_tree, &mut left)?
             {
-                let words = || format!("the commit {} has not all that {} had of `{lost}`", short(newer_id), short(id));
+                let words = || {
+                    format!(
+                        "the commit {} has not all that {} had of `{lost}`",
+                        short(newer_id),
+                        short(id)
+                    )
+                };
                 findings.add(Rule::LogRewritten, name.as_str(), None, words);
             }
             if left.bytes == 0 {
@@ -115,12 +135,21 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// The file of `old` of which `new` lacks something. Trees that cannot be read are told of with the tip's lines.
-    fn lost_between(&self, old: ObjectId, new: ObjectId, left: &mut Left) -> Result<Option<String>, Error> {
+    /// The file of `old` of which `new` lacks something. Trees that cannot be read are told of with
+    /// the tip's lines.
+    fn lost_between(
+        &self,
+        old: ObjectId,
+        new: ObjectId,
+        left: &mut Left,
+    ) -> Result<Option<String>, Error> {
         let (before, after) = (self.items(old)?, self.items(new)?);
         for folder in before.values().filter(|folder| LINES.contains(&folder.name.as_str())) {
             let Some(now) = after.get(&folder.name) else { return Ok(Some(folder.name.clone())) };
-            let (files, now) = (self.items(folder.id)?, if now.id == folder.id { continue } else { self.items(now.id)? });
+            let (files, now) = (
+                self.items(folder.id)?,
+                if now.id == folder.id { continue } else { self.items(now.id)? },
+            );
             for file in files.values() {
                 if !left.take(NAME_COST / 16) {
                     return Ok(None);
@@ -138,7 +167,9 @@ impl Audit<'_> {
     /// Whether the segments of `old` are all in `new`; the last one may have grown.
     fn has_grown(&self, old: ObjectId, new: ObjectId, left: &mut Left) -> Result<bool, Error> {
         let (before, after) = (self.items(old)?, self.items(new)?);
-        let mut changed = before.values().filter(|segment| after.get(&segment.name).map(|now| now.id) != Some(segment.id));
+        let mut changed = before
+            .values()
+            .filter(|segment| after.get(&segment.name).map(|now| now.id) != Some(segment.id));
         let Some(segment) = changed.next() else { return Ok(true) };
         let is_last = before.keys().next_back() == Some(&segment.name);
         let Some(now) = after.get(&segment.name).filter(|_| is_last) else { return Ok(false) };
@@ -146,7 +177,8 @@ impl Audit<'_> {
         if !left.take(NAME_COST * before.len() / 16) {
             return Ok(true);
         }
-        let (was, is) = (self.repo.blob(segment.id, MAX_SEGMENT)?, self.repo.blob(now.id, MAX_SEGMENT)?);
+        let (was, is) =
+            (self.repo.blob(segment.id, MAX_SEGMENT)?, self.repo.blob(now.id, MAX_SEGMENT)?);
         let (Ok(was), Ok(is)) = (was, is) else { return Ok(false) };
         Ok(!left.take(was.len() + is.len()) || is.starts_with(&was))
     }
@@ -158,7 +190,12 @@ impl Audit<'_> {
     }
 
     /// Checks all that the tip of a log has.
-    fn check_lines(&self, findings: &mut Findings, name: &RefName, tip: ObjectId) -> Result<(), Error> {
+    fn check_lines(
+        &self,
+        findings: &mut Findings,
+        name: &RefName,
+        tip: ObjectId,
+    ) -> Result<(), Error> {
         let Ok(root) = self.repo.tree_of(tip)? else { return Ok(()) };
         let mut left = Left::new();
         for folder in self.list(findings, name, root)? {
@@ -184,7 +221,12 @@ impl Audit<'_> {
         Ok(())
     }
 
-    fn list(&self, findings: &mut Findings, name: &RefName, tree: ObjectId) -> Result<Vec<TreeItem>, Error> {
+    fn list(
+        &self,
+        findings: &mut Findings,
+        name: &RefName,
+        tree: ObjectId,
+    ) -> Result<Vec<TreeItem>, Error> {
         let listed = self.repo.list_tree(tree)?;
         Ok(listed.unwrap_or_else(|what| {
             findings.add(Rule::ChainBroken, name.as_str(), None, || what);
@@ -193,15 +235,23 @@ impl Audit<'_> {
     }
 
     fn is_no_log(&self, findings: &mut Findings, name: &RefName, path: &str) {
-        findings.add(Rule::ChainBroken, name.as_str(), None, || format!("it has `{path}`, which is no part of a log"));
+        findings.add(Rule::ChainBroken, name.as_str(), None, || {
+            format!("it has `{path}`, which is no part of a log")
+        });
     }
 
-    fn check_assignment(&self, findings: &mut Findings, name: &RefName, item: &TreeItem) -> Result<(), Error> {
+    fn check_assignment(
+        &self,
+        findings: &mut Findings,
+        name: &RefName,
+        item: &TreeItem,
+    ) -> Result<(), Error> {
         let blob = self.repo.blob(item.id, MAX_RECORD)?;
         let task = item.name.strip_suffix(".json").filter(|_| item.kind == ItemKind::File);
         let assignment = blob.ok().and_then(|bytes| Assignment::parse(&bytes).ok());
-        let is_sound =
-            task.zip(assignment).is_some_and(|(task, assignment)| assignment.task_id.as_str().eq_ignore_ascii_case(task));
+        let is_sound = task.zip(assignment).is_some_and(|(task, assignment)| {
+            assignment.task_id.as_str().eq_ignore_ascii_case(task)
+        });
         if !is_sound {
             self.is_no_log(findings, name, &format!("{ASSIGNMENTS}/{}", item.name));
         }
@@ -228,7 +278,8 @@ impl Audit<'_> {
                 return Ok(());
             }
             // The same bytes have the same faults.
-            if segment.kind == ItemKind::File && !left.seen.insert((folder.to_owned(), segment.id)) {
+            if segment.kind == ItemKind::File && !left.seen.insert((folder.to_owned(), segment.id))
+            {
                 continue;
             }
             let is_number = segment.name.bytes().all(|byte| byte.is_ascii_digit());
@@ -263,19 +314,30 @@ impl Audit<'_> {
 }
 
 fn add_too_long(findings: &mut Findings, name: &RefName) {
-    let words = || format!("of a log {} MiB are read, and it has more, or names its segments too often", MAX_LOG >> 20);
+    let words = || {
+        format!(
+            "of a log {} MiB are read, and it has more, or names its segments too often",
+            MAX_LOG >> 20
+        )
+    };
     findings.add(Rule::TooMuch, name.as_str(), None, words);
 }
 
 fn check_segment(findings: &mut Findings, path: &str, folder: &str, bytes: &[u8]) {
     if !bytes.is_empty() && !bytes.ends_with(b"\n") {
-        findings.add(Rule::NoFinalNewline, path, None, || "the last line does not end with a newline".to_owned());
+        findings.add(Rule::NoFinalNewline, path, None, || {
+            "the last line does not end with a newline".to_owned()
+        });
     }
     for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
         if line.trim_ascii().is_empty() || (folder == "events" && Glance::at(line).is_some()) {
             continue;
         }
-        let faults = if line.len() > MAX_LINE { vec![Fault::TooLong { limit: MAX_LINE }] } else { faults_of(folder, line) };
+        let faults = if line.len() > MAX_LINE {
+            vec![Fault::TooLong { limit: MAX_LINE }]
+        } else {
+            faults_of(folder, line)
+        };
         in_line(findings, path, Place::line(number), line, &faults);
     }
 }

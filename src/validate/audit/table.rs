@@ -1,4 +1,5 @@
-//! The tables of leases: they can be read, go on from state to state, and no two live leases share a path.
+//! The tables of leases: they can be read, go on from state to state, and no two live leases share
+//! a path.
 
 use super::{Audit, short};
 use crate::git::{ObjectId, RefName, Tip};
@@ -18,8 +19,9 @@ impl Audit<'_> {
                     self.check_states(findings, name, link.id)?;
                 }
                 Tip::Unreadable { what } => {
-                    findings
-                        .add(Rule::ChainBroken, name.as_str(), None, || format!("the table of leases cannot be read: {what}"));
+                    findings.add(Rule::ChainBroken, name.as_str(), None, || {
+                        format!("the table of leases cannot be read: {what}")
+                    });
                 }
                 Tip::Missing => {}
             }
@@ -36,7 +38,8 @@ impl Audit<'_> {
             match row.lease() {
                 Ok(lease) => leases.extend(Held::new(lease, None)),
                 Err(fault) => {
-                    let words = || format!("`{}` in the table is no lease: {fault:#}", row.brief.lock_id);
+                    let words =
+                        || format!("`{}` in the table is no lease: {fault:#}", row.brief.lock_id);
                     findings.add(Rule::ChainBroken, name.as_str(), None, words);
                 }
             }
@@ -44,7 +47,8 @@ impl Audit<'_> {
         let (fold, mut budget) = (fold_of(self.repo), Budget::new(MAX_STEPS));
         for (number, one) in leases.iter().enumerate() {
             for two in leases[..number].iter().filter(|two| !one.is_harmless_to(two)) {
-                let of = |held: &Held| format!("{}'s `{}`", held.lease().owner, held.lease().lock_id);
+                let of =
+                    |held: &Held| format!("{}'s `{}`", held.lease().owner, held.lease().lock_id);
                 match one.overlaps(two, fold, &mut budget) {
                     Ok(None) => {}
                     Ok(Some(path)) => findings.add(Rule::LeaseOverlap, name.as_str(), None, || {
@@ -65,13 +69,21 @@ impl Audit<'_> {
     }
 
     /// The revision grows from state to state.
-    fn check_states(&self, findings: &mut Findings, name: &RefName, tip: ObjectId) -> Result<(), Error> {
+    fn check_states(
+        &self,
+        findings: &mut Findings,
+        name: &RefName,
+        tip: ObjectId,
+    ) -> Result<(), Error> {
         let mut newer: Option<u64> = None;
         let mut next = Some(tip);
         for _ in 0..MAX_STATES {
             let Some(id) = next else { break };
-            let mut broken =
-                |what: String| findings.add(Rule::ChainBroken, name.as_str(), None, || format!("the state {} {what}", short(id)));
+            let mut broken = |what: String| {
+                findings.add(Rule::ChainBroken, name.as_str(), None, || {
+                    format!("the state {} {what}", short(id))
+                })
+            };
             let link = match self.repo.link(id)? {
                 Ok(link) => link,
                 Err(what) => {
@@ -84,7 +96,10 @@ impl Audit<'_> {
                 Err(fault) => broken(format!("is no table of leases: {fault:#}")),
                 Ok(table) => {
                     if let Some(newer) = newer.filter(|newer| *newer <= table.revision) {
-                        broken(format!("has revision {}, and the one after it {newer}", table.revision));
+                        broken(format!(
+                            "has revision {}, and the one after it {newer}",
+                            table.revision
+                        ));
                     }
                     newer = Some(table.revision);
                 }

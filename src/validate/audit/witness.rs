@@ -1,4 +1,5 @@
-//! What landings say of the logs: `Bus-Log: <clone>=<commit>` names a commit that the clone's log had, and so must still have.
+//! What landings say of the logs: `Bus-Log: <clone>=<commit>` names a commit that the clone's log
+//! had, and so must still have.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -16,7 +17,8 @@ const TRAILER: &str = "Bus-Log:";
 const MAX_COMMITS: usize = 20_000;
 
 impl Audit<'_> {
-    /// Checks what the first parents of HEAD say: what came by a merge says nothing, since anybody may have written it.
+    /// Checks what the first parents of HEAD say: what came by a merge says nothing, since anybody
+    /// may have written it.
     pub(super) fn check_witnesses(&self, findings: &mut Findings) -> Result<(), Error> {
         let mut known: BTreeMap<String, HashSet<ObjectId>> = BTreeMap::new();
         let mut next = self.history.head();
@@ -30,7 +32,11 @@ impl Audit<'_> {
                 if !known[clone.as_str()].contains(&commit) {
                     let name = format!("refs/bus/log/{clone}");
                     let words = || {
-                        format!("the landing {} names its commit {}, and the log has it no more", short(link.id), short(commit))
+                        format!(
+                            "the landing {} names its commit {}, and the log has it no more",
+                            short(link.id),
+                            short(commit)
+                        )
                     };
                     findings.add(Rule::LogRewritten, &name, None, words);
                 }
@@ -51,12 +57,17 @@ impl Audit<'_> {
     }
 }
 
-/// The commits that the last paragraph of a message names, with their clones. A line that names none is anybody's.
+/// The commits that the last paragraph of a message names, with their clones. A line that names
+/// none is anybody's.
 fn named_in(body: &[u8]) -> Vec<(CloneId, ObjectId)> {
     let text = String::from_utf8_lossy(body);
     let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
     let values = last.lines().filter_map(|line| line.strip_prefix(TRAILER)?.trim().split_once('='));
-    values.filter_map(|(clone, commit)| Some((CloneId::new(clone)?, ObjectId::from_hex(commit.as_bytes()).ok()?))).collect()
+    values
+        .filter_map(|(clone, commit)| {
+            Some((CloneId::new(clone)?, ObjectId::from_hex(commit.as_bytes()).ok()?))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -70,6 +81,9 @@ mod tests {
         assert_eq!(named("Bus-Log: k3f9=ID\nBus-Log: k4=ID\n"), 2);
         assert_eq!(named("Words.\n\nBus-Task: Q-1\nBus-Log: k3f9=ID\n\n"), 1);
         assert_eq!(named("Bus-Log: k3f9=ID\n\nWords.\n"), 0);
-        assert_eq!(named("Bus-Log: k3f9=ID0\nBus-Log: ../x=ID\nBus-Log: k3f9\nNo-Bus-Log: k3f9=ID"), 0);
+        assert_eq!(
+            named("Bus-Log: k3f9=ID0\nBus-Log: ../x=ID\nBus-Log: k3f9\nNo-Bus-Log: k3f9=ID"),
+            0
+        );
     }
 }

@@ -47,7 +47,13 @@ pub(crate) enum What {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.txt, {}: {}", self.rule, if self.is_bad { "bad" } else { "near-miss" }, self.name)
+        write!(
+            f,
+            "{}.txt, {}: {}",
+            self.rule,
+            if self.is_bad { "bad" } else { "near-miss" },
+            self.name
+        )
     }
 }
 
@@ -113,7 +119,9 @@ pub(crate) fn read(rule: &str, text: &str) -> Vec<Case> {
                     bytes.extend(unescape(line));
                     bytes.push(b'\n');
                 }
-                Some(What::Link(_) | What::Gone) => panic!("{case}: {line:?} is below what has no text"),
+                Some(What::Link(_) | What::Gone) => {
+                    panic!("{case}: {line:?} is below what has no text")
+                }
             }
         }
     }
@@ -135,8 +143,12 @@ fn file(marker: &str) -> File {
     let (place, rest) = match words.as_slice() {
         ["base:", rest @ ..] => (Place::Base, rest),
         ["later:", rest @ ..] => (Place::Later, rest),
-        ["on", branch, rest @ ..] => (Place::Branch(branch.strip_suffix(':').unwrap().to_owned()), rest),
-        ["ref", name, "by", author] => (Place::Ref { by: Some((*author).to_owned()) }, std::slice::from_ref(name)),
+        ["on", branch, rest @ ..] => {
+            (Place::Branch(branch.strip_suffix(':').unwrap().to_owned()), rest)
+        }
+        ["ref", name, "by", author] => {
+            (Place::Ref { by: Some((*author).to_owned()) }, std::slice::from_ref(name))
+        }
         ["ref", rest @ ..] => (Place::Ref { by: None }, rest),
         ["log", name, rest @ ..] => (Place::Log(name.strip_suffix(':').unwrap().to_owned()), rest),
         rest => (Place::Tree, rest),
@@ -156,7 +168,9 @@ fn unescape(line: &str) -> Vec<u8> {
     let mut pieces = line.split("\\x");
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
     for piece in pieces {
-        let rest = if let Some((many, rest)) = piece.strip_prefix('{').and_then(|piece| piece.split_once('}')) {
+        let rest = if let Some((many, rest)) =
+            piece.strip_prefix('{').and_then(|piece| piece.split_once('}'))
+        {
             let (text, count) = many.rsplit_once('*').unwrap();
             bytes.extend(text.repeat(count.parse().unwrap()).bytes());
             rest
@@ -175,7 +189,10 @@ fn a_case_is_read_as_its_form_says() {
                 == near-miss: another ==\n-- gone d --\n";
     let cases = read("x", text);
     assert_eq!(cases.len(), 2);
-    assert_eq!((cases[0].to_string().as_str(), cases[0].expected.len()), ("x.txt, bad: a thing", 1));
+    assert_eq!(
+        (cases[0].to_string().as_str(), cases[0].expected.len()),
+        ("x.txt, bad: a thing", 1)
+    );
     assert_eq!(cases[0].files[0].what, What::Link("b".to_owned()));
     assert_eq!(cases[0].files[1].what, What::Unended(b"\n1\0\n\n2ababc".to_vec()));
     assert_eq!(cases[0].branches(), ["o/p"]);

@@ -1,5 +1,5 @@
-//! Makes a git repository of a case. One repository serves many cases, one after the other: to make one takes longer than to
-//! validate it.
+//! Makes a git repository of a case. One repository serves many cases, one after the other: to make
+//! one takes longer than to validate it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File as Opened};
@@ -41,9 +41,11 @@ impl Stage {
         if case.files.iter().any(|file| file.place != Place::Tree) {
             let stream = self.repo.beside("stream");
             fs::write(&stream, stream_of(case)).unwrap();
-            self.repo.git_reads(&["fast-import", "--quiet", "--force"], Opened::open(stream).unwrap());
+            self.repo
+                .git_reads(&["fast-import", "--quiet", "--force"], Opened::open(stream).unwrap());
         }
-        fs::write(self.repo.path(".git/HEAD"), format!("ref: refs/heads/{}\n", branch(case))).unwrap();
+        fs::write(self.repo.path(".git/HEAD"), format!("ref: refs/heads/{}\n", branch(case)))
+            .unwrap();
         let mut tree = BTreeMap::from([("_bus/README.md", What::Bytes(b"A bus.\n".to_vec()))]);
         for place in [Place::Base, Place::Tree] {
             for file in case.files_of(&place) {
@@ -103,9 +105,20 @@ fn remove(path: &Path) {
 /// Everything that a case has in commits, as git-fast-import(1) reads it.
 fn stream_of(case: &Case) -> Vec<u8> {
     let base = "refs/heads/main";
-    let readme = File { place: Place::Base, path: "_bus/README.md".to_owned(), what: What::Bytes(b"A bus.\n".to_vec()) };
+    let readme = File {
+        place: Place::Base,
+        path: "_bus/README.md".to_owned(),
+        what: What::Bytes(b"A bus.\n".to_vec()),
+    };
     let mut stream = Vec::new();
-    add_commit(&mut stream, base, None, "test", "base", std::iter::once(&readme).chain(case.files_of(&Place::Base)));
+    add_commit(
+        &mut stream,
+        base,
+        None,
+        "test",
+        "base",
+        std::iter::once(&readme).chain(case.files_of(&Place::Base)),
+    );
     let work = format!("refs/heads/{}", branch(case));
     stream.extend(format!("reset {work}\nfrom {base}\n\n").bytes());
     for name in case.branches() {
@@ -120,7 +133,9 @@ fn stream_of(case: &Case) -> Vec<u8> {
     for file in &case.files {
         match &file.place {
             Place::Ref { by } => {
-                let (What::Bytes(body) | What::Unended(body)) = &file.what else { panic!("{case}: a state has text") };
+                let (What::Bytes(body) | What::Unended(body)) = &file.what else {
+                    panic!("{case}: a state has text")
+                };
                 let author = by.clone().unwrap_or_else(|| owner_of(body));
                 // The root of a fleet says in its first line which one it is.
                 let head = if file.path.ends_with("/fleet") { "" } else { "claim\n\n" };
@@ -149,7 +164,10 @@ fn add_commit<'a>(
     message: &str,
     files: impl IntoIterator<Item = &'a File>,
 ) {
-    stream.extend(format!("commit {name}\nauthor {author} <{author}@example.invalid> 1767225600 +0000\n").bytes());
+    stream.extend(
+        format!("commit {name}\nauthor {author} <{author}@example.invalid> 1767225600 +0000\n")
+            .bytes(),
+    );
     stream.extend(b"committer test <test@example.invalid> 1767225600 +0000\n");
     stream.extend(format!("data {}\n{message}\n", message.len()).bytes());
     stream.extend(parent.map(|parent| format!("from {parent}\n")).unwrap_or_default().bytes());

@@ -1,4 +1,5 @@
-//! `docs/json.md`: what each command prints with `--json` has the keys and types of its example, and its table names the keys.
+//! `docs/json.md`: what each command prints with `--json` has the keys and types of its example,
+//! and its table names the keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,10 @@ type Records<'a> = BTreeMap<&'a str, BTreeMap<&'a str, bool>>;
 
 /// The first two cells of the rows of a table whose first cell is code.
 fn rows(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let rows = text.lines().filter(|line| line.starts_with("| `")).map(|row| row.split('|').map(str::trim));
+    let rows = text
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|row| row.split('|').map(str::trim));
     rows.map(|mut cells| (cells.nth(1).unwrap().trim_matches('`'), cells.next().unwrap()))
 }
 
@@ -30,23 +34,39 @@ fn compare(at: &str, example: &Value, actual: &Value, records: &Records<'_>) {
         (_, Value::Object(object)) if record.is_some() => {
             let fields = &records[record.unwrap()];
             for key in object.keys() {
-                assert!(fields.contains_key(key.as_str()), "{at}: a {} has `{key}`", record.unwrap());
+                assert!(
+                    fields.contains_key(key.as_str()),
+                    "{at}: a {} has `{key}`",
+                    record.unwrap()
+                );
             }
             for (field, _) in fields.iter().filter(|(_, always)| **always) {
-                assert!(object.contains_key(*field), "{at}: a {} without `{field}`", record.unwrap());
+                assert!(
+                    object.contains_key(*field),
+                    "{at}: a {} without `{field}`",
+                    record.unwrap()
+                );
             }
         }
         (Value::Object(example), Value::Object(actual)) => {
-            let keys = |object: &serde_json::Map<String, Value>| object.keys().cloned().collect::<BTreeSet<_>>();
+            let keys = |object: &serde_json::Map<String, Value>| {
+                object.keys().cloned().collect::<BTreeSet<_>>()
+            };
             assert_eq!(keys(example), keys(actual), "{at}");
-            example.iter().for_each(|(key, value)| compare(&format!("{at}.{key}"), value, &actual[key], records));
+            example.iter().for_each(|(key, value)| {
+                compare(&format!("{at}.{key}"), value, &actual[key], records)
+            });
         }
         (Value::Array(example), Value::Array(actual)) => {
             for (number, value) in actual.iter().enumerate().filter(|_| !example.is_empty()) {
                 compare(&format!("{at}[{number}]"), &example[0], value, records);
             }
         }
-        _ => assert_eq!(std::mem::discriminant(example), std::mem::discriminant(actual), "{at}: {example} and {actual}"),
+        _ => assert_eq!(
+            std::mem::discriminant(example),
+            std::mem::discriminant(actual),
+            "{at}: {example} and {actual}"
+        ),
     }
 }
 
@@ -65,18 +85,29 @@ fn every_example_has_the_keys_and_types_that_the_command_prints() {
             match block.language {
                 "console" => ran = typed(block.text).into_iter().zip(&mut printed).collect(),
                 "json" => {
-                    let example: Value = serde_json::from_str(block.text).unwrap_or_else(|error| panic!("{title}: {error}"));
-                    for (typed, out) in ran.iter().filter(|(typed, _)| typed.command.contains("--json")) {
+                    let example: Value = serde_json::from_str(block.text)
+                        .unwrap_or_else(|error| panic!("{title}: {error}"));
+                    for (typed, out) in
+                        ran.iter().filter(|(typed, _)| typed.command.contains("--json"))
+                    {
                         for actual in serde_json::Deserializer::from_str(out).into_iter() {
                             compare(typed.command, &example, &actual.unwrap(), &records);
                         }
                     }
                     let told: BTreeMap<&str, &str> = rows(&section.text).collect();
                     for key in example.as_object().into_iter().flat_map(|object| object.keys()) {
-                        assert!(told.contains_key(key.as_str()), "{title}: the table lacks `{key}`");
+                        assert!(
+                            told.contains_key(key.as_str()),
+                            "{title}: the table lacks `{key}`"
+                        );
                     }
-                    for (field, _) in told.iter().filter(|(_, meaning)| !meaning.starts_with("only")) {
-                        assert!(example.get(field).is_some(), "{title}: the example lacks `{field}`");
+                    for (field, _) in
+                        told.iter().filter(|(_, meaning)| !meaning.starts_with("only"))
+                    {
+                        assert!(
+                            example.get(field).is_some(),
+                            "{title}: the example lacks `{field}`"
+                        );
                     }
                 }
                 _ => {}
@@ -91,7 +122,8 @@ fn every_command_has_an_example() {
     let page = Page::read("docs/json.md").text;
     for name in &names {
         let is_group = names.iter().any(|other| other.starts_with(&format!("{name} ")));
-        let is_told = page.lines().any(|line| line.starts_with("## ") && line.contains(&format!("`{name}`")));
+        let is_told =
+            page.lines().any(|line| line.starts_with("## ") && line.contains(&format!("`{name}`")));
         assert!(is_group || is_told, "docs/json.md says nothing of {name}");
     }
 }

@@ -1,4 +1,5 @@
-//! What a clone logs goes to the fleet with its claims, and with what it says; and it never keeps a claim from being made.
+//! What a clone logs goes to the fleet with its claims, and with what it says; and it never keeps a
+//! claim from being made.
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,12 @@ fn known_to(fleet: &Fleet, clone: usize) -> Vec<String> {
 
 #[test]
 fn the_push_of_a_claim_brings_what_was_logged_before() {
-    let changes: [&[&str]; 4] =
-        [&["claim", "T-1"], &["release", "HELD-1"], &["reclaim", "PAUSED-1", "--note", "x"], &["claim", "--next"]];
+    let changes: [&[&str]; 4] = [
+        &["claim", "T-1"],
+        &["release", "HELD-1"],
+        &["reclaim", "PAUSED-1", "--note", "x"],
+        &["claim", "--next"],
+    ];
     for change in changes {
         let fleet = Fleet::new(Transport::Daemon, 2);
         fleet.by(0, "a", &["claim", "HELD-1"]).ok();
@@ -31,7 +36,8 @@ fn the_push_of_a_claim_brings_what_was_logged_before() {
         fleet.remote.server.calls();
         let ran = fleet.by(0, "a", change).ok();
         assert!(!ran.stderr.contains("not sent yet"), "{}", ran.transcript);
-        // `claim --next` looks at everything first, and what ended a claim is sent when it has ended.
+        // `claim --next` looks at everything first, and what ended a claim is sent when it has
+        // ended.
         let calls = if change == ["claim", "T-1"] || change[0] == "reclaim" { 2 } else { 3 };
         assert_eq!(fleet.remote.server.calls(), calls, "{change:?}: push, and look again");
         assert!(known_to(&fleet, 1).contains(&"before the change".to_owned()), "{change:?}");
@@ -57,7 +63,10 @@ fn a_clone_that_has_just_been_made_sends_what_it_says_first() {
     let fleet = Fleet::new(Transport::File, 2);
     fleet.by(1, "b", &["message", "send", "--to", "a", "--summary", "hello"]).ok();
     fleet.by(0, "a", &["sync"]).ok();
-    assert_eq!(fleet.by(0, "a", &["inbox", "--json"]).ok().json()["messages"][0]["summary"], "hello");
+    assert_eq!(
+        fleet.by(0, "a", &["inbox", "--json"]).ok().json()["messages"][0]["summary"],
+        "hello"
+    );
     let late = Repo::clone_of(&fleet.remote.url());
     fleet.remote.goes_away();
     late.by("c", &["message", "send", "--to", "a", "--summary", "later"]).ok().says("not sent yet");
@@ -68,7 +77,10 @@ fn what_cannot_be_sent_within_a_second_is_said_and_sent_later() {
     let fleet = Fleet::new(Transport::Daemon, 2);
     fleet.by(0, "a", &["claim", "T-1"]).ok();
     fleet.by(0, "a", &["sync"]).ok();
-    let commands: [&[&str]; 2] = [&["message", "send", "--to", "b", "--summary", "hello"], &["assign", "T-2", "--engineer", "b"]];
+    let commands: [&[&str]; 2] = [
+        &["message", "send", "--to", "b", "--summary", "hello"],
+        &["assign", "T-2", "--engineer", "b"],
+    ];
     let fails = [Fleet::delay, Fleet::leave];
     for (command, fail) in commands.into_iter().zip(fails) {
         fail(&fleet);
@@ -94,7 +106,11 @@ impl Fleet {
     }
 
     fn comes_back(&self) {
-        if self.remote.path("wait").exists() { self.remote.go_on() } else { self.remote.comes_back() }
+        if self.remote.path("wait").exists() {
+            self.remote.go_on()
+        } else {
+            self.remote.comes_back()
+        }
     }
 }
 
@@ -102,7 +118,10 @@ impl Fleet {
 fn nothing_is_sent_and_nothing_said_of_it_without_a_fleet_or_offline() {
     let repo = Repo::new();
     repo.git(&["remote", "add", "origin", "ssh://nowhere.invalid/x"]);
-    for command in [&["message", "send", "--to", "b", "--summary", "x"][..], &["assign", "T-1", "--engineer", "b"]] {
+    for command in [
+        &["message", "send", "--to", "b", "--summary", "x"][..],
+        &["assign", "T-1", "--engineer", "b"],
+    ] {
         let ran = repo.by("a", command).ok();
         assert!(!ran.stderr.contains("not sent"), "{}", ran.transcript);
     }
@@ -117,9 +136,15 @@ fn nothing_is_sent_and_nothing_said_of_it_without_a_fleet_or_offline() {
 fn a_log_that_the_remote_does_not_take_keeps_no_claim_from_being_made() {
     let hooks = [
         ("update", "case $1 in refs/bus/log/*) echo 'no logs here' >&2; exit 1;; esac\n"),
-        ("pre-receive", "while read -r old new name; do case $name in refs/bus/log/*) exit 1;; esac; done\n"),
+        (
+            "pre-receive",
+            "while read -r old new name; do case $name in refs/bus/log/*) exit 1;; esac; done\n",
+        ),
         // A server that dies of it says nothing at all.
-        ("pre-receive", "while read -r old new name; do case $name in refs/bus/log/*) kill -9 $PPID;; esac; done\n"),
+        (
+            "pre-receive",
+            "while read -r old new name; do case $name in refs/bus/log/*) kill -9 $PPID;; esac; done\n",
+        ),
     ];
     for (hook, text) in hooks {
         let fleet = Fleet::new(Transport::File, 2);
@@ -143,7 +168,11 @@ fn a_git_that_hangs_over_the_log_keeps_no_claim_from_being_made() {
     note(&fleet, 0, "a", "before");
     let text = "case \" $* \" in *' push '*refs/bus/log/*) sleep 60;; esac\nexec \"$git\" \"$@\"\n";
     let path = path_with_git(&fleet.clones[0], text);
-    fleet.by(0, "a", &["claim", "T-1", "--remote-timeout", "2s"]).env("PATH", &path).ok().says("not sent yet");
+    fleet
+        .by(0, "a", &["claim", "T-1", "--remote-timeout", "2s"])
+        .env("PATH", &path)
+        .ok()
+        .says("not sent yet");
     fleet.by(1, "b", &["claim", "T-1"]).fails(3, "claim-held");
 }
 
@@ -159,5 +188,11 @@ fn a_log_that_the_remote_has_lost_goes_there_again() {
     fleet.remote.lose_logs();
     fleet.by(0, "a", &["sync"]).ok();
     assert!(fleet.remote.refs().contains("refs/bus/log/"));
-    assert_eq!(fleet.by(1, "b", &["status", "--json"]).ok().json()["rewritten_logs"].as_array().unwrap().len(), 0);
+    assert_eq!(
+        fleet.by(1, "b", &["status", "--json"]).ok().json()["rewritten_logs"]
+            .as_array()
+            .unwrap()
+            .len(),
+        0
+    );
 }

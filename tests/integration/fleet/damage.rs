@@ -1,4 +1,5 @@
-//! Refs that a power loss, a mirror or a hand has destroyed, here or on the remote: nobody's claim is lost by it.
+//! Refs that a power loss, a mirror or a hand has destroyed, here or on the remote: nobody's claim
+//! is lost by it.
 
 use super::rig::{Fleet, Remote};
 use super::server::Transport;
@@ -23,7 +24,9 @@ fn a_chain_that_was_made_anew_here_is_not_written_over_the_remotes() {
             fleet.by(0, "a", &["claim", "T-1", "--offline"]).fails(3, "claim-held");
         } else {
             repo.write(".git/refs/bus/claims/T-1", "");
-            fleet.by(0, "a", &["event", "log", "--event", "note", "--task", "T-1", "--summary", "x"]).ok();
+            fleet
+                .by(0, "a", &["event", "log", "--event", "note", "--task", "T-1", "--summary", "x"])
+                .ok();
         }
         let before = fleet.remote.at("refs/bus/claims/T-1");
         fleet.by(0, "a", &["sync"]).ok();
@@ -48,13 +51,17 @@ fn a_ref_that_comes_to_life_after_its_task_was_put_away_is_void() {
     let fleet = fleet();
     fleet.by(0, "a", &["claim", "T-1"]).ok();
     fleet.by(1, "b", &["sync"]).ok();
-    // What a push that was under way for long would bring: a claim that knows nothing of the one that was put away.
-    let rival = fleet.clones[1].git(&["log", "-1", "--format=%B", "refs/bus/claims/T-1"]).replace("\"a\"", "\"late\"");
+    // What a push that was under way for long would bring: a claim that knows nothing of the one
+    // that was put away.
+    let rival = fleet.clones[1]
+        .git(&["log", "-1", "--format=%B", "refs/bus/claims/T-1"])
+        .replace("\"a\"", "\"late\"");
     fleet.by(0, "a", &["release", "T-1"]).ok();
     fleet.by(0, "boss", &["gc", "--apply"]).ok();
     let author = ["-c", "user.name=late", "-c", "user.email=late@bus.invalid"];
     let tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-    let late = fleet.remote.git(&[&author[..], &["commit-tree", tree, "-m", rival.trim_end()]].concat());
+    let late =
+        fleet.remote.git(&[&author[..], &["commit-tree", tree, "-m", rival.trim_end()]].concat());
     fleet.remote.git(&["update-ref", "refs/bus/claims/T-1", late.trim()]);
     fleet.by(1, "b", &["claim", "T-1"]).fails(3, "task-finished");
     fleet.by(1, "b", &["claim", "T-1", "--reopen"]).ok();
@@ -132,7 +139,10 @@ fn what_is_released_while_a_sync_confirms_it_stays_released() {
     let flag = fleet.clones[0].beside("flag");
     fleet.by(0, "a", &["claim", "T-1", "--offline"]).ok();
     let pause = [("BUS_PAUSE_AT", "claims-pushed"), ("BUS_PAUSE_FILE", flag.to_str().unwrap())];
-    let sync = pause.iter().fold(fleet.by(0, "a", &["sync"]), |bus, (name, value)| bus.env(name, value)).start();
+    let sync = pause
+        .iter()
+        .fold(fleet.by(0, "a", &["sync"]), |bus, (name, value)| bus.env(name, value))
+        .start();
     super::rig::until(|| flag.exists());
     fleet.by(0, "a", &["release", "T-1", "--status", "released", "--offline"]).ok();
     std::fs::remove_file(&flag).unwrap();

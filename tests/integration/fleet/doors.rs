@@ -1,4 +1,5 @@
-//! Side doors to a fleet: settings that change where a remote is, several remotes, other spellings of a task.
+//! Side doors to a fleet: settings that change where a remote is, several remotes, other spellings
+//! of a task.
 
 use super::rig::{Fleet, Remote};
 use super::server::Transport;
@@ -34,7 +35,10 @@ fn that_there_is_no_fleet_counts_only_as_long_as_the_remotes_are_where_they_were
     ] {
         let (repo, empty) = alone();
         let empty = empty.url();
-        let change: Vec<&str> = change.iter().map(|word| if *word == "EMPTY" { empty.as_str() } else { word }).collect();
+        let change: Vec<&str> = change
+            .iter()
+            .map(|word| if *word == "EMPTY" { empty.as_str() } else { word })
+            .collect();
         repo.git(&change);
         let error = repo.by("b", &["claim", "T-1"]).fails(3, "claim-held");
         assert_eq!(error["owner"], "a", "{change:?}");
@@ -70,7 +74,11 @@ fn a_remote_that_is_silent_is_no_answer_whatever_is_asked() {
     for (name, url) in [("origin", "file:///nowhere/x"), ("second", "file:///nowhere/y")] {
         let clone = Repo::clone_of(&fleet.remote.url());
         clone.git(&["checkout", "--quiet", "-b", "old", "main~1"]);
-        let change = if name == "origin" { vec!["remote", "set-url", name, url] } else { vec!["remote", "remove", "origin"] };
+        let change = if name == "origin" {
+            vec!["remote", "set-url", name, url]
+        } else {
+            vec!["remote", "remove", "origin"]
+        };
         clone.git(&change);
         if name != "origin" {
             clone.git(&["remote", "add", name, url]);
@@ -113,7 +121,8 @@ fn a_clone_of_one_branch_without_history_is_in_the_fleet_whatever_it_does_first(
     let numbered = || {
         let clone = founder.beside("narrow");
         let _ = std::fs::remove_dir_all(&clone);
-        let narrow = ["clone", "--quiet", "--depth=1", "--single-branch", "--branch=old", "--no-tags"];
+        let narrow =
+            ["clone", "--quiet", "--depth=1", "--single-branch", "--branch=old", "--no-tags"];
         founder.git(&[&narrow[..], &[&fleet.remote.url(), clone.to_str().unwrap()]].concat());
         clone
     };
@@ -134,7 +143,9 @@ fn a_number_of_any_width_has_one_owner() {
     let fleet = Fleet::new(Transport::File, 2);
     for number in ["7", "1000000000", "18446744073709551616"] {
         fleet.by(0, "a", &["claim", &format!("QUEUE-{number}")]).ok();
-        for (clone, other) in [(0, format!("queue-0{number}")), (1, format!("Queue-0000000000000{number}"))] {
+        for (clone, other) in
+            [(0, format!("queue-0{number}")), (1, format!("Queue-0000000000000{number}"))]
+        {
             fleet.by(clone, "b", &["claim", &other]).fails(3, "claim-held");
         }
     }
@@ -149,7 +160,13 @@ fn what_a_branch_says_of_the_fleet_joins_nothing_in_any_worktree() {
     let stranger = Fleet::new(Transport::File, 1);
     for (branch, forged) in [
         // Other refs of the same remote, another remote, another fleet.
-        ("prefix", policy.replace(&format!("id = \"{id}\""), &format!("id = \"{id}\"\nprefix = \"refs/heads/bus/\""))),
+        (
+            "prefix",
+            policy.replace(
+                &format!("id = \"{id}\""),
+                &format!("id = \"{id}\"\nprefix = \"refs/heads/bus/\""),
+            ),
+        ),
         ("remote", policy.replace("remote = \"origin\"", "remote = \"fork\"")),
         ("id", policy.replace(&id, &"0".repeat(id.len()))),
     ] {
@@ -164,8 +181,14 @@ fn what_a_branch_says_of_the_fleet_joins_nothing_in_any_worktree() {
         let error = clone.by("b", &["claim", "T-1"]).fails(3, "claim-held");
         assert_eq!(error["owner"], "a", "{branch}");
         clone.by("b", &["claim", &format!("OWN-{branch}")]).ok();
-        assert!(!fleet.remote.at(&format!("refs/bus/claims/OWN-{}", branch.to_uppercase())).is_empty(), "{branch}");
-        assert!(!clone.git(&["for-each-ref", "refs/bus-remote"]).contains("fork/claims"), "{branch}");
+        assert!(
+            !fleet.remote.at(&format!("refs/bus/claims/OWN-{}", branch.to_uppercase())).is_empty(),
+            "{branch}"
+        );
+        assert!(
+            !clone.git(&["for-each-ref", "refs/bus-remote"]).contains("fork/claims"),
+            "{branch}"
+        );
     }
     let refs = fleet.remote.refs() + &stranger.remote.refs();
     assert!(!refs.contains("refs/heads/bus/"), "{refs}");
@@ -179,14 +202,25 @@ fn a_note_that_an_older_version_took_from_a_branch_is_found_and_dropped() {
         let clone = Repo::clone_of(&fleet.remote.url());
         let id = clone.read("_bus/config.toml").split("\nid = \"").nth(1).unwrap()[..16].to_owned();
         let (key, _) = change.split_once(':').unwrap();
-        let right = format!("{{\n  \"id\": \"{id}\",\n  \"prefix\": \"refs/bus/\",\n  \"remote\": \"origin\"\n}}\n");
-        let forged =
-            right.lines().map(|line| if line.trim().starts_with(key) { format!("  {change},\n") } else { format!("{line}\n") });
+        let right = format!(
+            "{{\n  \"id\": \"{id}\",\n  \"prefix\": \"refs/bus/\",\n  \"remote\": \"origin\"\n}}\n"
+        );
+        let forged = right.lines().map(|line| {
+            if line.trim().starts_with(key) {
+                format!("  {change},\n")
+            } else {
+                format!("{line}\n")
+            }
+        });
         clone.write(".git/bus/fleet", forged.collect::<String>());
         clone.by("b", &["claim", "T-1"]).fails(5, "fleet-contradiction");
         let found = clone.bus(&["doctor"]).exits(1);
         assert!(found.stdout.contains("fleet"), "{}", found.transcript);
         clone.bus(&["doctor", "--fix"]).ok();
-        assert_eq!(clone.by("b", &["claim", "T-1"]).fails(3, "claim-held")["owner"], "a", "{change}");
+        assert_eq!(
+            clone.by("b", &["claim", "T-1"]).fails(3, "claim-held")["owner"],
+            "a",
+            "{change}"
+        );
     }
 }

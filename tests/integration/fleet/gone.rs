@@ -33,7 +33,9 @@ fn the_record_follows_what_another_clone_did_with_the_claim() {
     let fleet = fleet();
     fleet.by(0, "a", &["claim", "T-1", "--status", "paused"]).ok();
     fleet.by(1, "b", &["reclaim", "T-1", "--note", "x"]).ok();
-    for change in [&["heartbeat", "T-1"][..], &["claim", "T-1", "--notes", "more"], &["heartbeat", "T-1"]] {
+    for change in
+        [&["heartbeat", "T-1"][..], &["claim", "T-1", "--notes", "more"], &["heartbeat", "T-1"]]
+    {
         fleet.by(1, "b", change).ok();
         fleet.by(0, "a", &["sync"]).ok();
         assert_eq!(record(&fleet), fleet.clones[0].tip("T-1"), "{change:?}");
@@ -41,7 +43,10 @@ fn the_record_follows_what_another_clone_did_with_the_claim() {
     prune(&fleet);
     fleet.remote.goes_away();
     fleet.by(0, "a", &["heartbeat", "T-1"]).fails(8, "claim-lost");
-    assert_eq!(fleet.by(0, "a", &["claim", "T-1", "--offline"]).fails(3, "claim-held")["owner"], "b");
+    assert_eq!(
+        fleet.by(0, "a", &["claim", "T-1", "--offline"]).fails(3, "claim-held")["owner"],
+        "b"
+    );
 }
 
 #[test]
@@ -88,7 +93,10 @@ fn a_release_that_was_made_while_the_refs_were_gone_is_sent() {
         }
         fleet.by(0, "a", &["release", "T-1", "--offline"]).ok();
         fleet.by(0, "a", &["sync"]).ok();
-        assert!(fleet.remote.git(&["rev-list", CLAIM]).contains(&claimed), "it goes on from what was there");
+        assert!(
+            fleet.remote.git(&["rev-list", CLAIM]).contains(&claimed),
+            "it goes on from what was there"
+        );
         assert_eq!(fleet.clones[0].tip("T-1")["status"], "done", "with seen: {with_seen}");
         fleet.assert_agreed("T-1");
         fleet.by(1, "b", &["claim", "T-1"]).fails(3, "task-finished");

@@ -70,7 +70,10 @@ fn a_gc_that_meets_another_push_tries_again() {
     let flag = fleet.clones[0].beside("flag");
     fleet.remote.locks("refs/bus/archive");
     let pause = [("BUS_PAUSE_AT", "archived"), ("BUS_PAUSE_FILE", flag.to_str().unwrap())];
-    let gc = pause.iter().fold(fleet.by(0, "boss", &["gc", "--apply"]), |bus, (name, value)| bus.env(name, value)).start();
+    let gc = pause
+        .iter()
+        .fold(fleet.by(0, "boss", &["gc", "--apply"]), |bus, (name, value)| bus.env(name, value))
+        .start();
     until(|| flag.exists());
     fleet.remote.unlocks("refs/bus/archive");
     std::fs::remove_file(&flag).unwrap();

@@ -1,4 +1,5 @@
-//! A clone's own log outlives what becomes of its disk and of the remote: it is read back, published again, or left to a twin.
+//! A clone's own log outlives what becomes of its disk and of the remote: it is read back,
+//! published again, or left to a twin.
 
 use std::fs;
 
@@ -34,7 +35,12 @@ fn log_of(fleet: &Fleet, clone: usize) -> String {
 
 fn rewritten(fleet: &Fleet, clone: usize) -> Vec<String> {
     let status = fleet.by(clone, "a", &["status", "--json"]).ok().json();
-    status["rewritten_logs"].as_array().unwrap().iter().map(|log| log["clone"].as_str().unwrap().to_owned()).collect()
+    status["rewritten_logs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|log| log["clone"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Puts a commit of somebody's, with the tree of `tree`, in the place of a log on the remote.
@@ -63,7 +69,10 @@ fn a_record_that_was_lost_comes_back_from_the_own_log() {
         let mut all = summaries(&fleet, 0);
         all.sort();
         assert_eq!(all, ["first", "second"]);
-        assert_eq!(fleet.by(0, "a", &["inbox", "--json"]).ok().json()["messages"][0]["summary"], "to myself");
+        assert_eq!(
+            fleet.by(0, "a", &["inbox", "--json"]).ok().json()["messages"][0]["summary"],
+            "to myself"
+        );
         fleet.by(0, "c", &["claim", "T-1"]).fails(3, "assigned-elsewhere");
         fleet.by(1, "b", &["sync"]).ok();
         assert_eq!(summaries(&fleet, 1).len(), 2, "and nobody has it twice");
@@ -87,7 +96,11 @@ fn a_log_that_was_rewritten_is_reported_until_it_is_accepted_and_no_line_is_lost
     assert_eq!(summaries(&fleet, 1), ["first", "second"]);
     for _ in 0..2 {
         assert_eq!(rewritten(&fleet, 1), std::slice::from_ref(&id));
-        fleet.by(1, "b", &["status"]).ok().says("log-rewritten").says(&format!("bus doctor --accept-log {id}"));
+        fleet
+            .by(1, "b", &["status"])
+            .ok()
+            .says("log-rewritten")
+            .says(&format!("bus doctor --accept-log {id}"));
         let found = fleet.by(1, "b", &["doctor", "--json"]).exits(1).json();
         assert_eq!(
             (&found["findings"][0]["name"], &found["findings"][0]["place"]),
@@ -105,7 +118,8 @@ fn a_log_that_was_rewritten_is_reported_until_it_is_accepted_and_no_line_is_lost
 }
 
 #[test]
-fn a_clone_whose_log_was_rewritten_publishes_it_again_with_what_was_put_in_its_place_as_second_parent() {
+fn a_clone_whose_log_was_rewritten_publishes_it_again_with_what_was_put_in_its_place_as_second_parent()
+ {
     for with_claim in [false, true] {
         let fleet = fleet();
         note(&fleet, 0, "first");
@@ -149,7 +163,8 @@ fn a_server_that_was_set_back_gets_what_it_lacks_and_that_is_reported() {
     assert_eq!(summaries(&fleet, 1), ["first", "second"]);
 }
 
-/// Sets the private folder of the first clone, which keeps its path and its inode, back to how it was when `save` was called.
+/// Sets the private folder of the first clone, which keeps its path and its inode, back to how it
+/// was when `save` was called.
 struct Backup(std::path::PathBuf);
 
 impl Backup {
@@ -163,7 +178,11 @@ impl Backup {
         let git = fleet.clones[0].path(".git");
         for entry in fs::read_dir(&git).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+            if path.is_dir() {
+                fs::remove_dir_all(path).unwrap()
+            } else {
+                fs::remove_file(path).unwrap()
+            }
         }
         copy(&self.0, &git);
     }
@@ -194,10 +213,15 @@ fn a_clone_whose_id_somebody_else_goes_on_with_takes_a_new_one() {
         let theirs = fleet.remote.at(&log_of(&fleet, 0));
         backup.restore(&fleet);
         note(&fleet, 0, "of the twin");
-        let ran = fleet.by(0, "a", command).ok().says(&format!("goes on with this clone's id {old}"));
+        let ran =
+            fleet.by(0, "a", command).ok().says(&format!("goes on with this clone's id {old}"));
         let new = id_of(&fleet, 0);
         assert!(old != new && ran.stderr.contains(&new), "{}", ran.transcript);
-        assert_eq!(fleet.remote.at(&format!("refs/bus/log/{old}")), theirs, "the other one's log is left alone");
+        assert_eq!(
+            fleet.remote.at(&format!("refs/bus/log/{old}")),
+            theirs,
+            "the other one's log is left alone"
+        );
         fleet.by(0, "a", &["sync"]).ok();
         fleet.by(0, "a", &["claim", "T-1"]).fails(3, "claim-held-elsewhere");
         fleet.by(0, "a", &["claim", "T-1", "--here"]).ok();
@@ -206,7 +230,10 @@ fn a_clone_whose_id_somebody_else_goes_on_with_takes_a_new_one() {
         for clone in [0, 1] {
             let all = summaries(&fleet, clone);
             assert!(all.contains(&"of the twin".to_owned()), "{all:?}");
-            assert_eq!(all.iter().filter(|summary| *summary == "claimed").count(), if command[0] == "claim" { 3 } else { 2 });
+            assert_eq!(
+                all.iter().filter(|summary| *summary == "claimed").count(),
+                if command[0] == "claim" { 3 } else { 2 }
+            );
         }
         assert_eq!(rewritten(&fleet, 1), Vec::<String>::new());
         let silent = fleet.by(0, "a", &["sync"]).ok();
@@ -234,7 +261,10 @@ fn a_clone_that_dies_at_any_step_of_publishing_keeps_its_id() {
                 &fleet.clones[0],
                 "case \" $* \" in *' push '*) \"$git\" \"$@\"; exit 128;; esac\nexec \"$git\" \"$@\"\n",
             );
-            fleet.by(0, "a", &["message", "send", "--to", "b", "--summary", "x"]).env("PATH", &path).ok();
+            fleet
+                .by(0, "a", &["message", "send", "--to", "b", "--summary", "x"])
+                .env("PATH", &path)
+                .ok();
         }
         let died = fleet.by(0, "a", command).env("BUS_CRASH_AT", step).run();
         assert_eq!(died.status, None, "{step} is never reached: {}", died.transcript);

@@ -26,7 +26,9 @@ fn a_lease_of_one_clone_keeps_the_others_out() {
 #[test]
 fn of_clones_that_ask_for_the_same_paths_at_once_one_gets_them() {
     let fleet = Fleet::new(Transport::File, 4);
-    let children: Vec<_> = (0..4).map(|clone| fleet.by(clone, &format!("a{clone}"), &acquire("src/**")).start()).collect();
+    let children: Vec<_> = (0..4)
+        .map(|clone| fleet.by(clone, &format!("a{clone}"), &acquire("src/**")).start())
+        .collect();
     let ran: Vec<Ran> = children.into_iter().map(Ran::of).collect();
     let won = ran.iter().filter(|ran| ran.status == Some(0)).count();
     assert_eq!(won, 1, "{:?}", ran.iter().map(|ran| &ran.transcript).collect::<Vec<_>>());
@@ -80,7 +82,9 @@ fn a_table_that_means_nothing_is_not_taken_and_goes_when_the_remote_is_mended() 
     let good = fleet.remote.at("refs/bus/locks");
     let tree = fleet.remote.git(&["log", "-1", "--format=%T", &good]);
     let author = ["-c", "user.name=x", "-c", "user.email=x@example.invalid"];
-    let junk = fleet.remote.git(&[&author[..], &["commit-tree", tree.trim(), "-p", &good, "-m", "junk"]].concat());
+    let junk = fleet
+        .remote
+        .git(&[&author[..], &["commit-tree", tree.trim(), "-p", &good, "-m", "junk"]].concat());
     fleet.remote.git(&["update-ref", "refs/bus/locks", junk.trim()]);
     fleet.by(0, "a", &acquire("docs/**")).fails(5, "malformed-record");
     let synced = fleet.by(0, "a", &["sync", "--json"]).run().json();
@@ -97,7 +101,8 @@ fn a_release_that_is_still_under_way_takes_nothing_that_was_asked_for_again() {
     let fleet = Fleet::new(Transport::Daemon, 2);
     fleet.by(0, "a", &acquire("src/**")).ok();
     fleet.remote.delays();
-    let released = fleet.by(0, "a", &["lock", "release", "--all", "--remote-timeout", "700ms"]).run();
+    let released =
+        fleet.by(0, "a", &["lock", "release", "--all", "--remote-timeout", "700ms"]).run();
     assert_eq!(released.status, Some(7), "{}", released.transcript);
     fleet.remote.hook("pre-receive", "exit 0\n");
     fleet.by(0, "a", &acquire("src/**")).ok();

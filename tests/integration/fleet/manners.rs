@@ -1,5 +1,5 @@
-//! What the fleet does not do to its users: no hook of theirs runs, nothing of theirs moves, and the remote is called no more often
-//! than needed.
+//! What the fleet does not do to its users: no hook of theirs runs, nothing of theirs moves, and
+//! the remote is called no more often than needed.
 
 use std::fs;
 
@@ -24,7 +24,9 @@ fn git_itself_says_that_a_claim_talks_twice() {
     let trace = fleet.clones[0].beside("trace");
     fleet.by(0, "a", &["claim", "T-1"]).env("GIT_TRACE", trace.to_str().unwrap()).ok();
     let text = fs::read_to_string(&trace).unwrap();
-    let started = |program: &str| text.lines().filter(|line| line.contains(&format!("built-in: git {program} "))).count();
+    let started = |program: &str| {
+        text.lines().filter(|line| line.contains(&format!("built-in: git {program} "))).count()
+    };
     let talks = (started("receive-pack"), started("upload-pack"));
     assert_eq!(talks, (1, 1), "a push, and a look after it:\n{text}");
 }
@@ -37,13 +39,27 @@ fn no_hook_of_the_users_runs_and_nothing_of_theirs_moves() {
         fleet.by(1, "b", &["claim", "T-2"]).ok();
         repo.git(&["fetch", "--quiet", "origin"]);
         for hook in ["pre-push", "reference-transaction", "post-update", "pre-auto-gc"] {
-            program(&repo.path(&format!(".git/hooks/{hook}")), &format!(": > '{}'\n", repo.beside("ran").display()));
+            program(
+                &repo.path(&format!(".git/hooks/{hook}")),
+                &format!(": > '{}'\n", repo.beside("ran").display()),
+            );
         }
-        let users = || (repo.read(".git/FETCH_HEAD"), repo.git(&["for-each-ref", "refs/heads", "refs/remotes", "refs/tags"]));
+        let users = || {
+            (
+                repo.read(".git/FETCH_HEAD"),
+                repo.git(&["for-each-ref", "refs/heads", "refs/remotes", "refs/tags"]),
+            )
+        };
         fs::write(repo.path(".git/index.lock"), "").unwrap();
         fs::write(repo.path(".git/config.lock"), "").unwrap();
         let before = users();
-        for command in [&["claim", "T-1"][..], &["release", "T-1"], &["sync"], &["claim", "T-3", "--offline"], &["sync"]] {
+        for command in [
+            &["claim", "T-1"][..],
+            &["release", "T-1"],
+            &["sync"],
+            &["claim", "T-3", "--offline"],
+            &["sync"],
+        ] {
             fleet.by(0, "a", command).ok();
         }
         fleet.by(0, "a", &["claim", "T-2"]).fails(3, "claim-held");
@@ -75,7 +91,10 @@ fn a_host_that_takes_only_branches_serves_a_fleet() {
         fleet.by(2, "c", &["sync"]).ok();
         fleet.by(0, "a", &["claim", "T-2"]).fails(3, "claim-held");
         let refs = fleet.remote.refs();
-        assert!(refs.contains("refs/heads/bus/claims/T-1") && !refs.contains("refs/bus/"), "{refs}");
+        assert!(
+            refs.contains("refs/heads/bus/claims/T-1") && !refs.contains("refs/bus/"),
+            "{refs}"
+        );
         let clone = Repo::clone_of(&fleet.remote.url());
         clone.by("d", &["claim", "T-2"]).fails(3, "claim-held");
     }
@@ -103,7 +122,10 @@ fn a_worktree_on_an_older_branch_is_in_the_fleet_all_the_same() {
     }
     fleet.by(1, "b", &["claim", "T-1"]).within(&fleet.clones[1].beside("old")).ok();
     assert!(!fleet.remote.at("refs/bus/claims/T-1").is_empty());
-    fleet.by(0, "a", &["claim", "T-1"]).within(&fleet.clones[0].beside("old")).fails(3, "claim-held");
+    fleet
+        .by(0, "a", &["claim", "T-1"])
+        .within(&fleet.clones[0].beside("old"))
+        .fails(3, "claim-held");
 }
 
 #[test]

@@ -34,10 +34,12 @@ fn a_claim_of_the_next_task_that_dies_at_any_step_takes_one_task() {
     let steps = fleet();
     let file = steps.clones[0].beside("steps");
     steps.by(0, "a", NEXT).env("BUS_STEPS", file.to_str().unwrap()).ok();
-    let mut steps: Vec<String> = fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect();
+    let mut steps: Vec<String> =
+        fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect();
     let from = steps.iter().position(|step| step == "queue-seen").unwrap();
     let before: BTreeSet<String> = steps.drain(..from).collect();
-    let at_all: BTreeSet<String> = steps.into_iter().filter(|step| !before.contains(step)).collect();
+    let at_all: BTreeSet<String> =
+        steps.into_iter().filter(|step| !before.contains(step)).collect();
     assert!(at_all.contains("pushed"), "{at_all:?}");
     for step in at_all {
         let fleet = fleet();
@@ -59,7 +61,10 @@ fn a_claim_of_the_next_task_that_arrives_late_is_the_one_that_is_given() {
         killed.wait().unwrap();
         fs::remove_file(fleet.remote.path("arrived")).unwrap();
         if !is_late {
-            fleet.by(0, "boss", &["queue", "add", "urgent", "--priority", "critical"]).arg("--remote-timeout=500ms").run();
+            fleet
+                .by(0, "boss", &["queue", "add", "urgent", "--priority", "critical"])
+                .arg("--remote-timeout=500ms")
+                .run();
         }
         let again = fleet.by(0, "a", NEXT).start();
         fleet.remote.wait_for_push();

@@ -1,4 +1,5 @@
-//! Refs that are none of the bus's where those of the bus are, on the remote and here: each stops at most itself.
+//! Refs that are none of the bus's where those of the bus are, on the remote and here: each stops
+//! at most itself.
 
 use super::rig::{Fleet, Remote};
 use super::server::Transport;
@@ -43,13 +44,25 @@ fn others_work(fleet: &Fleet, but: &[&str], odd: &str) {
 
 fn doctor_says(fleet: &Fleet, name: &str) {
     let found = fleet.by(0, "a", &["doctor"]).exits(1);
-    assert!(found.stdout.contains(name) && found.stdout.contains("odd-ref"), "{name}: {}", found.transcript);
+    assert!(
+        found.stdout.contains(name) && found.stdout.contains("odd-ref"),
+        "{name}: {}",
+        found.transcript
+    );
 }
 
 fn says_who_can_remove(ran: &Ran, name: &str) {
     let said = &ran.stderr;
-    assert!(said.contains(name) && said.contains("`git push --delete`"), "{name}: {}", ran.transcript);
-    assert!(!said.contains(&format!("--delete origin {name}")) && !said.contains(&format!("--delete {name}")), "{said}");
+    assert!(
+        said.contains(name) && said.contains("`git push --delete`"),
+        "{name}: {}",
+        ran.transcript
+    );
+    assert!(
+        !said.contains(&format!("--delete origin {name}"))
+            && !said.contains(&format!("--delete {name}")),
+        "{said}"
+    );
 }
 
 #[test]
@@ -108,7 +121,12 @@ fn a_claim_that_is_none_stops_only_its_task() {
         doctor_says(&fleet, &name);
         // A commit may be the claim of a newer version; nothing else can be anybody's.
         let claim = fleet.by(0, "a", &["claim", &task]).run();
-        assert_eq!(claim.status, Some(if kind == "commit" { 5 } else { 0 }), "{}", claim.transcript);
+        assert_eq!(
+            claim.status,
+            Some(if kind == "commit" { 5 } else { 0 }),
+            "{}",
+            claim.transcript
+        );
         says_who_can_remove(&claim, &name);
         if kind == "commit" {
             fleet.remote.git(&["update-ref", "-d", &name]);
@@ -126,7 +144,11 @@ fn a_table_of_leases_or_numbers_that_is_none_stops_only_these() {
         fleet.remote.git(&["update-ref", &name, object]);
         others_work(&fleet, &[but, "session", "report", "watch"], &name);
         doctor_says(&fleet, &name);
-        let stopped: &[&str] = if but == "lock" { &["lock", "acquire", "a", "--objective", "x"] } else { &["queue", "add", "x"] };
+        let stopped: &[&str] = if but == "lock" {
+            &["lock", "acquire", "a", "--objective", "x"]
+        } else {
+            &["queue", "add", "x"]
+        };
         says_who_can_remove(&fleet.by(0, "a", stopped).exits(5), &name);
         fleet.remote.git(&["update-ref", &name, &blob]);
         says_who_can_remove(&fleet.by(0, "a", stopped).ok(), &name);
@@ -146,7 +168,11 @@ fn an_archive_that_is_none_stops_no_claim_and_the_remote_gets_a_sound_one() {
         says_who_can_remove(&fleet.by(1, "b", &["claim", &task]).ok(), "refs/bus/archive");
         fleet.by(1, "b", &["claim", "D-1"]).fails(3, "task-finished");
         fleet.by(1, "b", &["sync"]).ok();
-        assert_eq!(fleet.remote.git(&["log", "--format=%an", "-1", "refs/bus/archive"]).trim(), "a", "{kind}");
+        assert_eq!(
+            fleet.remote.git(&["log", "--format=%an", "-1", "refs/bus/archive"]).trim(),
+            "a",
+            "{kind}"
+        );
     }
     others_work(&fleet, &[], "an archive that came back");
 }
@@ -178,7 +204,11 @@ fn assert_nothing_stops(kind: &str, text: impl Fn(&Repo) -> String) {
         for name in ["claims/O-1", "locks", "queue", "archive"] {
             fleet.clones[0].write(&format!(".git/{root}/{name}"), &text);
         }
-        others_work(&fleet, &["session", "report", "watch", "status", "gc"], &format!("{root}: {kind}"));
+        others_work(
+            &fleet,
+            &["session", "report", "watch", "status", "gc"],
+            &format!("{root}: {kind}"),
+        );
     }
     fleet.by(0, "a", &["doctor", "--fix"]).ok();
 }

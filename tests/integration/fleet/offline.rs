@@ -32,8 +32,12 @@ fn the_first_that_is_confirmed_wins_and_the_other_is_told() {
     for command in [&["heartbeat", "T-1"][..], &["release", "T-1"]] {
         fleet.by(1, "b", command).fails(8, "claim-lost");
     }
-    fleet.by(1, "b", &["event", "log", "--event", "status", "--task", "T-1", "--summary", "x"]).fails(8, "claim-lost");
-    assert!(fleet.clones[1].git(&["for-each-ref", "refs/bus/lost/"]).contains("refs/bus/lost/T-1/"));
+    fleet
+        .by(1, "b", &["event", "log", "--event", "status", "--task", "T-1", "--summary", "x"])
+        .fails(8, "claim-lost");
+    assert!(
+        fleet.clones[1].git(&["for-each-ref", "refs/bus/lost/"]).contains("refs/bus/lost/T-1/")
+    );
 }
 
 #[test]

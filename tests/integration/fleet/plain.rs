@@ -18,11 +18,15 @@ fn head(repo: &Repo) -> String {
     repo.git(&["rev-parse", "HEAD"]).trim().to_owned()
 }
 
-/// Pushes `id` to the ref where it is at `expected`; returns whether git says that it is done, and all that it says.
+/// Pushes `id` to the ref where it is at `expected`; returns whether git says that it is done, and
+/// all that it says.
 fn push(repo: &Repo, id: &str, expected: &str) -> (bool, String) {
     let (lease, spec) = (format!("--force-with-lease={NAME}:{expected}"), format!("{id}:{NAME}"));
     let done = repo.try_git_in(&repo.root(), &["push", "--porcelain", &lease, "origin", &spec]);
-    (done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
+    (
+        done.status.success(),
+        String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned(),
+    )
 }
 
 #[test]
@@ -91,7 +95,10 @@ fn hooks_delay_refuse_and_die_over_each_transport() {
 #[test]
 fn another_git_stands_before_the_real_one() {
     let repo = Repo::bare_of_bus();
-    let path = path_with_git(&repo, "case \" $* \" in *' push '*) exit 128;; esac\nexec \"$git\" \"$@\"\n");
+    let path = path_with_git(
+        &repo,
+        "case \" $* \" in *' push '*) exit 128;; esac\nexec \"$git\" \"$@\"\n",
+    );
     let run = |arguments: &[&str]| {
         let git = path.split(':').next().unwrap().to_owned() + "/git";
         alone(&git, &repo.root(), &repo.root()).args(arguments).output().unwrap().status.code()

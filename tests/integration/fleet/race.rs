@@ -24,19 +24,29 @@ fn race(fleet: &Fleet, contenders: &[Contender], task: &str) -> Vec<Ran> {
 }
 
 fn assert_one_winner(fleet: &Fleet, contenders: &[Contender], task: &str, ran: &[Ran]) {
-    let winners: Vec<&str> =
-        contenders.iter().zip(ran).filter(|(_, ran)| ran.status == Some(0)).map(|((_, agent), _)| agent.as_str()).collect();
+    let winners: Vec<&str> = contenders
+        .iter()
+        .zip(ran)
+        .filter(|(_, ran)| ran.status == Some(0))
+        .map(|((_, agent), _)| agent.as_str())
+        .collect();
     let [winner] = winners[..] else {
         let all: Vec<&str> = ran.iter().map(|ran| ran.transcript.as_str()).collect();
         panic!("{task}: {winners:?}\n{}", all.join("\n"))
     };
     for ((_, agent), ran) in contenders.iter().zip(ran).filter(|((_, agent), _)| agent != winner) {
         assert_eq!(ran.status, Some(3), "{agent}: {}", ran.transcript);
-        let named = [format!("is claimed by {winner} on"), format!("is alive: {winner} works on it")];
-        assert!(named.iter().any(|words| ran.stderr.contains(words)), "{agent}: {}", ran.transcript);
+        let named =
+            [format!("is claimed by {winner} on"), format!("is alive: {winner} works on it")];
+        assert!(
+            named.iter().any(|words| ran.stderr.contains(words)),
+            "{agent}: {}",
+            ran.transcript
+        );
     }
     fleet.assert_agreed(task);
-    let owners: Vec<_> = fleet.clones.iter().map(|clone| clone.tip(task)["agent_id"].clone()).collect();
+    let owners: Vec<_> =
+        fleet.clones.iter().map(|clone| clone.tip(task)["agent_id"].clone()).collect();
     assert!(owners.iter().all(|owner| owner == winner), "{task}: {owners:?}, not {winner}");
 }
 
@@ -88,7 +98,9 @@ fn of_all_that_take_over_a_task_at_once_one_gets_it() {
     let fleet = Fleet::new(Transport::File, 4);
     fleet.by(0, "first", &["claim", "T-1", "--status", "paused"]).ok();
     let contenders = contenders(&fleet, 1);
-    let start = |(clone, agent): &Contender| fleet.by(*clone, agent, &["reclaim", "T-1", "--note", "it lies about"]).start();
+    let start = |(clone, agent): &Contender| {
+        fleet.by(*clone, agent, &["reclaim", "T-1", "--note", "it lies about"]).start()
+    };
     let children: Vec<Child> = contenders.iter().map(start).collect();
     let ran: Vec<Ran> = children.into_iter().map(Ran::of).collect();
     assert_one_winner(&fleet, &contenders, "T-1", &ran);
@@ -97,7 +109,10 @@ fn of_all_that_take_over_a_task_at_once_one_gets_it() {
 
 /// Whoever is killed: no two owners, and whoever runs its command again is told what is so.
 fn assert_sound_after_a_kill(fleet: &Fleet, contenders: &[Contender], task: &str) {
-    let again: Vec<Ran> = contenders.iter().map(|(clone, agent)| fleet.by(*clone, agent, &["claim", task]).run()).collect();
+    let again: Vec<Ran> = contenders
+        .iter()
+        .map(|(clone, agent)| fleet.by(*clone, agent, &["claim", task]).run())
+        .collect();
     assert_one_winner(fleet, contenders, task, &again);
 }
 
@@ -131,7 +146,8 @@ fn a_contender_that_dies_at_any_step_leaves_no_second_owner() {
         assert_eq!(died.status, None, "{step} is never reached: {}", died.transcript);
         fleet.by(1, &contenders[1].1, &["claim", &task]).fails(3, "claim-held");
         assert_sound_after_a_kill(&fleet, &contenders, &task);
-        let record = fleet.clones[0].read(&format!(".git/bus/log/_bus/events/{}.jsonl", contenders[0].1));
+        let record =
+            fleet.clones[0].read(&format!(".git/bus/log/_bus/events/{}.jsonl", contenders[0].1));
         let events = record.lines().filter(|line| line.contains(&task)).count();
         assert_eq!(events, 1, "{step}: its event is logged once");
     }
@@ -164,11 +180,14 @@ fn of_all_that_ask_for_the_next_task_each_gets_another_one() {
     fleet.clones[0].commit_all("queue");
     fleet.clones[0].git(&["push", "--quiet", "origin", "main"]);
     fleet.clones[1..].iter().for_each(|clone| drop(clone.git(&["pull", "--quiet"])));
-    let next = |clone: usize| fleet.by(clone, &format!("a{clone}"), &["claim", "--next", "--json"]).start();
+    let next = |clone: usize| {
+        fleet.by(clone, &format!("a{clone}"), &["claim", "--next", "--json"]).start()
+    };
     let children: Vec<Child> = (0..4).map(next).collect();
     let ran: Vec<Ran> = children.into_iter().map(Ran::of).collect();
     let got = ran.iter().filter(|ran| ran.status == Some(0));
-    let tasks: BTreeSet<String> = got.map(|ran| ran.json()["claim"]["task_id"].as_str().unwrap().to_owned()).collect();
+    let tasks: BTreeSet<String> =
+        got.map(|ran| ran.json()["claim"]["task_id"].as_str().unwrap().to_owned()).collect();
     let statuses: Vec<_> = ran.iter().map(|ran| ran.status).collect();
     assert_eq!(tasks.len(), 3, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == Some(4)).count(), 1, "{statuses:?}");
@@ -178,7 +197,9 @@ fn of_all_that_ask_for_the_next_task_each_gets_another_one() {
 #[test]
 fn many_tasks_are_claimed_by_many_clones_at_once() {
     let fleet = Fleet::new(Transport::File, 4);
-    let claim = |number: usize| fleet.by(number % 4, &format!("a{number}"), &["claim", &format!("T-{number}")]).start();
+    let claim = |number: usize| {
+        fleet.by(number % 4, &format!("a{number}"), &["claim", &format!("T-{number}")]).start()
+    };
     let children: Vec<Child> = (0..12).map(claim).collect();
     for ran in children.into_iter().map(Ran::of) {
         assert_eq!(ran.status, Some(0), "{}", ran.transcript);

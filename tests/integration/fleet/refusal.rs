@@ -16,7 +16,8 @@ const CHANGES: [(&str, &[&str]); 4] = [
     ("a", &["release", "HELD-1"]),
 ];
 
-/// Those that are tried over a transport: how git fails is the transport's, what follows from it is not.
+/// Those that are tried over a transport: how git fails is the transport's, what follows from it is
+/// not.
 fn changes(transport: Transport) -> &'static [(&'static str, &'static [&'static str])] {
     if transport == Transport::File { &CHANGES } else { &CHANGES[..1] }
 }
@@ -32,19 +33,25 @@ fn stage(transport: Transport) -> Fleet {
     fleet
 }
 
-/// What stands in a clone, without its own log: what went with a push that came to nothing stays there, to be sent again.
+/// What stands in a clone, without its own log: what went with a push that came to nothing stays
+/// there, to be sent again.
 fn state(clone: &Repo) -> String {
     clone.state().lines().filter(|line| !line.contains("refs/bus/log/")).collect()
 }
 
-/// Runs each change, which must fail with 7 and change neither the clone nor the remote; `codes` is what it may be called.
+/// Runs each change, which must fail with 7 and change neither the clone nor the remote; `codes` is
+/// what it may be called.
 fn assert_nothing_changes(fleet: &Fleet, transport: Transport, codes: &[&str]) {
     let clone = &fleet.clones[0];
     for (agent, command) in changes(transport) {
         let before = state(clone);
         let ran = fleet.by(0, agent, command).arg("--json").exits(7);
         let error = &ran.json()["error"];
-        assert!(codes.contains(&error["code"].as_str().unwrap()), "{command:?}: {}", ran.transcript);
+        assert!(
+            codes.contains(&error["code"].as_str().unwrap()),
+            "{command:?}: {}",
+            ran.transcript
+        );
         assert!(!error["hint"].as_str().unwrap().is_empty(), "{}", ran.transcript);
         assert_eq!(state(clone), before, "{command:?}");
     }
@@ -86,7 +93,10 @@ fn a_lock_that_a_killed_git_left_at_the_remote_is_named_and_keeps_nobody_elses_t
     fleet.remote.locks("refs/bus/claims/NEW-1");
     let before = state(&fleet.clones[0]);
     let error = fleet.by(0, "b", &["claim", "NEW-1"]).fails(7, "remote-refused");
-    assert!(error["message"].as_str().unwrap().contains("claims/NEW-1.lock': File exists"), "{error}");
+    assert!(
+        error["message"].as_str().unwrap().contains("claims/NEW-1.lock': File exists"),
+        "{error}"
+    );
     assert!(error["hint"].as_str().unwrap().contains(".lock"), "{error}");
     assert_eq!(state(&fleet.clones[0]), before);
     for task in ["NEW-1", "NEW-2"] {
@@ -107,7 +117,10 @@ fn a_lock_that_another_push_holds_for_a_moment_is_waited_for() {
         let (flag, name) = (fleet.clones[0].beside("flag"), format!("refs/bus/claims/{task}"));
         fleet.remote.locks(&name);
         let pause = [("BUS_PAUSE_AT", "pushed"), ("BUS_PAUSE_FILE", flag.to_str().unwrap())];
-        let child = pause.iter().fold(fleet.by(0, "a", &command), |bus, (name, value)| bus.env(name, value)).start();
+        let child = pause
+            .iter()
+            .fold(fleet.by(0, "a", &command), |bus, (name, value)| bus.env(name, value))
+            .start();
         until(|| flag.exists());
         fleet.remote.unlocks(&name);
         fs::remove_file(&flag).unwrap();
@@ -133,7 +146,11 @@ fn a_remote_that_dies_before_it_has_written_changes_nothing() {
     for transport in Transport::ALL {
         let fleet = stage(transport);
         fleet.remote.dies_in("pre-receive");
-        assert_nothing_changes(&fleet, transport, &["outcome-unknown", "remote-unreachable", "remote-refused"]);
+        assert_nothing_changes(
+            &fleet,
+            transport,
+            &["outcome-unknown", "remote-unreachable", "remote-refused"],
+        );
         fleet.remote.without_hook("pre-receive");
         assert_all_is_well(&fleet, transport);
     }
@@ -165,7 +182,10 @@ fn a_git_that_dies_after_its_push_proves_nothing() {
 #[test]
 fn a_git_that_dies_before_its_push_does_nothing() {
     let fleet = stage(Transport::File);
-    let path = path_with_git(&fleet.clones[0], "case \" $* \" in *' push '*) exit 128;; esac\nexec \"$git\" \"$@\"\n");
+    let path = path_with_git(
+        &fleet.clones[0],
+        "case \" $* \" in *' push '*) exit 128;; esac\nexec \"$git\" \"$@\"\n",
+    );
     let before = (state(&fleet.clones[0]), fleet.remote.refs());
     fleet.by(0, "b", &["claim", "NEW-1"]).env("PATH", &path).exits(7);
     assert_eq!((state(&fleet.clones[0]), fleet.remote.refs()), before);
@@ -174,7 +194,10 @@ fn a_git_that_dies_before_its_push_does_nothing() {
 #[test]
 fn a_git_that_says_it_is_done_and_did_nothing_grants_nothing() {
     let fleet = stage(Transport::File);
-    let path = path_with_git(&fleet.clones[0], "case \" $* \" in *' push '*) exit 0;; esac\nexec \"$git\" \"$@\"\n");
+    let path = path_with_git(
+        &fleet.clones[0],
+        "case \" $* \" in *' push '*) exit 0;; esac\nexec \"$git\" \"$@\"\n",
+    );
     let ran = fleet.by(0, "b", &["claim", "NEW-1"]).env("PATH", &path).run();
     assert!(matches!(ran.status, Some(3 | 7)), "{}", ran.transcript);
     assert!(fleet.remote.at("refs/bus/claims/NEW-1").is_empty());
@@ -187,7 +210,9 @@ fn a_remote_that_says_nothing_is_given_up_after_the_time_that_was_said() {
         let fleet = stage(transport);
         let (silence, clone) = (Silence::new(), &fleet.clones[0]);
         clone.git(&["remote", "set-url", "origin", &silence.url(transport)]);
-        for (agent, command) in CHANGES.iter().take(if transport == Transport::Daemon { CHANGES.len() } else { 1 }) {
+        for (agent, command) in
+            CHANGES.iter().take(if transport == Transport::Daemon { CHANGES.len() } else { 1 })
+        {
             let before = state(clone);
             fleet.by(0, agent, command).arg("--remote-timeout").arg("300ms").exits(7);
             assert_eq!(state(clone), before, "{command:?}");
@@ -201,7 +226,8 @@ fn a_push_that_takes_too_long_is_unknown_and_found_out_by_the_same_command() {
     for transport in Transport::ALL {
         let fleet = stage(transport);
         fleet.remote.delays();
-        let ran = fleet.by(0, "b", &["claim", "NEW-1", "--json", "--remote-timeout", "1s"]).exits(7);
+        let ran =
+            fleet.by(0, "b", &["claim", "NEW-1", "--json", "--remote-timeout", "1s"]).exits(7);
         assert_eq!(ran.json()["error"]["code"], "outcome-unknown", "{}", ran.transcript);
         assert!(fleet.clones[0].claim("NEW-1").is_null());
         fleet.remote.go_on();
@@ -219,13 +245,20 @@ fn a_remote_that_goes_away_at_any_step_leaves_one_truth() {
         for (agent, command) in CHANGES {
             let flag = fleet.clones[0].beside("flag");
             let pause = [("BUS_PAUSE_AT", step), ("BUS_PAUSE_FILE", flag.to_str().unwrap())];
-            let child = pause.iter().fold(fleet.by(0, agent, command), |bus, (name, value)| bus.env(name, value)).start();
+            let child = pause
+                .iter()
+                .fold(fleet.by(0, agent, command), |bus, (name, value)| bus.env(name, value))
+                .start();
             until(|| flag.exists());
             fleet.remote.goes_away();
             fs::remove_file(&flag).unwrap();
             let ran = Ran::of(child);
             assert!(matches!(ran.status, Some(0 | 7)), "{step} {command:?}: {}", ran.transcript);
-            assert!(!looks_known || ran.status == Some(0), "{step} {command:?}: {}", ran.transcript);
+            assert!(
+                !looks_known || ran.status == Some(0),
+                "{step} {command:?}: {}",
+                ran.transcript
+            );
             fleet.remote.comes_back();
             fleet.by(0, agent, command).ok();
         }
@@ -240,7 +273,12 @@ fn another_repository_is_never_claimed_in() {
     fleet.clones[1].git(&["push", "--quiet", &fork.url(), "main"]);
     let forked = Repo::clone_of(&fork.url());
     let before = (forked.state(), fork.refs());
-    for command in [&["claim", "NEW-1"][..], &["claim", "HELD-1"], &["reclaim", "PAUSED-1", "--note", "x"], &["sync"]] {
+    for command in [
+        &["claim", "NEW-1"][..],
+        &["claim", "HELD-1"],
+        &["reclaim", "PAUSED-1", "--note", "x"],
+        &["sync"],
+    ] {
         forked.by("b", command).fails(7, "other-fleet");
     }
     assert_eq!(without_fleet(&forked.state()), without_fleet(&before.0));

@@ -25,8 +25,15 @@ impl Remote {
         let folder = tempfile::tempdir().unwrap();
         let remote = Self { server: Server::new(transport, folder.path()), folder };
         let run = |arguments: &[&str]| {
-            let done = alone("git", remote.folder.path(), remote.folder.path()).args(arguments).output().unwrap();
-            assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+            let done = alone("git", remote.folder.path(), remote.folder.path())
+                .args(arguments)
+                .output()
+                .unwrap();
+            assert!(
+                done.status.success(),
+                "{arguments:?}: {}",
+                String::from_utf8_lossy(&done.stderr)
+            );
         };
         run(&["init", "--quiet", "--bare", "--initial-branch=main", "remote.git"]);
         run(&["-C", "remote.git", "config", "http.receivePack", "true"]);
@@ -43,8 +50,13 @@ impl Remote {
 
     /// Runs git in it; it must work.
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
-        let done = alone("git", &self.path(""), self.folder.path()).args(arguments).output().unwrap();
-        assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        let done =
+            alone("git", &self.path(""), self.folder.path()).args(arguments).output().unwrap();
+        assert!(
+            done.status.success(),
+            "git {arguments:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         String::from_utf8(done.stdout).unwrap()
     }
 
@@ -71,7 +83,11 @@ impl Remote {
     pub(crate) fn delays(&self) {
         let (flag, here) = (self.path("wait"), self.path("arrived"));
         fs::write(&flag, "").unwrap();
-        let wait = format!(": > '{}'\nwhile [ -e '{}' ]; do sleep 0.01; done\n", here.display(), flag.display());
+        let wait = format!(
+            ": > '{}'\nwhile [ -e '{}' ]; do sleep 0.01; done\n",
+            here.display(),
+            flag.display()
+        );
         self.hook("pre-receive", &wait);
     }
 
@@ -88,7 +104,9 @@ impl Remote {
 
     /// From now on it refuses every ref below `prefix`.
     pub(crate) fn refuses(&self, prefix: &str) {
-        let text = format!("while read -r old new name; do case $name in {prefix}*) echo 'not here' >&2; exit 1;; esac; done\n");
+        let text = format!(
+            "while read -r old new name; do case $name in {prefix}*) echo 'not here' >&2; exit 1;; esac; done\n"
+        );
         self.hook("pre-receive", &text);
     }
 
@@ -159,7 +177,8 @@ impl Fleet {
         self.clones[clone].by(agent, arguments)
     }
 
-    /// Exchanges everything once, and asserts that every clone then sees the remote's claim of `task`.
+    /// Exchanges everything once, and asserts that every clone then sees the remote's claim of
+    /// `task`.
     pub(crate) fn assert_agreed(&self, task: &str) {
         let name = format!("refs/bus/claims/{task}");
         let truth = self.remote.at(&name);
@@ -186,7 +205,10 @@ pub(crate) fn program(path: &Path, text: &str) {
 /// A PATH on which `git` is a shell script that has the real one as `$git`.
 pub(crate) fn path_with_git(repo: &Repo, text: &str) -> String {
     let path = std::env::var_os("PATH").unwrap();
-    let git = std::env::split_paths(&path).map(|folder| folder.join("git")).find(|path| path.exists()).unwrap();
+    let git = std::env::split_paths(&path)
+        .map(|folder| folder.join("git"))
+        .find(|path| path.exists())
+        .unwrap();
     program(&repo.beside("tools/git"), &format!("git='{}'\n{text}", git.display()));
     let folders = [repo.beside("tools")].into_iter().chain(std::env::split_paths(&path));
     std::env::join_paths(folders).unwrap().into_string().unwrap()

@@ -50,7 +50,12 @@ impl Server {
     pub(crate) fn new(transport: Transport, folder: &Path) -> Self {
         let served = Arc::new(Served { folder: folder.to_owned(), ..Served::default() });
         match transport {
-            Transport::File => Self { base: format!("file://{}", folder.display()), served, stop: None, thread: None },
+            Transport::File => Self {
+                base: format!("file://{}", folder.display()),
+                served,
+                stop: None,
+                thread: None,
+            },
             Transport::Daemon => Self::daemon(served),
             Transport::Http => Self::http(served),
         }
@@ -61,7 +66,8 @@ impl Server {
         format!("{}/{name}", self.base)
     }
 
-    /// How often it was called since this was asked last: connections of `git://`, requests of `http://`.
+    /// How often it was called since this was asked last: connections of `git://`, requests of
+    /// `http://`.
     pub(crate) fn calls(&self) -> usize {
         self.served.calls.swap(0, Ordering::SeqCst)
     }
@@ -104,7 +110,12 @@ impl Server {
         Self::running(base, served, move || server.unblock(), thread)
     }
 
-    fn running(base: String, served: Arc<Served>, stop: impl FnOnce() + 'static, thread: JoinHandle<()>) -> Self {
+    fn running(
+        base: String,
+        served: Arc<Served>,
+        stop: impl FnOnce() + 'static,
+        thread: JoinHandle<()>,
+    ) -> Self {
         Self { base, served, stop: Some(Box::new(stop)), thread: Some(thread) }
     }
 }
@@ -138,7 +149,10 @@ impl Served {
         let (path, query) = request.url().split_once('?').unwrap_or((request.url(), ""));
         let mut backend = self.git("http-backend");
         backend.env("GIT_PROJECT_ROOT", &self.folder).env("GIT_HTTP_EXPORT_ALL", "1");
-        backend.env("REQUEST_METHOD", request.method().to_string()).env("PATH_INFO", path).env("QUERY_STRING", query);
+        backend
+            .env("REQUEST_METHOD", request.method().to_string())
+            .env("PATH_INFO", path)
+            .env("QUERY_STRING", query);
         for (header, variable) in [
             ("Content-Type", "CONTENT_TYPE"),
             ("Content-Encoding", "HTTP_CONTENT_ENCODING"),
@@ -152,13 +166,20 @@ impl Served {
         let answer = run(backend, request.as_reader()).unwrap_or_default();
         let (head, body) = split(&answer);
         let head = String::from_utf8_lossy(head);
-        let lines: Vec<(&str, &str)> = head.lines().filter_map(|line| line.split_once(": ")).collect();
-        let status = lines.iter().find(|(name, _)| *name == "Status").and_then(|(_, value)| value.get(..3)?.parse().ok());
+        let lines: Vec<(&str, &str)> =
+            head.lines().filter_map(|line| line.split_once(": ")).collect();
+        let status = lines
+            .iter()
+            .find(|(name, _)| *name == "Status")
+            .and_then(|(_, value)| value.get(..3)?.parse().ok());
         // A backend that died has said nothing.
         let status: u16 = status.unwrap_or(if answer.is_empty() { 500 } else { 200 });
         let headers = lines.iter().filter(|(name, _)| *name != "Status");
-        let headers = headers.filter_map(|(name, value)| tiny_http::Header::from_bytes(*name, *value).ok()).collect();
-        let response = tiny_http::Response::new(status.into(), headers, body, Some(body.len()), None);
+        let headers = headers
+            .filter_map(|(name, value)| tiny_http::Header::from_bytes(*name, *value).ok())
+            .collect();
+        let response =
+            tiny_http::Response::new(status.into(), headers, body, Some(body.len()), None);
         // The client may be gone.
         let _ = request.respond(response);
     }

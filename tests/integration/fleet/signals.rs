@@ -10,14 +10,23 @@ use super::server::Transport;
 use crate::harness::Ran;
 
 /// A command, and what it has `git` do at some time.
-const HANGS: [(&[&str], &str); 3] = [(&["claim", "T-1"], "push"), (&["sync"], "ls-remote"), (&["sync"], "fetch")];
+const HANGS: [(&[&str], &str); 3] =
+    [(&["claim", "T-1"], "push"), (&["sync"], "ls-remote"), (&["sync"], "fetch")];
 
-/// Starts a command whose `git` does not come back from `verb`. Once that hangs, returns the command, and the `git`'s process id.
+/// Starts a command whose `git` does not come back from `verb`. Once that hangs, returns the
+/// command, and the `git`'s process id.
 fn hanging(fleet: &Fleet, command: &[&str], verb: &str) -> (Child, i32) {
     let clone = &fleet.clones[0];
     let (noted, aside) = (clone.beside("pid"), clone.beside("pid.new"));
-    let hang = format!("echo $$ > '{0}'; mv '{0}' '{1}'; exec sleep 600", aside.display(), noted.display());
-    let path = path_with_git(clone, &format!("case \" $* \" in *' {verb} '*) {hang};; esac\nexec \"$git\" \"$@\"\n"));
+    let hang = format!(
+        "echo $$ > '{0}'; mv '{0}' '{1}'; exec sleep 600",
+        aside.display(),
+        noted.display()
+    );
+    let path = path_with_git(
+        clone,
+        &format!("case \" $* \" in *' {verb} '*) {hang};; esac\nexec \"$git\" \"$@\"\n"),
+    );
     let started = fleet.by(0, "a", command).env("PATH", &path).start();
     until(|| noted.exists());
     let id = fs::read_to_string(&noted).unwrap().trim().parse().unwrap();
@@ -47,12 +56,24 @@ fn a_signal_ends_the_git_too() {
             let ran = Ran::of(started);
             assert!(has_ended(git), "{command:?} {verb} {signal:?}: {}", ran.transcript);
             assert_eq!(ran.status, Some(7), "{command:?} {verb} {signal:?}: {}", ran.transcript);
-            for (said, is_said) in
-                [("interrupted", true), ("did not answer", false), ("too long", false), ("outcome unknown", verb == "push")]
-            {
-                assert_eq!(ran.stderr.contains(said), is_said, "{said}: {command:?} {verb} {signal:?}: {}", ran.transcript);
+            for (said, is_said) in [
+                ("interrupted", true),
+                ("did not answer", false),
+                ("too long", false),
+                ("outcome unknown", verb == "push"),
+            ] {
+                assert_eq!(
+                    ran.stderr.contains(said),
+                    is_said,
+                    "{said}: {command:?} {verb} {signal:?}: {}",
+                    ran.transcript
+                );
             }
-            assert!(ran.stderr.contains("run the same command again"), "{signal:?}: {}", ran.transcript);
+            assert!(
+                ran.stderr.contains("run the same command again"),
+                "{signal:?}: {}",
+                ran.transcript
+            );
         }
     }
     fleet.by(0, "a", &["claim", "T-1"]).ok();

@@ -1,4 +1,5 @@
-//! Version 0.1 took `QUEUE-7` and `QUEUE-007` for two tasks: what its clones have pushed is read as one task's.
+//! Version 0.1 took `QUEUE-7` and `QUEUE-007` for two tasks: what its clones have pushed is read as
+//! one task's.
 
 use super::rig::Fleet;
 use super::server::Transport;
@@ -22,7 +23,16 @@ fn pushes(fleet: &Fleet, status: &str, revision: u64, claimed_at: &str) -> Strin
     let message = format!("claim QUEUE-7 by old\n\n{claim}\n");
     let parent = fleet.remote.at(OLD);
     let parents: Vec<&str> = if parent.is_empty() { vec![] } else { vec!["-p", &parent] };
-    let who = ["-c", "user.name=old", "-c", "user.email=old@bus.invalid", "commit-tree", EMPTY, "-m", &message];
+    let who = [
+        "-c",
+        "user.name=old",
+        "-c",
+        "user.email=old@bus.invalid",
+        "commit-tree",
+        EMPTY,
+        "-m",
+        &message,
+    ];
     let commit = fleet.remote.git(&[&who[..], &parents].concat()).trim().to_owned();
     fleet.remote.git(&["update-ref", OLD, &commit]);
     commit
@@ -45,7 +55,10 @@ fn a_live_claim_under_an_old_spelling_holds_the_task() {
     }
     fleet.by(1, "b", &["sync"]).ok();
     let status = fleet.by(1, "b", &["status", "--json"]).ok().json();
-    assert_eq!((&status["claims"][0]["agent_id"], &status["claims"][1]), (&"old".into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&status["claims"][0]["agent_id"], &status["claims"][1]),
+        (&"old".into(), &serde_json::Value::Null)
+    );
     fleet.by(1, "b", &["claim", "QUEUE-007", "--offline"]).fails(3, "claim-held");
     // Version 0.1 sees its own spelling alone, so nobody who only looks takes that away.
     assert_eq!((fleet.remote.at(OLD), fleet.remote.at(USUAL)), (old, String::new()));
@@ -60,9 +73,13 @@ fn what_is_written_goes_to_the_usual_ref_and_the_other_goes() {
     let old = pushes(&fleet, "released", 2, EARLY);
     fleet.by(0, "a", &["claim", "QUEUE-7"]).ok();
     assert_eq!(fleet.remote.at(OLD), "");
-    assert!(fleet.remote.git(&["rev-list", USUAL]).contains(&old), "it goes on from what was there");
+    assert!(
+        fleet.remote.git(&["rev-list", USUAL]).contains(&old),
+        "it goes on from what was there"
+    );
     fleet.assert_agreed("QUEUE-007");
-    // A clone of 0.1 tells a remote that has forgotten its ref of it again: that takes nothing back.
+    // A clone of 0.1 tells a remote that has forgotten its ref of it again: that takes nothing
+    // back.
     fleet.remote.git(&["update-ref", OLD, &old]);
     fleet.by(1, "b", &["claim", "QUEUE-007"]).fails(3, "claim-held");
     fleet.by(0, "a", &["release", "QUEUE-007"]).ok();
@@ -76,7 +93,8 @@ fn a_claim_that_was_taken_over_stays_so_whatever_an_old_clone_says_of_it() {
     let fleet = fleet();
     pushes(&fleet, "active", 1, EARLY);
     fleet.by(0, "a", &["reclaim", "QUEUE-007", "--note", "x", "--force"]).ok();
-    let owner = |agent| fleet.by(1, agent, &["claim", "QUEUE-007"]).fails(3, "claim-held")["owner"].clone();
+    let owner =
+        |agent| fleet.by(1, agent, &["claim", "QUEUE-007"]).fails(3, "claim-held")["owner"].clone();
     assert_eq!(owner("b"), "a");
     pushes(&fleet, "active", 9, EARLY);
     assert_eq!(owner("b"), "a");
@@ -99,11 +117,17 @@ fn of_two_live_claims_the_older_stands_and_the_other_owner_is_told() {
         let lost = fleet.by(0, "a", &["heartbeat", "QUEUE-007"]).fails(8, "claim-lost");
         assert_eq!(lost["owner"], "old");
         assert!(lost["message"].as_str().unwrap().contains("claimed it first"), "{lost}");
-        assert_eq!(fleet.by(1, "b", &["claim", "QUEUE-007"]).fails(3, "claim-held")["owner"], "old");
+        assert_eq!(
+            fleet.by(1, "b", &["claim", "QUEUE-007"]).fails(3, "claim-held")["owner"],
+            "old"
+        );
         // Who goes on from the older one keeps what gave way.
         fleet.by(1, "b", &["reclaim", "QUEUE-007", "--note", "x", "--force"]).ok();
         assert_eq!(fleet.remote.at(OLD), "");
-        assert!(fleet.remote.git(&["rev-list", &kept(&fleet)]).contains(&second), "{command:?}: it is lost");
+        assert!(
+            fleet.remote.git(&["rev-list", &kept(&fleet)]).contains(&second),
+            "{command:?}: it is lost"
+        );
         fleet.by(0, "a", &["heartbeat", "QUEUE-007"]).fails(8, "claim-lost");
         fleet.assert_agreed("QUEUE-007");
     }

@@ -1,4 +1,5 @@
-//! Two clones with one id, as a container that was started twice has them: of two only one may own a task.
+//! Two clones with one id, as a container that was started twice has them: of two only one may own
+//! a task.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +8,8 @@ use super::kept::{copy, id_of};
 use super::rig::Fleet;
 use super::server::Transport;
 
-/// The first clone of a fleet, and a copy of it that takes turns with it at its place: path and inode are the same.
+/// The first clone of a fleet, and a copy of it that takes turns with it at its place: path and
+/// inode are the same.
 struct Twins {
     fleet: Fleet,
     other: PathBuf,
@@ -27,11 +29,16 @@ impl Twins {
 
     /// Puts the other one in the place of the one that is there.
     fn switch(&self) {
-        let (git, aside) = (self.fleet.clones[0].path(".git"), self.fleet.clones[0].beside("aside"));
+        let (git, aside) =
+            (self.fleet.clones[0].path(".git"), self.fleet.clones[0].beside("aside"));
         copy(&git, &aside);
         for entry in fs::read_dir(&git).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+            if path.is_dir() {
+                fs::remove_dir_all(path).unwrap()
+            } else {
+                fs::remove_file(path).unwrap()
+            }
         }
         copy(&self.other, &git);
         fs::remove_dir_all(&self.other).unwrap();
@@ -51,7 +58,11 @@ fn assert_one_owner(first: &[&str], second: &[&str]) {
     let old = id_of(&twins.fleet, 0);
     twins.fleet.by(0, "a", first).ok();
     twins.switch();
-    let ran = twins.fleet.by(0, "a", second).exits(3).says(&format!("goes on with this clone's id {old}"));
+    let ran = twins
+        .fleet
+        .by(0, "a", second)
+        .exits(3)
+        .says(&format!("goes on with this clone's id {old}"));
     assert!(ran.stderr.contains("--here"), "{}", ran.transcript);
     assert_ne!(id_of(&twins.fleet, 0), old);
     twins.fleet.by(0, "a", first).exits(3);
@@ -113,7 +124,8 @@ fn a_commit_of_the_log_that_both_twins_have_proves_nothing() {
     twins.fleet.by(0, "a", &["claim", "T-1"]).fails(3, "claim-held-elsewhere");
 }
 
-/// What a twin does under the id that it then gives up is not sent: the remote has the claim as it was.
+/// What a twin does under the id that it then gives up is not sent: the remote has the claim as it
+/// was.
 fn assert_not_sent(change: &[&str]) {
     let twins = Twins::new(|_| ());
     twins.switch();
@@ -152,7 +164,8 @@ fn a_heartbeat_under_an_id_that_is_given_up_is_not_sent() {
     assert_not_sent(HEARTBEAT);
 }
 
-/// Kills a twin at `step`, as it gives up its id: run again, it has a new one, and the other one owns the task.
+/// Kills a twin at `step`, as it gives up its id: run again, it has a new one, and the other one
+/// owns the task.
 #[cfg(debug_assertions)]
 fn assert_new_id_after(step: &str) {
     let twins = Twins::new(|_| ());

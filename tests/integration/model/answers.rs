@@ -23,7 +23,8 @@ pub(super) enum Answer {
 impl People {
     /// The command ends, its worker hears the answer, and its file follows.
     pub(super) fn finish(&self, state: &mut State, worker: usize, run: Run, answer: Answer) {
-        if let Answer::Owner(chain) | Answer::Unconfirmed(chain) | Answer::Released(chain) = answer {
+        if let Answer::Owner(chain) | Answer::Unconfirmed(chain) | Answer::Released(chain) = answer
+        {
             self.enter(state, chain, false);
             state.acknowledge(chain.plain());
             let site = &mut state.sites[self.places[worker].site];
@@ -36,13 +37,22 @@ impl People {
             (Answer::Owner(chain), _) => holds(chain, true),
             (Answer::Unconfirmed(chain), _) => holds(chain, false),
             (Answer::Released(_) | Answer::Refused, _) => Belief::Nothing,
-            (Answer::Nothing, Belief::Holds { claim, copied, .. }) if run.command == Command::Sync => {
-                Belief::Holds { claim, confirmed: live(value).is_some_and(|tip| tip.claim == claim), copied }
+            (Answer::Nothing, Belief::Holds { claim, copied, .. })
+                if run.command == Command::Sync =>
+            {
+                Belief::Holds {
+                    claim,
+                    confirmed: live(value).is_some_and(|tip| tip.claim == claim),
+                    copied,
+                }
             }
             (Answer::Nothing, belief) => belief,
         };
         if matches!(answer, Answer::Owner(_)) {
-            state.flights.iter_mut().for_each(|flight| flight.overtaken |= flight.begun_since[worker]);
+            state
+                .flights
+                .iter_mut()
+                .for_each(|flight| flight.overtaken |= flight.begun_since[worker]);
         }
         let worker = &mut state.workers[worker];
         if self.rules.with(Change::FileGrants) && !matches!(answer, Answer::Nothing) {
@@ -59,7 +69,9 @@ impl People {
         let view = site.view(self.rules);
         let others_here = !self.holds(worker, view) && view != site.tracking.value(self.rules);
         let is_true = |command, witness: Witness| match command {
-            Command::Claim | Command::Here => witness.others || (others_here && site.live(self.rules).is_some()),
+            Command::Claim | Command::Here => {
+                witness.others || (others_here && site.live(self.rules).is_some())
+            }
             Command::Release => witness.not_mine || others_here,
             _ => true,
         };
@@ -73,7 +85,8 @@ impl People {
         state.blame(fault);
     }
 
-    /// Whether the worker, who was told that it is the owner, has lost that to somebody else and is not told.
+    /// Whether the worker, who was told that it is the owner, has lost that to somebody else and is
+    /// not told.
     fn is_left_untold(&self, state: &State, worker: usize, command: Command) -> bool {
         let site = &state.sites[self.places[worker].site];
         // If the clone has a new id, it has said so.
@@ -90,7 +103,11 @@ impl People {
 }
 
 fn holds(chain: Chain, confirmed: bool) -> Belief {
-    chain.tip().map_or(Belief::Nothing, |tip| Belief::Holds { claim: tip.claim, confirmed, copied: false })
+    chain.tip().map_or(Belief::Nothing, |tip| Belief::Holds {
+        claim: tip.claim,
+        confirmed,
+        copied: false,
+    })
 }
 
 /// Whether a stale claim was taken over as something else than what was `judged`.

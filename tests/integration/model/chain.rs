@@ -1,12 +1,14 @@
-//! A claim's states as a hash-linked chain: a commit *is* the list of the states before it, so "descends from" is
-//! "begins with". Eight states of sixteen bits make one number, which is what lets a debug build visit a million fleets.
+//! A claim's states as a hash-linked chain: a commit *is* the list of the states before it, so
+//! "descends from" is "begins with". Eight states of sixteen bits make one number, which is what
+//! lets a debug build visit a million fleets.
 
 use std::fmt;
 
 /// Whose claim, and which of theirs: the model's `claim_id`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct ClaimId {
-    /// How many claims its origin had made before: ids of one origin are ordered, as UUIDv7 of one machine are.
+    /// How many claims its origin had made before: ids of one origin are ordered, as UUIDv7 of one
+    /// machine are.
     pub(super) number: u8,
     /// The origin that it was made at.
     pub(super) owner: u8,
@@ -30,7 +32,8 @@ pub(super) enum Verb {
     Confirm,
 }
 
-const VERBS: [Verb; 6] = [Verb::Claim, Verb::Heartbeat, Verb::Release, Verb::Reclaim, Verb::Move, Verb::Confirm];
+const VERBS: [Verb; 6] =
+    [Verb::Claim, Verb::Heartbeat, Verb::Release, Verb::Reclaim, Verb::Move, Verb::Confirm];
 
 /// One state of a claim.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,7 +54,10 @@ const ALL_IMPORTED: u128 = (u128::MAX / 0xffff) << IMPORTED;
 
 impl Link {
     fn pack(self) -> u16 {
-        assert!(self.claim.number < 8 && self.claim.owner < 8 && self.revision < 16, "{self:?} does not fit");
+        assert!(
+            self.claim.number < 8 && self.claim.owner < 8 && self.revision < 16,
+            "{self:?} does not fit"
+        );
         u16::from(self.claim.owner)
             | u16::from(self.claim.number) << 3
             | (self.verb as u16) << 6

@@ -1,4 +1,5 @@
-//! What a command comes to, given what its clone knows: the tables of the design, and who is told of a loss.
+//! What a command comes to, given what its clone knows: the tables of the design, and who is told
+//! of a loss.
 
 use super::chain::{Chain, ClaimId, Verb};
 use super::fleet::{Command, Place, State, live};
@@ -38,7 +39,8 @@ pub(super) enum Reach {
 }
 
 impl People {
-    /// The same people in `state`: whoever works in a clone that has taken a new id has a new origin.
+    /// The same people in `state`: whoever works in a clone that has taken a new id has a new
+    /// origin.
     pub(super) fn at(mut self, state: &State) -> Self {
         if self.reach != Reach::Twins {
             return self;
@@ -70,8 +72,15 @@ impl People {
         live(view).is_some_and(|tip| self.owns(worker, tip.claim))
     }
 
-    /// Decides a `claim`, `release` or `reclaim`; `judged` is what a `reclaim` found stale, where it has judged.
-    pub(super) fn verdict(&self, command: Command, worker: usize, view: Chain, judged: Chain) -> Verdict {
+    /// Decides a `claim`, `release` or `reclaim`; `judged` is what a `reclaim` found stale, where
+    /// it has judged.
+    pub(super) fn verdict(
+        &self,
+        command: Command,
+        worker: usize,
+        view: Chain,
+        judged: Chain,
+    ) -> Verdict {
         let Some(tip) = view.tip() else {
             return if matches!(command, Command::Claim | Command::Here) {
                 Verdict::Write(Verb::Claim)
@@ -84,10 +93,16 @@ impl People {
             (Command::Claim | Command::Here, true) => Verdict::Write(Verb::Claim),
             (Command::Release, true) if mine => Verdict::Ended,
             (Command::Release, false) if mine => Verdict::Write(Verb::Release),
-            (Command::Claim | Command::Here | Command::Reclaim | Command::Seize, false) if mine => Verdict::Renew,
-            (Command::Here, false) if self.same_agent(worker, tip.claim) => Verdict::Write(Verb::Move),
+            (Command::Claim | Command::Here | Command::Reclaim | Command::Seize, false) if mine => {
+                Verdict::Renew
+            }
+            (Command::Here, false) if self.same_agent(worker, tip.claim) => {
+                Verdict::Write(Verb::Move)
+            }
             (Command::Seize, false) => Verdict::Write(Verb::Reclaim),
-            (Command::Reclaim, false) if self.may_take(view, judged) => Verdict::Write(Verb::Reclaim),
+            (Command::Reclaim, false) if self.may_take(view, judged) => {
+                Verdict::Write(Verb::Reclaim)
+            }
             _ => Verdict::Refused,
         }
     }
@@ -97,13 +112,19 @@ impl People {
         judged.is_none() || view == judged || self.rules.with(Change::Unjudged)
     }
 
-    /// Whether somebody else ended the worker's newest claim. It is in the history of what stands, or in what was lost; the
-    /// newest by its id counts, for an older one was either ended by the worker or told of.
+    /// Whether somebody else ended the worker's newest claim. It is in the history of what stands,
+    /// or in what was lost; the newest by its id counts, for an older one was either ended by the
+    /// worker or told of.
     pub(super) fn has_lost(&self, worker: usize, site: &Site) -> bool {
         let view = site.view(self.rules);
-        let newest = |chain: Chain| chain.links().map(|link| link.claim).filter(|claim| self.owns(worker, *claim)).max();
+        let newest = |chain: Chain| {
+            chain.links().map(|link| link.claim).filter(|claim| self.owns(worker, *claim)).max()
+        };
         let stood = newest(view).map(|claim| (claim, view));
-        let lost = site.lost(self.rules).filter_map(|chain| newest(chain).map(|claim| (claim, chain))).max();
+        let lost = site
+            .lost(self.rules)
+            .filter_map(|chain| newest(chain).map(|claim| (claim, chain)))
+            .max();
         let newest = match (stood, lost) {
             (stood, _) if self.rules.with(Change::LostUnseen) => stood,
             (Some(stood), _) if self.rules.with(Change::HistoryFirst) => Some(stood),
@@ -114,7 +135,8 @@ impl People {
     }
 }
 
-/// Whether `claim` of `chain` was ended, and not by its owner. In a chain that was lost, what is last has lost, too.
+/// Whether `claim` of `chain` was ended, and not by its owner. In a chain that was lost, what is
+/// last has lost, too.
 pub(super) fn ended_by_another(claim: ClaimId, chain: Chain, stands: bool) -> bool {
     chain.last_of(claim).is_some_and(|(last, is_tip)| !(last.ended || stands && is_tip))
 }

@@ -1,6 +1,7 @@
-//! The doors beside the protocol, in every interleaving: a clone that does not know yet whether there is a fleet, and a task that is
-//! spelled in several ways. Two clones with one agent each claim one task; somebody founds a fleet at some time, and a branch says
-//! what the remote does not. Which ref a task has is decided by the program's own function.
+//! The doors beside the protocol, in every interleaving: a clone that does not know yet whether
+//! there is a fleet, and a task that is spelled in several ways. Two clones with one agent each
+//! claim one task; somebody founds a fleet at some time, and a branch says what the remote does
+//! not. Which ref a task has is decided by the program's own function.
 
 use std::collections::BTreeSet;
 
@@ -106,12 +107,20 @@ impl Doors {
         let spelling = self.spellings[site];
         let name = RefName::claim(&TaskId::new(spelling).unwrap());
         let own = name.as_str().strip_prefix(OWN_PREFIX).unwrap();
-        if self.with(Change::SpellingInRef) { format!("{prefix}claims/{spelling}") } else { format!("{prefix}{own}") }
+        if self.with(Change::SpellingInRef) {
+            format!("{prefix}claims/{spelling}")
+        } else {
+            format!("{prefix}{own}")
+        }
     }
 
     /// What a clone knows, where its branch counts.
     fn membership(self, site: &Site) -> Membership {
-        if site.has_forgery && self.with(Change::JoinOnSight) { Membership::Of(BRANCH_PREFIX) } else { site.membership }
+        if site.has_forgery && self.with(Change::JoinOnSight) {
+            Membership::Of(BRANCH_PREFIX)
+        } else {
+            site.membership
+        }
     }
 
     fn begin(self, site: &mut Site) {
@@ -136,7 +145,8 @@ impl Doors {
         state.sites[site].phase = Phase::Idle;
     }
 
-    /// The clone learns what the remote says. What its branch says in contradiction to that stops the command.
+    /// The clone learns what the remote says. What its branch says in contradiction to that stops
+    /// the command.
     fn answer(self, state: &mut State, site: usize) {
         let is_founded = state.is_founded;
         let site = &mut state.sites[site];
@@ -179,7 +189,12 @@ impl Model for Doors {
             phase: Phase::Idle,
             belief: Belief::NotOwner,
         };
-        vec![State { sites: [site.clone(), site], is_founded: false, refs: Vec::new(), commands: 7 }]
+        vec![State {
+            sites: [site.clone(), site],
+            is_founded: false,
+            refs: Vec::new(),
+            commands: 7,
+        }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -189,7 +204,10 @@ impl Model for Doors {
                 Phase::Push(_) => actions.extend([Action::Arrive(number), Action::Silence(number)]),
                 Phase::Idle if state.commands == 0 => {}
                 Phase::Idle => {
-                    actions.extend([Action::Claim, Action::ClaimOffline, Action::Sync, Action::CheckOut].map(|of| of(number)));
+                    actions.extend(
+                        [Action::Claim, Action::ClaimOffline, Action::Sync, Action::CheckOut]
+                            .map(|of| of(number)),
+                    );
                     if !state.is_founded && !site.has_forgery {
                         actions.push(Action::Found(number));
                     }
@@ -221,13 +239,16 @@ impl Model for Doors {
             Action::CheckOut(site) => next.sites[site].has_forgery = !state.sites[site].has_forgery,
             Action::Claim(site) => self.begin(&mut next.sites[site]),
             Action::ClaimOffline(site) => {
-                if self.membership(&state.sites[site]) != Membership::None && state.sites[site].belief == Belief::NotOwner {
+                if self.membership(&state.sites[site]) != Membership::None
+                    && state.sites[site].belief == Belief::NotOwner
+                {
                     next.sites[site].belief = Belief::OwnerUnconfirmed;
                 }
             }
             Action::Sync(site) => self.sync(&mut next, site),
         }
-        next.commands -= u8::from(!matches!(action, Action::Answer(_) | Action::Arrive(_) | Action::Silence(_)));
+        next.commands -=
+            u8::from(!matches!(action, Action::Answer(_) | Action::Arrive(_) | Action::Silence(_)));
         Some(next)
     }
 
@@ -237,7 +258,10 @@ impl Model for Doors {
                 state.sites.iter().filter(|site| site.belief == Belief::OwnerInFleet).count() <= 1
             }),
             Property::always(ASKED, |_, state: &State| {
-                state.sites.iter().all(|site| site.belief != Belief::OwnerAlone || site.was_answered)
+                state
+                    .sites
+                    .iter()
+                    .all(|site| site.belief != Belief::OwnerAlone || site.was_answered)
             }),
             Property::sometimes("the fleet has an owner", |_, state: &State| {
                 state.sites.iter().any(|site| site.belief == Belief::OwnerInFleet)
@@ -253,8 +277,12 @@ const ONE_OWNER: &str = "the fleet has one owner of the task";
 const ASKED: &str = "a clone is alone if the remote has said so";
 
 /// Ways to spell one task.
-const SPELLINGS: [[&str; 2]; 4] =
-    [["QUEUE-007", "QUEUE-007"], ["QUEUE-7", "QUEUE-007"], ["queue-0007", "QUEUE-007"], ["Fix-X", "fix-x"]];
+const SPELLINGS: [[&str; 2]; 4] = [
+    ["QUEUE-007", "QUEUE-007"],
+    ["QUEUE-7", "QUEUE-007"],
+    ["queue-0007", "QUEUE-007"],
+    ["Fix-X", "fix-x"],
+];
 
 #[test]
 fn a_fleet_has_one_owner_whatever_a_clone_knew_before_and_however_the_task_is_spelled() {

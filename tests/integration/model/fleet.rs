@@ -1,12 +1,14 @@
-//! What there is: a remote, clones, workers with what they run and what they believe, and pushes under way.
+//! What there is: a remote, clones, workers with what they run and what they believe, and pushes
+//! under way.
 
 use super::chain::{Chain, ClaimId, Link};
 use super::rules::{Change, Rules};
 use super::site::Site;
 use super::twins::Log;
 
-/// The task's two places on the remote, and the log of the first clone's id. If a clone is alone, `claim` is a list of what was
-/// done and answered: no worker reads it, and nothing vanishes from it.
+/// The task's two places on the remote, and the log of the first clone's id. If a clone is alone,
+/// `claim` is a list of what was done and answered: no worker reads it, and nothing vanishes from
+/// it.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Remote {
     /// `refs/bus/claims/<TASK_ID>`.
@@ -18,8 +20,9 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// The remote's value: its ref, else its archive entry, else nothing. A ref that does not descend from the entry is
-    /// void: it is of a push that came late, to a place that was empty again.
+    /// The remote's value: its ref, else its archive entry, else nothing. A ref that does not
+    /// descend from the entry is void: it is of a push that came late, to a place that was empty
+    /// again.
     pub(super) fn value(self, rules: Rules) -> Chain {
         let void = !rules.with(Change::RefAlwaysCounts) && !self.claim.descends_from(self.archive);
         if self.claim.is_none() || void { self.archive } else { self.claim }
@@ -66,7 +69,8 @@ pub(super) enum Phase {
     Push(Push),
     /// About to look at the remote.
     Look,
-    /// Has read one of the two places, and is about to read the other: a server lists its refs one after the other.
+    /// Has read one of the two places, and is about to read the other: a server lists its refs one
+    /// after the other.
     LookOn(Chain),
     /// Has seen it, and is about to take the lock, adopt it and decide.
     Adopt(Remote),
@@ -75,7 +79,8 @@ pub(super) enum Phase {
 /// A change of the remote, sent with a lease.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Push {
-    /// The claim's ref, and with it the log of a clone that may have a twin; an empty lease goes with one on the archive.
+    /// The claim's ref, and with it the log of a clone that may have a twin; an empty lease goes
+    /// with one on the archive.
     Claim { commit: Chain, lease: Remote, log: Option<Log> },
     /// The archive's entry.
     Archive { commit: Chain, lease: Chain },
@@ -98,7 +103,8 @@ pub(super) struct Run {
     pub(super) witness: Witness,
 }
 
-/// What was true of the remote at some moment of a command: an answer that was true at none is a lie.
+/// What was true of the remote at some moment of a command: an answer that was true at none is a
+/// lie.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Witness {
     pub(super) mine: bool,
@@ -148,7 +154,8 @@ pub(super) enum Fault {
     NotTold,
     /// The remote's value was replaced by one that does not descend from it.
     Forked,
-    /// A claim was taken from an owner without one of the verbs for that, or went on in the name of a twin.
+    /// A claim was taken from an owner without one of the verbs for that, or went on in the name of
+    /// a twin.
     Unlawful,
     /// A revision that is not higher than the one before it.
     Shrank,

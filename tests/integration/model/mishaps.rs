@@ -14,7 +14,8 @@ pub(super) enum Mishap {
     RefGone(usize),
     /// It is set back by a state.
     RefBack(usize),
-    /// `git fetch --prune` in a mirror of the remote: the local ref is as the remote's, and what it was seen at is gone.
+    /// `git fetch --prune` in a mirror of the remote: the local ref is as the remote's, and what it
+    /// was seen at is gone.
     Mirrored(usize),
     /// The archive of a clone is gone.
     ArchiveGone(usize),
@@ -29,15 +30,19 @@ pub(super) enum Mishap {
 }
 
 impl People {
-    /// Whether it may happen, and changes anything. The remote forgets, and a clone is copied, while nobody runs anything.
+    /// Whether it may happen, and changes anything. The remote forgets, and a clone is copied,
+    /// while nobody runs anything.
     pub(super) fn can_befall(&self, state: &State, mishap: Mishap) -> bool {
         match mishap {
             Mishap::RefGone(site) | Mishap::RefBack(site) => !state.sites[site].local.is_none(),
             Mishap::Mirrored(site) => {
-                state.sites[site].local != state.remote.claim || state.sites[site].tracking != Remote::default()
+                state.sites[site].local != state.remote.claim
+                    || state.sites[site].tracking != Remote::default()
             }
             Mishap::ArchiveGone(site) => !state.sites[site].tracking.archive.is_none(),
-            Mishap::RemoteGone | Mishap::RemoteBack => !state.remote.claim.is_none() && state.is_at_rest(),
+            Mishap::RemoteGone | Mishap::RemoteBack => {
+                !state.remote.claim.is_none() && state.is_at_rest()
+            }
             Mishap::Copied => !state.is_copied && state.is_at_rest(),
             Mishap::CheckedOut(site, branch) => state.sites[site].branch != branch,
         }
@@ -61,7 +66,8 @@ impl People {
     fn mirror(&self, state: &mut State, site: usize) {
         let (remote, site) = (state.remote, &mut state.sites[site]);
         site.local = remote.claim;
-        site.tracking = Remote { claim: Chain::NONE, archive: remote.archive, log: site.tracking.log };
+        site.tracking =
+            Remote { claim: Chain::NONE, archive: remote.archive, log: site.tracking.log };
         if self.rules.with(Change::LostVanishes) {
             site.lost.clear();
         }
@@ -71,7 +77,8 @@ impl People {
     }
 }
 
-/// The second clone is a copy of the first from now on. Both were told before, so what they believe is old.
+/// The second clone is a copy of the first from now on. Both were told before, so what they believe
+/// is old.
 fn copy(state: &mut State) {
     state.is_copied = true;
     state.sites[1] = state.sites[0].clone();

@@ -7,11 +7,13 @@ use stateright::{Checker, HasDiscoveries, Model};
 use super::fleet::Budget;
 use super::fleet::Command::{Claim, Gc, Release};
 use super::rules::Change::{
-    self, AnswerTrusted, ArchiveFirst, ArchiveReadFirst, ArchiveReadLast, ByRevision, ClaimIdKept, CopiesRead,
-    DeletedBeforeArchived, DeletedWithoutLease, EmptyLease, FileGrants, HistoryFirst, ImportForks, LineageIgnored, LocalRefusal,
-    LocalYours, LogKnownByRef, LogNotCarried, LogNotedFirst, LogOnlyIfNew, LogReused, LostDropped, LostUnseen, LostVanishes,
-    ModeOfBranch, NoLease, NoRecord, NoSecondLook, OldIdSpeaks, OriginIgnored, OwnLogUnread, PulseUnrecorded, RecordDropped,
-    RecordStays, RefAlwaysCounts, RenewedRemoteFirst, SeenIgnored, ServerChecksArchive, Unjudged, YoursByLook,
+    self, AnswerTrusted, ArchiveFirst, ArchiveReadFirst, ArchiveReadLast, ByRevision, ClaimIdKept,
+    CopiesRead, DeletedBeforeArchived, DeletedWithoutLease, EmptyLease, FileGrants, HistoryFirst,
+    ImportForks, LineageIgnored, LocalRefusal, LocalYours, LogKnownByRef, LogNotCarried,
+    LogNotedFirst, LogOnlyIfNew, LogReused, LostDropped, LostUnseen, LostVanishes, ModeOfBranch,
+    NoLease, NoRecord, NoSecondLook, OldIdSpeaks, OriginIgnored, OwnLogUnread, PulseUnrecorded,
+    RecordDropped, RecordStays, RefAlwaysCounts, RenewedRemoteFirst, SeenIgnored,
+    ServerChecksArchive, Unjudged, YoursByLook,
 };
 use super::{Fleet, assert_holds, scenes};
 
@@ -33,9 +35,13 @@ const GIVEN_UP: &str = "a release that was given up on ends nothing later";
 /// Searches, the shortest ways first, until the property is seen to fail.
 fn assert_killed(fleet: Fleet, changes: &'static [Change], property: &'static str) {
     let until = HasDiscoveries::AllOf(BTreeSet::from([property]));
-    let checker = Fleet { changes, ..fleet }.checker().threads(2).finish_when(until).spawn_bfs().join();
+    let checker =
+        Fleet { changes, ..fleet }.checker().threads(2).finish_when(until).spawn_bfs().join();
     let found: Vec<_> = checker.discoveries().into_keys().collect();
-    assert!(checker.discovery(property).is_some(), "{changes:?} survives `{property}`; found: {found:?}");
+    assert!(
+        checker.discovery(property).is_some(),
+        "{changes:?} survives `{property}`; found: {found:?}"
+    );
 }
 
 #[test]
@@ -89,36 +95,42 @@ fn a_name_that_owns_at_any_place_is_found() {
     assert_killed(scenes::same_name(), &[OriginIgnored], ONE_OWNER);
 }
 
-/// A owned the task; its release was sent, not answered, and given up on; "already yours", it then heard; the release arrived.
+/// A owned the task; its release was sent, not answered, and given up on; "already yours", it then
+/// heard; the release arrived.
 #[test]
 fn yours_by_a_look_does_not_stop_a_release_that_was_given_up_on() {
     assert_killed(scenes::race(), &[YoursByLook], GIVEN_UP);
 }
 
-/// A claimed offline; a `sync` pushed the confirming state and was killed; A released offline: a fork, which the remote wins.
+/// A claimed offline; a `sync` pushed the confirming state and was killed; A released offline: a
+/// fork, which the remote wins.
 #[test]
 fn a_state_that_is_pushed_first_undoes_a_release() {
     assert_killed(scenes::away(), &[RenewedRemoteFirst], RELEASED);
 }
 
-/// A claimed and released offline; B continued that on the remote, while A claimed offline again, and lost. The history has A's
-/// own release as its last word on A, and says nothing of the loss.
+/// A claimed and released offline; B continued that on the remote, while A claimed offline again,
+/// and lost. The history has A's own release as its last word on A, and says nothing of the loss.
 #[test]
 fn a_loss_after_an_own_end_is_found_among_the_lost_only() {
     assert_killed(scenes::both_away(), &[HistoryFirst], TOLD_AT_LAST);
 }
 
-/// A claim landed, its twin released it, and the claim tried again: under the same id the released claim lives again.
+/// A claim landed, its twin released it, and the claim tried again: under the same id the released
+/// claim lives again.
 #[test]
 fn a_try_that_keeps_its_id_is_found() {
     assert_killed(scenes::twins(), &[ClaimIdKept], RELEASED);
 }
 
-/// A first claim was sent, to no ref and no entry, and came late; meanwhile the task was claimed, released and archived. The
-/// server compares the claim's ref alone: again there is none.
+/// A first claim was sent, to no ref and no entry, and came late; meanwhile the task was claimed,
+/// released and archived. The server compares the claim's ref alone: again there is none.
 #[test]
 fn the_lease_on_the_archive_does_not_stop_a_push_that_comes_late() {
-    let scene = Fleet { commands: [&[Claim, Release, Gc], &[], &[Claim, Release, Gc]], ..scenes::archive() };
+    let scene = Fleet {
+        commands: [&[Claim, Release, Gc], &[], &[Claim, Release, Gc]],
+        ..scenes::archive()
+    };
     assert_killed(scene, &[RefAlwaysCounts], GROWS);
     assert_holds(Fleet { changes: &[RefAlwaysCounts, ServerChecksArchive], ..scene }, 30_000);
 }
@@ -129,8 +141,8 @@ fn void_refs_suffice_without_a_lease_on_the_archive() {
     assert_holds(Fleet { changes: &[EmptyLease], ..scenes::archive() }, 100_000);
 }
 
-/// A server lists its refs one after the other. If it lists the archive before the claim, a late claim may be taken for a good
-/// one: the entry that makes it void came in between.
+/// A server lists its refs one after the other. If it lists the archive before the claim, a late
+/// claim may be taken for a good one: the entry that makes it void came in between.
 #[test]
 fn a_look_reads_the_claim_before_the_archive() {
     let scene = Fleet { commands: [&[Claim, Release, Gc], &[], &[Claim]], ..scenes::archive() };
@@ -146,14 +158,16 @@ fn without_a_record_a_ref_that_is_gone_frees_its_task() {
     assert_killed(scenes::forgotten(), &[NoRecord], ONE_OWNER);
 }
 
-/// A task was archived and claimed again. The new claim's ref vanishes, and the archive's entry says that the task is free.
+/// A task was archived and claimed again. The new claim's ref vanishes, and the archive's entry
+/// says that the task is free.
 #[test]
 fn an_archive_that_decides_before_the_record_is_found() {
     let bounds = Budget { commands: 5, mishaps: 1, ..Budget::default() };
     assert_killed(Fleet { bounds, ..scenes::alone() }, &[ArchiveFirst], HANDS);
 }
 
-/// B claimed offline, while C had the task: git put C's ref into its place, and the record of B's claim has the higher revision.
+/// B claimed offline, while C had the task: git put C's ref into its place, and the record of B's
+/// claim has the higher revision.
 #[test]
 fn a_record_that_decides_by_its_revision_alone_is_found() {
     assert_killed(scenes::pruned(), &[LineageIgnored], HANDS);
@@ -164,13 +178,15 @@ fn a_ref_that_was_set_back_is_not_gone_on_from() {
     assert_killed(scenes::pruned(), &[SeenIgnored], GROWS);
 }
 
-/// C took A's task over, which A's clone saw. The remote forgets it, and A's clone, its mirror, too: A's record lives again.
+/// C took A's task over, which A's clone saw. The remote forgets it, and A's clone, its mirror,
+/// too: A's record lives again.
 #[test]
 fn a_record_that_does_not_follow_what_is_adopted_is_found() {
     assert_killed(scenes::forgotten(), &[RecordStays], AGREED);
 }
 
-/// A released offline what git had put back from the record: the remote's, at the very state that was put back, would win.
+/// A released offline what git had put back from the record: the remote's, at the very state that
+/// was put back, would win.
 #[test]
 fn an_import_that_forks_undoes_a_release() {
     assert_killed(scenes::pruned(), &[ImportForks], RELEASED);
@@ -187,7 +203,8 @@ fn a_record_that_is_dropped_tells_nobody_of_a_loss() {
     assert_killed(scenes::pruned(), &[RecordDropped], TOLD_AT_LAST);
 }
 
-/// Whoever has lost a task would hear "it is another's", and not "you have lost it": so lost claims are kept in files, too.
+/// Whoever has lost a task would hear "it is another's", and not "you have lost it": so lost claims
+/// are kept in files, too.
 #[test]
 fn refs_of_lost_claims_that_vanish_tell_nobody_of_a_loss() {
     assert_killed(scenes::pruned(), &[LostVanishes], TOLD_AT_LAST);
@@ -205,7 +222,8 @@ fn twins_that_do_not_look_at_their_log_both_own_the_task() {
     assert_killed(scenes::copied(), &[LogNotCarried], ONE_OWNER);
 }
 
-/// A claim's own line is written when the claim has landed: before that there may be nothing new to push.
+/// A claim's own line is written when the claim has landed: before that there may be nothing new to
+/// push.
 #[test]
 fn a_log_that_is_pushed_only_with_new_lines_is_found() {
     assert_killed(scenes::copied(), &[LogOnlyIfNew], ONE_OWNER);

@@ -13,34 +13,60 @@ use super::site::{Site, says_more};
 /// All properties, by the names that the tests use.
 pub(super) fn all() -> Vec<Property<Fleet>> {
     vec![
-        Property::always("never two confirmed owners", |fleet: &Fleet, state| fleet.people(state).owners(state) <= 1),
+        Property::always("never two confirmed owners", |fleet: &Fleet, state| {
+            fleet.people(state).owners(state) <= 1
+        }),
         Property::always("a confirmed owner's claim is on the remote", |fleet: &Fleet, state| {
-            confirmed(state).all(|(worker, claim)| fleet.people(state).is_confirmed(state, worker, claim))
+            confirmed(state)
+                .all(|(worker, claim)| fleet.people(state).is_confirmed(state, worker, claim))
         }),
-        Property::always("what was acknowledged is in some chain", |fleet: &Fleet, state: &State| {
-            state.acknowledged.iter().all(|chain| is_kept(fleet, state, *chain))
-        }),
+        Property::always(
+            "what was acknowledged is in some chain",
+            |fleet: &Fleet, state: &State| {
+                state.acknowledged.iter().all(|chain| is_kept(fleet, state, *chain))
+            },
+        ),
         Property::always("a clone without a twin keeps its id", |_, state: &State| {
             state.is_copied || !state.sites.iter().any(|site| site.is_renamed)
         }),
-        Property::always("nobody is told to own what it does not", |_, state: &State| state.fault != Some(Fault::FalseOwner)),
+        Property::always("nobody is told to own what it does not", |_, state: &State| {
+            state.fault != Some(Fault::FalseOwner)
+        }),
         Property::always("nobody is refused what is free or its own", |_, state: &State| {
             state.fault != Some(Fault::FalseRefusal)
         }),
-        Property::always("no owner loses a task without being told", |_, state: &State| state.fault != Some(Fault::NotTold)),
-        Property::always("the remote's value only grows", |_, state: &State| state.fault != Some(Fault::Forked)),
-        Property::always("a claim changes hands by its rules", |_, state: &State| state.fault != Some(Fault::Unlawful)),
-        Property::always("revisions only grow", |_, state: &State| state.fault != Some(Fault::Shrank)),
-        Property::always("a stale claim is taken as it was judged", |_, state: &State| state.fault != Some(Fault::Unjudged)),
-        Property::always("a release that was given up on ends nothing later", |_, state: &State| {
-            state.fault != Some(Fault::EndedBehind)
+        Property::always("no owner loses a task without being told", |_, state: &State| {
+            state.fault != Some(Fault::NotTold)
         }),
-        Property::always("all clones agree after a sync", |fleet: &Fleet, state| later(fleet, state).agree),
-        Property::always("a released task is claimable again", |fleet: &Fleet, state| later(fleet, state).may_claim),
-        Property::always("who lost a task is told by its next release", |fleet: &Fleet, state| later(fleet, state).are_told),
-        Property::always("a release that was acknowledged is not undone", |fleet: &Fleet, state| {
-            later(fleet, state).releases_stay
+        Property::always("the remote's value only grows", |_, state: &State| {
+            state.fault != Some(Fault::Forked)
         }),
+        Property::always("a claim changes hands by its rules", |_, state: &State| {
+            state.fault != Some(Fault::Unlawful)
+        }),
+        Property::always("revisions only grow", |_, state: &State| {
+            state.fault != Some(Fault::Shrank)
+        }),
+        Property::always("a stale claim is taken as it was judged", |_, state: &State| {
+            state.fault != Some(Fault::Unjudged)
+        }),
+        Property::always(
+            "a release that was given up on ends nothing later",
+            |_, state: &State| state.fault != Some(Fault::EndedBehind),
+        ),
+        Property::always("all clones agree after a sync", |fleet: &Fleet, state| {
+            later(fleet, state).agree
+        }),
+        Property::always("a released task is claimable again", |fleet: &Fleet, state| {
+            later(fleet, state).may_claim
+        }),
+        Property::always("who lost a task is told by its next release", |fleet: &Fleet, state| {
+            later(fleet, state).are_told
+        }),
+        Property::always(
+            "a release that was acknowledged is not undone",
+            |fleet: &Fleet, state| later(fleet, state).releases_stay,
+        ),
     ]
 }
 
@@ -54,7 +80,8 @@ struct Later {
 }
 
 thread_local! {
-    /// The last state that was judged: each property asks for it anew. Each search has threads of its own.
+    /// The last state that was judged: each property asks for it anew. Each search has threads of
+    /// its own.
     static JUDGED: RefCell<Option<(State, Later)>> = const { RefCell::new(None) };
 }
 
@@ -72,7 +99,8 @@ fn later(fleet: &Fleet, state: &State) -> Later {
     })
 }
 
-/// Who believes to be a confirmed owner, by which claim. What was heard before the clone was copied does not count.
+/// Who believes to be a confirmed owner, by which claim. What was heard before the clone was copied
+/// does not count.
 fn confirmed(state: &State) -> impl Iterator<Item = (usize, ClaimId)> {
     state.workers.iter().enumerate().filter_map(|(worker, Worker { belief, .. })| match belief {
         Belief::Holds { claim, confirmed: true, copied: false } => Some((worker, *claim)),
@@ -80,7 +108,8 @@ fn confirmed(state: &State) -> impl Iterator<Item = (usize, ClaimId)> {
     })
 }
 
-/// Whether what a chain says, signs of life aside, is in some place, be it as an import. The list of a clone that is alone is none.
+/// Whether what a chain says, signs of life aside, is in some place, be it as an import. The list
+/// of a clone that is alone is none.
 fn is_kept(fleet: &Fleet, state: &State, chain: Chain) -> bool {
     let of_site = |site: &Site| [site.local, site.record, site.tracking.archive];
     let sites = state.sites.iter().flat_map(|site| site.lost.iter().copied().chain(of_site(site)));
@@ -90,8 +119,9 @@ fn is_kept(fleet: &Fleet, state: &State, chain: Chain) -> bool {
 }
 
 impl People {
-    /// At how many places a worker was told that it is the owner, by a claim whose end is not on the remote. If that has
-    /// forgotten something, at how many places of one clone, which may know better.
+    /// At how many places a worker was told that it is the owner, by a claim whose end is not on
+    /// the remote. If that has forgotten something, at how many places of one clone, which may know
+    /// better.
     fn owners(&self, state: &State) -> usize {
         let mut owners = Vec::new();
         for (worker, claim) in confirmed(state) {
@@ -124,7 +154,11 @@ impl People {
 
     /// What counts about the task: what the remote has, or the clone that is alone.
     fn truth(&self, state: &State) -> Chain {
-        if self.reach == Reach::Clone { state.sites[0].view(self.rules) } else { state.remote.value(self.rules) }
+        if self.reach == Reach::Clone {
+            state.sites[0].view(self.rules)
+        } else {
+            state.remote.value(self.rules)
+        }
     }
 
     /// Whether a worker is there: not in a copy that was not made yet.
@@ -150,10 +184,13 @@ impl People {
         }
     }
 
-    /// The state after a `sync` in each clone. The first one sees at last what the second published.
+    /// The state after a `sync` in each clone. The first one sees at last what the second
+    /// published.
     fn synced(&self, state: &State) -> State {
         let mut state = State { flights: Vec::new(), ..state.clone() };
-        let of_second = (0..3).find(|worker| self.places[*worker].site == 1).filter(|worker| self.is_there(&state, *worker));
+        let of_second = (0..3)
+            .find(|worker| self.places[*worker].site == 1)
+            .filter(|worker| self.is_there(&state, *worker));
         for worker in [Some(0), of_second, Some(0)].into_iter().flatten() {
             self.at(&state).runs(&mut state, worker, Command::Sync);
         }
@@ -168,7 +205,12 @@ impl People {
     }
 
     /// What becomes of each worker that runs `command` alone.
-    fn each(&self, synced: &State, command: Command, is_good: impl Fn(&State, usize) -> bool) -> bool {
+    fn each(
+        &self,
+        synced: &State,
+        command: Command,
+        is_good: impl Fn(&State, usize) -> bool,
+    ) -> bool {
         (0..3).filter(|worker| self.is_there(synced, *worker)).all(|worker| {
             let mut state = synced.clone();
             self.at(&state).runs(&mut state, worker, command);
@@ -177,7 +219,9 @@ impl People {
     }
 
     fn may_claim(&self, synced: &State) -> bool {
-        let owns = |state: &State, worker: usize| matches!(state.workers[worker].belief, Belief::Holds { confirmed: true, .. });
+        let owns = |state: &State, worker: usize| {
+            matches!(state.workers[worker].belief, Belief::Holds { confirmed: true, .. })
+        };
         live(self.truth(synced)).is_some() || self.each(synced, Command::Claim, owns)
     }
 
@@ -188,7 +232,8 @@ impl People {
     /// No claim lives of which a release was acknowledged.
     fn releases_stay(&self, synced: &State) -> bool {
         let Some(tip) = live(self.truth(synced)) else { return true };
-        let released = |chain: &Chain| chain.links().any(|link| link.ended && link.claim == tip.claim);
+        let released =
+            |chain: &Chain| chain.links().any(|link| link.ended && link.claim == tip.claim);
         // What a clone with a new id has released offline was its twin's.
         let given_up = |site: &Site| site.is_renamed && site.lost.iter().any(released);
         !synced.acknowledged.iter().any(released) || synced.sites.iter().any(given_up)

@@ -8,7 +8,9 @@ use super::rules::{Change, Rules};
 impl People {
     /// Whether the client sends the push: it compares all leases with what the remote advertises.
     pub(super) fn is_sent(&self, remote: Remote, push: Push) -> bool {
-        self.lease_holds(remote, push) && self.archive_lease_holds(remote, push) && self.log_lease_holds(remote, push)
+        self.lease_holds(remote, push)
+            && self.archive_lease_holds(remote, push)
+            && self.log_lease_holds(remote, push)
     }
 
     /// What the server compares, too.
@@ -19,11 +21,14 @@ impl People {
                 is_next && (remote.log == lease.log || log.is_none_or(|log| log == lease.log))
             }
             Push::Archive { lease, .. } => remote.archive == lease,
-            Push::Delete { lease } => remote.claim == lease || self.rules.with(Change::DeletedWithoutLease),
+            Push::Delete { lease } => {
+                remote.claim == lease || self.rules.with(Change::DeletedWithoutLease)
+            }
         }
     }
 
-    /// Whether the log is as it was seen, also if it stays as it is: then git sends no command for it.
+    /// Whether the log is as it was seen, also if it stays as it is: then git sends no command for
+    /// it.
     fn log_lease_holds(&self, remote: Remote, push: Push) -> bool {
         !matches!(push, Push::Claim { lease, log: Some(_), .. } if remote.log != lease.log)
     }
@@ -37,7 +42,8 @@ impl People {
     /// A push arrives. Returns whether it took effect.
     pub(super) fn push(&self, state: &mut State, push: Push) -> bool {
         let before = state.remote;
-        let archive = !self.rules.with(Change::ServerChecksArchive) || self.archive_lease_holds(before, push);
+        let archive =
+            !self.rules.with(Change::ServerChecksArchive) || self.archive_lease_holds(before, push);
         if !archive || !self.lease_holds(before, push) {
             return false;
         }
@@ -79,15 +85,19 @@ impl People {
         }
     }
 
-    /// Enters in the list of a clone that is alone what `chain` has beyond it; if its last state `is_new`, that in any case.
-    /// What was written, and neither answered nor gone on from, is not in it.
+    /// Enters in the list of a clone that is alone what `chain` has beyond it; if its last state
+    /// `is_new`, that in any case. What was written, and neither answered nor gone on from, is not
+    /// in it.
     pub(super) fn enter(&self, state: &mut State, chain: Chain, is_new: bool) {
         if self.reach != Reach::Clone {
             return;
         }
         let list = state.remote.claim;
         let (old, last) = (revision(list), chain.tip().filter(|_| is_new));
-        let missing = chain.plain().links().filter(|link| link.revision > old || Some(*link) == last.map(plain));
+        let missing = chain
+            .plain()
+            .links()
+            .filter(|link| link.revision > old || Some(*link) == last.map(plain));
         state.remote.claim = missing.fold(list, Chain::then);
         self.check_states(state, state.remote.claim);
         self.witness(state);
@@ -119,7 +129,12 @@ impl People {
         let Some(mut run) = state.workers[worker].run else { return };
         let Phase::Push(push) = run.phase else { return };
         if self.is_sent(state.remote, push) {
-            state.flights.push(Flight { push, sender: worker, begun_since: [false; 3], overtaken: false });
+            state.flights.push(Flight {
+                push,
+                sender: worker,
+                begun_since: [false; 3],
+                overtaken: false,
+            });
         }
         run.phase = Phase::Look;
         state.workers[worker].run = (!self.rules.with(Change::AnswerTrusted)).then_some(run);

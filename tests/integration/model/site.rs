@@ -1,9 +1,11 @@
-//! What the worktrees of a clone share: refs, which may vanish, and the record, which git never touches.
+//! What the worktrees of a clone share: refs, which may vanish, and the record, which git never
+//! touches.
 //!
-//! The record has the last state that the clone wrote or settled; if it has one, it follows what is adopted, too. It is written
-//! after the ref. Here it is a chain, for its lineage names the claims before it. It is *ahead* of the refs if its revision is
-//! higher and its lineage has the claim that they end at: then a ref is gone or was set back, and the record decides. The next
-//! write of the clone imports it.
+//! The record has the last state that the clone wrote or settled; if it has one, it follows what is
+//! adopted, too. It is written after the ref. Here it is a chain, for its lineage names the claims
+//! before it. It is *ahead* of the refs if its revision is higher and its lineage has the claim
+//! that they end at: then a ref is gone or was set back, and the record decides. The next write of
+//! the clone imports it.
 
 use super::chain::{Chain, ClaimId, Link, Verb};
 use super::fleet::{Remote, live, revision};
@@ -21,7 +23,8 @@ pub(super) struct Site {
     pub(super) lost: Vec<Chain>,
     /// The claim file of the record, with its lineage.
     pub(super) record: Chain,
-    /// The last commit of its own log that it wrote. A file has it, not only a ref, and before the push.
+    /// The last commit of its own log that it wrote. A file has it, not only a ref, and before the
+    /// push.
     pub(super) log: Log,
     /// It has found a twin, and has another clone id since.
     pub(super) is_renamed: bool,
@@ -46,18 +49,26 @@ impl Site {
         if self.is_ahead(known, rules) { self.import(known, rules) } else { known }
     }
 
-    /// What the refs say: the local one, unless it is gone, or behind what the remote was seen to have.
+    /// What the refs say: the local one, unless it is gone, or behind what the remote was seen to
+    /// have.
     pub(super) fn known(&self, rules: Rules) -> Chain {
-        let seen = if rules.with(Change::SeenIgnored) { self.tracking.archive } else { self.tracking.value(rules) };
+        let seen = if rules.with(Change::SeenIgnored) {
+            self.tracking.archive
+        } else {
+            self.tracking.value(rules)
+        };
         if seen.descends_from(self.local) { seen } else { self.local }
     }
 
-    /// What may decide if refs are gone: the record, and never a file of the tree, whatever a branch says of the mode.
+    /// What may decide if refs are gone: the record, and never a file of the tree, whatever a
+    /// branch says of the mode.
     fn record(&self, rules: Rules) -> Chain {
         let counts = match self.branch {
             Branch::Nothing => false,
             Branch::Claim => rules.with(Change::CopiesRead),
-            Branch::ClaimAndMode => rules.with(Change::CopiesRead) || rules.with(Change::ModeOfBranch),
+            Branch::ClaimAndMode => {
+                rules.with(Change::CopiesRead) || rules.with(Change::ModeOfBranch)
+            }
         };
         match (counts, rules.with(Change::NoRecord)) {
             (true, _) if revision(forged()) > revision(self.record) => forged(),
@@ -69,32 +80,42 @@ impl Site {
     /// Whether the record goes on from `known`.
     fn is_ahead(&self, known: Chain, rules: Rules) -> bool {
         let record = self.record(rules);
-        let (Some(tip), Some(behind)) = (record.tip(), known.tip()) else { return !record.is_none() && known.is_none() };
+        let (Some(tip), Some(behind)) = (record.tip(), known.tip()) else {
+            return !record.is_none() && known.is_none();
+        };
         if rules.with(Change::ArchiveFirst) && known == self.tracking.archive {
             return false;
         }
-        let follows = if tip.claim == behind.claim { tip.ended || !behind.ended } else { record.last_of(behind.claim).is_some() };
+        let follows = if tip.claim == behind.claim {
+            tip.ended || !behind.ended
+        } else {
+            record.last_of(behind.claim).is_some()
+        };
         tip.revision > behind.revision && (follows || rules.with(Change::LineageIgnored))
     }
 
-    /// The record on top of `base`. Its lineage tells how the claim that `base` ends at was taken over.
+    /// The record on top of `base`. Its lineage tells how the claim that `base` ends at was taken
+    /// over.
     fn import(&self, base: Chain, rules: Rules) -> Chain {
         let record = self.record(rules).plain();
         let newer = record.beyond(base.plain()).filter(|link| link.revision > revision(base));
         newer.fold(base, |chain, link| {
-            let taken = live(chain).is_some_and(|tip| tip.claim != link.claim && record.last_of(tip.claim).is_some());
+            let taken = live(chain)
+                .is_some_and(|tip| tip.claim != link.claim && record.last_of(tip.claim).is_some());
             let verb = if taken && link.verb != Verb::Move { Verb::Reclaim } else { link.verb };
             chain.then(Link { verb, imported: true, ..link })
         })
     }
 
-    /// Writes to the local ref what the clone knows without it, before it is brought in line with `value`, which may be older. If
-    /// the record goes on from `value` itself, the import does so, too.
+    /// Writes to the local ref what the clone knows without it, before it is brought in line with
+    /// `value`, which may be older. If the record goes on from `value` itself, the import does so,
+    /// too.
     fn restore(&mut self, value: Chain, rules: Rules) {
         let known = self.known(rules);
         let knows = self.record(rules).tip().is_some_and(|tip| value.last_of(tip.claim).is_some());
         if self.is_ahead(known, rules) {
-            self.local = self.import(if knows && self.is_ahead(value, rules) { value } else { known }, rules);
+            self.local = self
+                .import(if knows && self.is_ahead(value, rules) { value } else { known }, rules);
         } else if !self.tracking.claim.is_none() && known == self.tracking.claim {
             self.local = known;
         }
@@ -121,7 +142,8 @@ impl Site {
         }
     }
 
-    /// Brings the local ref to what was seen: forward, or off a fork. What is not published yet stays. Says whether it has moved.
+    /// Brings the local ref to what was seen: forward, or off a fork. What is not published yet
+    /// stays. Says whether it has moved.
     fn follow(&mut self, seen: Remote, rules: Rules) -> bool {
         let value = seen.value(rules);
         let gone = self.local.is_none() && (seen.claim.is_none() || value != seen.claim);
@@ -140,7 +162,8 @@ impl Site {
         true
     }
 
-    /// What was written under an id that is given up, and was not published, is lost: its owner is elsewhere.
+    /// What was written under an id that is given up, and was not published, is lost: its owner is
+    /// elsewhere.
     pub(super) fn give_up(&mut self, rules: Rules) {
         if rules.with(Change::OldIdSpeaks) {
             return;
@@ -154,7 +177,8 @@ impl Site {
         }
     }
 
-    /// What follows an import goes on from `value`, if that ends at the very state that was imported.
+    /// What follows an import goes on from `value`, if that ends at the very state that was
+    /// imported.
     fn replay(&mut self, value: Chain, rules: Rules) {
         let (local, base) = (self.local.plain(), value.plain());
         let forked = !self.local.descends_from(value) && !rules.with(Change::ImportForks);
@@ -175,7 +199,8 @@ impl Site {
         if rules.with(Change::LostDropped) {
             return;
         }
-        self.lost.retain(|other| other.tip().map(|tip| tip.claim) != chain.tip().map(|tip| tip.claim));
+        self.lost
+            .retain(|other| other.tip().map(|tip| tip.claim) != chain.tip().map(|tip| tip.claim));
         self.lost.push(chain);
         self.lost.sort_by_key(|chain| chain.tip().map(|tip| tip.claim));
     }
@@ -200,5 +225,12 @@ pub(super) fn says_more(chain: Chain, value: Chain) -> bool {
 /// A claim that nobody made: a branch brings a file that says so.
 fn forged() -> Chain {
     let claim = ClaimId { number: 7, owner: 1 };
-    Chain::NONE.then(Link { claim, verb: Verb::Claim, ended: false, offline: false, revision: 9, imported: false })
+    Chain::NONE.then(Link {
+        claim,
+        verb: Verb::Claim,
+        ended: false,
+        offline: false,
+        revision: 9,
+        imported: false,
+    })
 }

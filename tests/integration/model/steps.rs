@@ -3,7 +3,9 @@
 use super::answers::Answer;
 use super::chain::{Chain, ClaimId, Link, Verb};
 use super::decide::{People, Reach, Verdict};
-use super::fleet::{Belief, Command, Fault, Phase, Push, Remote, Run, State, Witness, Worker, live, revision};
+use super::fleet::{
+    Belief, Command, Fault, Phase, Push, Remote, Run, State, Witness, Worker, live, revision,
+};
 use super::rules::Change;
 use super::site::Site;
 
@@ -13,17 +15,28 @@ const TRIES: u8 = 2;
 impl People {
     /// Begins a command.
     pub(super) fn begin(&self, state: &mut State, worker: usize, command: Command) {
-        let run =
-            Run { command, phase: Phase::Look, tries: 0, commit: Chain::NONE, judged: Chain::NONE, witness: Witness::default() };
+        let run = Run {
+            command,
+            phase: Phase::Look,
+            tries: 0,
+            commit: Chain::NONE,
+            judged: Chain::NONE,
+            witness: Witness::default(),
+        };
         state.workers[worker].run = Some(run);
         for flight in &mut state.flights {
-            flight.begun_since[worker] |= self.places[flight.sender].origin == self.places[worker].origin;
+            flight.begun_since[worker] |=
+                self.places[flight.sender].origin == self.places[worker].origin;
         }
         self.witness(state);
-        let Some(run) = state.workers[worker].run.filter(|_| self.reach != Reach::Clone) else { return };
+        let Some(run) = state.workers[worker].run.filter(|_| self.reach != Reach::Clone) else {
+            return;
+        };
         match command {
             Command::ClaimOffline | Command::ReleaseOffline => self.offline(state, worker, command),
-            Command::Beat | Command::BeatDue => self.beat(state, worker, command == Command::BeatDue),
+            Command::Beat | Command::BeatDue => {
+                self.beat(state, worker, command == Command::BeatDue)
+            }
             Command::Sync | Command::Gc => {}
             _ => self.decide(state, worker, run, false),
         }
@@ -50,8 +63,12 @@ impl People {
                         Phase::Adopt(Remote { archive: half, ..state.remote })
                     }
                     Phase::LookOn(half) => Phase::Adopt(Remote { claim: half, ..state.remote }),
-                    _ if self.rules.with(Change::ArchiveReadFirst) => Phase::LookOn(state.remote.archive),
-                    _ if self.rules.with(Change::ArchiveReadLast) => Phase::LookOn(state.remote.claim),
+                    _ if self.rules.with(Change::ArchiveReadFirst) => {
+                        Phase::LookOn(state.remote.archive)
+                    }
+                    _ if self.rules.with(Change::ArchiveReadLast) => {
+                        Phase::LookOn(state.remote.claim)
+                    }
                     _ => Phase::Adopt(state.remote),
                 };
                 state.workers[worker].run = Some(run);
@@ -60,7 +77,8 @@ impl People {
         }
     }
 
-    /// Under the lock: what was seen becomes this clone's. Whether somebody else uses its id is judged first.
+    /// Under the lock: what was seen becomes this clone's. Whether somebody else uses its id is
+    /// judged first.
     fn adopt(&self, state: &mut State, worker: usize, mut run: Run, seen: Remote) {
         let site = self.places[worker].site;
         if self.judge_log(&mut state.sites[site], seen.log) {
@@ -76,9 +94,12 @@ impl People {
         people.adopted(state, worker, run, seen);
     }
 
-    /// The worker is killed after it kept what the clone has lost, and before it moved the local ref.
+    /// The worker is killed after it kept what the clone has lost, and before it moved the local
+    /// ref.
     pub(super) fn stop_in_adopt(&self, state: &mut State, worker: usize) {
-        let Some(Run { phase: Phase::Adopt(seen), .. }) = state.workers[worker].run.take() else { return };
+        let Some(Run { phase: Phase::Adopt(seen), .. }) = state.workers[worker].run.take() else {
+            return;
+        };
         let (site, value) = (&mut state.sites[self.places[worker].site], seen.value(self.rules));
         if !site.local.descends_from(value) && !value.descends_from(site.local) {
             site.lose(value, self.rules);
@@ -88,9 +109,14 @@ impl People {
         }
     }
 
-    /// The worker is killed after it moved the local ref, and before the record follows. Nobody hears of it. None if the next
-    /// step writes no record.
-    pub(super) fn stop_before_record(&self, before: &State, mut state: State, worker: usize) -> Option<State> {
+    /// The worker is killed after it moved the local ref, and before the record follows. Nobody
+    /// hears of it. None if the next step writes no record.
+    pub(super) fn stop_before_record(
+        &self,
+        before: &State,
+        mut state: State,
+        worker: usize,
+    ) -> Option<State> {
         let site = self.places[worker].site;
         self.step(&mut state, worker);
         if state.sites[site].record == before.sites[site].record {
@@ -102,7 +128,11 @@ impl People {
             state.sites[site].is_renamed = false;
             state.sites[site].tracking = before.sites[site].tracking;
         }
-        state.workers[worker] = Worker { run: None, claims: state.workers[worker].claims, ..before.workers[worker].clone() };
+        state.workers[worker] = Worker {
+            run: None,
+            claims: state.workers[worker].claims,
+            ..before.workers[worker].clone()
+        };
         state.acknowledged.clone_from(&before.acknowledged);
         state.fault = before.fault;
         if self.reach == Reach::Clone {
@@ -134,9 +164,13 @@ impl People {
         let landed = !run.commit.is_none() && value.descends_from(run.commit);
         let view = state.sites[self.places[worker].site].view(self.rules);
         match run.command {
-            Command::Release if landed => self.finish(state, worker, run, Answer::Released(run.commit)),
+            Command::Release if landed => {
+                self.finish(state, worker, run, Answer::Released(run.commit))
+            }
             Command::BeatDue if self.holds(worker, view) => {
-                if let (true, Belief::Holds { copied, .. }) = (landed, &mut state.workers[worker].belief) {
+                if let (true, Belief::Holds { copied, .. }) =
+                    (landed, &mut state.workers[worker].belief)
+                {
                     *copied = false;
                 }
                 self.finish(state, worker, run, Answer::Nothing);
@@ -156,13 +190,16 @@ impl People {
     pub(super) fn decide(&self, state: &mut State, worker: usize, mut run: Run, looked: bool) {
         let site = &state.sites[self.places[worker].site];
         let (view, known) = (site.view(self.rules), site.tracking.value(self.rules));
-        let file_says_mine = self.rules.with(Change::FileGrants) && self.holds(worker, state.workers[worker].file);
+        let file_says_mine =
+            self.rules.with(Change::FileGrants) && self.holds(worker, state.workers[worker].file);
         if run.command.takes() && file_says_mine {
             return self.finish(state, worker, run, Answer::Owner(state.workers[worker].file));
         }
         let looked = looked || self.rules.with(Change::LocalRefusal);
         match self.verdict(run.command, worker, view, run.judged) {
-            Verdict::Write(_) | Verdict::Renew if run.tries == TRIES => self.finish(state, worker, run, Answer::Nothing),
+            Verdict::Write(_) | Verdict::Renew if run.tries == TRIES => {
+                self.finish(state, worker, run, Answer::Nothing)
+            }
             Verdict::Write(verb) => {
                 if run.command == Command::Reclaim && run.judged.is_none() {
                     run.judged = view;
@@ -174,7 +211,9 @@ impl People {
             Verdict::Renew if self.rules.with(Change::LocalYours) || self.reach == Reach::Clone => {
                 self.finish(state, worker, run, Answer::Owner(view))
             }
-            Verdict::Renew if self.rules.with(Change::YoursByLook) && !looked => state.workers[worker].run = Some(run),
+            Verdict::Renew if self.rules.with(Change::YoursByLook) && !looked => {
+                state.workers[worker].run = Some(run)
+            }
             Verdict::Renew if self.rules.with(Change::YoursByLook) && stands(view, known) => {
                 self.finish(state, worker, run, Answer::Owner(known));
             }
@@ -186,7 +225,14 @@ impl People {
     }
 
     /// The claim that a new state belongs to: where the owner changes a new one, at each try.
-    fn claim_of(&self, state: &mut State, worker: usize, run: Run, verb: Verb, view: Chain) -> ClaimId {
+    fn claim_of(
+        &self,
+        state: &mut State,
+        worker: usize,
+        run: Run,
+        verb: Verb,
+        view: Chain,
+    ) -> ClaimId {
         let before = match verb {
             Verb::Release => view.tip(),
             _ if self.rules.with(Change::ClaimIdKept) => run.commit.tip(),
@@ -201,7 +247,8 @@ impl People {
         ClaimId { number: *made - 1, owner: origin as u8 }
     }
 
-    /// A state on top of the local ref, written there first, then pushed: a heartbeat, a confirming state.
+    /// A state on top of the local ref, written there first, then pushed: a heartbeat, a confirming
+    /// state.
     fn renew(&self, state: &mut State, worker: usize, run: Run) {
         let view = state.sites[self.places[worker].site].view(self.rules);
         let Some(tip) = view.tip() else { return };
@@ -228,9 +275,14 @@ impl People {
             return self.write_alone(state, worker, run, commit);
         }
         let site = self.places[worker].site;
-        let log = (self.reach == Reach::Twins).then(|| self.next_log(&mut state.sites[site], site)).flatten();
+        let log = (self.reach == Reach::Twins)
+            .then(|| self.next_log(&mut state.sites[site], site))
+            .flatten();
         let lease = state.sites[site].tracking;
-        let lease = Remote { archive: if lease.claim.is_none() { lease.archive } else { Chain::NONE }, ..lease };
+        let lease = Remote {
+            archive: if lease.claim.is_none() { lease.archive } else { Chain::NONE },
+            ..lease
+        };
         run.commit = commit;
         run.tries += 1;
         run.phase = Phase::Push(Push::Claim { commit, lease, log });
@@ -241,16 +293,23 @@ impl People {
         let Some(run) = state.workers[worker].run else { return };
         let site = self.places[worker].site;
         let view = state.sites[site].view(self.rules);
-        let plain = if command == Command::ClaimOffline { Command::Claim } else { Command::Release };
+        let plain =
+            if command == Command::ClaimOffline { Command::Claim } else { Command::Release };
         let verb = match self.verdict(plain, worker, view, Chain::NONE) {
             Verdict::Write(verb) => verb,
-            Verdict::Renew | Verdict::Ended => return self.finish(state, worker, run, Answer::Nothing),
+            Verdict::Renew | Verdict::Ended => {
+                return self.finish(state, worker, run, Answer::Nothing);
+            }
             Verdict::Refused => return self.finish(state, worker, run, Answer::Refused),
         };
         let claim = self.claim_of(state, worker, run, verb, view);
         let chain = view.then(Link { offline: true, ..next(view, claim, verb) });
         self.write(&mut state.sites[site], chain);
-        let answer = if verb == Verb::Release { Answer::Released(chain) } else { Answer::Unconfirmed(chain) };
+        let answer = if verb == Verb::Release {
+            Answer::Released(chain)
+        } else {
+            Answer::Unconfirmed(chain)
+        };
         self.finish(state, worker, run, answer);
     }
 
@@ -275,7 +334,8 @@ impl People {
         if local == value || local.is_none() || !local.descends_from(value) || run.tries == TRIES {
             return self.finish(state, worker, run, Answer::Nothing);
         }
-        let is_unconfirmed = |tip: Link| local.beyond(value).any(|link| link.offline && link.claim == tip.claim);
+        let is_unconfirmed =
+            |tip: Link| local.beyond(value).any(|link| link.offline && link.claim == tip.claim);
         if local.tip().is_some_and(|tip| tip.verb != Verb::Confirm && is_unconfirmed(tip)) {
             self.renew(state, worker, run);
         } else {
@@ -283,7 +343,8 @@ impl People {
         }
     }
 
-    /// Archives a claim that has ended, deletes its ref on the remote, then here. Between two pushes it looks.
+    /// Archives a claim that has ended, deletes its ref on the remote, then here. Between two
+    /// pushes it looks.
     fn gc(&self, state: &mut State, worker: usize, mut run: Run, seen: Remote) {
         let site = &mut state.sites[self.places[worker].site];
         let ended = |chain: Chain| chain.tip().is_some_and(|tip| tip.ended);
@@ -307,7 +368,14 @@ impl People {
 
 /// The state after the tip of `view`.
 fn next(view: Chain, claim: ClaimId, verb: Verb) -> Link {
-    Link { claim, verb, ended: verb == Verb::Release, offline: false, revision: revision(view) + 1, imported: false }
+    Link {
+        claim,
+        verb,
+        ended: verb == Verb::Release,
+        offline: false,
+        revision: revision(view) + 1,
+        imported: false,
+    }
 }
 
 /// Whether the claim of `chain`'s tip is the one that is live in `value`.

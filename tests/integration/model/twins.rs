@@ -1,7 +1,9 @@
-//! Two clones with one clone id: a container that was started twice, a backup that was restored (design, section 1.4).
+//! Two clones with one clone id: a container that was started twice, a backup that was restored
+//! (design, section 1.4).
 //!
-//! Each push of a claim carries a new commit of the clone's log, with what the remote was seen to have as lease, all or none:
-//! so of two with one id only one can push. Who finds a commit in its own log that it did not write takes a new id.
+//! Each push of a claim carries a new commit of the clone's log, with what the remote was seen to
+//! have as lease, all or none: so of two with one id only one can push. Who finds a commit in its
+//! own log that it did not write takes a new id.
 
 use std::fmt;
 
@@ -11,7 +13,8 @@ use super::fleet::{Push, State};
 use super::rules::Change;
 use super::site::Site;
 
-/// A log of one clone id, as the list of who wrote each commit: "descends from" is "begins with", as for claims.
+/// A log of one clone id, as the list of who wrote each commit: "descends from" is "begins with",
+/// as for claims.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(super) struct Log {
     len: u8,
@@ -46,13 +49,16 @@ impl People {
         }
         let is_published = site.log == site.tracking.log;
         // A commit that was written before may be a twin's, too.
-        if !self.rules.with(Change::LogOnlyIfNew) && (is_published || !self.rules.with(Change::LogReused)) {
+        if !self.rules.with(Change::LogOnlyIfNew)
+            && (is_published || !self.rules.with(Change::LogReused))
+        {
             site.log = site.log.then(index);
         }
         Some(site.log)
     }
 
-    /// Takes a new id if the log that was seen has commits that this clone did not write; says whether it did.
+    /// Takes a new id if the log that was seen has commits that this clone did not write; says
+    /// whether it did.
     pub(super) fn judge_log(&self, site: &mut Site, seen: Log) -> bool {
         if self.reach != Reach::Twins || site.is_renamed || site.log.descends_from(seen) {
             return false;
@@ -79,6 +85,8 @@ impl People {
 
     /// Whether a claim was made in a clone, under the id that it has.
     pub(super) fn is_of(&self, site: usize, claim: ClaimId) -> bool {
-        self.places.iter().any(|place| place.site == site && place.origin == usize::from(claim.owner))
+        self.places
+            .iter()
+            .any(|place| place.site == site && place.origin == usize::from(claim.owner))
     }
 }

@@ -1,0 +1,138 @@
+//! Path leases: who may edit which files (`_bus/README.md`). One ref holds the table of all live
+//! leases, so that whether two overlap is decided by one compare-and-swap.
+
+use super::lease_change_anywhere;
+use crate::bus::lease::{
+    Draft, LeaseFault, LeaseOutcome, LeaseRequest, Leased, Next, WhichLeases, own_rows, taken,
+    whole,
+};
+use crate::bus::workspace::Workspace;
+use crate::bus::{Error, claim, lease};
+use crate::record::{AgentId, LockId};
+
+/// Takes a lease for `agent`: all paths that are asked for, or none. The same again finds it taken,
+/// and renews it where that is due.
+///
+/// # Errors
+///
+/// [`LeaseFault::Held`] where others hold paths of it; [`Error::Usage`] where nothing is left of
+/// it; [`Error::Malformed`] where the table of leases cannot be read; else as the system refuses.
+pub(crate) fn acquire_lease(
+    ws: &Workspace,
+    agent: &AgentId,
+    request: &LeaseRequest,
+) -> Result<Leased, Error> {
+    let scope = lease::wanted_scope(ws, request)?;
+    let task = request.task.as_ref().map(|task| claim::spelling(ws, task));
+    let request = LeaseRequest { task, ..request.clone() };
+    let answer = lease_change_anywhere::change_and_settle(ws, agent, |view, who| {
+        lease::decide_take(ws, view, who, &request, &scope, None)
+    })?;
+    taken(&answer, agent)
+}
+
+/// Gives a sign of life of `agent`'s own leases.
+///
+/// # Errors
+///
+/// [`LeaseFault::Lost`] where somebody else has ended it; [`LeaseFault::NotYours`],
+/// [`LeaseFault::NoLock`], [`LeaseFault::NoneHeld`] or [`LeaseFault::Several`] where it is none
+/// that can be meant; else as [`acquire_lease`].
+pub(crate) fn renew_leases(
+    ws: &Workspace,
+    agent: &AgentId,
+    which: &WhichLeases,
+) -> Result<Vec<Leased>, Error> {
+    lease_change_anywhere::change_and_settle(ws, agent, |view, who| {
+        let mut renewed = Vec::new();
+        for row in own_rows(view, who, which)? {
+            if lease::stands(ws, &row.brief) {
+                renewed.push(lease::renewed(ws, &whole(row)?, None)?);
+            } else if !matches!(which, WhichLeases::All) {
+                return Err(lease::claim_gone(ws, who, &row.brief)?.into());
+            }
+        }
+        match (which, renewed.is_empty()) {
+            (_, false) => Ok(Next::Write(Draft::new("renew", renewed, LeaseOutcome::Renewed))),
+            (WhichLeases::One(id), true) => Err(lease::gone(ws, view, who, id)?.into()),
+            (WhichLeases::All | WhichLeases::Only, true) => {
+                Err(LeaseFault::NoneHeld { agent: agent.clone() }.into())
+            }
+        }
+    })
+}
+
+/// Gives back leases of `agent`'s own.
+///
+/// # Errors
+///
+/// As [`renew_leases`].
+pub(crate) fn release_leases(
+    ws: &Workspace,
+    agent: &AgentId,
+    which: &WhichLeases,
+) -> Result<Vec<Leased>, Error> {
+    lease_change_anywhere::change_and_settle(ws, agent, |view, who| {
+        let mut ended = Vec::new();
+        for row in own_rows(view, who, which)? {
+            if !lease::stands(ws, &row.brief) {
+                match lease::claim_gone(ws, who, &row.brief)? {
+                    lost @ LeaseFault::Lost { .. } if !matches!(which, WhichLeases::All) => {
+                        return Err(lost.into());
+                    }
+                    _ => {}
+                }
+            }
+            ended.push(lease::ending_lease(ws, whole(row)?, who, None)?);
+        }
+        if !ended.is_empty() {
+            return Ok(Next::Write(Draft::new("release", ended, LeaseOutcome::Released)));
+        }
+        // Run again after a crash: what had ended by then is settled.
+        let past = match which {
+            WhichLeases::One(id) => vec![lease::own_end(ws, view, who, id)?],
+            WhichLeases::All | WhichLeases::Only => lease::unsettled_ends(ws, view, who)?,
+        };
+        match past[..] {
+            [] => Err(LeaseFault::NoneHeld { agent: agent.clone() }.into()),
+            [..] => Ok(Next::settle(past)),
+        }
+    })
+}
+
+/// Takes over the paths of a lease that is stale or expired, under a new id. What else its holder
+/// has of these paths ends, too.
+///
+/// # Errors
+///
+/// [`LeaseFault::Alive`] where it is alive and `force` is not given; [`LeaseFault::NoLock`] where
+/// nobody holds it; else as [`acquire_lease`].
+pub(crate) fn reclaim_lease(
+    ws: &Workspace,
+    agent: &AgentId,
+    id: &LockId,
+    note: &str,
+    force: bool,
+) -> Result<Leased, Error> {
+    let mut leased = lease_change_anywhere::change_and_settle(ws, agent, |view, who| {
+        let Some(row) = view.table.row(id) else {
+            return lease::reclaimed_already(ws, view, who, id);
+        };
+        if lease::is_mine(&row.brief, who) {
+            return Ok(Next::settle(vec![whole(row)?]));
+        }
+        if !lease::stands(ws, &row.brief) {
+            return Err(LeaseFault::NoLock { lock: id.clone(), ended: None }.into());
+        }
+        lease::takeover(ws, view, who, row, note, force)
+    })?;
+    let previous =
+        leased.iter().position(|leased| leased.lease.lock_id == *id && !leased.lease.is_live());
+    let previous = previous.map(|place| leased.remove(place).lease);
+    let taken = leased.into_iter().find(|leased| leased.lease.is_live());
+    let taken = taken.ok_or_else(|| LeaseFault::NoLock {
+        lock: id.clone(),
+        ended: previous.as_ref().and_then(|lease| lease.released_at),
+    });
+    Ok(Leased { previous, ..taken? })
+}
