@@ -4,7 +4,6 @@
 pub(crate) mod claim;
 pub(crate) mod doctor;
 mod error;
-mod facts;
 pub(crate) mod fleet;
 pub(crate) mod lease;
 pub(crate) mod log;

@@ -43,13 +43,13 @@ mod words;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, FromArgMatches};
-
-use crate::bus::workspace::Note;
 use args::{Cli, Global};
+use clap::{Args, CommandFactory, FromArgMatches};
 use context::Context;
 use exit::Failure;
 use output::Output;
+
+use crate::bus::workspace::Note;
 
 /// Parses `arguments`, runs one command, and picks the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -27,7 +27,7 @@ pub mod validate;
 #[doc(hidden)]
 pub mod testing {
     pub use crate::bus::Error;
-    pub use crate::bus::claim::{Changed, ClaimRequest, Outcome, ReleaseRequest};
+    pub use crate::bus::claim::{Changed, ClaimFault, ClaimRequest, Outcome, ReleaseRequest};
     pub use crate::bus::fleet::{TakenIn, publish_log, take_in_logs};
     pub use crate::bus::ops::{ReclaimRequest, claim, heartbeat, reclaim, release};
     pub use crate::bus::workspace::{Notes, Options, Workspace};

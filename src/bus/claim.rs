@@ -1,10 +1,11 @@
 //! Who owns a task: what refs, record and files say of it, the rules, and how a claim comes to its
 //! next state.
 
-mod archived;
+mod asked;
 mod assignment;
 mod claim_chain;
 mod claim_change;
+mod claim_fault;
 mod claim_files;
 mod claim_list;
 mod claim_rules;
@@ -19,7 +20,9 @@ mod successor;
 mod transition;
 mod view;
 
-pub(in crate::bus) use archived::{archive_for, archived_id};
+pub(in crate::bus) use asked::{asked, forget_asked, note_asked};
+pub use claim_fault::ClaimFault;
+
 pub(in crate::bus) use assignment::{
     KIND, assignment_beside, assignment_folders, assignment_for, assignment_in, assignments,
     latest_assignment,
@@ -28,7 +31,7 @@ pub(in crate::bus) use claim_chain::{
     Relation, before, chain, has_state, is_known, is_past_state, keep_lost, knows_claim,
     may_live_elsewhere, note_lost, relation, seen_claim, tip,
 };
-pub(in crate::bus) use claim_change::Next;
+pub(in crate::bus) use claim_change::ClaimDecision;
 pub use claim_change::{Changed, Outcome};
 pub(in crate::bus) use claim_files::{ClaimFiles, FileClaim, claim_files, file_claim, ids_in};
 pub(crate) use claim_list::ClaimState;
@@ -47,14 +50,13 @@ pub(in crate::bus) use landed::look_at_branches;
 pub(crate) use landed::{ComparedWith, Pushed, Seen};
 pub(crate) use liveness::Liveness;
 pub(in crate::bus) use liveness::{LastEvents, Life, Signs, check_clock, liveness, liveness_of};
-pub(crate) use loss::Loss;
 pub(in crate::bus) use loss::{loss, lost_claim};
 pub(in crate::bus) use refusal::{assigned, diverged, refused, refused_or_lost};
 pub(in crate::bus) use spelling::{counts_over, merge_spellings, says_more, spelling};
 pub use successor::{ClaimRequest, ReleaseRequest};
 pub(in crate::bus) use successor::{ending, heartbeat_is_due, keep, pulse, successor};
 pub(in crate::bus) use transition::{
-    change_under, import_claim, mended_view, prepare_state, write_state,
+    change_here, import_claim, mended_view, prepare_state, write_state,
 };
 pub(in crate::bus) use view::{
     State, View, contradiction, deciding_view, goes_on_from, listed_view, rival, state, view,

@@ -2,10 +2,10 @@
 
 mod add_receipt;
 mod assign;
+mod change_leases;
 mod claim_next;
 mod claim_task;
 mod claim_with_paths;
-mod lease_change_anywhere;
 mod lease_paths;
 mod log_event;
 mod new_plan;
@@ -13,10 +13,10 @@ mod queue_add;
 mod send_message;
 mod status;
 mod wait;
+mod wait_fault;
 
 pub(crate) use add_receipt::add_receipt;
 pub(crate) use assign::{AssignRequest, Assigned, assign};
-pub(in crate::bus) use claim_next::forget_next;
 pub(crate) use claim_next::{claim_next, claim_next_when_ready};
 pub use claim_task::{ReclaimRequest, claim, heartbeat, reclaim, release};
 pub(crate) use claim_with_paths::claim_with_paths;
@@ -26,7 +26,8 @@ pub(crate) use new_plan::new_plan;
 pub(crate) use queue_add::queue_add;
 pub(crate) use send_message::send_message;
 pub(crate) use status::{StatusReport, is_stranger, known_agents, known_tasks, status};
-pub(in crate::bus) use wait::WAIT_AGAIN;
+pub(crate) use wait_fault::WaitFault;
+
 pub(crate) use wait::{
     Awaited, Patience, claim_when_free, wait_for_event, wait_for_message, wait_for_task,
 };

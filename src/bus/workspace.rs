@@ -1,6 +1,7 @@
 //! One worktree of a clone that has a bus, and what every command knows of it: who acts, the
 //! policy, the record, the fleet it belongs to.
 
+mod archive;
 mod branch_records;
 mod clone_id;
 mod fleet_fault;
@@ -22,9 +23,10 @@ pub(in crate::bus) use import::{read_lines, worktree_key};
 pub(crate) use manifest::ManifestState;
 pub(in crate::bus) use membership::{Reach, usage};
 pub(crate) use mode::Mode;
-pub use notes::{Note, Notes};
+pub(crate) use notes::Note;
+pub use notes::Notes;
 pub(in crate::bus) use own_record::{IGNORE_RECORDS, check_length, remove};
-pub(in crate::bus) use ref_swap::{MAX_TRIES, retry};
+pub(in crate::bus) use ref_swap::{Known, MAX_TRIES, Turn};
 pub(crate) use remote_poll::Looking;
 
 use std::cell::{Cell, OnceCell, RefCell};

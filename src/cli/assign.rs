@@ -5,11 +5,10 @@ use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
 use super::args::TaskArg;
-use super::completions;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
-use super::words;
+use super::{completions, words};
 use crate::bus::ops;
 use crate::bus::ops::{AssignRequest, Assigned};
 use crate::record::{AgentId, Assignment, PlanId};

@@ -104,7 +104,7 @@ fn checked(
 /// That it could not be checked is neither yes nor no, whatever the cause.
 fn unsure(failure: Failure) -> Failure {
     match failure {
-        Failure::Workspace(error) => Failure::Unsure(error),
+        Failure::Bus(error) => Failure::Unsure(error),
         failure => failure,
     }
 }

@@ -4,18 +4,16 @@ use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
-use super::args;
-use super::completions;
 use super::context::Context;
 use super::exit::Failure;
-use super::lock;
 use super::output::Output;
-use super::words;
+use super::{args, completions, lock, words};
 use crate::bus::claim::{ClaimRequest, Outcome};
 use crate::bus::lease::{LeaseRequest, Leased};
 use crate::bus::ops::{Patience, Standing};
 use crate::bus::{Error, ops};
 use crate::record::{Claim, Mode, Pattern, PlanId, Span, Status, TaskId};
+use crate::testing::{Changed, Workspace};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -162,6 +160,19 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
             )?
         }
     };
+    show(&ws, args, &changed, leased.as_ref(), output);
+    Ok(0)
+}
+
+/// Shows what came of it, and what to do next.
+fn show(
+    ws: &Workspace,
+    args: &ClaimArgs,
+    changed: &Changed,
+    leased: Option<&Leased>,
+    output: &mut Output,
+) {
+    let asked = args.which.task.as_ref().or(args.which.task_option.as_ref());
     asked.iter().for_each(|task| Context::note_spelling(task, &changed.claim.task_id, output));
     if matches!(changed.outcome, Outcome::Claimed | Outcome::Reopened | Outcome::Moved) {
         words::note_earlier_work(changed.previous.as_ref(), &changed.claim, output);
@@ -172,7 +183,7 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
             changed.claim.task_id
         ));
     }
-    output.document(&with_lease(words::changed_json(&changed), leased.as_ref()));
+    output.document(&with_lease(words::changed_json(changed), leased));
     output.line(&sentence(changed.outcome, &changed.claim));
     leased.iter().for_each(|leased| output.line(&lock::sentence(leased)));
     words::note_unconfirmed(&changed.claim, output);
@@ -184,7 +195,6 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
         let new = if ws.has_branch(branch) { "" } else { "-c " };
         output.note(&format!("its branch is not checked out here: `git switch {new}{branch}`"));
     }
-    Ok(0)
 }
 
 /// What came of it, with the lease where one was asked for.

@@ -5,10 +5,13 @@ use std::ffi::OsString;
 
 use clap::Subcommand;
 
+use super::context::Context;
+use super::exit::Failure;
+use super::output::Output;
 use super::{
-    assign, check, claim, completions, context::Context, deinit, demo, doctor, event,
-    exit::Failure, export, gc, heartbeat, inbox, init, lock, man, message, output::Output, plan,
-    queue, receipt, reclaim, release, report, session, status, sync, validate, wait, watch,
+    assign, check, claim, completions, deinit, demo, doctor, event, export, gc, heartbeat, inbox,
+    init, lock, man, message, plan, queue, receipt, reclaim, release, report, session, status,
+    sync, validate, wait, watch,
 };
 
 /// The command that was typed.

@@ -3,18 +3,18 @@
 
 mod stage;
 
-use crate::bus::claim::ClaimRequest;
-use crate::bus::ops;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
+use stage::{Ran, Stage};
 
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
+use crate::bus::claim::ClaimRequest;
+use crate::bus::ops;
 use crate::record::{AgentId, TaskId};
-use stage::{Ran, Stage};
 
 const EXAMPLES: &str = "\
 Examples:

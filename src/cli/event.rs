@@ -4,12 +4,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
-use super::args::{self, Wanted, When};
-use super::completions;
+use super::args::{Wanted, When};
 use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
-use super::words;
+use super::{args, completions, words};
 use crate::bus::log::{EventRequest, Filter};
 use crate::bus::{log, ops};
 use crate::record::{EventKind, PlanId, Severity, TaskId};

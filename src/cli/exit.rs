@@ -16,7 +16,7 @@ pub(super) const SYSTEM: u8 = 9;
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The bus refused.
-    Workspace(BusError),
+    Bus(BusError),
     /// The validator has no verdict.
     Validate(ValidateError),
     /// The command line makes no sense.
@@ -33,7 +33,7 @@ pub(super) enum Failure {
 
 impl From<BusError> for Failure {
     fn from(error: BusError) -> Self {
-        Self::Workspace(error)
+        Self::Bus(error)
     }
 }
 
@@ -100,7 +100,7 @@ type Story = (Code, String, String, Vec<(&'static str, Value)>);
 
 fn tell(failure: &Failure) -> Story {
     match failure {
-        Failure::Workspace(error) => (error.code(), story(error), error.hint(), error.facts()),
+        Failure::Bus(error) => (error.code(), story(error), error.hint(), error.facts()),
         Failure::Validate(error) => (error.code(), story(error), error.hint(), Vec::new()),
         Failure::Usage { what, hint } => (Code::Usage, what.clone(), hint.clone(), Vec::new()),
         Failure::BadId { what, hint } => (Code::BadId, what.clone(), hint.clone(), Vec::new()),

@@ -1,7 +1,5 @@
 //! `bus export`
 
-use crate::bus::log;
-use crate::bus::workspace::Mode;
 use clap::Args;
 use serde_json::Value;
 
@@ -9,6 +7,8 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
+use crate::bus::log;
+use crate::bus::workspace::Mode;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,6 +1,5 @@
 //! `bus gc`
 
-use crate::bus::fleet;
 use clap::Args;
 use serde_json::Value;
 
@@ -8,6 +7,7 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
+use crate::bus::fleet;
 
 const EXAMPLES: &str = "\
 Examples:

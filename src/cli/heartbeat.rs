@@ -1,6 +1,5 @@
 //! `bus heartbeat`
 
-use crate::bus::ops;
 use clap::Args;
 
 use super::args::TaskArg;
@@ -8,6 +7,7 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
+use crate::bus::ops;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -4,9 +4,9 @@ use clap::Args;
 use serde_json::Value;
 
 use super::context::Context;
-use super::exit::{self, Failure};
+use super::exit::Failure;
 use super::output::Output;
-use super::words;
+use super::{exit, words};
 use crate::bus::log;
 use crate::bus::log::Inbox;
 use crate::bus::workspace::Workspace;

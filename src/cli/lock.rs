@@ -12,15 +12,15 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
-use super::columns::{self, Row};
-use super::completions;
+use super::columns::Row;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
-use super::words;
+use super::{columns, completions, words};
 use crate::bus::lease::{LeaseStatus, Leased, WhichLeases};
 use crate::bus::workspace::Workspace;
 use crate::record::{Lease, LockId, Pattern, Span, Timestamp};
+
 pub(super) use acquire::sentence;
 
 /// The columns of the table.

@@ -4,12 +4,11 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
-use super::args::{self, When};
-use super::completions;
+use super::args::When;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
-use super::words;
+use super::{args, completions, words};
 use crate::bus::log::{Audience, MessageFilter, MessageRequest};
 use crate::bus::{log, ops};
 use crate::record::{AgentId, EventKind, PlanId, TaskId};

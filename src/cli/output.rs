@@ -1,7 +1,8 @@
 //! The one door to stdout and stderr. Text from the bus is escaped here, once.
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal, Write};
+use std::io;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;

@@ -8,12 +8,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
-use super::completions;
 use super::context::Context;
 use super::exit::{Failure, story};
 use super::output::Output;
-use super::validate;
-use super::words;
+use super::{completions, validate, words};
 use crate::bus::plan;
 use crate::bus::plan::{FoundPlan, Planned};
 use crate::bus::workspace::Workspace;

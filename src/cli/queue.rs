@@ -10,13 +10,13 @@ use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
 use super::args::TaskArg;
-use super::completions;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
-use super::words;
+use super::{completions, words};
 use crate::bus::queue::{QueueRequest, QueueView};
 use crate::bus::{Error, ops, queue};
+use crate::cli::queue::queue::QueueFault;
 use crate::record::{AgentId, PlanId, Priority, TaskId};
 
 const ADD_EXAMPLES: &str = "\
@@ -189,7 +189,7 @@ fn show(context: &Context, args: &ShowArgs, output: &mut Output) -> Result<u8, F
     let queue = look(context, "queue show", output)?;
     let task = args.task.get();
     let entry = queue.items.iter().find(|entry| entry.task == *task);
-    let entry = entry.ok_or_else(|| Error::NotQueued { task: task.clone() })?;
+    let entry = entry.ok_or_else(|| Error::Queue(QueueFault::NotQueued { task: task.clone() }))?;
     output.document(&words::object([("item", shown::whole(entry))]));
     shown::page(entry, output);
     shown::warn_of_cycles(queue.cycles.iter().filter(|circle| circle.contains(task)), output);

@@ -1,7 +1,8 @@
 //! `bus receipt add`
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::io::Read;
 use std::path::Path;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -9,12 +10,11 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
-use super::completions;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::plan::tell_of;
-use super::words;
+use super::{completions, words};
 use crate::bus::plan::{AddReceipt, MAX_RECEIPT, PlanFault, StepChange};
 use crate::bus::workspace::Workspace;
 use crate::bus::{Error, ops, plan};

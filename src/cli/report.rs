@@ -8,11 +8,10 @@ use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
 use super::args::When;
-use super::completions;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
-use super::words;
+use super::{completions, words};
 use crate::bus::workspace::Workspace;
 use crate::bus::{Error as BusError, survey};
 use crate::git::Repository;

@@ -5,12 +5,10 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
-use super::completions;
 use super::context::Context;
-use super::exit::{self, Failure};
+use super::exit::Failure;
 use super::output::Output;
-use super::session_overview as overview;
-use super::words;
+use super::{completions, exit, session_overview as overview, words};
 use crate::bus::session::{OpenSession, Overview, Role, SessionEnd, SessionRequest, SessionStart};
 use crate::bus::workspace::{ManifestState, Workspace};
 use crate::bus::{Error, session};

@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use super::lock;
 use super::output::{Output, Width};
-use super::words;
+use super::{lock, words};
 use crate::bus::claim::ClaimStatus;
 use crate::bus::lease::LeaseStatus;
 use crate::bus::session::{Apart, Overview, OwnClaim, Peer, Ready, ReadyTask};

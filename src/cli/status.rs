@@ -5,12 +5,11 @@ use clap::Args;
 use serde_json::Value;
 
 use super::args::When;
-use super::columns::{self, Row};
+use super::columns::Row;
 use super::context::Context;
 use super::exit::Failure;
-use super::lock;
 use super::output::{Output, Width};
-use super::words;
+use super::{columns, lock, words};
 use crate::bus::claim::{ClaimState, ClaimStatus, Seen, StatusQuery};
 use crate::bus::fleet::Freshness;
 use crate::bus::ops;

@@ -4,9 +4,9 @@ use clap::Args;
 use serde_json::Value;
 
 use super::context::Context;
-use super::exit::{self, Failure};
+use super::exit::Failure;
 use super::output::Output;
-use super::words;
+use super::{exit, words};
 use crate::bus::fleet;
 use crate::bus::fleet::Synced;
 use crate::record::{AgentId, Claim, TaskId};
@@ -101,6 +101,12 @@ fn show(synced: &Synced, output: &mut Output) {
         output.warn(&format!("this clone's log is still for this clone alone: {why}"));
     }
     words::warn_of_rewritten(&synced.rewritten, output);
+    warn_of_faults(synced, output);
+}
+
+/// Warns of what of the remote cannot be read, and of what was left out of the other clones' logs.
+fn warn_of_faults(synced: &Synced, output: &mut Output) {
+    let taken = &synced.taken;
     for fault in synced.faults.iter().take(MAX_FAULTS) {
         output.warn(&exit::story(fault));
     }

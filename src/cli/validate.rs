@@ -6,10 +6,10 @@ use clap_complete::ArgValueCompleter;
 use glob::Pattern;
 use serde_json::{Value, json};
 
-use super::completions;
 use super::context::Context;
-use super::exit::{self, Failure};
+use super::exit::Failure;
 use super::output::Output;
+use super::{completions, exit};
 use crate::git::Repository;
 use crate::record::{PlanId, Records};
 use crate::validate::{

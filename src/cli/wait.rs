@@ -6,11 +6,10 @@ use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
 use super::args::When;
-use super::completions;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
-use super::words;
+use super::{completions, words};
 use crate::bus::log::Filter;
 use crate::bus::ops::{Awaited, Patience, Standing, Until};
 use crate::bus::workspace::Workspace;

@@ -3,15 +3,17 @@
 use anstyle::AnsiColor;
 use serde_json::{Map, Value};
 
-use super::exit::{self, Failure};
+use super::exit;
+use super::exit::Failure;
 use super::output::{Output, Width};
 use crate::bus::Error as BusError;
 use crate::bus::claim::Changed;
 use crate::bus::fleet::RewrittenLog;
-pub(super) use crate::record::ago;
 use crate::record::json::{MAX_LINE, Object};
 use crate::record::{AgentId, Claim, Event, Message, Severity, TaskId, Timestamp};
 use crate::store::{BadLine, Elsewhere, Entry, Faults, Stream};
+
+pub(super) use crate::record::ago;
 
 /// How many lines that are no events, or no messages, are named before the rest is counted.
 const MAX_NAMED: usize = 10;

@@ -2,10 +2,10 @@
 //! by compare-and-swap (design, section 3).
 
 use std::cell::RefCell;
-use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use gix::actor::Signature;
 use gix::lock::File as LockFile;
@@ -14,9 +14,9 @@ use gix::objs::{Commit, CommitRef, Find, FindHeader, Kind, WriteTo as _};
 use gix::refs::transaction::{Change, PreviousValue, RefEdit, RefLog};
 
 use super::error::store;
-use super::loose::{self, LooseReader};
+use super::loose::LooseReader;
 use super::ref_name::OWN;
-use super::{Error, ObjectId, RefName, Repository};
+use super::{Error, ObjectId, RefName, Repository, loose};
 use crate::record::{AgentId, Timestamp};
 
 /// How long a ref that a foreign git has locked is waited for: what git itself waits

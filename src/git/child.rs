@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::Error;
-use super::companion;
 use super::interrupt::Listening;
+use super::{Error, companion};
 
 /// Variables by which git's hooks point a child at a repository; ours is found by folder alone.
 const REPOSITORY_VARIABLES: [&str; 7] = [

@@ -1,7 +1,8 @@
 //! A look into a worktree's index, as git writes it (gitformat-index(5)), that ends where the
 //! wanted path would stand: most indexes are long, and `_bus/` comes early.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use gix::bstr::BStr;

@@ -4,11 +4,11 @@
 //! promise.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
+use std::io::{Read, Write};
 use std::path::Path;
 
-use gix::objs::Kind;
-use gix::objs::{decode, encode};
+use gix::objs::{Kind, decode, encode};
 use gix::zlib::stream::deflate;
 use gix::zlib::{Compression, Inflate, Status};
 

@@ -33,6 +33,18 @@ impl RefName {
         Self::own(&format!("claims/{}", task.key())).expect(STRICTER)
     }
 
+    /// The task whose claim this ref is, or `None` if it is no claim's.
+    #[must_use]
+    pub fn task(&self) -> Option<TaskId> {
+        TaskId::new(self.rest().strip_prefix("claims/")?).ok()
+    }
+
+    /// Whether this ref is a clone's log.
+    #[must_use]
+    pub fn is_log(&self) -> bool {
+        self.rest().starts_with("log/")
+    }
+
     /// The refs of claims that version 0.1 may have made of `task` under other spellings of its
     /// number: `claims/QUEUE-7` of `QUEUE-007`.
     #[must_use]

@@ -5,9 +5,9 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::ffi::OsStr;
-use std::fs;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use gix::config::{File as Config, Source};
 use gix::discover::repository::Path as Found;

@@ -6,8 +6,8 @@ use std::path::Path;
 use gix::objs::FindExt;
 use gix::refs::Target;
 
-use super::index::{self, Found};
-use super::{Error, ItemKind, ObjectId, Repository};
+use super::index::Found;
+use super::{Error, ItemKind, ObjectId, Repository, index};
 
 /// The name of a file of a commit, and its bytes or why they cannot be had.
 pub type FileIn = (String, Result<Vec<u8>, String>);

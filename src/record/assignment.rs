@@ -1,8 +1,8 @@
 //! An assignment: a manager's word that a task is meant for an agent.
 
 use super::fields::{Fields, first, put};
-use super::json::{self, Object};
-use super::{AgentId, Fault, PlanId, TaskId, Timestamp};
+use super::json::Object;
+use super::{AgentId, Fault, PlanId, TaskId, Timestamp, json};
 
 /// The engineer's name that a task has which is meant for nobody.
 pub const NOBODY: &str = "unassigned";

@@ -5,8 +5,8 @@ use std::fmt;
 use serde_json::Value;
 
 use super::fields::{Fields, Taken, first, given, put};
-use super::json::{self, Object};
-use super::{AgentId, Fault, PlanId, TaskId, Timestamp};
+use super::json::Object;
+use super::{AgentId, Fault, PlanId, TaskId, Timestamp, json};
 
 /// The highest revision that a record may have: the largest integer that every JSON reader keeps
 /// exactly (RFC 8259, section 6).

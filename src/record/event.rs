@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::fields::{Fields, Taken, first, given, put};
-use super::json::{self, Object};
-use super::{AgentId, EventKind, Fault, PlanId, TaskId, Timestamp};
+use super::json::Object;
+use super::{AgentId, EventKind, Fault, PlanId, TaskId, Timestamp, json};
 
 /// The fields of an event that have a meaning of their own, so that `--extra` may not set them.
 pub const CORE_FIELDS: [&str; 12] = [

@@ -4,8 +4,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Fault;
-use super::json::{self, Object};
+use super::json::Object;
+use super::{Fault, json};
 
 /// Where the refs of the bus stand on the remote, where nothing else is said.
 pub const OWN_PREFIX: &str = "refs/bus/";

@@ -72,34 +72,10 @@ impl<'de> Visitor<'de> for Look {
             }
             seen |= 1 << field;
             match key {
-                "agent_id" => {
-                    agent_id = Some(
-                        entries
-                            .next_value_seed(Text)
-                            .and_then(|text| checked(text, is_id::<Agent>))?,
-                    )
-                }
-                "id" => {
-                    id = Some(
-                        entries
-                            .next_value_seed(Text)
-                            .and_then(|text| checked(text, |text| !text.is_empty()))?,
-                    )
-                }
-                "event" => {
-                    event = Some(
-                        entries
-                            .next_value_seed(Text)
-                            .and_then(|text| checked(text, is_id::<Kind>))?,
-                    )
-                }
-                "task_id" => {
-                    task_id = Some(
-                        entries
-                            .next_value_seed(Text)
-                            .and_then(|text| checked(text, is_id::<Task>))?,
-                    )
-                }
+                "agent_id" => agent_id = Some(text(&mut entries, is_id::<Agent>)?),
+                "id" => id = Some(text(&mut entries, |text| !text.is_empty())?),
+                "event" => event = Some(text(&mut entries, is_id::<Kind>)?),
+                "task_id" => task_id = Some(text(&mut entries, is_id::<Task>)?),
                 "plan_id" => entries.next_value_seed(Check(is_id::<Plan>))?,
                 "summary" => entries.next_value_seed(Check(|text: &str| !text.is_empty()))?,
                 "ts" => {
@@ -132,11 +108,13 @@ impl<'de> Visitor<'de> for Look {
     }
 }
 
-fn checked<'a, E: serde::de::Error>(
-    text: Cow<'a, str>,
-    is_good: impl Fn(&str) -> bool,
-) -> Result<Cow<'a, str>, E> {
-    if is_good(&text) { Ok(text) } else { Err(E::custom("a closer look is needed")) }
+/// The next value, which must be a text for which `is_sound` holds.
+fn text<'de, A: MapAccess<'de>>(
+    entries: &mut A,
+    is_sound: impl Fn(&str) -> bool,
+) -> Result<Cow<'de, str>, A::Error> {
+    let text = entries.next_value_seed(Text)?;
+    if is_sound(&text) { Ok(text) } else { Err(A::Error::custom("a closer look is needed")) }
 }
 
 /// Takes a text.

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::claim::revision;
 use super::fields::{Fields, first, given, put};
-use super::json::{self, Object};
-use super::{AgentId, ClaimId, Fault, LockId, Origin, Span, TaskId, Timestamp};
+use super::json::Object;
+use super::{AgentId, ClaimId, Fault, LockId, Origin, Span, TaskId, Timestamp, json};
 
 /// How long a lease lives without a sign of life, where nothing else is asked for.
 pub const DEFAULT_LEASE: Span = Span::new(Duration::from_secs(50 * 60));

@@ -5,7 +5,8 @@
 //! little and no other tool's field is lost.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write};
+use std::fmt;
+use std::fmt::Write;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
@@ -13,9 +14,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::fields::first;
-use super::json::{self, Object, compact};
+use super::json::{Object, compact};
 use super::{
     AgentId, ClaimId, Fault, IdFault, Lease, LockId, MAX_REVISION, Mode, Origin, Position, TaskId,
+    json,
 };
 
 /// The longest table, in bytes.

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::fields::{Fields, first, given, put};
-use super::json::{self, Object};
-use super::{AgentId, EventKind, Fault, TaskId, Timestamp};
+use super::json::Object;
+use super::{AgentId, EventKind, Fault, TaskId, Timestamp, json};
 
 /// What somebody says to whoever works on a task, or to an agent (design, section 2).
 #[derive(Clone, Debug, PartialEq)]

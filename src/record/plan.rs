@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::checkpoint::{Checkpoint, PlanLink};
 use super::fields::{Fields, Taken, first, given, put};
-use super::json::{self, Object};
-use super::{Fault, PlanId, Receipts, TaskId, Timestamp};
+use super::json::Object;
+use super::{Fault, PlanId, Receipts, TaskId, Timestamp, json};
 
 /// The form of plans that are written now. Older ones have 0 or none, and are read as well.
 pub const PLAN_VERSION: u64 = 1;

@@ -1,8 +1,8 @@
 //! The note of a session that is open, kept by the clone in which it was started.
 
 use super::fields::{Fields, first, put};
-use super::json::{self, Object};
-use super::{AgentId, Fault, SessionId, Timestamp};
+use super::json::Object;
+use super::{AgentId, Fault, SessionId, Timestamp, json};
 
 /// A session, as `bus session start` notes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What a report says, as facts.
 
+use super::lane::Lane;
 use crate::bus::claim::{ClaimState, ComparedWith, Seen};
 use crate::bus::lease::LeaseStatus;
 use crate::bus::queue::QueueState;
@@ -8,8 +9,6 @@ use crate::bus::survey::Held;
 use crate::git::Landed;
 use crate::record::{AgentId, Claim, PlanId, Progress, Tally, TaskId, Timestamp};
 use crate::store::{Entry, Evidence};
-
-use super::lane::Lane;
 
 /// How a task stands, those first that need somebody's eye.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,8 +8,7 @@ use crate::bus::claim::{ComparedWith, Pushed, Seen};
 use crate::bus::lease::LeaseStatus;
 use crate::git::Landed;
 use crate::record::Claim;
-use crate::store::Elsewhere;
-use crate::store::Entry;
+use crate::store::{Elsewhere, Entry};
 
 /// The facts of a report as one JSON object.
 #[must_use]

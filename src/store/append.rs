@@ -2,7 +2,8 @@
 //! and to copies of it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::replace::{in_folders, sync_folders};

@@ -1,7 +1,8 @@
 //! Reads the lines of a file from its end, in bounded memory, so that the last N cost N.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::io::{Read, Seek, SeekFrom};
 
 use super::union::RawLine;
 use crate::record::json::MAX_LINE;

@@ -1,9 +1,8 @@
 //! Where the logs of other clones are kept, that a sync has fetched: each as if it were one more
 //! worktree (design, section 4).
 
-use std::fmt;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::{fmt, fs};
 
 use serde_json::Value;
 

@@ -6,7 +6,8 @@
 //! this clone's alone; losing it shows events again.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use super::known::{Known, Namer, RECORD, hashes, record};

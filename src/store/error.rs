@@ -1,9 +1,8 @@
 //! What the disk can refuse.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fmt, io};
 
 use crate::code::{Code, system_hint};
 

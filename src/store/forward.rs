@@ -1,6 +1,7 @@
 //! Reads the lines of a file from its start, in bounded memory.
 
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 
 use super::union::RawLine;
 use crate::record::json::MAX_LINE;

@@ -1,7 +1,8 @@
 //! A file that grows, read by position: by whole lines, in bounded memory.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::place::{Identity, look};

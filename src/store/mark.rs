@@ -1,8 +1,9 @@
 //! Small marks in the clone's private folder whose time is what matters. They are hints: where one
 //! cannot be written, a sign of life is missed and nothing else.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::Write;
+use std::{fs, io};
 
 use super::clock::from_system;
 use super::{Clock, Place, replace};

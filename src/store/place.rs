@@ -1,8 +1,9 @@
 //! A file of the bus, reached without following a link.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::fs::{File, Metadata};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::{Error, Verb};
 

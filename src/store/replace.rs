@@ -1,8 +1,9 @@
 //! Replaces a whole file so that every reader sees the old bytes or the new ones.
 
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io::Write;
 use std::path::Path;
+use std::{fs, io};
 
 use super::{Error, Place, Verb, crash_point};
 

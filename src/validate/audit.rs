@@ -6,10 +6,9 @@ mod logs;
 mod table;
 mod witness;
 
-use super::Error;
 use super::bus_refs::BusRefs;
 use super::finding::{Findings, FleetSight, Report, Selection};
-use super::policy;
+use super::{Error, policy};
 use crate::git::{History, ObjectId, Repository};
 
 /// How much of a commit's name is shown, in letters.

@@ -1,7 +1,8 @@
 //! Hashes of lines, by a secret that makes them unforeseeable to who writes hostile ones.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Read};
+use std::io;
+use std::io::Read;
 
 use siphasher::sip::SipHasher13;
 

@@ -1,9 +1,9 @@
 //! The policy by which a change is judged: the base's, whatever the change makes of it (design,
 //! section 1.5).
 
-use super::Error;
 use super::base::{Base, Commit};
-use super::records::{self, MAX_CONFIG};
+use super::records::MAX_CONFIG;
+use super::{Error, records};
 use crate::git::{History, Repository};
 use crate::record::Config;
 

@@ -12,10 +12,10 @@ use super::files::{Batch, Found, Kind, Stands, name_of, stem_of};
 use super::finding::{Findings, Place};
 use super::plans;
 use super::rule::Rule;
-use crate::record::json::{self, MAX_RECORD, Object};
+use crate::record::json::{MAX_RECORD, Object};
 use crate::record::{
     Assignment, Claim, Config, Fault, Lease, MAX_REVISION, PathStep, Pattern, Places, PlanRecord,
-    Position, QueueItem, TaskId, Timestamp, sound_text,
+    Position, QueueItem, TaskId, Timestamp, json, sound_text,
 };
 use crate::store::{Error, Sums, Verb};
 

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use super::base::{Base, Change, Commit, Delta};
 use super::files::{Found, IGNORE_FILE, Stands, is_looked_at, is_record_file};
 use super::finding::Findings;
-use super::policy::{self, CONFIG};
+use super::policy::CONFIG;
 use super::rule::Rule;
-use super::{Error, Run, records};
+use super::{Error, Run, policy, records};
 use crate::git::{Indexed, TreeFile};
 use crate::record::Records;
 

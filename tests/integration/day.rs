@@ -156,12 +156,8 @@ fn the_one_who_lands(day: &Day) {
             )
             .ok()
             .stdout;
-        day.at(
-            time,
-            me,
-            &["plan", "step", plan, step, "--status", "done", "--receipt", stored.trim()],
-        )
-        .ok();
+        let done = format!("plan step {plan} {step} --status done --receipt {}", stored.trim());
+        day.on(time, me, &done).ok();
     }
     day.work(me, "CHANGELOG.md", "# Changes\n\n- New syntax\n");
     day.at("10:30", me, &["plan", "status", plan, "done", "--checkpoint", "satisfied"]).ok();

@@ -37,6 +37,7 @@ mod harness;
 mod hooks;
 #[cfg(unix)]
 mod hooks_run;
+mod house;
 mod inbox;
 mod init;
 mod landed;

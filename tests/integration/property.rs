@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use agent_bus::record::{AgentId, Claim, Status, TaskId};
 use agent_bus::testing::{
-    self, Changed, ClaimRequest, Error, Outcome, ReclaimRequest, ReleaseRequest, Workspace,
+    self, Changed, ClaimFault, ClaimRequest, Error, Outcome, ReclaimRequest, ReleaseRequest,
+    Workspace,
 };
 use proptest::prelude::*;
 
@@ -161,16 +162,22 @@ impl World<'_> {
                 self.model.paused = false;
             }
             (Some(holder), _) if holder.0 == actor.0 => {
-                return assert!(matches!(outcome, Err(Error::HeldElsewhere { .. })), "{outcome:?}");
+                return assert!(
+                    matches!(outcome, Err(Error::Claim(ClaimFault::HeldElsewhere { .. }))),
+                    "{outcome:?}"
+                );
             }
             (Some(_), _) => {
                 return assert!(
-                    matches!(outcome, Err(Error::ClaimHeld { .. })),
+                    matches!(outcome, Err(Error::Claim(ClaimFault::Held { .. }))),
                     "two owners: {outcome:?}"
                 );
             }
             (None, Some((finisher, Status::Done))) if finisher != actor && !reopen => {
-                return assert!(matches!(outcome, Err(Error::TaskFinished { .. })), "{outcome:?}");
+                return assert!(
+                    matches!(outcome, Err(Error::Claim(ClaimFault::Finished { .. }))),
+                    "{outcome:?}"
+                );
             }
             (None, Some((_, Status::Done))) => assert_eq!(outcome.unwrap(), Outcome::Reopened),
             (None, _) => {
@@ -204,7 +211,10 @@ impl World<'_> {
         let result =
             testing::reclaim(&self.workspace(actor.1), &Self::agent(actor), &self.task, &request);
         match self.model.holder {
-            None => assert!(matches!(result, Err(Error::NotHeld { .. })), "{result:?}"),
+            None => assert!(
+                matches!(result, Err(Error::Claim(ClaimFault::NotHeld { .. }))),
+                "{result:?}"
+            ),
             Some(holder) if holder == actor => {
                 assert_eq!(result.unwrap().outcome, Outcome::Unchanged)
             }
@@ -216,13 +226,15 @@ impl World<'_> {
                 self.model.holder = Some(actor);
                 self.model.paused = false;
             }
-            Some(_) => assert!(matches!(result, Err(Error::ClaimAlive { .. })), "{result:?}"),
+            Some(_) => {
+                assert!(matches!(result, Err(Error::Claim(ClaimFault::Alive { .. }))), "{result:?}")
+            }
         }
     }
 
     /// Whoever does not hold the task is refused, and who lost it is told.
     fn check_refusal(&self, actor: Actor, error: &Error) {
-        let told = matches!(error, Error::ClaimLost { .. });
+        let told = matches!(error, Error::Claim(ClaimFault::Lost { .. }));
         if self.model.lost.contains(&actor) {
             assert!(told, "{actor:?} lost the task and was not told: {error:?}");
         } else if !self.model.forgotten.contains(&actor) {

@@ -193,3 +193,15 @@ pub(in crate::bus) fn before(ws: &Workspace, link: &Link) -> Result<Option<Link>
     let Some(parent) = link.parent else { return Ok(None) };
     Ok(ws.repo.link(parent)?.ok())
 }
+
+/// The last state of a task that was archived, or `None` if this clone has no archive.
+pub(super) fn archived_state(
+    ws: &Workspace,
+    name: &RefName,
+    asked: &TaskId,
+) -> Result<Option<State>, Error> {
+    let Some(id) = ws.archived_id(asked)? else { return Ok(None) };
+    let unreadable =
+        |what| Error::UnreadableRef { name: RefName::archive().as_str().to_owned(), what };
+    state(ws.repo.link(id)?.map_err(unreadable)?, name, asked).map(Some)
+}

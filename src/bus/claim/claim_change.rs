@@ -58,9 +58,22 @@ pub struct Changed {
 }
 
 /// What a decision asks for.
-pub(in crate::bus) enum Next {
+pub(in crate::bus) enum ClaimDecision {
     /// Write this state.
     Write { verb: &'static str, claim: Box<Claim>, outcome: Outcome },
     /// Everything is as it should be; only a crash may have left something undone.
     Settle,
+}
+
+impl ClaimDecision {
+    /// The same, of which the fleet's remote does not know yet.
+    pub(in crate::bus) fn unconfirmed(self) -> Self {
+        match self {
+            Self::Write { verb, claim, outcome } => {
+                let claim = Box::new(Claim { confirmed: Some(false), ..*claim });
+                Self::Write { verb, claim, outcome }
+            }
+            Self::Settle => Self::Settle,
+        }
+    }
 }

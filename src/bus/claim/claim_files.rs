@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::assignment;
+use super::{ClaimFault, assignment};
 use crate::bus::Error;
 use crate::bus::workspace::{Note, Workspace};
 use crate::git::RefName;
@@ -232,12 +232,12 @@ fn higher(ws: &Workspace, one: FileClaim, other: FileClaim) -> Result<FileClaim,
         std::cmp::Ordering::Greater => Ok(one),
         std::cmp::Ordering::Less => Ok(other),
         std::cmp::Ordering::Equal if one.claim == other.claim => Ok(one),
-        std::cmp::Ordering::Equal => Err(Error::Diverged {
+        std::cmp::Ordering::Equal => Err(Error::Claim(ClaimFault::Diverged {
             task: other.claim.task_id,
             place: ws.show(&other.place),
             owner: other.claim.agent_id,
             revision: other.claim.revision,
             against: ws.show(&one.place),
-        }),
+        })),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::claim_rules::Refusal;
 use super::view::View;
-use super::{claim_rules, loss, refusal, transition};
+use super::{ClaimFault, claim_rules, loss, refusal, transition};
 use crate::Code;
 use crate::bus::Error;
 use crate::bus::workspace::{Who, Workspace};
@@ -28,7 +28,7 @@ pub(in crate::bus) struct Word<'a> {
 ///
 /// # Errors
 ///
-/// [`Error::Guarded`] or [`Error::ClaimLost`] where it speaks for a task that is not the agent's:
+/// [`ClaimFault::Guarded`] or [`ClaimFault::Lost`] where it speaks for a task that is not the agent's:
 /// that is recorded.
 pub(in crate::bus) fn admit(
     ws: &Workspace,
@@ -77,13 +77,13 @@ fn guard(
     let error = match (lost, refused) {
         (Some(_), _) => refusal::refused_or_lost(ws, view, who, Refusal::NotHeld)?,
         (None, None) => return Ok(()),
-        (None, Some(refusal)) => Error::Guarded {
+        (None, Some(refusal)) => Error::Claim(ClaimFault::Guarded {
             task: view.task.clone(),
             event: kind.to_string(),
             owner: claim.map(|claim| claim.agent_id.clone()),
             status: claim.map(|claim| claim.status),
             elsewhere: refusal == Refusal::HeldElsewhere,
-        },
+        }),
     };
     record_refusal(ws, lock, view, who, kind, &error)?;
     Err(error)

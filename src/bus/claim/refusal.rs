@@ -4,7 +4,7 @@ use super::claim_files::FileClaim;
 use super::claim_rules::Refusal;
 use super::liveness::{LastEvents, Liveness};
 use super::view::View;
-use super::{liveness, loss};
+use super::{ClaimFault, liveness, loss};
 use crate::bus::Error;
 use crate::bus::workspace::{Who, Workspace};
 use crate::record::{Assignment, Claim, Status};
@@ -22,7 +22,7 @@ pub(in crate::bus) fn refused_or_lost(
                 .claim()
                 .filter(|claim| claim.status.is_live())
                 .map(|claim| claim.agent_id.clone());
-            Ok(Error::ClaimLost { task: view.task.clone(), loss, owner })
+            Ok(Error::Claim(ClaimFault::Lost { task: view.task.clone(), loss, owner }))
         }
         None => refused(ws, view, who, refusal),
     }
@@ -38,8 +38,8 @@ pub(in crate::bus) fn refused(
     let task = view.task.clone();
     let Some(claim) = view.claim() else {
         return Ok(match refusal {
-            Refusal::NotAssigned => Error::NotAssigned { task },
-            _ => Error::NotHeld { task, ended: None },
+            Refusal::NotAssigned => Error::Claim(ClaimFault::NotAssigned { task }),
+            _ => Error::Claim(ClaimFault::NotHeld { task, ended: None }),
         });
     };
     let owner = claim.agent_id.clone();
@@ -56,7 +56,7 @@ pub(in crate::bus) fn refused(
                 _ => None,
             };
             let (branch, status, since) = (claim.branch.clone(), claim.status, claim.claimed_at);
-            Error::ClaimHeld {
+            Error::Claim(ClaimFault::Held {
                 task,
                 owner,
                 branch,
@@ -65,50 +65,52 @@ pub(in crate::bus) fn refused(
                 last_seen: signs.last(now),
                 reclaimable,
                 now,
-            }
+            })
         }
         Refusal::HeldElsewhere => {
             let origin = claim.origin.clone();
-            Error::HeldElsewhere {
+            Error::Claim(ClaimFault::HeldElsewhere {
                 task,
                 owner,
                 place: place_name(claim, who),
                 origin,
                 since: claim.claimed_at,
                 now,
-            }
+            })
         }
         Refusal::Finished => {
             let at = claim.released_at.unwrap_or(claim.claimed_at);
-            Error::TaskFinished {
+            Error::Claim(ClaimFault::Finished {
                 task,
                 owner,
                 branch: claim.branch.clone(),
                 ended_by: claim.released_by.clone(),
                 at,
                 now,
-            }
+            })
         }
-        Refusal::NotAssigned => Error::NotAssigned { task },
-        Refusal::NotHeld => Error::NotHeld { task, ended: Some(claim.status) },
+        Refusal::NotAssigned => Error::Claim(ClaimFault::NotAssigned { task }),
+        Refusal::NotHeld => Error::Claim(ClaimFault::NotHeld { task, ended: Some(claim.status) }),
     })
 }
 
 pub(in crate::bus) fn diverged(ws: &Workspace, view: &View, file: &FileClaim) -> Error {
-    Error::Diverged {
+    Error::Claim(ClaimFault::Diverged {
         task: view.task.clone(),
         place: ws.show(&file.place),
         owner: file.claim.agent_id.clone(),
         revision: file.claim.revision,
         against: view.name.as_str().to_owned(),
-    }
+    })
 }
 
 pub(in crate::bus) fn assigned(view: &View, assignment: Option<Assignment>) -> Error {
     let task = view.task.clone();
     match assignment.and_then(|assignment| Some((assignment.engineer?, assignment.manager))) {
-        Some((engineer, manager)) => Error::AssignedElsewhere { task, engineer, manager },
-        None => Error::NotAssigned { task },
+        Some((engineer, manager)) => {
+            Error::Claim(ClaimFault::AssignedElsewhere { task, engineer, manager })
+        }
+        None => Error::Claim(ClaimFault::NotAssigned { task }),
     }
 }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::claim_change::{Next, Outcome};
+use super::claim_change::{ClaimDecision, Outcome};
 use super::claim_settle::quote;
 use super::view::View;
+use crate::bus::Error;
 use crate::bus::workspace::{Who, Workspace};
-use crate::bus::{Error, plan};
 use crate::record::{
     AgentId, Claim, ClaimId, Ended, LINEAGE_LIMIT, PastClaim, PlanId, Span, Status, Timestamp,
 };
@@ -58,8 +58,8 @@ pub(in crate::bus) fn keep(
     ws: &Workspace,
     view: &View,
     request: &ClaimRequest,
-) -> Result<Next, Error> {
-    let Some(claim) = view.claim() else { return Ok(Next::Settle) };
+) -> Result<ClaimDecision, Error> {
+    let Some(claim) = view.claim() else { return Ok(ClaimDecision::Settle) };
     let mut next = claim.clone();
     next.plan_id = request.plan.clone().or(next.plan_id);
     next.branch = request.branch.clone().unwrap_or(next.branch);
@@ -73,7 +73,7 @@ pub(in crate::bus) fn keep(
         return Ok(if heartbeat_is_due(ws, view, claim)? {
             pulse(ws, view, claim)
         } else {
-            Next::Settle
+            ClaimDecision::Settle
         });
     }
     next.expires_at = new_ttl.or(ttl).map(|ttl| ws.clock.now().after(ttl));
@@ -82,7 +82,7 @@ pub(in crate::bus) fn keep(
     } else {
         Outcome::Updated
     };
-    Ok(Next::Write { verb: "update", claim: Box::new(next), outcome })
+    Ok(ClaimDecision::Write { verb: "update", claim: Box::new(next), outcome })
 }
 
 /// The claim that follows what stands: a new owner, or a new time.
@@ -102,11 +102,7 @@ pub(in crate::bus) fn successor(
         branch: request.branch.clone().unwrap_or_else(|| branch_for(ws, view, &who.agent)),
         status: request.status.unwrap_or(Status::Active),
         claimed_at: now,
-        plan_id: request
-            .plan
-            .clone()
-            .or_else(|| before?.plan_id.clone())
-            .or_else(|| plan::plan_of(ws, &view.task)),
+        plan_id: request.plan.clone(),
         notes: if request.clear_notes {
             None
         } else {
@@ -146,14 +142,18 @@ pub(in crate::bus) fn ending(
     claim: &Claim,
     who: &Who,
     request: &ReleaseRequest,
-) -> Next {
+) -> ClaimDecision {
     let now = ws.clock.now();
     let mut next = claim.clone();
     next.status = request.status;
     next.notes = request.notes.clone().or(next.notes);
     if request.status.is_live() {
         next.expires_at = self::ttl(ws, view, claim).map(|ttl| now.after(ttl));
-        return Next::Write { verb: "pause", claim: Box::new(next), outcome: Outcome::Paused };
+        return ClaimDecision::Write {
+            verb: "pause",
+            claim: Box::new(next),
+            outcome: Outcome::Paused,
+        };
     }
     next.released_at = Some(now);
     next.expires_at = None;
@@ -164,13 +164,13 @@ pub(in crate::bus) fn ending(
         next.released_by = Some(who.agent.clone());
         next.release_note.clone_from(&request.force);
     }
-    Next::Write { verb: "release", claim: Box::new(next), outcome: Outcome::Released }
+    ClaimDecision::Write { verb: "release", claim: Box::new(next), outcome: Outcome::Released }
 }
 
 /// A sign of life.
-pub(in crate::bus) fn pulse(ws: &Workspace, view: &View, claim: &Claim) -> Next {
+pub(in crate::bus) fn pulse(ws: &Workspace, view: &View, claim: &Claim) -> ClaimDecision {
     let expires_at = self::ttl(ws, view, claim).map(|ttl| ws.clock.now().after(ttl));
-    Next::Write {
+    ClaimDecision::Write {
         verb: "heartbeat",
         claim: Box::new(Claim { expires_at, ..claim.clone() }),
         outcome: Outcome::Renewed,

@@ -1,54 +1,77 @@
 //! How a claim comes to a new state: read, decide, write a commit, move the ref, settle; all under
 //! the lock.
 
-use super::claim_change::{Changed, Next, Outcome};
+use super::claim_change::{Changed, ClaimDecision, Outcome};
 use super::claim_files::FileClaim;
 use super::claim_settle::is_in_line;
 use super::view::{State, View, state};
-use super::{claim_chain, claim_settle, spelling, view};
-use crate::bus::workspace::{MAX_TRIES, Who, Workspace};
-use crate::bus::{Error, log, ops};
-use crate::git::ObjectId;
+use super::{ClaimFault, asked, claim_chain, claim_settle, spelling, view};
+use crate::bus::workspace::{Turn, Who, Workspace};
+use crate::bus::{Error, log};
+use crate::git::{ObjectId, RefName};
 use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, Event, TaskId};
 use crate::store::Lock;
 
-/// The same by `who`, under the lock that the caller holds.
-pub(in crate::bus) fn change_under(
+/// Changes the claim of the task that is asked for, as `decide` says, in this clone alone, under the
+/// lock that the caller holds.
+///
+/// # Errors
+///
+/// What `decide` refuses; [`Error::RefContended`] if something that does not take the lock moves the
+/// ref again and again; [`Error::Store`] and [`Error::Git`] if the system refuses.
+pub(in crate::bus) fn change_here(
     ws: &Workspace,
     lock: &mut Lock,
     who: &Who,
     asked: &TaskId,
-    decide: impl Fn(&View, &Who) -> Result<Next, Error>,
+    decide: impl Fn(&View, &Who) -> Result<ClaimDecision, Error>,
 ) -> Result<Changed, Error> {
-    let mut name = String::new();
-    for _ in 0..MAX_TRIES {
+    let turn = |lock: &mut Lock, _| {
         let view = mended_view(ws, lock, asked)?;
         let previous = view.claim().cloned();
         match (decide(&view, who)?, previous) {
-            (Next::Settle, Some(claim)) => {
-                if let Some(tip) = view.tip.as_ref().filter(|_| view.stand_in.is_none()) {
-                    claim_settle::settle(ws, lock, tip)?;
-                }
-                ops::forget_next(ws, who, &view.task)?;
-                return Ok(Changed {
-                    outcome: Outcome::Unchanged,
-                    previous: Some(claim.clone()),
-                    claim,
-                });
+            (ClaimDecision::Settle, Some(claim)) => {
+                let tip = view.tip.filter(|_| view.stand_in.is_none());
+                let settle = tip.map_or(Unsettled::Nothing, |tip| Unsettled::Old(Box::new(tip)));
+                let previous = Some(claim.clone());
+                Ok(Turn::Done((Changed { outcome: Outcome::Unchanged, previous, claim }, settle)))
             }
-            (Next::Settle, None) => return Err(Error::NotHeld { task: view.task, ended: None }),
-            (Next::Write { verb, claim, outcome }, previous) => {
-                if let Some((state, event)) = write_state(ws, lock, &view, who, verb, &claim)? {
-                    claim_settle::settle_new(ws, lock, &state, event.as_ref())?;
-                    ops::forget_next(ws, who, &view.task)?;
-                    return Ok(Changed { outcome, claim: state.claim, previous });
-                }
-                name = view.name.as_str().to_owned();
+            (ClaimDecision::Settle, None) => {
+                Err(Error::Claim(ClaimFault::NotHeld { task: view.task, ended: None }))
+            }
+            (ClaimDecision::Write { verb, claim, outcome }, previous) => {
+                let (state, event) = prepare_state(ws, lock, &view, who, verb, &claim)?;
+                let changed = Changed { outcome, previous, claim: state.claim.clone() };
+                let (from, to) = (view.ref_id, state.link.id);
+                Ok(Turn::Write {
+                    from,
+                    to,
+                    what: (changed, Unsettled::New(Box::new(state), event.map(Box::new))),
+                })
             }
         }
-    }
-    Err(Error::RefContended { reference: name, tries: MAX_TRIES })
+    };
+    ws.change_ref(lock, &RefName::claim(asked), turn, |lock, (changed, unsettled)| {
+        match unsettled {
+            Unsettled::Nothing => {}
+            Unsettled::Old(state) => claim_settle::settle(ws, lock, &state)?,
+            Unsettled::New(state, event) => {
+                claim_settle::settle_new(ws, lock, &state, event.as_deref())?;
+            }
+        }
+        asked::forget_asked(ws, who, &changed.claim.task_id)?;
+        Ok(changed)
+    })
+}
+
+/// The state that log and files are to be brought in line with.
+enum Unsettled {
+    Nothing,
+    /// One that a crash may have left behind.
+    Old(Box<State>),
+    /// One that was written just now.
+    New(Box<State>, Option<Box<Event>>),
 }
 
 /// Writes the next state of a claim, and returns it with its event; nothing where the ref was moved
@@ -62,7 +85,7 @@ pub(in crate::bus) fn write_state(
     claim: &Claim,
 ) -> Result<Option<(State, Option<Event>)>, Error> {
     let (state, event) = prepare_state(ws, lock, view, who, verb, claim)?;
-    let moved = ws.advance(lock, &view.name, view.ref_id, &state.link)?;
+    let moved = ws.advance(lock, &view.name, view.ref_id, state.link.id)?;
     Ok(moved.then_some((state, event)))
 }
 

@@ -2,7 +2,7 @@
 //! section 3).
 
 use super::claim_files::{ClaimFiles, FileClaim, parse};
-use super::{archived, claim_chain, claim_files, loss, spelling};
+use super::{claim_chain, claim_files, loss, spelling};
 use crate::bus::Error;
 use crate::bus::workspace::{Note, Who, Workspace};
 use crate::git::{Link, ObjectId, RefName, Tip};
@@ -89,7 +89,7 @@ impl View {
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`] where what decides is no claim; [`Error::Diverged`] where there is no ref,
+/// [`Error::Malformed`] where what decides is no claim; [`ClaimFault::Diverged`] where there is no ref,
 /// and files of equal revision disagree.
 pub(in crate::bus) fn view(ws: &Workspace, asked: &TaskId) -> Result<View, Error> {
     let view = view_by(ws, asked, None)?;
@@ -184,7 +184,7 @@ fn view_of_refs(
         tip = Some(seen);
     }
     let archived = if tip.is_none() && unreadable.is_none() {
-        archived::archived_state(ws, &name, asked)?
+        claim_chain::archived_state(ws, &name, asked)?
     } else {
         None
     };

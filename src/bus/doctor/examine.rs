@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{fleet_findings, lease_findings, record_findings};
-use crate::bus::claim::{ClaimFiles, FileClaim, View, is_in_line};
+use crate::bus::claim::{ClaimFault, ClaimFiles, FileClaim, View, is_in_line};
 use crate::bus::workspace::{IGNORE_RECORDS, IdentitySource, Workspace};
 use crate::bus::{Error, claim, fleet, lease, setup, workspace};
 use crate::git::{RefName, Tip};
@@ -259,10 +259,8 @@ fn examine_file_of(
         && claim::lost_claim(ws, &file.claim)?.is_some()
         && !is_in_line(Some(file), tip)
     {
-        let what = format!(
-            "its claim was not the first in the fleet: {} has the task",
-            tip.claim.agent_id
-        );
+        let owner = &tip.claim.agent_id;
+        let what = format!("its claim was not the first in the fleet: {owner} has the task");
         return Ok(Some(finding("claim-lost", place, what, Some(Cure::GiveUp(task)))));
     }
     if let Some(file) = file.filter(|file| file.claim.revision > tip.claim.revision) {
@@ -311,11 +309,10 @@ fn examine_file_of(
                 file.claim.agent_id
             );
             let found = finding("claim-ahead", place, what, None);
-            Some(
-                    found.advise(
-                        "if that claim is of another clone, it counts here until the base has its end; else remove the file",
-                    ),
-                )
+            Some(found.advise(
+                "if that claim is of another clone, it counts here until the base has its end; \
+                 else remove the file",
+            ))
         }
         Some(file) if !claim::is_past_state(ws, tip, &file.claim)? => {
             let what = "it was edited: the ref has never said this".to_owned();
@@ -345,7 +342,7 @@ fn examine_spellings(
     }
     for name in files.other_refs() {
         let what = "version 0.1 took this spelling of the number for another task".to_owned();
-        if let Some(task) = fleet::task_of(name) {
+        if let Some(task) = name.task() {
             findings.push(finding(
                 "two-spellings",
                 name.as_str().to_owned(),
@@ -538,7 +535,9 @@ pub(super) fn of_error(ws: &Workspace, name: &'static str, error: Error) -> Resu
             finding("wrong-kind", below(&path), text, None)
         }
         Error::Lease(_) => finding("lease-diverged", "_bus/locks".to_owned(), text, None),
-        Error::Diverged { task, .. } => finding("claim-diverged", task.to_string(), text, None),
+        Error::Claim(ClaimFault::Diverged { task, .. }) => {
+            finding("claim-diverged", task.to_string(), text, None)
+        }
         Error::Fleet(_) => finding(name, below(&ws.layout.config().path()), text, None),
         refused => return Err(refused),
     };

@@ -66,8 +66,8 @@ pub(super) fn examine_fleet(ws: &Workspace, findings: &mut Vec<Finding>) -> Resu
 /// A claim that was made in this clone, and whose ref is gone: a mirror or a careless prune has
 /// removed it.
 pub(super) fn examine_missing_ref(ws: &Workspace, view: &View) -> Result<Option<Finding>, Error> {
-    let is_whole = view.stand_in.is_none()
-        && (view.ref_id.is_some() || claim::archived_id(ws, &view.task)?.is_some());
+    let is_whole =
+        view.stand_in.is_none() && (view.ref_id.is_some() || ws.archived_id(&view.task)?.is_some());
     if is_whole || view.unreadable.is_some() {
         return Ok(None);
     }

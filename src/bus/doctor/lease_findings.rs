@@ -26,7 +26,7 @@ pub(super) fn examine_leases(ws: &Workspace, findings: &mut Vec<Finding>) -> Res
     }
     match &view.tip {
         // Before the clone has moved over, the record has no table.
-        Some(tip) if !lease::has_noted_table(ws, tip)? && ws.import_note()?.is_some() => {
+        Some(tip) if !ws.has_noted_table(tip)? && ws.import_note()?.is_some() => {
             let what =
                 "the record has no copy of its last change, whose events may be missing".to_owned();
             findings.push(finding("unsettled-lease", name, what, Some(Cure::SettleLeases)));

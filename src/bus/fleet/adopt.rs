@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{odd_ref, old_spelling, propose_claim, propose_ref};
+use super::{adopt_ref, odd_ref, old_spelling, push};
 use crate::bus::claim::{Relation, State, goes_on_from, state};
 use crate::bus::workspace::{Note, Workspace, remove};
 use crate::bus::{Error, claim};
@@ -46,7 +46,7 @@ pub(super) fn adopt(
         adopted => adopted?,
     }
     if sight.contains_key(&RefName::locks()) {
-        propose_ref::adopt_shared(ws, lock, remote, &RefName::locks(), sight)?;
+        adopt_ref::adopt_ref(ws, lock, remote, &RefName::locks(), sight)?;
     }
     let adopted = adopt_claim(ws, lock, task, sight)?;
     note_claim_seen(ws, lock, remote, task, sight)?;
@@ -64,8 +64,8 @@ pub(super) fn adopt_claim(
     let on_remote = old_spelling::counts_on_remote(ws, task, sight)?;
     let value = match on_remote {
         // A ref that came to life after the task was put away, and knows nothing of it, is void.
-        Some(there) if !propose_claim::forks_from_archive(ws, task, there)? => Some(there),
-        _ => claim::archived_id(ws, task)?,
+        Some(there) if !push::forks_from_archive(ws, task, there)? => Some(there),
+        _ => ws.archived_id(task)?,
     };
     restore_ref(ws, lock, &name, task, value)?;
     let before = ws.repo.id_of(&name)?;
@@ -217,7 +217,8 @@ pub(super) fn warn_if_back(
                 && !ws.repo.descends(now, seen)?
                 && !old_spelling::gives_way(ws, remote, task, seen, now)?
         }
-        None => claim::archived_id(ws, task)?
+        None => ws
+            .archived_id(task)?
             .is_none_or(|put_away| !ws.repo.descends(put_away, seen).unwrap_or(true)),
     };
     if is_back {
@@ -292,7 +293,7 @@ pub(super) fn give_up_unsent(
         let (Some(local), seen) = (ws.repo.id_of(&name)?, ws.seen_at(remote, &name)?) else {
             continue;
         };
-        let there = seen.map_or_else(|| claim::archived_id(ws, &task), |seen| Ok(Some(seen)))?;
+        let there = seen.map_or_else(|| ws.archived_id(&task), |seen| Ok(Some(seen)))?;
         if there == Some(local) {
             continue;
         }

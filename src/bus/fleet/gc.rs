@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::sync::Synced;
-use super::{propose_claim, propose_ref, sync};
+use super::{propose, push, sync};
 use crate::bus::claim::{ClaimState, ClaimStatus, LastEvents, StatusQuery};
 use crate::bus::workspace::{MAX_TRIES, Workspace};
 use crate::bus::{Error, claim};
@@ -66,7 +66,7 @@ fn ended_states(ws: &Workspace) -> Result<(Vec<(TaskId, ObjectId)>, Kept), Error
     for status in seen.claims {
         let task = &status.claim.task_id;
         let Some(id) = ws.repo.id_of(&RefName::claim(task))? else { continue };
-        match (why_kept(ws, &status, id)?, claim::archived_id(ws, task)? == Some(id)) {
+        match (why_kept(ws, &status, id)?, ws.archived_id(task)? == Some(id)) {
             (Some(why), false) => kept.push((task.clone(), why)),
             _ => states.push((task.clone(), id)),
         }
@@ -141,8 +141,7 @@ fn put_away_in_fleet(
         if states.is_empty() {
             break;
         }
-        if let Some(fault) = propose_ref::final_fault(ws, fleet, pushed, false, tries == MAX_TRIES)
-        {
+        if let Some(fault) = propose::final_fault(fleet, pushed, false, tries) {
             return Err(fault.into());
         }
     }
@@ -157,7 +156,7 @@ fn push_away(
 ) -> Result<Pushed, Error> {
     let archive = RefName::archive();
     let before = ws.seen_at(remote, &archive)?;
-    let next = archive_of(ws, Some(claim::archive_for(ws, before)?), agent, states)?;
+    let next = archive_of(ws, Some(ws.archive_for(before)?), agent, states)?;
     let mut swaps = vec![Swap { name: archive, expected: before, new: Some(next) }];
     let on_remote = states.iter().filter_map(|(task, id)| {
         let name = RefName::claim(task);
@@ -165,7 +164,7 @@ fn push_away(
         there.then_some(Swap { name, expected: Some(*id), new: None })
     });
     swaps.extend(on_remote);
-    if swaps.len() > 1 { propose_claim::push_claims(ws, remote, swaps) } else { Ok(Pushed::Done) }
+    if swaps.len() > 1 { push::push_swaps(ws, remote, swaps) } else { Ok(Pushed::Done) }
 }
 
 /// Removes this clone's refs of what another clone has put away before.
@@ -178,7 +177,7 @@ fn forget_archived(
     for (task, id) in states {
         let seen = ws.seen_at(remote, &RefName::claim(task))?;
         gone.extend(
-            (seen.is_none() && claim::archived_id(ws, task)? == Some(*id))
+            (seen.is_none() && ws.archived_id(task)? == Some(*id))
                 .then(|| (RefName::claim(task), *id)),
         );
     }

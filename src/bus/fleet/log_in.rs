@@ -134,7 +134,7 @@ fn take_in(
         let room = MAX_LOG.saturating_sub(own).min(MAX_LOGS.saturating_sub(own + others));
         let budget = ROUND;
         let mut intake = Intake {
-            ws: ws,
+            ws,
             lock: &lock,
             clone,
             mark,

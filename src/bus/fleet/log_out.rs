@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{adopt, own_log, propose_claim};
+use super::{adopt, own_log, push};
 use crate::bus::log::Channel;
 use crate::bus::workspace::{Note, Workspace};
 use crate::bus::{Error, claim};
@@ -182,7 +182,7 @@ fn send_log(ws: &Workspace) -> Result<Pushed, Error> {
     let Some(swap) = log_due(ws, &remote, false, LogCommit::IfNew)? else {
         return Ok(Pushed::Done);
     };
-    let pushed = propose_claim::push_claims(ws, &remote, vec![swap.clone()])?;
+    let pushed = push::push_swaps(ws, &remote, vec![swap.clone()])?;
     if pushed == Pushed::Done {
         adopt::note_seen(ws, &mut ws.lock()?, &remote, &swap.name, swap.new)?;
     }

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::sync::{is_log, shared, task_of};
+use super::sync::shared;
 use crate::bus::workspace::{FleetFault, Note, Workspace, remove};
 use crate::bus::{Error, odd_ref_advice};
 use crate::git::{MAX_PUSH, ObjectId, RefName, Remote, Sight, Swap};
@@ -139,8 +139,5 @@ pub(in crate::bus) fn is_known(name: &RefName) -> bool {
     let is_claim = |task: TaskId| {
         RefName::claim(&task) == *name || RefName::other_claims(&task).contains(name)
     };
-    is_one
-        || is_log(name)
-        || task_of(name).is_some_and(is_claim)
-        || name.rest().starts_with("lost/")
+    is_one || name.is_log() || name.task().is_some_and(is_claim) || name.rest().starts_with("lost/")
 }

@@ -5,7 +5,8 @@
 //! push; what gives way is kept below `refs/bus/lost/`. As long as nothing is written, the others
 //! stay as they are: version 0.1 sees only its own.
 
-use super::{adopt, odd_ref, propose_claim, sync};
+use super::propose::There;
+use super::{adopt, look, odd_ref, push};
 use crate::bus::claim::{State, state};
 use crate::bus::workspace::{FleetFault, MAX_TRIES, Note, Workspace};
 use crate::bus::{Error, claim};
@@ -31,7 +32,7 @@ pub(super) fn counts_on_remote(
             ws.notes.add(Note::Warning(odd_ref::odd_ref(ws, &other, "is no claim").to_string()));
             continue;
         };
-        if !propose_claim::forks_from_archive(ws, task, id)?
+        if !push::forks_from_archive(ws, task, id)?
             && best.as_ref().map_or(Ok(true), |best| claim::counts_over(ws, &read, best))?
         {
             best = Some(read);
@@ -44,8 +45,7 @@ pub(super) fn counts_on_remote(
     let read = ws.repo.link(usual)?.ok().and_then(|link| state(link, &name, task).ok());
     let gives_way = match read {
         Some(read) => {
-            propose_claim::forks_from_archive(ws, task, usual)?
-                || claim::counts_over(ws, best, &read)?
+            push::forks_from_archive(ws, task, usual)? || claim::counts_over(ws, best, &read)?
         }
         None => false,
     };
@@ -129,7 +129,7 @@ pub(super) fn merge_with(
 ) -> Result<Vec<Swap>, Error> {
     let (mut gone, mut kept) = (Vec::new(), Sight::new());
     for swap in swaps {
-        let (Some(task), Some(new)) = (sync::task_of(&swap.name), swap.new) else { continue };
+        let (Some(task), Some(new)) = (swap.name.task(), swap.new) else { continue };
         let others = others_seen(ws, remote, &task)?;
         if others.is_empty() {
             continue;
@@ -179,7 +179,7 @@ pub(in crate::bus) fn merge_on_remote(ws: &Workspace, task: &TaskId) -> Result<(
     let name = RefName::claim(task);
     let mut refusal = String::new();
     for _ in 0..MAX_TRIES {
-        let sight = propose_claim::look(ws, fleet, &remote, task, false, None)?;
+        let sight = look::look(There { ws, fleet, remote: &remote }, task, false, None)?;
         adopt::adopt(ws, &mut ws.lock()?, &remote, task, &sight)?;
         if others_seen(ws, &remote, task)?.is_empty() {
             return Ok(());
@@ -187,7 +187,7 @@ pub(in crate::bus) fn merge_on_remote(ws: &Workspace, task: &TaskId) -> Result<(
         let Some(new) = ws.repo.id_of(&name)? else { return Ok(()) };
         let swap =
             Swap { name: name.clone(), expected: ws.seen_at(&remote, &name)?, new: Some(new) };
-        match propose_claim::push_claims(ws, &remote, vec![swap])? {
+        match push::push_swaps(ws, &remote, vec![swap])? {
             Pushed::Done => {}
             pushed => refusal = pushed.story(),
         }

@@ -8,11 +8,10 @@ use super::adopt::Adopted;
 use super::log_in::TakenIn;
 use super::log_out::LogCommit;
 use super::own_log::OwnLog;
-use super::propose_ref::unknown;
+use super::propose::unknown;
 use super::rewritten_log::RewrittenLog;
 use super::{
-    adopt, log_in, log_out, odd_ref, old_spelling, own_log, propose_claim, propose_ref,
-    rewritten_log,
+    adopt, adopt_ref, log_in, log_out, odd_ref, old_spelling, own_log, push, rewritten_log,
 };
 use crate::bus::claim::state;
 use crate::bus::workspace::{FleetFault, Reach, Who, Workspace};
@@ -92,7 +91,7 @@ pub(crate) fn sync(ws: &Workspace) -> Result<Synced, Error> {
         }
         refusal = None;
         for swaps in due.chunks(size) {
-            let pushed = propose_claim::push_claims(ws, &remote, swaps.to_vec())?;
+            let pushed = push::push_swaps(ws, &remote, swaps.to_vec())?;
             if pushed != Pushed::Done {
                 refusal = Some(pushed);
             }
@@ -105,9 +104,9 @@ pub(crate) fn sync(ws: &Workspace) -> Result<Synced, Error> {
     }
     if let Some(why) = refusal.as_ref().map(Pushed::story) {
         let left = unpublished(ws, &remote, &sight)?;
-        let tasks = left.iter().filter_map(|swap| task_of(&swap.name));
+        let tasks = left.iter().filter_map(|swap| swap.name.task());
         synced.unpublished = tasks.map(|task| (task, why.clone())).collect();
-        synced.log_unsent = left.iter().any(|swap| is_log(&swap.name)).then_some(why);
+        synced.log_unsent = left.iter().any(|swap| swap.name.is_log()).then_some(why);
     }
     synced.rewritten = rewritten_log::rewritten_logs(ws)?;
     Ok(synced)
@@ -125,7 +124,7 @@ pub(in crate::bus) fn receive(
     // Each look finds what is still wrong.
     synced.faults.clear();
     let sight = look_at_all(ws, fleet, remote)?;
-    let mut tasks: BTreeSet<TaskId> = sight.keys().filter_map(task_of).collect();
+    let mut tasks: BTreeSet<TaskId> = sight.keys().filter_map(RefName::task).collect();
     let seen = format!("{}claims/", RefName::all_seen_on(remote.name()));
     // Those that the remote has no more.
     tasks.extend(ws.repo.names_below(&seen)?.into_iter().filter_map(|name| TaskId::new(name).ok()));
@@ -135,14 +134,14 @@ pub(in crate::bus) fn receive(
             synced.faults.push(error);
         }
         for name in shared() {
-            match propose_ref::adopt_shared(ws, &mut lock, remote, &name, &sight) {
+            match adopt_ref::adopt_ref(ws, &mut lock, remote, &name, &sight) {
                 Ok(kept) => synced.gave_way.extend(kept),
                 Err(error) => synced.faults.push(error),
             }
         }
     }
     let mut old: BTreeSet<TaskId> =
-        sight.keys().filter_map(task_of).filter(|task| !task.has_usual_number()).collect();
+        sight.keys().filter_map(RefName::task).filter(|task| !task.has_usual_number()).collect();
     old.extend(old_spelling::old_spellings_seen(ws)?.into_iter().map(|(_, task)| task));
     let news = tasks.into_iter().filter(|task| {
         let is_news = || self::is_news(ws, remote, task, &sight).unwrap_or(true);
@@ -183,7 +182,7 @@ fn receive_logs(
     {
         let mut lock = ws.lock()?;
         for (name, id) in
-            sight.iter().filter(|(name, _)| is_log(name) && Some(*name) != own.as_ref())
+            sight.iter().filter(|(name, _)| name.is_log() && Some(*name) != own.as_ref())
         {
             let seen = ws.seen_at(remote, name)?;
             if seen == Some(*id) {
@@ -228,7 +227,7 @@ fn begun_anew(ws: &Workspace, remote: &Remote, sight: &Sight) -> Result<Vec<Task
             continue;
         }
         if let Some(tip) = ws.repo.id_of(&name)?
-            && propose_claim::forks_from_archive(ws, &task, tip)?
+            && push::forks_from_archive(ws, &task, tip)?
         {
             tasks.push(task);
         }
@@ -347,13 +346,13 @@ fn unpublished(ws: &Workspace, remote: &Remote, sight: &Sight) -> Result<Vec<Swa
         let expected = ws.seen_at(remote, &name)?;
         let is_due = ws.repo.id_of(&name)? != expected || old.contains(&task);
         let (Tip::At(link), true) = (ws.repo.tip(&name)?, is_due) else { continue };
-        if expected.is_none() && claim::archived_id(ws, &task)? == Some(link.id) {
+        if expected.is_none() && ws.archived_id(&task)? == Some(link.id) {
             continue;
         }
         // A push goes forward only; what does not follow the remote's is brought in line first.
         if let Some(seen) = expected
             && !ws.repo.descends(link.id, seen)?
-            && !propose_claim::forks_from_archive(ws, &task, seen)?
+            && !push::forks_from_archive(ws, &task, seen)?
             && !old_spelling::gives_way(ws, remote, &task, seen, link.id)?
         {
             continue;
@@ -430,16 +429,6 @@ pub(in crate::bus) fn freshness(ws: &Workspace) -> Result<Option<Freshness>, Err
     Ok(fleet.map(|fleet| Freshness { fleet, seen: last_touched(&ws.private.fleet_seen()) }))
 }
 
-/// The task whose claim a ref is.
-pub(in crate::bus) fn task_of(name: &RefName) -> Option<TaskId> {
-    TaskId::new(name.rest().strip_prefix("claims/")?).ok()
-}
-
-/// Whether a ref is a clone's log.
-pub(in crate::bus) fn is_log(name: &RefName) -> bool {
-    name.rest().starts_with("log/")
-}
-
 /// The refs of which the fleet has one for all, but for the archive.
 pub(super) fn shared() -> [RefName; 2] {
     [RefName::queue(), RefName::locks()]
@@ -448,5 +437,5 @@ pub(super) fn shared() -> [RefName; 2] {
 /// Whether a ref of the remote's is for this clone.
 fn is_exchanged(name: &RefName) -> bool {
     let is_one = *name == RefName::archive() || shared().contains(name);
-    is_one || is_log(name) || task_of(name).is_some()
+    is_one || name.is_log() || name.task().is_some()
 }

@@ -4,7 +4,8 @@
 use super::lease_fault::LeaseFault;
 use super::lease_table::TableView;
 use super::{lease_rules, lease_settle, lease_table};
-use crate::bus::workspace::{Who, Workspace, retry};
+use crate::bus::lease::take;
+use crate::bus::workspace::{Known, Turn, Who, Workspace};
 use crate::bus::{Error, log};
 use crate::git::{Link, RefName};
 use crate::record::json::MAX_LINE;
@@ -168,14 +169,14 @@ impl Draft {
 }
 
 /// What a decision asks for.
-pub(in crate::bus) enum Next {
+pub(in crate::bus) enum LeaseDecision {
     /// Write this.
     Write(Draft),
     /// Everything is as it should be; only a crash may have left something undone of these.
     Settle(Vec<Lease>),
 }
 
-impl Next {
+impl LeaseDecision {
     pub(in crate::bus) const fn settle(leases: Vec<Lease>) -> Self {
         Self::Settle(leases)
     }
@@ -211,36 +212,59 @@ impl Written<Vec<Leased>> {
     }
 }
 
-/// Changes the table of leases as `decide` says, under the lock that the caller holds.
-pub(in crate::bus) fn change_leases(
+/// Decides on the table of leases as it is here. Under a lock; nothing is written to a ref yet.
+///
+/// # Errors
+///
+/// What `decide` refuses; else as the system refuses.
+pub(in crate::bus) fn table_turn(
     ws: &Workspace,
     lock: &mut Lock,
     who: &Who,
-    decide: impl Fn(&TableView) -> Result<Next, Error>,
-) -> Result<Written<Vec<Leased>>, Error> {
-    retry(&RefName::locks(), || {
-        let view = lease_table::mended_table(ws, lock)?;
-        match decide(&view)? {
-            Next::Settle(leases) => {
-                let table = view.tip.map(|tip| tip.body);
-                Ok(Some(Written { table, ..Written::unchanged(leases) }))
-            }
-            Next::Write(draft) => write_table(ws, lock, view, who, draft),
+    known: Known,
+    decide: impl Fn(&TableView, &Who) -> Result<LeaseDecision, Error>,
+) -> Result<Turn<Written<Vec<Leased>>>, Error> {
+    let view = lease_table::mended_table(ws, lock)?;
+    let draft = match decide(&view, who) {
+        Ok(LeaseDecision::Write(draft)) => draft,
+        Ok(LeaseDecision::Settle(_)) | Err(Error::Lease(_)) if !known.seen => {
+            return Ok(Turn::Look);
         }
-    })
+        // A release that was sent and did not come through may still do so, unless the table moves
+        // on.
+        Ok(LeaseDecision::Settle(leases))
+            if known.under_way && leases.iter().any(Lease::is_live) =>
+        {
+            let live = leases.into_iter().filter(Lease::is_live);
+            let renewed =
+                live.map(|lease| take::renewed(ws, &lease, None)).collect::<Result<_, _>>()?;
+            Draft::new("renew", renewed, LeaseOutcome::Unchanged)
+        }
+        Ok(LeaseDecision::Settle(leases)) => {
+            let table = view.tip.map(|tip| tip.body);
+            return Ok(Turn::Done(Written { table, ..Written::unchanged(leases) }));
+        }
+        Err(error) => return Err(error),
+    };
+    let from = view.tip.as_ref().map(|tip| tip.id);
+    let (link, what) = prepare_table(ws, lock, view, who, draft)?;
+    Ok(Turn::Write { from, to: link.id, what })
 }
 
-/// Writes the next state of the table; nothing where the ref was moved meanwhile.
-fn write_table(
+/// Changes the table of leases as `decide` says, in this clone alone, under the lock that the caller
+/// holds. The caller settles it.
+///
+/// # Errors
+///
+/// What `decide` refuses; [`Error::RefContended`]; else as the system refuses.
+pub(in crate::bus) fn change_leases_here(
     ws: &Workspace,
     lock: &mut Lock,
-    view: TableView,
     who: &Who,
-    draft: Draft,
-) -> Result<Option<Written<Vec<Leased>>>, Error> {
-    let expected = view.tip.as_ref().map(|tip| tip.id);
-    let (link, written) = prepare_table(ws, lock, view, who, draft)?;
-    Ok(ws.advance(lock, &RefName::locks(), expected, &link)?.then_some(written))
+    decide: impl Fn(&TableView, &Who) -> Result<LeaseDecision, Error>,
+) -> Result<Written<Vec<Leased>>, Error> {
+    let turn = |lock: &mut Lock, known| table_turn(ws, lock, who, known, &decide);
+    ws.change_ref(lock, &RefName::locks(), turn, |_, written| Ok(written))
 }
 
 /// Writes the commit of the next state of the table. No ref points to it yet.

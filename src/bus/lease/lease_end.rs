@@ -1,9 +1,9 @@
 //! How a lease ended: only refusals, repetitions and the doctor look here.
 
-use super::lease_change::{Draft, Next};
+use super::lease_change::{Draft, LeaseDecision};
 use super::lease_fault::LeaseFault;
 use super::lease_table::TableView;
-use super::{lease_change, lease_table, take};
+use super::{lease_change, take};
 use crate::bus::workspace::{Who, Workspace};
 use crate::bus::{Error, claim};
 use crate::git::{Link, RefName, Tip};
@@ -172,7 +172,7 @@ pub(in crate::bus) fn reclaimed_already(
     view: &TableView,
     who: &Who,
     id: &LockId,
-) -> Result<Next, Error> {
+) -> Result<LeaseDecision, Error> {
     let end = end_of(ws, view.tip.as_ref(), id)?;
     let own = end
         .filter(|end| end.verb == "reclaim" && end.lease.released_by.as_ref() == Some(&who.agent));
@@ -185,7 +185,7 @@ pub(in crate::bus) fn reclaimed_already(
         Some(end.changed.clone())
     });
     match taken {
-        Some(changed) => Ok(Next::settle(changed)),
+        Some(changed) => Ok(LeaseDecision::settle(changed)),
         None => Err(LeaseFault::NoLock {
             lock: id.clone(),
             ended: known_end(ws, view, id)?.and_then(|end| end.released_at),
@@ -202,7 +202,7 @@ pub(in crate::bus) fn unsettled_ends(
     who: &Who,
 ) -> Result<Vec<Lease>, Error> {
     let Some(tip) = &view.tip else { return Ok(Vec::new()) };
-    if lease_table::has_noted_table(ws, tip)? {
+    if ws.has_noted_table(tip)? {
         return Ok(Vec::new());
     }
     let own =

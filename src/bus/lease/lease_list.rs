@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{lease_change, lease_end, lease_rules, lease_table};
+use super::{lease_change, lease_end, lease_table};
 use crate::Code;
 use crate::bus::claim::{LastEvents, Life, Liveness, Signs};
 use crate::bus::workspace::Workspace;
 use crate::bus::{Error, claim};
-use crate::record::{Lease, LeaseBrief, LockId, PatternFault, Scope, Timestamp};
+use crate::record::{Lease, LeaseBrief, LockId, Timestamp};
 
 /// A live lease, and how it stands.
 #[derive(Clone, Debug)]
@@ -24,15 +24,6 @@ pub(crate) struct LeaseStatus {
 }
 
 impl LeaseStatus {
-    /// The paths that it holds.
-    ///
-    /// # Errors
-    ///
-    /// The [`PatternFault`] of a pattern that means nothing to this version.
-    pub(crate) fn scope(&self) -> Result<Scope, PatternFault> {
-        lease_rules::scope_of(&self.lease.scope, &self.lease.deny)
-    }
-
     /// The word for how it stands: `live`, `stale`, `expired`.
     #[must_use]
     pub(crate) fn state(&self) -> &'static str {

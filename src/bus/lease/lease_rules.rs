@@ -32,7 +32,7 @@ pub(in crate::bus) struct Shared {
 
 /// How a lease is granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::bus) enum Grant {
+pub(in crate::bus) enum LeaseGrant {
     /// The caller has this very lease already: the row.
     Keep(usize),
     /// Nobody is in the way. These rows were, and are void: the claim that they lived with is gone.
@@ -41,7 +41,7 @@ pub(in crate::bus) enum Grant {
 
 /// Why a lease is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::bus) enum Refusal {
+pub(in crate::bus) enum LeaseRefusal {
     /// Others hold paths of it.
     Held(Vec<Shared>),
     /// This row has a pattern that means nothing, so nobody knows what it holds.
@@ -68,11 +68,11 @@ pub(super) fn acquire(
     who: &Who,
     fold: Fold,
     is_void: impl Fn(&LeaseBrief) -> bool,
-) -> Result<Grant, Refusal> {
+) -> Result<LeaseGrant, LeaseRefusal> {
     let is_it =
         |brief: &LeaseBrief| is_mine(brief, who) && is_same(brief, wanted) && !is_void(brief);
     if let Some(row) = rows.iter().position(|row| is_it(&row.brief)) {
-        return Ok(Grant::Keep(row));
+        return Ok(LeaseGrant::Keep(row));
     }
     let (mut held, mut void) = (Vec::new(), Vec::new());
     let places: Option<Vec<&str>> =
@@ -85,8 +85,8 @@ pub(super) fn acquire(
         if (harmless && brief.claim_id.is_none()) || is_elsewhere(brief, &places) {
             continue;
         }
-        let scope =
-            scope_of(&brief.scope, &brief.deny).map_err(|fault| Refusal::Unreadable(row, fault))?;
+        let scope = scope_of(&brief.scope, &brief.deny)
+            .map_err(|fault| LeaseRefusal::Unreadable(row, fault))?;
         let given = left.min(MAX_STEPS_PER_LEASE);
         let mut budget = Budget::new(given);
         let told = wanted.scope.overlap_within(&scope, fold, &mut budget);
@@ -97,7 +97,7 @@ pub(super) fn acquire(
             _ => {}
         }
     }
-    if held.is_empty() { Ok(Grant::Take(void)) } else { Err(Refusal::Held(held)) }
+    if held.is_empty() { Ok(LeaseGrant::Take(void)) } else { Err(LeaseRefusal::Held(held)) }
 }
 
 /// Whether a lease is below other names of the root than those that are wanted: most are, and to
@@ -182,7 +182,12 @@ mod tests {
         scope_of(&texts(patterns), &texts(deny)).unwrap()
     }
 
-    fn decide(rows: &[LeaseRow], scope: &Scope, mode: Mode, void: bool) -> Result<Grant, Refusal> {
+    fn decide(
+        rows: &[LeaseRow],
+        scope: &Scope,
+        mode: Mode,
+        void: bool,
+    ) -> Result<LeaseGrant, LeaseRefusal> {
         let wanted = Wanted { scope, mode, task: None, claim: None };
         acquire(rows, &wanted, &me(), Fold::Off, |brief| void && brief.claim_id.is_some())
     }
@@ -200,12 +205,17 @@ mod tests {
                     let rows = [row("L-1", owner, origin, pattern, stands)];
                     let asked = scope(&["src/**"], &[]);
                     let expected = match (mine, overlaps) {
-                        (true, _) if pattern == "src/**" && stands == wanted => Ok(Grant::Keep(0)),
+                        (true, _) if pattern == "src/**" && stands == wanted => {
+                            Ok(LeaseGrant::Keep(0))
+                        }
                         (false, true) if (stands, wanted) != (Shared, Shared) => {
                             let path = if pattern == "src/**" { "src/a" } else { "src/app.py" };
-                            Err(Refusal::Held(vec![InTheWay { row: 0, path: path.to_owned() }]))
+                            Err(LeaseRefusal::Held(vec![InTheWay {
+                                row: 0,
+                                path: path.to_owned(),
+                            }]))
                         }
-                        _ => Ok(Grant::Take(Vec::new())),
+                        _ => Ok(LeaseGrant::Take(Vec::new())),
                     };
                     let case = format!("{owner} {origin:?} {stands} {wanted} {pattern}");
                     assert_eq!(decide(&rows, &asked, wanted, false), expected, "{case}");
@@ -221,14 +231,14 @@ mod tests {
             row("L-2", "them", None, "src/gen/*", Mode::Exclusive),
             row("L-3", "us", None, "src/lib.rs", Mode::Shared),
         ];
-        let Err(Refusal::Held(held)) =
+        let Err(LeaseRefusal::Held(held)) =
             decide(&rows, &scope(&["src/**", "*.toml"], &[]), Mode::Exclusive, false)
         else {
             panic!()
         };
         assert_eq!(held.iter().map(|shared| shared.row).collect::<Vec<_>>(), [1, 2]);
         let apart = scope(&["src/**"], &["src/gen/", "src/lib.rs"]);
-        assert_eq!(decide(&rows, &apart, Mode::Exclusive, false), Ok(Grant::Take(Vec::new())));
+        assert_eq!(decide(&rows, &apart, Mode::Exclusive, false), Ok(LeaseGrant::Take(Vec::new())));
     }
 
     #[test]
@@ -241,15 +251,15 @@ mod tests {
         ];
         assert_eq!(
             decide(&rows[..3], &scope(&["src/**"], &[]), Mode::Exclusive, true),
-            Ok(Grant::Take(vec![0, 1]))
+            Ok(LeaseGrant::Take(vec![0, 1]))
         );
         assert!(matches!(
             decide(&rows[..3], &scope(&["src/**"], &[]), Mode::Exclusive, false),
-            Err(Refusal::Held(_))
+            Err(LeaseRefusal::Held(_))
         ));
         assert_eq!(
             decide(&rows, &scope(&["src/**"], &[]), Mode::Exclusive, true),
-            Ok(Grant::Keep(3))
+            Ok(LeaseGrant::Keep(3))
         );
     }
 
@@ -268,9 +278,9 @@ mod tests {
                 |_| false,
             )
         };
-        assert_eq!(wish(task, claim), Ok(Grant::Keep(0)));
+        assert_eq!(wish(task, claim), Ok(LeaseGrant::Keep(0)));
         for (task, claim) in [(None, claim), (task, None), (task, Some(&ClaimId::unique()))] {
-            assert_eq!(wish(task, claim), Ok(Grant::Take(Vec::new())));
+            assert_eq!(wish(task, claim), Ok(LeaseGrant::Take(Vec::new())));
         }
     }
 
@@ -305,8 +315,11 @@ mod tests {
         let stands = row("L-1", "you", None, &pattern(60), Mode::Exclusive);
         let asked = scope(&[pattern(61).as_str(); 100], &[]);
         let rows = vec![stands; 400];
-        assert_eq!(decide(&rows[..1], &asked, Mode::Exclusive, false), Ok(Grant::Take(Vec::new())));
-        let Err(Refusal::Held(held)) = decide(&rows, &asked, Mode::Exclusive, false) else {
+        assert_eq!(
+            decide(&rows[..1], &asked, Mode::Exclusive, false),
+            Ok(LeaseGrant::Take(Vec::new()))
+        );
+        let Err(LeaseRefusal::Held(held)) = decide(&rows, &asked, Mode::Exclusive, false) else {
             panic!()
         };
         assert!(held[0].row > 0 && held[0].path == rows[0].brief.scope[0], "{:?}", held[0]);
@@ -317,7 +330,7 @@ mod tests {
         let rows = [row("L-1", "you", None, "a[", Mode::Exclusive)];
         assert!(matches!(
             decide(&rows, &scope(&["b"], &[]), Mode::Exclusive, false),
-            Err(Refusal::Unreadable(0, _))
+            Err(LeaseRefusal::Unreadable(0, _))
         ));
     }
 }

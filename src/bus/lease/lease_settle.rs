@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::lease_change::Written;
-use super::lease_table;
 use crate::bus::claim::{derived_id, quote};
 use crate::bus::workspace::Workspace;
 use crate::bus::{Error, claim, log};
@@ -33,10 +32,7 @@ pub(in crate::bus) fn settle_leases<T>(
         }
     }
     crash_point("event-settled");
-    written
-        .table
-        .as_ref()
-        .map_or_else(|| lease_table::note_ref(ws), |table| lease_table::note_table(ws, table))?;
+    written.table.as_ref().map_or_else(|| ws.note_ref_of_leases(), |table| ws.note_table(table))?;
     crash_point("file-settled");
     Ok(())
 }
@@ -58,7 +54,7 @@ pub(in crate::bus) fn settle_last_leases(
     lock: &Lock,
     tip: &Link,
 ) -> Result<(), Error> {
-    if lease_table::has_noted_table(ws, tip)? {
+    if ws.has_noted_table(tip)? {
         return Ok(());
     }
     let table = LeaseTable::parse(&tip.body)
@@ -72,7 +68,7 @@ pub(in crate::bus) fn settle_last_leases(
             settle_lease(ws, lock, lease)?;
         }
     }
-    lease_table::note_table(ws, &tip.body)
+    ws.note_table(&tip.body)
 }
 
 /// Whether `lease` ever held anything: one that was taken with a claim did not if a crash came

@@ -5,7 +5,7 @@ use crate::bus::workspace::Workspace;
 use crate::bus::{Error, claim};
 use crate::git::{Link, RefName, Tip};
 use crate::record::{Fault, Fold, LeaseRow, LeaseTable, MAX_TABLE, PatternFault, Scope};
-use crate::store::{Lock, replace_copy};
+use crate::store::Lock;
 
 /// Whether letter case makes one path of two here.
 pub(super) fn fold(ws: &Workspace) -> Fold {
@@ -85,30 +85,6 @@ fn last_table(ws: &Workspace) -> Result<LeaseTable, Error> {
         return LeaseTable::parse(&bytes).map_err(Error::malformed(ws.show(&place), &bytes));
     }
     ws.frozen_leases()
-}
-
-/// Whether the record has the table that the ref has: then the events of its last change are in the
-/// log.
-pub(in crate::bus) fn has_noted_table(ws: &Workspace, tip: &Link) -> Result<bool, Error> {
-    Ok(ws.record.lease_table().read(MAX_TABLE)?.as_deref() == Some(tip.body.as_slice()))
-}
-
-/// Notes the ref's table in the record.
-pub(in crate::bus) fn note_ref(ws: &Workspace) -> Result<(), Error> {
-    match ws.repo.tip(&RefName::locks())? {
-        Tip::At(tip) => note_table(ws, &tip.body),
-        Tip::Missing | Tip::Unreadable { .. } => Ok(()),
-    }
-}
-
-/// Notes the ref's table, which has these bytes, in the record. It does not wait for the disk: the
-/// event before it has committed the ref.
-pub(super) fn note_table(ws: &Workspace, table: &[u8]) -> Result<(), Error> {
-    let place = ws.record.lease_table();
-    if place.read(MAX_TABLE)?.as_deref() != Some(table) {
-        replace_copy(&place, table)?;
-    }
-    Ok(())
 }
 
 /// The paths of a row.

@@ -97,15 +97,8 @@ pub(crate) fn check_paths(
     let mut index = ScopeIndex::new(&scopes, fold);
     let (stands, facts) = (HashMap::new(), HashMap::new());
     let here = ws.here_origin()?;
-    let mut rows = Rows {
-        ws: ws,
-        rows: &table.rows,
-        agent,
-        here,
-        stands,
-        facts,
-        events: LastEvents::default(),
-    };
+    let mut rows =
+        Rows { ws, rows: &table.rows, agent, here, stands, facts, events: LastEvents::default() };
     let (mut paths, mut denied) = (0, Vec::new());
     for bytes in changed {
         let path = String::from_utf8_lossy(&bytes);

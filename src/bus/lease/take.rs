@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::lease_change::{Draft, LeaseOutcome, LeaseRequest, Leased, Next, whole};
+use super::lease_change::{Draft, LeaseDecision, LeaseOutcome, LeaseRequest, Leased, whole};
 use super::lease_fault::{InTheWay, LeaseFault};
-use super::lease_rules::{Grant, Refusal, Shared, Wanted};
+use super::lease_rules::{LeaseGrant, LeaseRefusal, Shared, Wanted};
 use super::lease_table::{TableView, unreadable_row};
 use super::{lease_end, lease_list, lease_rules, lease_table};
 use crate::bus::Error;
@@ -24,17 +24,17 @@ pub(in crate::bus) fn decide_take(
     request: &LeaseRequest,
     scope: &Scope,
     claim: Option<&ClaimId>,
-) -> Result<Next, Error> {
+) -> Result<LeaseDecision, Error> {
     let wanted = Wanted { scope, mode: request.mode, task: request.task.as_ref(), claim };
     // The claim that the lease is to live with may not stand yet.
     let is_void =
         |brief: &LeaseBrief| brief.claim_id.as_ref() != claim && !lease_list::stands(ws, brief);
     match lease_rules::acquire(&view.table.rows, &wanted, who, lease_table::fold(ws), is_void) {
-        Ok(Grant::Keep(row)) => kept(ws, &whole(&view.table.rows[row])?, request),
-        Ok(Grant::Take(void)) => {
+        Ok(LeaseGrant::Keep(row)) => kept(ws, &whole(&view.table.rows[row])?, request),
+        Ok(LeaseGrant::Take(void)) => {
             let lease = new_lease(ws, view, who, request, scope, claim);
             let draft = Draft::new("acquire", vec![lease], LeaseOutcome::Acquired);
-            Ok(Next::Write(lease_end::swept(
+            Ok(LeaseDecision::Write(lease_end::swept(
                 ws,
                 draft,
                 void.iter().map(|row| &view.table.rows[*row]),
@@ -47,13 +47,17 @@ pub(in crate::bus) fn decide_take(
 
 /// The caller's own lease, asked for again: a sign of life where that is due, or where it shall
 /// live for another time.
-fn kept(ws: &Workspace, lease: &Lease, request: &LeaseRequest) -> Result<Next, Error> {
+fn kept(ws: &Workspace, lease: &Lease, request: &LeaseRequest) -> Result<LeaseDecision, Error> {
     let ttl = request.ttl.map(Span::get).filter(|wanted| *wanted != lease.ttl());
     let is_due = ws.clock.now().since(lease.heartbeat) > lease.ttl() / 4;
     if ttl.is_none() && !is_due {
-        return Ok(Next::settle(vec![lease.clone()]));
+        return Ok(LeaseDecision::settle(vec![lease.clone()]));
     }
-    Ok(Next::Write(Draft::new("renew", vec![renewed(ws, lease, ttl)?], LeaseOutcome::Renewed)))
+    Ok(LeaseDecision::Write(Draft::new(
+        "renew",
+        vec![renewed(ws, lease, ttl)?],
+        LeaseOutcome::Renewed,
+    )))
 }
 
 /// The lease with a sign of life.
@@ -163,11 +167,13 @@ pub(super) fn refused_lease(
     ws: &Workspace,
     view: &TableView,
     who: &Who,
-    refusal: Refusal,
+    refusal: LeaseRefusal,
 ) -> Result<Error, Error> {
     let shared = match refusal {
-        Refusal::Held(shared) => shared,
-        Refusal::Unreadable(row, fault) => return Ok(unreadable_row(&view.table.rows[row], fault)),
+        LeaseRefusal::Held(shared) => shared,
+        LeaseRefusal::Unreadable(row, fault) => {
+            return Ok(unreadable_row(&view.table.rows[row], fault));
+        }
     };
     let mut events = LastEvents::default();
     let stale_after = ws.config()?.stale_after.get();

@@ -1,8 +1,8 @@
 //! Taking over the paths of a lease whose holder is gone.
 
-use super::lease_change::{Draft, LeaseOutcome, LeaseRequest, Next, whole};
+use super::lease_change::{Draft, LeaseDecision, LeaseOutcome, LeaseRequest, whole};
 use super::lease_fault::LeaseFault;
-use super::lease_rules::{Refusal, Wanted};
+use super::lease_rules::{LeaseRefusal, Wanted};
 use super::lease_table::TableView;
 use super::{lease_list, lease_rules, lease_table, take};
 use crate::bus::claim::{LastEvents, Liveness};
@@ -18,7 +18,7 @@ pub(in crate::bus) fn takeover(
     row: &LeaseRow,
     note: &str,
     force: bool,
-) -> Result<Next, Error> {
+) -> Result<LeaseDecision, Error> {
     let old = whole(row)?;
     let scope = lease_table::row_scope(ws, row)?;
     let wanted = Wanted { scope: &scope, mode: old.mode, task: None, claim: None };
@@ -26,7 +26,7 @@ pub(in crate::bus) fn takeover(
         match lease_rules::acquire(&view.table.rows, &wanted, who, lease_table::fold(ws), |brief| {
             !lease_list::stands(ws, brief)
         }) {
-            Err(Refusal::Held(shared)) => shared,
+            Err(LeaseRefusal::Held(shared)) => shared,
             Err(refusal) => return Err(take::refused_lease(ws, view, who, refusal)?),
             Ok(_) => Vec::new(),
         };
@@ -44,7 +44,7 @@ pub(in crate::bus) fn takeover(
         }
     }
     if !in_the_way.is_empty() {
-        return Err(take::refused_lease(ws, view, who, Refusal::Held(in_the_way))?);
+        return Err(take::refused_lease(ws, view, who, LeaseRefusal::Held(in_the_way))?);
     }
     if !force {
         gone.iter().try_for_each(|lease| check_silent(ws, lease))?;
@@ -62,7 +62,7 @@ pub(in crate::bus) fn takeover(
         .map(|lease| take::ending_lease(ws, lease, who, Some(note)))
         .collect::<Result<Vec<_>, _>>()?;
     changed.push(take::new_lease(ws, view, who, &taken, &scope, None));
-    Ok(Next::Write(Draft::new("reclaim", changed, LeaseOutcome::Reclaimed)))
+    Ok(LeaseDecision::Write(Draft::new("reclaim", changed, LeaseOutcome::Reclaimed)))
 }
 
 /// Refuses where the owner of `lease` gives signs of life.

@@ -91,7 +91,7 @@ pub(crate) fn watch(ws: &Workspace, query: WatchQuery) -> Result<(Watch<'_>, Bac
         }
     };
     let watch = Watch {
-        ws: ws,
+        ws,
         follow,
         cursor,
         filter: query.filter,

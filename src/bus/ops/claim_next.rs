@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::wait::Patience;
 use super::{claim_task, wait};
 use crate::Code;
-use crate::bus::claim::{Changed, ClaimRequest, Next, Outcome, Refusal, View};
+use crate::bus::claim::{Changed, ClaimDecision, ClaimFault, ClaimRequest, Outcome, Refusal, View};
 use crate::bus::fleet::Synced;
-use crate::bus::queue::{Blocker, QueueEntry};
-use crate::bus::workspace::{Reach, Who, Workspace, remove};
+use crate::bus::ops::WaitFault;
+use crate::bus::queue::{Blocker, QueueEntry, QueueFault};
+use crate::bus::workspace::{Reach, Who, Workspace};
 use crate::bus::{Error, claim, fleet, queue};
-use crate::record::json::MAX_RECORD;
-use crate::record::{AgentId, Claim, Fleet, Status, TaskId};
-use crate::store::{Error as StoreError, Hints, Layout, Lock, crash_point, replace};
+use crate::record::{AgentId, Claim, Fleet, Status};
+use crate::store::{Error as StoreError, Hints, Layout, Lock, crash_point};
 
 /// How long is waited for a hint before the queue is looked at again, where something changed that
 /// gives none.
@@ -27,7 +27,7 @@ const MAX_LOOKS: usize = 2;
 ///
 /// # Errors
 ///
-/// [`Error::NothingReady`] where there is none; else as [`claim_task::claim`] where the system
+/// [`QueueFault::NothingReady`] where there is none; else as [`claim_task::claim`] where the system
 /// refuses.
 pub(crate) fn claim_next(
     ws: &Workspace,
@@ -57,7 +57,7 @@ pub(crate) fn claim_next(
             break;
         }
     }
-    Err(Error::NothingReady { summary })
+    Err(Error::Queue(QueueFault::NothingReady { summary }))
 }
 
 /// Claims the first of these tasks that is still to be had, all under one lock.
@@ -73,7 +73,7 @@ fn claim_best(
         return Ok(Some(*changed));
     }
     let claim = |entry: &&QueueEntry| {
-        claim::change_under(ws, &mut lock, &who, &entry.task, |view, who| {
+        claim::change_here(ws, &mut lock, &who, &entry.task, |view, who| {
             decide_entry(ws, view, who, entry, (request, None))
         })
     };
@@ -105,7 +105,7 @@ fn claim_best_in_fleet(
         let decide = |view: &View, who: &Who| {
             decide_entry(ws, view, who, entry, (request, asked.as_deref()))
         };
-        fleet::change_in_fleet(ws, fleet, agent, &entry.task, decide)
+        Ok(fleet::propose_claim(ws, fleet, agent, &entry.task, decide, None)?.0)
     })
 }
 
@@ -114,7 +114,7 @@ fn claim_best_in_fleet(
 ///
 /// # Errors
 ///
-/// As [`claim_next`], but [`Error::WaitTimeout`] where nothing is ready in time.
+/// As [`claim_next`], but [`WaitFault::Timeout`] where nothing is ready in time.
 pub(crate) fn claim_next_when_ready(
     ws: &Workspace,
     agent: &AgentId,
@@ -133,14 +133,18 @@ pub(crate) fn claim_next_when_ready(
             Err(Error::Store(StoreError::LockTimeout { .. })) if patience.left(TICK).is_some() => {
                 continue;
             }
-            Err(nothing @ Error::NothingReady { .. }) => nothing,
+            Err(nothing @ Error::Queue(QueueFault::NothingReady { .. })) => nothing,
             // It may answer again before the time is over.
             Err(away) if away.code() == Code::RemoteUnreachable => away,
             done => return done,
         };
         let what = nothing.to_string();
         let Some(left) = patience.left(TICK) else {
-            return Err(Error::WaitTimeout { what, patience: patience.span, standing: None });
+            return Err(Error::Wait(WaitFault::Timeout {
+                what,
+                patience: patience.span,
+                standing: None,
+            }));
         };
         if said != what {
             on_wait(&nothing);
@@ -158,13 +162,13 @@ fn decide_entry(
     who: &Who,
     entry: &QueueEntry,
     (request, asked): (&ClaimRequest, Option<&Claim>),
-) -> Result<Next, Error> {
+) -> Result<ClaimDecision, Error> {
     let is_asked = |claim: &Claim| asked.is_some_and(|asked| asked.same_claim(claim));
     if view
         .claim()
         .is_some_and(|claim| claim.status.is_live() && who.owns(claim) && is_asked(claim))
     {
-        return Ok(Next::Settle);
+        return Ok(ClaimDecision::Settle);
     }
     if view.claim().is_some_and(|claim| claim.status != Status::Released)
         || !are_done(ws, &entry.blockers)?
@@ -174,44 +178,24 @@ fn decide_entry(
     let plan = entry.item.as_ref().and_then(|item| item.plan.clone());
     let request = ClaimRequest { plan: request.plan.clone().or(plan), ..request.clone() };
     let next = claim_task::decide_claim(ws, view, who, &request)?;
-    if let Next::Write { claim, .. } = &next {
-        // Run again after a crash, the command has no task by which it could find out how far it
-        // was.
-        let noted = ws.private.next(&who.agent, ws.repo.worktree_name().as_deref());
-        replace(&noted, &claim.to_bytes())?;
-        crash_point("next-noted");
+    if let ClaimDecision::Write { claim, .. } = &next {
+        claim::note_asked(ws, who, claim)?;
     }
     Ok(next)
-}
-
-/// Whoever has changed or settled the claim of `task` knows of it: `claim --next` need not tell.
-pub(in crate::bus) fn forget_next(ws: &Workspace, who: &Who, task: &TaskId) -> Result<(), Error> {
-    let place = ws.private.next(&who.agent, ws.repo.worktree_name().as_deref());
-    let Some(bytes) = place.read(MAX_RECORD)? else { return Ok(()) };
-    if Claim::parse(&bytes).is_ok_and(|noted| noted.task_id == *task) {
-        Ok(remove(&place.path())?)
-    } else {
-        Ok(())
-    }
 }
 
 /// Finishes what a crash left of the same command: the claim that it had noted, where that is what
 /// stands.
 fn finish_next(ws: &Workspace, lock: &mut Lock, who: &Who) -> Result<Left, Error> {
-    let place = ws.private.next(&who.agent, ws.repo.worktree_name().as_deref());
-    let Some(bytes) = place.read(MAX_RECORD)? else { return Ok(Left::Asked(None)) };
-    let noted = Claim::parse(&bytes).ok();
-    let view = noted.as_ref().map(|noted| claim::mended_view(ws, lock, &noted.task_id)).transpose();
+    let Some(asked) = claim::asked(ws, who)? else { return Ok(Left::Asked(None)) };
     // What cannot be read now is not what was claimed then.
-    let tip = view.ok().flatten().and_then(|view: View| view.tip);
-    let mine = |claim: &Claim| {
-        noted.as_ref().is_some_and(|noted| noted.same_claim(claim)) && who.owns(claim)
-    };
-    let tip = tip.filter(|tip| tip.link.verb() == "claim" && mine(&tip.claim));
+    let tip = claim::mended_view(ws, lock, &asked.task_id).ok().and_then(|view| view.tip);
+    let is_asked = |claim: &Claim| asked.same_claim(claim) && who.owns(claim);
+    let tip = tip.filter(|tip| tip.link.verb() == "claim" && is_asked(&tip.claim));
     // The note stays until another claim is asked for: this one may come to the remote yet.
-    let Some(tip) = tip else { return Ok(Left::Asked(noted.map(Box::new))) };
+    let Some(tip) = tip else { return Ok(Left::Asked(Some(Box::new(asked)))) };
     claim::settle(ws, lock, &tip)?;
-    remove(&place.path())?;
+    claim::forget_asked(ws, who, &asked.task_id)?;
     Ok(Left::Finished(Box::new(Changed {
         outcome: Outcome::Claimed,
         claim: tip.claim,
@@ -255,13 +239,13 @@ fn first_to_be_had(
 const fn is_lost(error: &Error) -> bool {
     matches!(
         error,
-        Error::ClaimHeld { .. }
-            | Error::HeldElsewhere { .. }
-            | Error::TaskFinished { .. }
-            | Error::AssignedElsewhere { .. }
-            | Error::NotAssigned { .. }
-            | Error::NotHeld { .. }
-            | Error::Diverged { .. }
+        Error::Claim(ClaimFault::Held { .. })
+            | Error::Claim(ClaimFault::HeldElsewhere { .. })
+            | Error::Claim(ClaimFault::Finished { .. })
+            | Error::Claim(ClaimFault::AssignedElsewhere { .. })
+            | Error::Claim(ClaimFault::NotAssigned { .. })
+            | Error::Claim(ClaimFault::NotHeld { .. })
+            | Error::Claim(ClaimFault::Diverged { .. })
             | Error::Malformed { .. }
             | Error::UnreadableRef { .. }
             | Error::OddRef { .. }

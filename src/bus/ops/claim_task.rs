@@ -2,13 +2,13 @@
 
 use super::claim_with_paths;
 use crate::bus::claim::{
-    Changed, ClaimRequest, Grant, LastEvents, Next, Outcome, Reclaim, Refusal, Release,
-    ReleaseRequest, View, Wish, assigned,
+    Changed, ClaimDecision, ClaimFault, ClaimRequest, Grant, LastEvents, Outcome, Reclaim, Refusal,
+    Release, ReleaseRequest, View, Wish, assigned,
 };
 use crate::bus::workspace::{FleetFault, Reach, Who, Workspace};
-use crate::bus::{Error, claim, fleet, log};
+use crate::bus::{Error, claim, fleet, log, plan};
 use crate::git::Repository;
-use crate::record::{AgentId, Assignment, Claim, Ended, PlanId, Status, TaskId};
+use crate::record::{AgentId, Assignment, Ended, PlanId, Status, TaskId};
 
 /// Changes the claim of the task that is asked for, as `decide` says, as far as `reach` goes.
 ///
@@ -22,7 +22,7 @@ fn change(
     agent: &AgentId,
     asked: &TaskId,
     reach: Reach,
-    decide: impl Fn(&View, &Who) -> Result<Next, Error>,
+    decide: impl Fn(&View, &Who) -> Result<ClaimDecision, Error>,
 ) -> Result<Changed, Error> {
     ws.config()?;
     if reach != Reach::Later {
@@ -30,23 +30,21 @@ fn change(
     }
     match (ws.fleet()?, reach) {
         (Some(fleet), Reach::Fleet) => {
-            return fleet::change_in_fleet(ws, fleet, agent, asked, decide);
+            Ok(fleet::propose_claim(ws, fleet, agent, asked, decide, None)?.0)
         }
         // There may be one that nobody was asked for yet.
-        (None, Reach::Offline) if ws.has_fresh_answer()? => return Err(FleetFault::None.into()),
-        _ => {}
+        (None, Reach::Offline) if ws.has_fresh_answer()? => Err(FleetFault::None.into()),
+        _ => {
+            let mut lock = ws.lock()?;
+            let who = ws.who(agent.clone())?;
+            claim::change_here(ws, &mut lock, &who, asked, |view, who| {
+                Ok(match (decide(view, who)?, reach) {
+                    (next, Reach::Offline) => next.unconfirmed(),
+                    (next, _) => next,
+                })
+            })
+        }
     }
-    let decide = |view: &View, who: &Who| match decide(view, who)? {
-        Next::Write { verb, claim, outcome } if reach == Reach::Offline => Ok(Next::Write {
-            verb,
-            claim: Box::new(Claim { confirmed: Some(false), ..*claim }),
-            outcome,
-        }),
-        next => Ok(next),
-    };
-    let mut lock = ws.lock()?;
-    let who = ws.who(agent.clone())?;
-    claim::change_under(ws, &mut lock, &who, asked, decide)
 }
 
 /// What `bus reclaim` asks for.
@@ -62,8 +60,8 @@ pub struct ReclaimRequest {
 ///
 /// # Errors
 ///
-/// [`Error::ClaimHeld`], [`Error::HeldElsewhere`], [`Error::TaskFinished`],
-/// [`Error::AssignedElsewhere`], [`Error::NotAssigned`] or [`Error::Diverged`] where it is not the
+/// [`ClaimFault::Held`], [`ClaimFault::HeldElsewhere`], [`ClaimFault::Finished`],
+/// [`ClaimFault::AssignedElsewhere`], [`ClaimFault::NotAssigned`] or [`ClaimFault::Diverged`] where it is not the
 /// agent's to claim; [`Error::Malformed`] where what stands cannot be read; else as the system
 /// refuses.
 pub fn claim(
@@ -83,7 +81,7 @@ pub(super) fn decide_claim(
     view: &View,
     who: &Who,
     request: &ClaimRequest,
-) -> Result<Next, Error> {
+) -> Result<ClaimDecision, Error> {
     request.branch.as_ref().map_or(Ok(()), |branch| check_branch(branch, &who.agent))?;
     if let Some(file) = claim::contradiction(ws, view, who)? {
         return Err(claim::diverged(ws, view, file));
@@ -101,8 +99,8 @@ pub(super) fn decide_claim(
         Err(refusal) => return Err(claim::refused(ws, view, who, refusal)?),
     };
     let request = if outcome == Outcome::Moved { request } else { &wanted };
-    let claim = Box::new(claim::successor(ws, view, who, request, ended)?);
-    Ok(Next::Write { verb, claim, outcome })
+    let claim = Box::new(claim::successor(ws, view, who, &with_plan(ws, view, request), ended)?);
+    Ok(ClaimDecision::Write { verb, claim, outcome })
 }
 
 /// Notes `plan` in the claim of `agent`'s own, where it still lives.
@@ -123,8 +121,8 @@ pub(super) fn note_plan(
 ///
 /// # Errors
 ///
-/// [`Error::ClaimLost`] where somebody else has ended it; [`Error::ClaimHeld`],
-/// [`Error::HeldElsewhere`] or [`Error::NotHeld`] where it is not the agent's; else as
+/// [`ClaimFault::Lost`] where somebody else has ended it; [`ClaimFault::Held`],
+/// [`ClaimFault::HeldElsewhere`] or [`ClaimFault::NotHeld`] where it is not the agent's; else as
 /// [`self::claim`].
 pub fn release(
     ws: &Workspace,
@@ -140,7 +138,9 @@ pub fn release(
         let new_notes = request.notes.is_some() && request.notes != claim.notes;
         match decision {
             Err(refusal) => Err(claim::refused_or_lost(ws, view, who, refusal)?),
-            Ok(Release::Already) if !(claim.status.is_live() && new_notes) => Ok(Next::Settle),
+            Ok(Release::Already) if !(claim.status.is_live() && new_notes) => {
+                Ok(ClaimDecision::Settle)
+            }
             Ok(_) => Ok(claim::ending(ws, view, claim, who, request)),
         }
     })?;
@@ -173,7 +173,7 @@ pub fn heartbeat(
     claim_with_paths::renew_paths(ws, agent, &changed.claim)?;
     let untold = ws
         .fleet()?
-        .map_or(Ok(None), |fleet| fleet::tell_fleet(ws, fleet, agent, &changed.claim.task_id))?;
+        .map_or(Ok(None), |fleet| fleet::publish_claim(ws, fleet, agent, &changed.claim.task_id))?;
     Ok((changed, untold))
 }
 
@@ -181,7 +181,7 @@ pub fn heartbeat(
 ///
 /// # Errors
 ///
-/// [`Error::ClaimAlive`] where it is alive; [`Error::NotHeld`] where there is nothing to take over;
+/// [`ClaimFault::Alive`] where it is alive; [`ClaimFault::NotHeld`] where there is nothing to take over;
 /// else as [`self::claim`].
 pub fn reclaim(
     ws: &Workspace,
@@ -196,7 +196,7 @@ pub fn reclaim(
         let stale_after = ws.config()?.stale_after.get();
         let (liveness, signs) = claim::liveness(ws, view, stale_after, &mut LastEvents::default())?;
         match claim::reclaim(view.claim(), who, liveness, request.force) {
-            Ok(Reclaim::Already) => Ok(Next::Settle),
+            Ok(Reclaim::Already) => Ok(ClaimDecision::Settle),
             Ok(Reclaim::Take) => {
                 // A paused claim is taken over at once, whatever the time.
                 if !request.force
@@ -205,19 +205,19 @@ pub fn reclaim(
                     claim::check_clock(ws)?;
                 }
                 let ended = Some((Ended::Reclaimed, Some(request.note.clone())));
-                let claim =
-                    Box::new(claim::successor(ws, view, who, &ClaimRequest::default(), ended)?);
-                Ok(Next::Write { verb: "reclaim", claim, outcome: Outcome::Reclaimed })
+                let request = with_plan(ws, view, &ClaimRequest::default());
+                let claim = Box::new(claim::successor(ws, view, who, &request, ended)?);
+                Ok(ClaimDecision::Write { verb: "reclaim", claim, outcome: Outcome::Reclaimed })
             }
             Err(Refusal::Alive) => {
                 let owner =
                     view.claim().map_or_else(|| who.agent.clone(), |claim| claim.agent_id.clone());
-                Err(Error::ClaimAlive {
+                Err(Error::Claim(ClaimFault::Alive {
                     task: view.task.clone(),
                     owner,
                     last_seen: signs.last(ws.clock.now()),
                     now: ws.clock.now(),
-                })
+                }))
             }
             Err(refusal) => Err(claim::refused(ws, view, who, refusal)?),
         }
@@ -236,6 +236,13 @@ const fn reach(offline: bool) -> Reach {
 /// The request, with the plan that a manager meant for the task where the caller names none.
 fn planned_by(request: &ClaimRequest, assignment: Option<&Assignment>) -> ClaimRequest {
     let plan = request.plan.clone().or_else(|| assignment?.plan_id.clone());
+    ClaimRequest { plan, ..request.clone() }
+}
+
+/// The request, with the plan that the claim before had, or that links to the task, if it names none.
+fn with_plan(ws: &Workspace, view: &View, request: &ClaimRequest) -> ClaimRequest {
+    let before = || view.claim()?.plan_id.clone();
+    let plan = request.plan.clone().or_else(before).or_else(|| plan::plan_of(ws, &view.task));
     ClaimRequest { plan, ..request.clone() }
 }
 

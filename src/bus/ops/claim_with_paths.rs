@@ -5,12 +5,12 @@
 //! the claim's ref is the one commit point: a process that dies in between leaves a lease that
 //! holds nothing.
 
-use super::{claim_task, lease_change_anywhere};
-use crate::bus::claim::{Changed, ClaimRequest, Next, View};
+use super::{change_leases, claim_task};
+use crate::bus::claim::{Changed, ClaimDecision, ClaimRequest, View};
 use crate::bus::lease::{
-    Draft, LeaseOutcome, LeaseRequest, Leased, Next as LeaseNext, TableView, rows_of, taken,
+    Draft, LeaseDecision, LeaseOutcome, LeaseRequest, Leased, TableView, rows_of, taken,
 };
-use crate::bus::workspace::{MAX_TRIES, Reach, Who, Workspace};
+use crate::bus::workspace::{Reach, Who, Workspace};
 use crate::bus::{Error, claim, fleet, lease};
 use crate::git::Remote;
 use crate::record::{AgentId, Claim, ClaimId, Fleet, LeaseRow, Scope, TaskId};
@@ -39,23 +39,22 @@ pub(crate) fn claim_with_paths(
     let who = ws.who(agent.clone())?;
     let view = claim::mended_view(ws, &mut lock, task)?;
     let claim = match claim_task::decide_claim(ws, &view, &who, request)? {
-        Next::Write { claim, .. } => claim.claim_id,
-        Next::Settle => view.claim().and_then(|claim| claim.claim_id.clone()),
+        ClaimDecision::Write { claim, .. } => claim.claim_id,
+        ClaimDecision::Settle => view.claim().and_then(|claim| claim.claim_id.clone()),
     };
     let claim = claim.ok_or_else(|| nameless(&view.task))?;
-    let take = |view: &TableView| lease::decide_take(ws, view, &who, &paths, &scope, Some(&claim));
-    let written = lease::change_leases(ws, &mut lock, &who, take)?;
+    let take = |view: &TableView, who: &Who| {
+        lease::decide_take(ws, view, who, &paths, &scope, Some(&claim))
+    };
+    let written = lease::change_leases_here(ws, &mut lock, &who, take)?;
     crash_point("paths-written");
     let request = ClaimRequest { claim_id: Some(claim.clone()), ..request.clone() };
-    let changed = claim::change_under(ws, &mut lock, &who, &view.task, |view, who| {
+    let changed = claim::change_here(ws, &mut lock, &who, &view.task, |view, who| {
         claim_task::decide_claim(ws, view, who, &request)
     })?;
     if changed.claim.claim_id.as_ref() != Some(&claim) {
         // Something that does not take the lock made it another claim meanwhile.
-        return Err(Error::RefContended {
-            reference: view.name.as_str().to_owned(),
-            tries: MAX_TRIES,
-        });
+        return Err(Error::contended(&view.name));
     }
     lease::settle_leases(ws, &lock, &written)?;
     Ok((changed, taken(&written.answer, agent)?))
@@ -78,15 +77,14 @@ fn claim_with_paths_in_fleet(
     };
     let beside = |lock: &mut Lock, remote: &Remote, who: &Who, claim: &Claim| {
         let id = claim.claim_id.clone().ok_or_else(|| nameless(&claim.task_id))?;
-        lease_change_anywhere::beside_claim(ws, lock, remote, who, |view, who| take(view, who, &id))
+        change_leases::beside_claim(ws, lock, remote, who, |view, who| take(view, who, &id))
     };
-    let (changed, answer) = fleet::change_with(ws, fleet, agent, task, decide, Some(&beside))?;
+    let (changed, answer) = fleet::propose_claim(ws, fleet, agent, task, decide, Some(&beside))?;
     if !answer.is_empty() {
         return Ok((changed, taken(&answer, agent)?));
     }
     let id = changed.claim.claim_id.clone().ok_or_else(|| nameless(&changed.claim.task_id))?;
-    let answer =
-        lease_change_anywhere::change_and_settle(ws, agent, |view, who| take(view, who, &id))?;
+    let answer = change_leases::change_leases(ws, agent, |view, who| take(view, who, &id))?;
     Ok((changed, taken(&answer, agent)?))
 }
 
@@ -101,7 +99,7 @@ pub(super) fn free_paths(
     let Some(id) = claim.claim_id.as_ref().filter(|id| lease::has_leases_of(ws, id)) else {
         return Ok(());
     };
-    let freed = lease_change_anywhere::change_and_settle(ws, agent, |view, who| {
+    let freed = change_leases::change_leases(ws, agent, |view, who| {
         let ended: Vec<_> =
             rows_of(view, id).filter(|row| !lease::stands(ws, &row.brief)).collect();
         if ended.is_empty() {
@@ -111,14 +109,14 @@ pub(super) fn free_paths(
                 .changed
                 .iter()
                 .filter(|lease| lease.claim_id.as_ref() == Some(id) && !lease.is_live());
-            return Ok(LeaseNext::Settle(past.cloned().collect()));
+            return Ok(LeaseDecision::Settle(past.cloned().collect()));
         }
         let end = |row: &LeaseRow| {
             let by_another = !lease::is_mine(&row.brief, who);
             lease::ending_lease(ws, lease::whole(row)?, who, note.filter(|_| by_another))
         };
         let ended = ended.into_iter().map(end).collect::<Result<_, Error>>()?;
-        Ok(LeaseNext::Write(Draft::new("release", ended, LeaseOutcome::Released)))
+        Ok(LeaseDecision::Write(Draft::new("release", ended, LeaseOutcome::Released)))
     });
     told_later(freed)
 }
@@ -128,15 +126,15 @@ pub(super) fn renew_paths(ws: &Workspace, agent: &AgentId, claim: &Claim) -> Res
     let Some(id) = claim.claim_id.as_ref().filter(|id| lease::has_leases_of(ws, id)) else {
         return Ok(());
     };
-    let renewed = lease_change_anywhere::change_and_settle(ws, agent, |view, who| {
+    let renewed = change_leases::change_leases(ws, agent, |view, who| {
         let own = rows_of(view, id)
             .filter(|row| lease::is_mine(&row.brief, who) && lease::stands(ws, &row.brief));
         let renewed = own
             .map(|row| lease::renewed(ws, &lease::whole(row)?, None))
             .collect::<Result<Vec<_>, Error>>()?;
         match renewed.is_empty() {
-            true => Ok(LeaseNext::Settle(renewed)),
-            false => Ok(LeaseNext::Write(Draft::new("renew", renewed, LeaseOutcome::Renewed))),
+            true => Ok(LeaseDecision::Settle(renewed)),
+            false => Ok(LeaseDecision::Write(Draft::new("renew", renewed, LeaseOutcome::Renewed))),
         }
     });
     told_later(renewed)

@@ -1,10 +1,10 @@
 //! Path leases: who may edit which files (`_bus/README.md`). One ref holds the table of all live
 //! leases, so that whether two overlap is decided by one compare-and-swap.
 
-use super::lease_change_anywhere;
+use super::change_leases;
 use crate::bus::lease::{
-    Draft, LeaseFault, LeaseOutcome, LeaseRequest, Leased, Next, WhichLeases, own_rows, taken,
-    whole,
+    Draft, LeaseDecision, LeaseFault, LeaseOutcome, LeaseRequest, Leased, WhichLeases, own_rows,
+    taken, whole,
 };
 use crate::bus::workspace::Workspace;
 use crate::bus::{Error, claim, lease};
@@ -25,7 +25,7 @@ pub(crate) fn acquire_lease(
     let scope = lease::wanted_scope(ws, request)?;
     let task = request.task.as_ref().map(|task| claim::spelling(ws, task));
     let request = LeaseRequest { task, ..request.clone() };
-    let answer = lease_change_anywhere::change_and_settle(ws, agent, |view, who| {
+    let answer = change_leases::change_leases(ws, agent, |view, who| {
         lease::decide_take(ws, view, who, &request, &scope, None)
     })?;
     taken(&answer, agent)
@@ -43,7 +43,7 @@ pub(crate) fn renew_leases(
     agent: &AgentId,
     which: &WhichLeases,
 ) -> Result<Vec<Leased>, Error> {
-    lease_change_anywhere::change_and_settle(ws, agent, |view, who| {
+    change_leases::change_leases(ws, agent, |view, who| {
         let mut renewed = Vec::new();
         for row in own_rows(view, who, which)? {
             if lease::stands(ws, &row.brief) {
@@ -53,7 +53,9 @@ pub(crate) fn renew_leases(
             }
         }
         match (which, renewed.is_empty()) {
-            (_, false) => Ok(Next::Write(Draft::new("renew", renewed, LeaseOutcome::Renewed))),
+            (_, false) => {
+                Ok(LeaseDecision::Write(Draft::new("renew", renewed, LeaseOutcome::Renewed)))
+            }
             (WhichLeases::One(id), true) => Err(lease::gone(ws, view, who, id)?.into()),
             (WhichLeases::All | WhichLeases::Only, true) => {
                 Err(LeaseFault::NoneHeld { agent: agent.clone() }.into())
@@ -72,7 +74,7 @@ pub(crate) fn release_leases(
     agent: &AgentId,
     which: &WhichLeases,
 ) -> Result<Vec<Leased>, Error> {
-    lease_change_anywhere::change_and_settle(ws, agent, |view, who| {
+    change_leases::change_leases(ws, agent, |view, who| {
         let mut ended = Vec::new();
         for row in own_rows(view, who, which)? {
             if !lease::stands(ws, &row.brief) {
@@ -86,7 +88,7 @@ pub(crate) fn release_leases(
             ended.push(lease::ending_lease(ws, whole(row)?, who, None)?);
         }
         if !ended.is_empty() {
-            return Ok(Next::Write(Draft::new("release", ended, LeaseOutcome::Released)));
+            return Ok(LeaseDecision::Write(Draft::new("release", ended, LeaseOutcome::Released)));
         }
         // Run again after a crash: what had ended by then is settled.
         let past = match which {
@@ -95,7 +97,7 @@ pub(crate) fn release_leases(
         };
         match past[..] {
             [] => Err(LeaseFault::NoneHeld { agent: agent.clone() }.into()),
-            [..] => Ok(Next::settle(past)),
+            [..] => Ok(LeaseDecision::settle(past)),
         }
     })
 }
@@ -114,12 +116,12 @@ pub(crate) fn reclaim_lease(
     note: &str,
     force: bool,
 ) -> Result<Leased, Error> {
-    let mut leased = lease_change_anywhere::change_and_settle(ws, agent, |view, who| {
+    let mut leased = change_leases::change_leases(ws, agent, |view, who| {
         let Some(row) = view.table.row(id) else {
             return lease::reclaimed_already(ws, view, who, id);
         };
         if lease::is_mine(&row.brief, who) {
-            return Ok(Next::settle(vec![whole(row)?]));
+            return Ok(LeaseDecision::settle(vec![whole(row)?]));
         }
         if !lease::stands(ws, &row.brief) {
             return Err(LeaseFault::NoLock { lock: id.clone(), ended: None }.into());

@@ -1,6 +1,6 @@
 //! `bus event log`: one event, and the heartbeat that is due with it.
 
-use crate::bus::claim::{Next, View, Word};
+use crate::bus::claim::{ClaimDecision, View, Word};
 use crate::bus::log::{EventRequest, GUARDED, extra_fields};
 use crate::bus::workspace::{Who, Workspace};
 use crate::bus::{Error, claim, fleet, log};
@@ -18,7 +18,7 @@ pub(super) fn pulse_if_due(
     let given = give_due_pulse(ws, &mut lock, view, who);
     drop(lock);
     let told = given.and_then(|given| match ws.fleet()?.filter(|_| given) {
-        Some(fleet) => fleet::tell_fleet(ws, fleet, &who.agent, &view.task),
+        Some(fleet) => fleet::publish_claim(ws, fleet, &who.agent, &view.task),
         None => Ok(None),
     });
     told.unwrap_or_else(Some)
@@ -31,7 +31,9 @@ fn give_due_pulse(ws: &Workspace, lock: &mut Lock, view: &View, who: &Who) -> Re
     if !claim::heartbeat_is_due(ws, view, claim)? {
         return Ok(false);
     }
-    let Next::Write { verb, claim, .. } = claim::pulse(ws, view, claim) else { return Ok(false) };
+    let ClaimDecision::Write { verb, claim, .. } = claim::pulse(ws, view, claim) else {
+        return Ok(false);
+    };
     // Where something else moved the ref meanwhile, the next command gives the sign.
     Ok(claim::write_state(ws, lock, view, who, verb, &claim)?.is_some())
 }
@@ -43,7 +45,7 @@ fn give_due_pulse(ws: &Workspace, lock: &mut Lock, view: &View, who: &Who) -> Re
 ///
 /// # Errors
 ///
-/// [`Error::Guarded`] or [`Error::ClaimLost`] where the event speaks for a task that is not the
+/// [`ClaimFault::Guarded`] or [`ClaimFault::Lost`] where the event speaks for a task that is not the
 /// agent's; [`Error::Usage`] where it is too long or sets a core field; else as the system refuses.
 pub(crate) fn log_event(
     ws: &Workspace,

@@ -1,8 +1,7 @@
 //! `bus queue add`: a new task, with a number that no other worktree gives.
 
-use crate::bus::fleet::{Known, Turn};
-use crate::bus::queue::{MAX_TITLE, QueueRequest, Queued, fields, line};
-use crate::bus::workspace::{Reach, Workspace, retry};
+use crate::bus::queue::{MAX_TITLE, QueueFault, QueueRequest, Queued, fields, line};
+use crate::bus::workspace::{Known, Reach, Turn, Workspace};
 use crate::bus::{Error, fleet, queue};
 use crate::git::RefName;
 use crate::record::{AgentId, QueueItem};
@@ -14,7 +13,7 @@ use crate::store::Lock;
 ///
 /// # Errors
 ///
-/// [`Error::TaskExists`] where the given id is taken; [`Error::Usage`] where title or fields are no
+/// [`QueueFault::Exists`] where the given id is taken; [`Error::Usage`] where title or fields are no
 /// lines, or the task would wait for itself; [`Error::RefContended`]; else as the system refuses.
 pub(crate) fn queue_add(
     ws: &Workspace,
@@ -24,30 +23,22 @@ pub(crate) fn queue_add(
     let title = line("the title", &request.title, MAX_TITLE)?;
     let text = QueueItem::text(title, &fields(request)?);
     let name = RefName::queue();
-    ws.learn_fleet(Reach::Fleet)?;
-    if let Some(fleet) = ws.fleet()? {
-        let turn = |lock: &mut Lock, Known { seen, .. }: Known| {
-            let (item, reserved) = match queue::new_item(ws, lock, agent, request, &text) {
-                Err(Error::TaskExists { .. }) if !seen => return Ok(Turn::Look),
-                made => made?,
-            };
-            match queue::reservation(ws, &reserved, agent, &item)? {
-                Some(link) => Ok(Turn::Push(link.id, item)),
-                None if seen => Ok(Turn::Done(item)),
-                None => Ok(Turn::Look),
-            }
+    let turn = |lock: &mut Lock, known: Known| {
+        let (item, reserved) = match queue::new_item(ws, lock, agent, request, &text) {
+            Err(Error::Queue(QueueFault::Exists { .. })) if !known.seen => return Ok(Turn::Look),
+            made => made?,
         };
-        return fleet::change_shared(ws, fleet, &name, turn, |_, item| queue::write_item(ws, item))
-            .map(|item| item.queued);
-    }
-    let mut lock = ws.lock()?;
-    retry(&name, || {
-        let (item, reserved) = queue::new_item(ws, &mut lock, agent, request, &text)?;
-        if let Some(link) = queue::reservation(ws, &reserved, agent, &item)?
-            && !ws.advance(&mut lock, &name, reserved.tip.as_ref().map(|link| link.id), &link)?
-        {
-            return Ok(None);
+        let from = reserved.tip.as_ref().map(|link| link.id);
+        match queue::reservation(ws, &reserved, agent, &item)? {
+            Some(link) => Ok(Turn::Write { from, to: link.id, what: item }),
+            None if known.seen => Ok(Turn::Done(item)),
+            None => Ok(Turn::Look),
         }
-        Ok(Some(queue::write_item(ws, item)?.queued))
-    })
+    };
+    let write = |_: &mut Lock, item| queue::write_item(ws, item).map(|item| item.queued);
+    ws.learn_fleet(Reach::Fleet)?;
+    match ws.fleet()? {
+        Some(fleet) => fleet::propose_ref(ws, fleet, &name, turn, write),
+        None => ws.change_ref(&mut ws.lock()?, &name, turn, write),
+    }
 }

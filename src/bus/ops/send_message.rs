@@ -23,7 +23,7 @@ const GUARDED: [&str; 3] = ["status", "proposal", "summary"];
 ///
 /// # Errors
 ///
-/// [`Error::Guarded`] or [`Error::ClaimLost`] where the message speaks for a task that is not the
+/// [`ClaimFault::Guarded`] or [`ClaimFault::Lost`] where the message speaks for a task that is not the
 /// agent's; [`Error::Usage`] where it is too long or says a thing twice; else as the system
 /// refuses.
 pub(crate) fn send_message(

@@ -5,8 +5,9 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use super::claim_task;
-use crate::bus::claim::{Changed, ClaimRequest, ClaimState, LastEvents};
+use crate::bus::claim::{Changed, ClaimFault, ClaimRequest, ClaimState, LastEvents};
 use crate::bus::log::{Filter, WatchQuery};
+use crate::bus::ops::WaitFault;
 use crate::bus::workspace::Workspace;
 use crate::bus::{Error, claim, fleet, log};
 use crate::record::{AgentId, Claim, Span, TaskId};
@@ -184,7 +185,7 @@ impl Awaited {
 ///
 /// # Errors
 ///
-/// [`Error::WaitTimeout`] where it does not hold in time; [`Error::CannotHold`] where it cannot any
+/// [`WaitFault::Timeout`] where it does not hold in time; [`WaitFault::Never`] where it cannot any
 /// more; [`Error::Malformed`] where the claim cannot be read.
 pub(crate) fn wait_for_task(
     ws: &Workspace,
@@ -203,7 +204,9 @@ pub(crate) fn wait_for_task(
         let until = awaited.until.as_str();
         match awaited.holds(&standing) {
             Some(true) => return Ok(standing),
-            None => return Err(Error::CannotHold { until, standing: Box::new(standing) }),
+            None => {
+                return Err(Error::Wait(WaitFault::Never { until, standing: Box::new(standing) }));
+            }
             Some(false) => {}
         }
         let stands = standing.describe();
@@ -212,11 +215,11 @@ pub(crate) fn wait_for_task(
         }
         let Some(left) = patience.left(TICK) else {
             let what = format!("`{}` is not {until}: it is {stands}", standing.task);
-            return Err(Error::WaitTimeout {
+            return Err(Error::Wait(WaitFault::Timeout {
                 what,
                 patience: patience.span,
                 standing: Some(Box::new(standing)),
-            });
+            }));
         };
         hints.wait(left);
     }
@@ -227,7 +230,7 @@ pub(crate) fn wait_for_task(
 ///
 /// # Errors
 ///
-/// As [`claim_task::claim`], but for a task that somebody else holds: [`Error::WaitTimeout`] where
+/// As [`claim_task::claim`], but for a task that somebody else holds: [`WaitFault::Timeout`] where
 /// it is not free in time.
 pub(crate) fn claim_when_free(
     ws: &Workspace,
@@ -245,7 +248,7 @@ pub(crate) fn claim_when_free(
     };
     loop {
         match claim_task::claim(ws, agent, task, request) {
-            Err(Error::ClaimHeld { .. }) => {}
+            Err(Error::Claim(ClaimFault::Held { .. })) => {}
             Err(Error::Store(StoreError::LockTimeout { .. })) if patience.left(TICK).is_some() => {
                 continue;
             }
@@ -254,7 +257,7 @@ pub(crate) fn claim_when_free(
         loop {
             match wait_for_task(ws, &awaited, patience, &mut on_change) {
                 // Claiming it says what stands in the way.
-                Err(Error::CannotHold { .. }) => break,
+                Err(Error::Wait(WaitFault::Never { .. })) => break,
                 waited => drop(waited?),
             }
             std::thread::sleep(random_pause());
@@ -271,7 +274,7 @@ pub(crate) fn claim_when_free(
 ///
 /// # Errors
 ///
-/// [`Error::WaitTimeout`] where none comes in time; [`Error::Store`] where the log cannot be read.
+/// [`WaitFault::Timeout`] where none comes in time; [`Error::Store`] where the log cannot be read.
 pub(crate) fn wait_for_event(
     ws: &Workspace,
     filter: Filter,
@@ -291,7 +294,11 @@ pub(crate) fn wait_for_event(
         }
         let Some(left) = patience.left(TICK) else {
             let what = "no such event was logged".to_owned();
-            return Err(Error::WaitTimeout { what, patience: patience.span, standing: None });
+            return Err(Error::Wait(WaitFault::Timeout {
+                what,
+                patience: patience.span,
+                standing: None,
+            }));
         };
         watch.wait(left)?;
     }
@@ -302,7 +309,7 @@ pub(crate) fn wait_for_event(
 ///
 /// # Errors
 ///
-/// [`Error::WaitTimeout`] where none comes in time; [`Error::Store`] where the inbox cannot be
+/// [`WaitFault::Timeout`] where none comes in time; [`Error::Store`] where the inbox cannot be
 /// read.
 pub(crate) fn wait_for_message(
     ws: &Workspace,
@@ -329,7 +336,11 @@ pub(crate) fn wait_for_message(
         }
         let Some(left) = patience.left(TICK) else {
             let what = "no such message came".to_owned();
-            return Err(Error::WaitTimeout { what, patience: patience.span, standing: None });
+            return Err(Error::Wait(WaitFault::Timeout {
+                what,
+                patience: patience.span,
+                standing: None,
+            }));
         };
         hints.wait(left);
     }

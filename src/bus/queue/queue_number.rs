@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::queue_files;
 use super::queue_files::{ItemFile, QueueFiles};
+use crate::bus::queue::QueueFault;
 use crate::bus::workspace::{Workspace, remove};
 use crate::bus::{Error, claim};
 use crate::git::{Link, ObjectId, RefName, Tip};
@@ -212,15 +213,19 @@ fn unused(ws: &Workspace, id: &TaskId, queue: &QueueFiles) -> Result<TaskId, Err
     let number = QueueItem::number(id).ok_or_else(|| bad_id(id))?;
     let item = queue.tasks.iter().find(|(task, _)| QueueItem::number(task) == Some(number));
     if let Some((task, file)) = item {
-        return Err(Error::TaskExists { task: task.clone(), place: ws.show(&file.place) });
+        return Err(Error::Queue(QueueFault::Exists {
+            task: task.clone(),
+            place: ws.show(&file.place),
+        }));
     }
     let claimed = claim::tasks(ws, &claim::claim_files(ws))?
         .into_iter()
         .find(|task| QueueItem::number(task) == Some(number));
     match claimed {
-        Some(task) => {
-            Err(Error::TaskExists { place: RefName::claim(&task).as_str().to_owned(), task })
-        }
+        Some(task) => Err(Error::Queue(QueueFault::Exists {
+            place: RefName::claim(&task).as_str().to_owned(),
+            task,
+        })),
         // As the folder spells it.
         None => Ok(TaskId::new(id.as_str().to_ascii_uppercase())?),
     }

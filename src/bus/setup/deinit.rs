@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::init::{without_lines, without_records};
 use super::{hooks, init};
-use crate::bus::fleet::{Synced, task_of};
+use crate::bus::fleet::Synced;
+use crate::bus::setup::SetupFault;
 use crate::bus::workspace::{FleetFault, Workspace, remove};
 use crate::bus::{Error, claim, fleet, lease};
 use crate::git::{Pushed, RefName, Swap};
@@ -40,7 +41,7 @@ pub(crate) struct Purged {
 ///
 /// # Errors
 ///
-/// [`Error::InUse`] while a claim or a lease is live; [`Error::Store`] where the disk refuses; else
+/// [`SetupFault::InUse`] while a claim or a lease is live; [`Error::Store`] where the disk refuses; else
 /// as [`ops::status`].
 pub(crate) fn deinit(ws: &Workspace) -> Result<Taken, Error> {
     let fleet = ws.fleet()?;
@@ -55,7 +56,7 @@ pub(crate) fn deinit(ws: &Workspace) -> Result<Taken, Error> {
     let leases = lease::leases(ws)?.into_iter().filter(|held| is_ours(&held.lease));
     tasks.extend(leases.map(|held| held.lease.lock_id.to_string()));
     if !tasks.is_empty() {
-        return Err(Error::InUse { tasks });
+        return Err(Error::Setup(SetupFault::InUse { tasks }));
     }
     let mut taken = Taken::default();
     fleet.map_or(Ok(()), |fleet| leave_fleet(ws, fleet, &mut taken))?;
@@ -131,13 +132,13 @@ pub(in crate::bus) fn record_copies(ws: &Workspace) -> Result<Vec<PathBuf>, Erro
 ///
 /// # Errors
 ///
-/// [`Error::InUse`] while a claim or a lease of this clone is live; else as the system refuses.
+/// [`SetupFault::InUse`] while a claim or a lease of this clone is live; else as the system refuses.
 pub(crate) fn purge(ws: &Workspace, apply: bool) -> Result<Purged, Error> {
     let mut lock = ws.lock_alone()?;
     let own = ws.known_clone_id()?;
     let tasks = claim::held_tasks(ws, own.as_deref())?;
     if !tasks.is_empty() {
-        return Err(Error::InUse { tasks });
+        return Err(Error::Setup(SetupFault::InUse { tasks }));
     }
     let mut refs = Vec::new();
     for prefix in ["refs/bus/", RefName::ALL_SEEN] {
@@ -161,7 +162,7 @@ pub(crate) fn purge(ws: &Workspace, apply: bool) -> Result<Purged, Error> {
 ///
 /// # Errors
 ///
-/// [`FleetFault::None`](FleetFault::None) without a fleet; [`Error::InUse`] while a claim of any
+/// [`FleetFault::None`](FleetFault::None) without a fleet; [`SetupFault::InUse`] while a claim of any
 /// clone is live, or the remote has the log of a clone that this one has not taken in;
 /// [`Error::Git`] if the remote cannot be reached or refuses.
 pub(crate) fn purge_remote(ws: &Workspace, apply: bool) -> Result<Purged, Error> {
@@ -171,7 +172,7 @@ pub(crate) fn purge_remote(ws: &Workspace, apply: bool) -> Result<Purged, Error>
     fleet::receive(ws, fleet, &remote, &mut synced)?;
     let live = claim::held_tasks(ws, None)?;
     if !live.is_empty() {
-        return Err(Error::InUse { tasks: live });
+        return Err(Error::Setup(SetupFault::InUse { tasks: live }));
     }
     let sight = ws.repo.look_at(&remote, &[])?;
     let own = ws.known_clone_id()?;
@@ -185,16 +186,15 @@ pub(crate) fn purge_remote(ws: &Workspace, apply: bool) -> Result<Purged, Error>
     }
     if !foreign.is_empty() || synced.taken.left_out > 0 {
         foreign.extend(synced.taken.faults);
-        return Err(Error::InUse { tasks: foreign });
+        return Err(Error::Setup(SetupFault::InUse { tasks: foreign }));
     }
-    let owner = |name: &RefName| match task_of(name)
-        .and_then(|task| claim::tip(ws, &task).ok().flatten())
-    {
-        Some(state) => {
-            format!("{} ({}, {})", name.as_str(), state.claim.agent_id, state.claim.status)
-        }
-        None => name.as_str().to_owned(),
-    };
+    let owner =
+        |name: &RefName| match name.task().and_then(|task| claim::tip(ws, &task).ok().flatten()) {
+            Some(state) => {
+                format!("{} ({}, {})", name.as_str(), state.claim.agent_id, state.claim.status)
+            }
+            None => name.as_str().to_owned(),
+        };
     let items = sight.keys().map(owner).collect();
     if apply {
         for (name, id) in &sight {

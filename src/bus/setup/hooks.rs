@@ -3,12 +3,11 @@
 //! first.
 
 use std::fs;
-use std::path::PathBuf;
 
 use super::deinit::Taken;
 use super::init::Laid;
-use crate::Code;
 use crate::bus::Error;
+use crate::bus::setup::SetupFault;
 use crate::bus::workspace::{Workspace, remove};
 use crate::store::{Error as StoreError, Place, Verb, is_program, replace_program};
 
@@ -30,50 +29,6 @@ const HOOKS: [(&str, &str); 5] = [
     ("pre-push", include_str!("../../../ci/pre-push")),
 ];
 
-/// Why the hooks cannot be put in.
-#[derive(Debug, thiserror::Error)]
-pub enum HookFault {
-    /// git is told to look for its hooks elsewhere, so it would never run ours.
-    #[error("git looks for its hooks in `{}` (`core.hooksPath`), so it would not run those of `bus`", folder.display())]
-    Elsewhere {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A hook cannot be put aside: the name that it would get is taken.
-    #[error("cannot rename `{hook}` to `{earlier}`, which is there already")]
-    InTheWay {
-        /// The hook.
-        hook: String,
-        /// The name.
-        earlier: String,
-    },
-}
-
-impl HookFault {
-    /// The stable name of the error.
-    #[must_use]
-    pub const fn code(&self) -> Code {
-        match self {
-            Self::Elsewhere { .. } => Code::HooksElsewhere,
-            Self::InTheWay { .. } => Code::System,
-        }
-    }
-
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::Elsewhere { .. } => {
-                "call `bus check` and `bus validate --base HEAD` from the pre-commit hook there; CI gives the same verdict"
-                    .to_owned()
-            }
-            Self::InTheWay { hook, earlier } => {
-                format!("`bus` runs one hook before its own: make one of the two, call it `{hook}`, and move `{earlier}` away")
-            }
-        }
-    }
-}
-
 /// A hook that is to be put in.
 pub(in crate::bus) struct Missing {
     place: Place,
@@ -86,11 +41,11 @@ pub(in crate::bus) struct Missing {
 ///
 /// # Errors
 ///
-/// [`Error::Hooks`] where git would not run them, or one that stands cannot be put aside;
+/// [`SetupFault`] where git would not run them, or one that stands cannot be put aside;
 /// [`Error::Store`] where a link or a folder is in the way.
 pub(super) fn missing_hooks(ws: &Workspace) -> Result<Vec<Missing>, Error> {
     if let Some(folder) = ws.repo.foreign_hooks()? {
-        return Err(HookFault::Elsewhere { folder }.into());
+        return Err(SetupFault::HooksElsewhere { folder }.into());
     }
     let mut missing = Vec::new();
     for (name, text) in HOOKS {
@@ -104,9 +59,11 @@ pub(super) fn missing_hooks(ws: &Workspace) -> Result<Vec<Missing>, Error> {
         let foreign = bytes.is_some_and(|bytes| !bytes.starts_with(MARK));
         let earlier = earlier(&place);
         if foreign && earlier.inspect()?.is_some() {
-            return Err(
-                HookFault::InTheWay { hook: ws.show(&place), earlier: ws.show(&earlier) }.into()
-            );
+            return Err(SetupFault::HookInTheWay {
+                hook: ws.show(&place),
+                earlier: ws.show(&earlier),
+            }
+            .into());
         }
         missing.push(Missing { place, text, foreign });
     }

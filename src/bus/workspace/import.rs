@@ -14,8 +14,8 @@ use super::Workspace;
 use super::branch_records::{ImportNote, TARGET};
 use super::mode::Mode;
 use super::notes::Note;
-use crate::bus::{Error, claim, lease};
-use crate::git::RefName;
+use crate::bus::Error;
+use crate::git::{RefName, Tip};
 use crate::record::json::{MAX_LINE, MAX_RECORD, parse_line};
 use crate::record::{AgentId, Assignment, Claim, TaskId};
 use crate::store::{
@@ -219,10 +219,12 @@ impl Workspace {
         for task in self.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok())
         {
             // One that cannot be read is for the doctor.
-            let Some(state) = claim::tip(self, &task).ok().flatten() else { continue };
-            let known = claim::file_claim(self, &self.record, &state.claim.task_id).ok().flatten();
-            if known.is_none_or(|known| known.claim.revision < state.claim.revision) {
-                replace_copy(&self.record.claim(&state.claim.task_id), &state.link.body)?;
+            let Ok(Tip::At(link)) = self.repo.tip(&RefName::claim(&task)) else { continue };
+            let Ok(claim) = Claim::parse(&link.body) else { continue };
+            let place = self.record.claim(&claim.task_id);
+            let known = place.read(MAX_RECORD)?.and_then(|bytes| Claim::parse(&bytes).ok());
+            if known.is_none_or(|known| known.revision < claim.revision) {
+                replace_copy(&place, &link.body)?;
             }
         }
         Ok(())
@@ -272,7 +274,7 @@ impl Workspace {
     ) -> Result<(), Error> {
         let has_ref = is_claim
             && (self.repo.id_of(&RefName::claim(task))?.is_some()
-                || claim::archived_id(self, task)?.is_some());
+                || self.archived_id(task)?.is_some());
         if has_ref || kept.read(MAX_RECORD)?.as_deref() == Some(bytes) {
             return Ok(());
         }
@@ -323,7 +325,7 @@ impl Workspace {
         }
         if self.repo.id_of(&RefName::locks())?.is_some() {
             // What version 0.1 wrote of leases it has logged.
-            return lease::note_ref(self);
+            return self.note_ref_of_leases();
         }
         match self.frozen_leases() {
             Ok(table) => Ok(replace_record(&kept, &table.to_bytes())?),

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::Workspace;
 use super::fleet_fault::FleetFault;
 use crate::bus::Error;
-use crate::bus::fleet::is_log;
 use crate::git::{ObjectId, RefName, Remote, Sight};
 use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, BRANCH_PREFIX, Fleet, OWN_PREFIX, Timestamp};
@@ -288,7 +287,7 @@ impl Workspace {
             return Ok(self.repo.has_object(id)?);
         }
         // These have trees, too.
-        if *name == RefName::archive() || is_log(name) {
+        if *name == RefName::archive() || name.is_log() {
             return Ok(false);
         }
         let mut next = Some(id);

@@ -9,8 +9,9 @@ use super::Workspace;
 use super::mode::Mode;
 use super::notes::Note;
 use crate::bus::Error;
+use crate::git::{Link, RefName, Tip};
 use crate::record::json::MAX_LINE;
-use crate::record::{AgentId, Claim, EventLayout};
+use crate::record::{AgentId, Claim, EventLayout, MAX_TABLE};
 use crate::store::{
     Clones, Error as StoreError, Layout, Lock, Place, Stream, Verb, append, append_copy, list,
     replace_copy,
@@ -22,6 +23,30 @@ pub(in crate::bus) fn remove(path: &Path) -> Result<(), Error> {
 }
 
 impl Workspace {
+    /// Whether the record has the table of leases that the ref has: then the events of its last
+    /// change are in the log.
+    pub(in crate::bus) fn has_noted_table(&self, tip: &Link) -> Result<bool, Error> {
+        Ok(self.record.lease_table().read(MAX_TABLE)?.as_deref() == Some(tip.body.as_slice()))
+    }
+
+    /// Notes the ref's table of leases in the record.
+    pub(in crate::bus) fn note_ref_of_leases(&self) -> Result<(), Error> {
+        match self.repo.tip(&RefName::locks())? {
+            Tip::At(tip) => self.note_table(&tip.body),
+            Tip::Missing | Tip::Unreadable { .. } => Ok(()),
+        }
+    }
+
+    /// Notes the ref's table of leases, which has these bytes, in the record. It does not wait for
+    /// the disk: the event before it has committed the ref.
+    pub(in crate::bus) fn note_table(&self, table: &[u8]) -> Result<(), Error> {
+        let place = self.record.lease_table();
+        if place.read(MAX_TABLE)?.as_deref() != Some(table) {
+            replace_copy(&place, table)?;
+        }
+        Ok(())
+    }
+
     /// A file of the records in this worktree that git would ignore, if it would.
     pub(in crate::bus) fn ignored_records(&self) -> Result<Option<String>, Error> {
         for place in ["_bus/events/agent@000000000000.jsonl", "_bus/claims/TASK.json"] {

@@ -233,7 +233,7 @@ impl<'a> Stage<'a> {
             .args(identity)
             .args(arguments)
             .spawn()
-            .map_err(|source| Failure::Workspace(Error::Git(no_git(source))))?;
+            .map_err(|source| Failure::Bus(Error::Git(no_git(source))))?;
         let ran = finish(child)?;
         if ran.status == Some(0) {
             Ok(())

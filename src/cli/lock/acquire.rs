@@ -7,11 +7,10 @@ use clap_complete::ArgValueCompleter;
 use super::leased_json;
 use crate::bus::lease::{LeaseOutcome, LeaseRequest, Leased};
 use crate::bus::ops;
-use crate::cli::completions;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
-use crate::cli::words;
+use crate::cli::{completions, words};
 use crate::record::{Mode, Pattern, Span, TaskId};
 
 pub(super) const EXAMPLES: &str = "\

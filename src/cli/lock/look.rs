@@ -8,11 +8,10 @@ use super::{left, print, status_json};
 use crate::bus::lease::{LeaseFault, LeaseStatus};
 use crate::bus::workspace::Workspace;
 use crate::bus::{Error, lease};
-use crate::cli::completions;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
-use crate::cli::words;
+use crate::cli::{completions, words};
 use crate::record::{Lease, LockId, TaskId, Timestamp};
 
 pub(super) const LIST_EXAMPLES: &str = "\

@@ -8,11 +8,10 @@ use super::acquire::sentence;
 use super::leased_json;
 use crate::bus::lease::LeaseOutcome;
 use crate::bus::ops;
-use crate::cli::completions;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
-use crate::cli::words;
+use crate::cli::{completions, words};
 use crate::record::LockId;
 
 pub(super) const EXAMPLES: &str = "\

@@ -1,10 +1,10 @@
 //! `bus lock renew`
 
-use crate::bus::ops;
 use clap::Args;
 
 use super::acquire::sentence;
 use super::{WhichArgs, all_leased_json};
+use crate::bus::ops;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;

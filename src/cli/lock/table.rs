@@ -1,12 +1,12 @@
 //! `bus lock table`
 
-use crate::bus::{lease, survey};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::Value;
 
 use super::status_json;
+use crate::bus::{lease, survey};
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;

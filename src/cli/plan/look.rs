@@ -8,12 +8,11 @@ use serde_json::Value;
 use super::{PlanArg, found_json};
 use crate::bus::plan::FoundPlan;
 use crate::bus::{Error, plan};
-use crate::cli::columns::{self, Row};
-use crate::cli::completions;
+use crate::cli::columns::Row;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::{Output, Width};
-use crate::cli::words;
+use crate::cli::{columns, completions, words};
 use crate::record::{PlanRecord, Progress, TaskId};
 use crate::store::{Evidence, Sums};
 

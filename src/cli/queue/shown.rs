@@ -3,9 +3,9 @@
 use anstyle::AnsiColor;
 use serde_json::{Map, Value};
 
-use super::super::columns::{self, Row};
+use super::super::columns::Row;
 use super::super::output::Output;
-use super::super::{exit, words};
+use super::super::{columns, exit, words};
 use crate::bus::Error;
 use crate::bus::queue::{Blocker, QueueEntry, QueueState, QueueView, Stands};
 use crate::record::{AgentId, TaskId, name_circle};

@@ -4,10 +4,9 @@ use std::iter::Peekable;
 use std::str::Chars;
 use std::sync::Arc;
 
-use super::automaton;
 use super::chars::CharSet;
 use super::glob::{Glob, Op};
-use super::{MAX_PATTERN, PatternFault};
+use super::{MAX_PATTERN, PatternFault, automaton};
 use crate::record::is_dangerous;
 
 /// How many globs the alternatives of a pattern make at most.
