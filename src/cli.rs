@@ -20,7 +20,7 @@ mod gc;
 mod heartbeat;
 mod inbox;
 mod init;
-mod lock;
+mod lease;
 mod man;
 mod message;
 mod output;

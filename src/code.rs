@@ -34,9 +34,9 @@ pub enum Code {
     /// The claim shows signs of life, so it cannot be taken over.
     ClaimAlive,
     /// Somebody else holds paths that were asked for, or the lease that was named.
-    LockHeld,
+    LeaseHeld,
     /// The lease shows signs of life, so it cannot be taken over.
-    LockAlive,
+    LeaseAlive,
     /// Two files say different things of a lease, and no ref decides.
     /// The event speaks for a task that is not the caller's.
     GuardRefused,
@@ -65,7 +65,7 @@ pub enum Code {
     /// Nobody holds the task.
     ClaimNotHeld,
     /// Nobody holds such a lease.
-    NoLock,
+    NoLease,
     /// A file has no part that can be kept up to date.
     NoPart,
     /// There is no such task in the queue.
@@ -109,7 +109,7 @@ pub enum Code {
     /// The caller held the task and no longer does.
     ClaimLost,
     /// The caller held the lease and no longer does.
-    LockLost,
+    LeaseLost,
     /// The operating system refused.
     System,
 }
@@ -130,8 +130,8 @@ impl Code {
         Self::AssignedElsewhere,
         Self::NotAssigned,
         Self::ClaimAlive,
-        Self::LockHeld,
-        Self::LockAlive,
+        Self::LeaseHeld,
+        Self::LeaseAlive,
         Self::GuardRefused,
         Self::TaskExists,
         Self::BusInUse,
@@ -145,7 +145,7 @@ impl Code {
         Self::NoBus,
         Self::NoRevision,
         Self::ClaimNotHeld,
-        Self::NoLock,
+        Self::NoLease,
         Self::NoPart,
         Self::NoTask,
         Self::NothingReady,
@@ -167,7 +167,7 @@ impl Code {
         Self::OutcomeUnknown,
         Self::OtherFleet,
         Self::ClaimLost,
-        Self::LockLost,
+        Self::LeaseLost,
         Self::System,
     ];
 
@@ -188,8 +188,8 @@ impl Code {
             Self::AssignedElsewhere => "assigned-elsewhere",
             Self::NotAssigned => "not-assigned",
             Self::ClaimAlive => "claim-alive",
-            Self::LockHeld => "lock-held",
-            Self::LockAlive => "lock-alive",
+            Self::LeaseHeld => "lock-held",
+            Self::LeaseAlive => "lock-alive",
             Self::GuardRefused => "guard-refused",
             Self::TaskExists => "task-exists",
             Self::BusInUse => "bus-in-use",
@@ -203,7 +203,7 @@ impl Code {
             Self::NoBus => "no-bus",
             Self::NoRevision => "no-revision",
             Self::ClaimNotHeld => "claim-not-held",
-            Self::NoLock => "no-lock",
+            Self::NoLease => "no-lock",
             Self::NoPart => "no-part",
             Self::NoTask => "no-task",
             Self::NothingReady => "nothing-ready",
@@ -224,7 +224,7 @@ impl Code {
             Self::RemoteRefused => "remote-refused",
             Self::OutcomeUnknown => "outcome-unknown",
             Self::OtherFleet => "other-fleet",
-            Self::LockLost => "lock-lost",
+            Self::LeaseLost => "lock-lost",
             Self::ClaimLost => "claim-lost",
             Self::System => "system",
         }

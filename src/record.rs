@@ -15,9 +15,9 @@ mod glance;
 mod id;
 pub mod json;
 mod lease;
+mod lease_policy;
 mod lease_table;
 mod locate;
-mod lock_policy;
 mod manifest;
 mod message;
 mod plan;
@@ -42,13 +42,13 @@ pub use flaw::PlanFlaw;
 pub use fleet::{BRANCH_PREFIX, Fleet, OWN_PREFIX};
 pub use glance::Glance;
 pub use id::{
-    Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, Lock, LockId, ManifestName,
+    Agent, AgentId, CursorName, EventKind, Id, IdFault, IdKind, Kind, LeaseId, Lock, ManifestName,
     Plan, PlanId, PlanStep, ReceiptFile, ReceiptName, SessionId, StepId, Task, TaskId,
 };
-pub use lease::{DEFAULT_LEASE, Lease, Mode};
+pub use lease::{DEFAULT_LEASE, Lease, LeaseMode};
+pub use lease_policy::{LeasePolicy, Needed, Require, is_of_bus};
 pub use lease_table::{LeaseBrief, LeaseRow, LeaseTable, MAX_TABLE};
 pub use locate::{Places, Step as PathStep, locate};
-pub use lock_policy::{LockPolicy, Needed, Require, is_of_bus};
 pub use manifest::Manifest;
 pub use message::Message;
 pub use plan::{PLAN_VERSION, Plan as PlanRecord, Progress, Step, Tally};

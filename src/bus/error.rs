@@ -148,7 +148,7 @@ fn malformed_hint(place: &str, has_truth: bool, fault: &Fault) -> String {
             format!("look at it with `git show {place}`; where it is no record of bus, delete the ref with `git update-ref -d`")
         }
         Fault::WrongTask { .. } => format!("remove `{place}`, or give it the name of its task"),
-        Fault::WrongLock { .. } => format!("remove `{place}`, or give it the name of its lease"),
+        Fault::WrongLease { .. } => format!("remove `{place}`, or give it the name of its lease"),
         Fault::WrongPlan { .. } => format!("remove `{place}`, or give it the name of its plan"),
         Fault::BadItem { .. } => {
             format!("mend `{place}` by hand; `bus validate --explain bad-queue-item` shows what a queue item looks like")

@@ -19,7 +19,7 @@ pub(crate) use lease_change::{LeaseOutcome, LeaseRequest, Leased, WhichLeases};
 pub(in crate::bus) use lease_end::{
     claim_gone, gone, has_leases_of, own_end, reclaimed_already, rows_of, unsettled_ends,
 };
-pub(crate) use lease_fault::{InTheWay, LeaseFault};
+pub(crate) use lease_fault::{LeaseConflict, LeaseFault};
 pub(crate) use lease_list::{LeaseStatus, ended_leases, known_leases, leases};
 pub(in crate::bus) use lease_list::{readable_leases, stands};
 pub(in crate::bus) use lease_rules::is_mine;

@@ -10,7 +10,7 @@ use super::exit::Failure;
 use super::output::Output;
 use super::words;
 use crate::bus::lease;
-use crate::bus::lease::{CheckOf, Denial, DeniedPath, InTheWay, PathCheck};
+use crate::bus::lease::{CheckOf, Denial, DeniedPath, LeaseConflict, PathCheck};
 use crate::bus::workspace::Workspace;
 use crate::git::ChangesOf;
 use crate::record::{AgentId, Needed};
@@ -172,11 +172,11 @@ fn sentence(denied: &DeniedPath) -> String {
     let path = &denied.path;
     match &denied.why {
         Denial::Held(held) => {
-            let InTheWay { lock, owner, objective, expires_at, .. } = &**held;
+            let LeaseConflict { lease, owner, objective, expires_at, .. } = &**held;
             let state = held.reclaimable.map_or_else(String::new, |why| format!(", {why}"));
             let place = if held.elsewhere { " in another worktree or clone" } else { "" };
             format!(
-                "`{path}` is in `{lock}`, {owner}'s{place} until {expires_at}{state}: {objective}"
+                "`{path}` is in `{lease}`, {owner}'s{place} until {expires_at}{state}: {objective}"
             )
         }
         Denial::NoLease(Needed::Hotspot(pattern)) => {
@@ -192,7 +192,7 @@ fn next(denied: &DeniedPath) -> String {
         Denial::Held(held) => match held.reclaimable {
             Some(why) => format!(
                 "the lease is {why}: take it over with `bus lock reclaim {} --note WHY`",
-                held.lock
+                held.lease
             ),
             None if held.elsewhere => {
                 "change it where the lease was taken, or give the lease back there".to_owned()
@@ -213,7 +213,7 @@ fn denied_json(denied: &DeniedPath, agent: Option<&AgentId>) -> Value {
     let more = match &denied.why {
         Denial::Held(held) => json!({
             "reason": "held",
-            "lock_id": held.lock.as_str(),
+            "lock_id": held.lease.as_str(),
             "owner": held.owner.as_str(),
             "patterns": held.patterns,
             "objective": held.objective,

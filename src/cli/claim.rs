@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
-use super::{args, completions, lock, words};
+use super::{args, completions, lease, words};
 use crate::bus::claim::{ClaimRequest, Outcome};
 use crate::bus::lease::{LeaseRequest, Leased};
 use crate::bus::ops::{Patience, Standing};
 use crate::bus::{Error, ops};
-use crate::record::{Claim, Mode, Pattern, PlanId, Span, Status, TaskId};
+use crate::record::{Claim, LeaseMode, Pattern, PlanId, Span, Status, TaskId};
 use crate::testing::{Changed, Workspace};
 
 const EXAMPLES: &str = "\
@@ -130,7 +130,7 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
             ops::claim_next_when_ready(&ws, &agent, &request, Patience::new(args.timeout), on_wait)?
         }
         Some(task) if !args.lock.is_empty() => {
-            lock::check_roots(context, &ws, args.lock.iter(), output)?;
+            lease::check_roots(context, &ws, args.lock.iter(), output)?;
             let (changed, taken) =
                 ops::claim_with_paths(&ws, &agent, task, &request, &paths(args, task))?;
             leased = Some(taken);
@@ -185,7 +185,7 @@ fn show(
     }
     output.document(&with_lease(words::changed_json(changed), leased));
     output.line(&sentence(changed.outcome, &changed.claim));
-    leased.iter().for_each(|leased| output.line(&lock::sentence(leased)));
+    leased.iter().for_each(|leased| output.line(&lease::sentence(leased)));
     words::note_unconfirmed(&changed.claim, output);
     if asked.is_none() {
         output.note(&format!("what is to be done: `bus queue show {}`", changed.claim.task_id));
@@ -200,7 +200,7 @@ fn show(
 /// What came of it, with the lease where one was asked for.
 fn with_lease(mut document: Value, leased: Option<&Leased>) -> Value {
     if let (Value::Object(document), Some(leased)) = (&mut document, leased) {
-        document.insert("lock".to_owned(), lock::leased_json(leased));
+        document.insert("lock".to_owned(), lease::leased_json(leased));
     }
     document
 }
@@ -210,7 +210,7 @@ fn paths(args: &ClaimArgs, task: &TaskId) -> LeaseRequest {
     LeaseRequest {
         scope: args.lock.clone(),
         deny: Vec::new(),
-        mode: Mode::Exclusive,
+        mode: LeaseMode::Exclusive,
         objective: args
             .notes
             .clone()

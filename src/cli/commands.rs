@@ -10,7 +10,7 @@ use super::exit::Failure;
 use super::output::Output;
 use super::{
     assign, check, claim, completions, deinit, demo, doctor, event, export, gc, heartbeat, inbox,
-    init, lock, man, message, plan, queue, receipt, reclaim, release, report, session, status,
+    init, lease, man, message, plan, queue, receipt, reclaim, release, report, session, status,
     sync, validate, wait, watch,
 };
 
@@ -35,7 +35,8 @@ pub(super) enum Command {
     /// Take over a task whose owner is gone
     Reclaim(reclaim::ReclaimArgs),
     /// Hold paths, so that nobody else edits them
-    Lock(lock::LockArgs),
+    #[command(name = "lock")]
+    Lease(lease::LeaseArgs),
     /// See whether changed paths are yours to change
     Check(check::CheckArgs),
     /// Write or read the log
@@ -108,7 +109,7 @@ impl Command {
             Self::Release(args) => release::run(context, args, output),
             Self::Heartbeat(args) => heartbeat::run(context, args, output),
             Self::Reclaim(args) => reclaim::run(context, args, output),
-            Self::Lock(args) => lock::run(context, args, output),
+            Self::Lease(args) => lease::run(context, args, output),
             Self::Check(args) => check::run(context, args, output),
             Self::Event(args) => event::run(context, args, output),
             Self::Plan(args) => plan::run(context, args, output),

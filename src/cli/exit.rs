@@ -55,8 +55,8 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::AssignedElsewhere
         | Code::NotAssigned
         | Code::ClaimAlive
-        | Code::LockHeld
-        | Code::LockAlive
+        | Code::LeaseHeld
+        | Code::LeaseAlive
         | Code::GuardRefused
         | Code::TaskExists
         | Code::BusInUse
@@ -70,7 +70,7 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::NoBus
         | Code::NoRevision
         | Code::ClaimNotHeld
-        | Code::NoLock
+        | Code::NoLease
         | Code::NoPart
         | Code::NoTask
         | Code::NothingReady
@@ -90,7 +90,7 @@ pub(super) const fn status(code: Code) -> u8 {
         | Code::RemoteRefused
         | Code::OutcomeUnknown
         | Code::OtherFleet => 7,
-        Code::ClaimLost | Code::LockLost => 8,
+        Code::ClaimLost | Code::LeaseLost => 8,
         Code::System => SYSTEM,
     }
 }

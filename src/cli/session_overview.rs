@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::output::{Output, Width};
-use super::{lock, words};
+use super::{lease, words};
 use crate::bus::claim::ClaimStatus;
 use crate::bus::lease::LeaseStatus;
 use crate::bus::session::{Apart, Overview, OwnClaim, Peer, Ready, ReadyTask};
@@ -91,7 +91,7 @@ pub(super) fn fields(overview: &Overview) -> Vec<(&'static str, Value)> {
     let mut fields = vec![
         ("branch", branch),
         ("claims", overview.claims.iter().map(claim_json).collect()),
-        ("locks", overview.leases.iter().map(|held| lock::status_json(held, now)).collect()),
+        ("locks", overview.leases.iter().map(|held| lease::status_json(held, now)).collect()),
         ("other_locks", Value::from(overview.other_leases)),
         ("unread", Value::from(overview.inbox.unread)),
         ("messages", overview.inbox.letters.iter().map(message).collect()),
@@ -190,10 +190,10 @@ fn leases(overview: &Overview, output: &mut Output) {
         let lease = &held.lease;
         let task = lease.task_id.as_ref().map_or_else(String::new, |task| format!(", for {task}"));
         let place = if held.here { "" } else { " (in another worktree or clone)" };
-        let left = lock::left(lease, now);
+        let left = lease::left(lease, now);
         format!(
             "  {} {}, time left {left}, {}{task}{place}",
-            lease.lock_id,
+            lease.lease_id,
             held.state(),
             lease.patterns()
         )

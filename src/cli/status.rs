@@ -9,7 +9,7 @@ use super::columns::Row;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
-use super::{columns, lock, words};
+use super::{columns, lease, words};
 use crate::bus::claim::{ClaimState, ClaimStatus, Seen, StatusQuery};
 use crate::bus::fleet::Freshness;
 use crate::bus::ops;
@@ -126,7 +126,11 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
         ("unreadable", Value::Array(unreadable.collect())),
         (
             "locks",
-            report.leases.iter().map(|held| lock::status_json(held, report.generated_at)).collect(),
+            report
+                .leases
+                .iter()
+                .map(|held| lease::status_json(held, report.generated_at))
+                .collect(),
         ),
         ("events", Value::Array(events.collect())),
         ("skipped_lines", Value::from(report.bad_lines.count)),
@@ -177,7 +181,7 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     }
     if !report.leases.is_empty() {
         output.line("");
-        lock::print(report.leases.iter(), report.generated_at, output);
+        lease::print(report.leases.iter(), report.generated_at, output);
     }
     if !report.events.is_empty() {
         output.line("");

@@ -77,7 +77,7 @@ impl RefName {
 
     /// The ref of all path leases.
     #[must_use]
-    pub fn locks() -> Self {
+    pub fn leases() -> Self {
         Self::own("locks").expect("it is a good name")
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{AgentId, Fleet, LockPolicy, Pattern, Require, Span};
+use super::{AgentId, Fleet, LeasePolicy, Pattern, Require, Span};
 
 /// How long a claim may go without a sign of life, where nothing else is said (design, section 3).
 const STALE_AFTER: Span = Span::new(Duration::from_secs(6 * 3600));
@@ -58,7 +58,7 @@ pub struct Config {
     /// nothing about it.
     pub records: Option<Records>,
     /// Which paths may be changed only under a lease.
-    pub locks: LockPolicy,
+    pub leases: LeasePolicy,
     /// Whether a branch of an agent fails in CI if the agent has no claim that names it (design,
     /// section 1.5).
     pub claims_required: bool,
@@ -75,7 +75,7 @@ impl Default for Config {
             layout: EventLayout::default(),
             managers: Vec::new(),
             records: None,
-            locks: LockPolicy::default(),
+            leases: LeasePolicy::default(),
             claims_required: false,
             fleet: None,
         }
@@ -216,7 +216,7 @@ impl Config {
             records: document
                 .records
                 .map(|records| if records.tracked { Records::Tracked } else { Records::Untracked }),
-            locks: LockPolicy {
+            leases: LeasePolicy {
                 require: document.locks.require,
                 hotspots: document.locks.hotspots.into_iter().map(|hotspot| hotspot.0).collect(),
             },
@@ -249,7 +249,7 @@ mod tests {
         let config =
             Config::parse("[locks]\nrequire = \"hotspots\"\nhotspots = [\"*.toml\"]\n").unwrap();
         assert_eq!(
-            (config.locks.require, config.locks.hotspots[0].as_str()),
+            (config.leases.require, config.leases.hotspots[0].as_str()),
             (Require::Hotspots, "*.toml")
         );
         let required = |text: &str| Config::parse(text).unwrap().claims_required;

@@ -117,7 +117,7 @@ pub enum Fault {
         found: String,
     },
     /// The lease has another id than its file's name.
-    WrongLock {
+    WrongLease {
         /// The id it has.
         found: String,
     },
@@ -198,7 +198,7 @@ impl Fault {
             | Self::Missing(field) => Some(field),
             Self::WrongTask { .. } => Some("task_id"),
             Self::WrongPlan { .. } => Some("plan_id"),
-            Self::WrongLock { .. } => Some("lock_id"),
+            Self::WrongLease { .. } => Some("lock_id"),
             _ => None,
         }
     }
@@ -245,7 +245,7 @@ impl Fault {
             Self::Within { object, fault } => write!(f, "`{object}`: {fault}"),
             Self::BadItem { what, .. } => write!(f, "{what}"),
             Self::WrongTask { found } => write!(f, "`task_id` is `{found}`, which is another task"),
-            Self::WrongLock { found } => {
+            Self::WrongLease { found } => {
                 write!(f, "`lock_id` is `{found}`, which is another lease")
             }
             Self::WrongPlan { found } => write!(f, "`plan_id` is `{found}`, which is another plan"),

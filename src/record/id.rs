@@ -129,7 +129,7 @@ pub type CursorName = Id<Cursor>;
 pub type SessionId = Id<Session>;
 
 /// The id of a path lease: `L-7f3k9mq`.
-pub type LockId = Id<Lock>;
+pub type LeaseId = Id<Lock>;
 
 /// The name in `AGENT_MANIFEST.<name>.json`.
 pub type ManifestName = Id<Spare>;

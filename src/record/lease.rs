@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::claim::revision;
 use super::fields::{Fields, first, given, put};
 use super::json::Object;
-use super::{AgentId, ClaimId, Fault, LockId, Origin, Span, TaskId, Timestamp, json};
+use super::{AgentId, ClaimId, Fault, LeaseId, Origin, Span, TaskId, Timestamp, json};
 
 /// How long a lease lives without a sign of life, where nothing else is asked for.
 pub const DEFAULT_LEASE: Span = Span::new(Duration::from_secs(50 * 60));
@@ -19,7 +19,7 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// How many of them it has: 35 bits, of which the table of live leases must not have two alike.
 const LETTERS: u32 = 7;
 
-impl LockId {
+impl LeaseId {
     /// An id by chance.
     #[must_use]
     pub fn random() -> Self {
@@ -34,7 +34,7 @@ impl LockId {
 
 /// Who else may hold the paths of a lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
+pub enum LeaseMode {
     /// Nobody.
     #[default]
     Exclusive,
@@ -42,7 +42,7 @@ pub enum Mode {
     Shared,
 }
 
-impl Mode {
+impl LeaseMode {
     /// The word for it on disk.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -57,7 +57,7 @@ impl Mode {
     }
 }
 
-impl fmt::Display for Mode {
+impl fmt::Display for LeaseMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -67,7 +67,7 @@ impl fmt::Display for Mode {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lease {
     /// Its name.
-    pub lock_id: LockId,
+    pub lease_id: LeaseId,
     /// Who holds it, or held it.
     pub owner: AgentId,
     /// Where it was taken; none where another tool wrote it.
@@ -77,7 +77,7 @@ pub struct Lease {
     /// The patterns of paths that it leaves out.
     pub deny: Vec<String>,
     /// Who else may hold them.
-    pub mode: Mode,
+    pub mode: LeaseMode,
     /// What for.
     pub objective: String,
     /// When it was taken.
@@ -129,7 +129,7 @@ impl Lease {
     }
 
     fn read(fields: &mut Fields) -> Option<Self> {
-        let lock_id = fields.id("lock_id");
+        let lease_id = fields.id("lock_id");
         let owner = fields.id("owner");
         let origin = fields.optional_text("origin");
         let scope = fields.texts("scope");
@@ -137,7 +137,7 @@ impl Lease {
             fields.note(if scope.is_empty() { Err(Fault::Missing("scope")) } else { Ok(scope) })
         });
         let deny = fields.texts("deny");
-        let mode = fields.word("mode", "exclusive, shared", Mode::parse);
+        let mode = fields.word("mode", "exclusive, shared", LeaseMode::parse);
         let objective = fields.text("objective");
         let start_time = fields.time("start_time");
         let heartbeat = fields.time("heartbeat");
@@ -151,7 +151,7 @@ impl Lease {
         let released_by = fields.optional_id("released_by");
         let release_note = fields.optional_text("release_note");
         Some(Self {
-            lock_id: lock_id?,
+            lease_id: lease_id?,
             owner: owner?,
             origin: given(origin?).map(Origin::spelled),
             scope: scope?,
@@ -210,7 +210,7 @@ impl Lease {
     #[must_use]
     pub fn to_object(&self) -> Object {
         let mut object = self.extra.clone();
-        put(&mut object, "lock_id", Some(&self.lock_id));
+        put(&mut object, "lock_id", Some(&self.lease_id));
         put(&mut object, "owner", Some(&self.owner));
         put(&mut object, "origin", self.origin.as_ref());
         object.insert("scope".to_owned(), Value::from(self.scope.clone()));
@@ -251,7 +251,7 @@ mod tests {
         let lease = Lease::parse(LEASE.as_bytes()).unwrap();
         assert_eq!(
             (lease.ttl(), lease.is_live(), lease.mode),
-            (DEFAULT_LEASE.get(), true, Mode::Exclusive)
+            (DEFAULT_LEASE.get(), true, LeaseMode::Exclusive)
         );
         assert_eq!(lease.patterns(), "src/** *.toml !src/gen/**");
         let text = String::from_utf8(lease.to_bytes()).unwrap();
@@ -289,7 +289,8 @@ mod tests {
 
     #[test]
     fn ids_by_chance_are_short_and_differ() {
-        let ids: std::collections::BTreeSet<LockId> = (0..1000).map(|_| LockId::random()).collect();
+        let ids: std::collections::BTreeSet<LeaseId> =
+            (0..1000).map(|_| LeaseId::random()).collect();
         assert_eq!(ids.len(), 1000);
         assert!(
             ids.iter().all(|id| id.as_str().len() == 9 && id.as_str().starts_with("L-")),

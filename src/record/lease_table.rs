@@ -16,8 +16,8 @@ use serde_json::value::RawValue;
 use super::fields::first;
 use super::json::{Object, compact};
 use super::{
-    AgentId, ClaimId, Fault, IdFault, Lease, LockId, MAX_REVISION, Mode, Origin, Position, TaskId,
-    json,
+    AgentId, ClaimId, Fault, IdFault, Lease, LeaseId, LeaseMode, MAX_REVISION, Origin, Position,
+    TaskId, json,
 };
 
 /// The longest table, in bytes.
@@ -48,7 +48,7 @@ pub struct LeaseRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseBrief {
     /// Its name.
-    pub lock_id: LockId,
+    pub lease_id: LeaseId,
     /// Who holds it.
     pub owner: AgentId,
     /// Where it was taken.
@@ -58,7 +58,7 @@ pub struct LeaseBrief {
     /// The patterns of paths that it leaves out.
     pub deny: Vec<String>,
     /// Who else may hold them.
-    pub mode: Mode,
+    pub mode: LeaseMode,
     /// The task that it is for.
     pub task_id: Option<TaskId>,
     /// The claim that it lives and dies with.
@@ -70,7 +70,7 @@ impl LeaseRow {
     #[must_use]
     pub fn new(lease: &Lease) -> Self {
         let brief = LeaseBrief {
-            lock_id: lease.lock_id.clone(),
+            lease_id: lease.lease_id.clone(),
             owner: lease.owner.clone(),
             origin: lease.origin.clone(),
             scope: lease.scope.clone(),
@@ -132,18 +132,18 @@ impl LeaseTable {
 
     /// The row of the lease called `id`.
     #[must_use]
-    pub fn row(&self, id: &LockId) -> Option<&LeaseRow> {
-        self.rows.iter().find(|row| row.brief.lock_id == *id)
+    pub fn row(&self, id: &LeaseId) -> Option<&LeaseRow> {
+        self.rows.iter().find(|row| row.brief.lease_id == *id)
     }
 
     /// The table after a write that made, renewed or ended `changed`, without those that are
     /// `dropped`; nothing where the revision cannot go up.
     #[must_use]
-    pub fn next(self, changed: Vec<Lease>, dropped: &[LockId]) -> Option<Self> {
+    pub fn next(self, changed: Vec<Lease>, dropped: &[LeaseId]) -> Option<Self> {
         let mut rows = self.rows;
-        rows.retain(|row| !dropped.contains(&row.brief.lock_id));
+        rows.retain(|row| !dropped.contains(&row.brief.lease_id));
         for lease in &changed {
-            let place = rows.iter().position(|row| row.brief.lock_id == lease.lock_id);
+            let place = rows.iter().position(|row| row.brief.lease_id == lease.lease_id);
             match (place, lease.is_live()) {
                 (Some(place), true) => rows[place] = LeaseRow::new(lease),
                 (None, true) => rows.push(LeaseRow::new(lease)),
@@ -249,8 +249,8 @@ impl<'de> Visitor<'de> for PartsVisitor {
 /// What of a row is read at once.
 #[derive(Deserialize)]
 struct RowParts<'a> {
-    #[serde(borrow)]
-    lock_id: Cow<'a, str>,
+    #[serde(borrow, rename = "lock_id")]
+    lease_id: Cow<'a, str>,
     #[serde(borrow)]
     owner: Cow<'a, str>,
     origin: Option<String>,
@@ -269,7 +269,7 @@ fn read_row(row: &RawValue) -> Result<LeaseRow, Fault> {
     let parts: RowParts<'_> =
         serde_json::from_str(text).map_err(|error| syntax(text.as_bytes(), &error))?;
     let bad = |field: &'static str| move |fault: IdFault| Fault::Id { field, fault };
-    let mode = Mode::parse(&parts.mode);
+    let mode = LeaseMode::parse(&parts.mode);
     let unknown = || Fault::UnknownWord {
         field: "mode",
         word: parts.mode.to_string(),
@@ -277,7 +277,7 @@ fn read_row(row: &RawValue) -> Result<LeaseRow, Fault> {
     };
     let given = |text: &String| !text.is_empty();
     let brief = LeaseBrief {
-        lock_id: LockId::new(parts.lock_id).map_err(bad("lock_id"))?,
+        lease_id: LeaseId::new(parts.lease_id).map_err(bad("lock_id"))?,
         owner: AgentId::new(parts.owner).map_err(bad("owner"))?,
         origin: parts.origin.filter(given).map(Origin::spelled),
         scope: parts.scope,
@@ -331,7 +331,10 @@ mod tests {
         assert_eq!(text.lines().count(), 12, "{text}");
         assert!(text.ends_with(",\n\"revision\": 1\n}\n"), "{text}");
         assert_eq!(LeaseTable::parse(text.as_bytes()).unwrap(), table);
-        assert_eq!(table.row(&LockId::new("l-2").unwrap()).unwrap().lease().unwrap(), lease("L-2"));
+        assert_eq!(
+            table.row(&LeaseId::new("l-2").unwrap()).unwrap().lease().unwrap(),
+            lease("L-2")
+        );
         let empty = LeaseTable::default();
         assert_eq!(LeaseTable::parse(&empty.to_bytes()).unwrap(), empty);
     }
@@ -344,7 +347,7 @@ mod tests {
         let mut renewed = lease("L-2");
         renewed.revision = 7;
         let next = table
-            .next(vec![ended.clone(), renewed.clone(), lease("L-3")], &[lease("L-0").lock_id])
+            .next(vec![ended.clone(), renewed.clone(), lease("L-3")], &[lease("L-0").lease_id])
             .unwrap();
         let live: Vec<Lease> = next.rows.iter().map(|row| row.lease().unwrap()).collect();
         assert_eq!(live, [renewed, lease("L-3")]);

@@ -17,7 +17,7 @@ pub(crate) fn lease_table(leases: &[LeaseStatus]) -> String {
             [lease.start_time, lease.heartbeat, lease.expires_at].map(|time| time.to_string());
         let [start, heartbeat, expires] = times;
         let texts =
-            [lease.lock_id.as_str(), lease.owner.as_str(), &lease.patterns(), &lease.objective]
+            [lease.lease_id.as_str(), lease.owner.as_str(), &lease.patterns(), &lease.objective]
                 .map(markdown);
         let [lock, owner, scope, objective] = texts;
         [lock, owner, scope, objective, start, heartbeat, expires]

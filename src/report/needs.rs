@@ -139,7 +139,7 @@ fn of_override(event: &Event) -> Need {
 
 fn of_lease(held: &LeaseStatus, now: Timestamp) -> Option<Need> {
     let lease = &held.lease;
-    let (id, owner, patterns) = (&lease.lock_id, &lease.owner, lease.patterns());
+    let (id, owner, patterns) = (&lease.lease_id, &lease.owner, lease.patterns());
     let next = Some(format!("bus lock reclaim {id} --note WHY"));
     let (kind, what) = match held.liveness {
         Liveness::Alive => return None,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Clones, Place};
 use crate::record::{
-    AgentId, CloneId, CursorName, EventLayout, LockId, ManifestName, PlanId, SessionId, TaskId,
+    AgentId, CloneId, CursorName, EventLayout, LeaseId, ManifestName, PlanId, SessionId, TaskId,
 };
 
 /// The sorts of files to which lines are appended, each in a folder of its own.
@@ -302,7 +302,7 @@ impl PrivateLayout {
     /// Which state of another clone's lease this clone has seen, and since when. Not below `seen`,
     /// where each name is a task's.
     #[must_use]
-    pub fn seen_lock(&self, id: &LockId) -> Place {
+    pub fn seen_lock(&self, id: &LeaseId) -> Place {
         self.place(format!("bus/seen-locks/{}", id.as_str().to_ascii_uppercase()))
     }
 

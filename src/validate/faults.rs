@@ -24,7 +24,7 @@ const fn rule_of(fault: &Fault, in_lines: bool) -> Rule {
         Fault::Id { .. } => Rule::BadId,
         Fault::Time { .. } => Rule::BadTimestamp,
         Fault::Inside { fault, .. } | Fault::Within { fault, .. } => rule_of(fault, in_lines),
-        Fault::WrongTask { .. } | Fault::WrongPlan { .. } | Fault::WrongLock { .. } => {
+        Fault::WrongTask { .. } | Fault::WrongPlan { .. } | Fault::WrongLease { .. } => {
             Rule::WrongFileName
         }
         Fault::BadItem { .. } => Rule::BadQueueItem,

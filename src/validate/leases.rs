@@ -14,8 +14,8 @@ use super::{Changes, Error, Run, records};
 use crate::git::Repository;
 use crate::record::json::MAX_RECORD;
 use crate::record::{
-    AgentId, Budget, Claim, Fold, Lease, LeaseTable, LockId, LockPolicy, Mode, Needed, Pattern,
-    Scope, ScopeIndex, Spent, Timestamp, is_of_bus,
+    AgentId, Budget, Claim, Fold, Lease, LeaseId, LeaseMode, LeasePolicy, LeaseTable, Needed,
+    Pattern, Scope, ScopeIndex, Spent, Timestamp, is_of_bus,
 };
 
 /// How many states of the table of leases are looked through for the end of one lease.
@@ -67,8 +67,8 @@ impl Held {
     pub(super) fn is_harmless_to(&self, other: &Self) -> bool {
         let (one, two) = (&self.lease, &other.lease);
         let same_place = one.origin.is_none() || two.origin.is_none() || one.origin == two.origin;
-        one.lock_id == two.lock_id
-            || (one.mode == Mode::Shared && two.mode == Mode::Shared)
+        one.lease_id == two.lease_id
+            || (one.mode == LeaseMode::Shared && two.mode == LeaseMode::Shared)
             || (is_of(one, &two.owner) && same_place)
     }
 }
@@ -137,12 +137,12 @@ impl Run<'_> {
             others.iter().map(|(name, commit)| Ok((name.as_str(), self.leases_of(commit)?)));
         let elsewhere = beside.into_iter().chain(others).collect::<Result<Vec<_>, Error>>()?;
         for (name, theirs) in &elsewhere {
-            let ids: HashSet<&LockId> =
-                leases.here.iter().map(|held| &held.lease.lock_id).collect();
+            let ids: HashSet<&LeaseId> =
+                leases.here.iter().map(|held| &held.lease.lease_id).collect();
             for theirs in leases
                 .live(theirs)?
                 .into_iter()
-                .filter(|theirs| !ids.contains(&theirs.lease.lock_id))
+                .filter(|theirs| !ids.contains(&theirs.lease.lease_id))
             {
                 for held in &news {
                     if leases.check_pair(findings, held, theirs, name).is_err() {
@@ -220,11 +220,11 @@ impl<'a, 'r> Leases<'a, 'r> {
         if !self.has_claim(lease)? {
             return Ok(false);
         }
-        if self.table.as_ref().is_some_and(|table| table.leases.row(&lease.lock_id).is_some()) {
+        if self.table.as_ref().is_some_and(|table| table.leases.row(&lease.lease_id).is_some()) {
             return Ok(true);
         }
         let mut changed = self.changed_since(lease.start_time)?;
-        if changed.any(|changed| changed.lock_id == lease.lock_id && !changed.is_live()) {
+        if changed.any(|changed| changed.lease_id == lease.lease_id && !changed.is_live()) {
             return Ok(false);
         }
         Ok(self.run.query.now.is_none_or(|now| now <= lease.expires_at))
@@ -326,15 +326,15 @@ impl<'a, 'r> Leases<'a, 'r> {
             Ok(Some(path)) => findings.add(Rule::LeaseOverlap, file, None, || {
                 format!(
                     "`{path}` is in `{}`, too, which is {}'s {name}: {}",
-                    theirs.lock_id, theirs.owner, theirs.objective
+                    theirs.lease_id, theirs.owner, theirs.objective
                 )
             }),
             Err(spent) => {
-                let id = &held.lease.lock_id;
+                let id = &held.lease.lease_id;
                 let words = || {
                     format!(
                         "`{id}` and `{}` were not compared to the end, nor those after them: their patterns take too long",
-                        theirs.lock_id
+                        theirs.lease_id
                     )
                 };
                 findings.add(Rule::TooMuch, file, None, words);
@@ -352,7 +352,7 @@ impl<'a, 'r> Leases<'a, 'r> {
         author: &AgentId,
         is_news: impl Fn(&Held) -> bool,
     ) -> Result<(), Error> {
-        let policy = &self.run.policy.locks;
+        let policy = &self.run.policy.leases;
         let before = self.before(base)?;
         let rows = self
             .table
@@ -363,7 +363,8 @@ impl<'a, 'r> Leases<'a, 'r> {
         // What the tree says of a lease is newer than what the base does; what the table says is
         // newest.
         let all = before.iter().chain(&self.here).chain(&rows);
-        let known: BTreeMap<&LockId, &Held> = all.map(|held| (&held.lease.lock_id, held)).collect();
+        let known: BTreeMap<&LeaseId, &Held> =
+            all.map(|held| (&held.lease.lease_id, held)).collect();
         let live = self.live(known.into_values())?;
         // A lease that this branch took, and gave back when the work was done, was one.
         let taken = self.here.iter().filter(|held| is_of(&held.lease, author) && is_news(held));
@@ -372,8 +373,8 @@ impl<'a, 'r> Leases<'a, 'r> {
             live.into_iter().partition(|held| is_of(&held.lease, author));
         own.extend(mine.into_iter().map(|held| &held.scope));
         let theirs: Vec<&Held> =
-            theirs.into_iter().filter(|held| held.lease.mode == Mode::Exclusive).collect();
-        if theirs.is_empty() && *policy == LockPolicy::default() {
+            theirs.into_iter().filter(|held| held.lease.mode == LeaseMode::Exclusive).collect();
+        if theirs.is_empty() && *policy == LeasePolicy::default() {
             return Ok(());
         }
         let ended = self.ended_since(base, author)?;
@@ -385,7 +386,7 @@ impl<'a, 'r> Leases<'a, 'r> {
                 continue;
             }
             if let Some(held) = index.containing(path).first().map(|place| &theirs[*place].lease) {
-                let (lock, owner, objective) = (&held.lock_id, &held.owner, &held.objective);
+                let (lock, owner, objective) = (&held.lease_id, &held.owner, &held.objective);
                 let words = || {
                     format!(
                         "it is in `{lock}`, which is {owner}'s ({objective}), and was changed on a branch of `{author}`"

@@ -87,7 +87,7 @@ impl Policy {
         let parts = [
             ("[fleet]", old.fleet != new.fleet),
             ("[records]", old.records != new.records),
-            ("[locks]", old.locks != new.locks),
+            ("[locks]", old.leases != new.leases),
             ("[claims]", (old.ttl, old.stale_after) != (new.ttl, new.stale_after)),
             ("[ci]", old.claims_required != new.claims_required),
             ("require_assignment", old.require_assignment != new.require_assignment),

@@ -171,7 +171,7 @@ fn apply(ws: &Workspace, lock: &mut Lock, cure: Cure) -> Result<(), Error> {
             lock.about_to_write(name.as_str())?;
             Ok(ws.repo.set_aside(&name, &claim::broken(ws, "REF")?.path(), None)?)
         }
-        Cure::SettleLeases => match ws.repo.tip(&RefName::locks())? {
+        Cure::SettleLeases => match ws.repo.tip(&RefName::leases())? {
             Tip::At(tip) => lease::settle_last_leases(ws, lock, &tip),
             Tip::Missing | Tip::Unreadable { .. } => Ok(()),
         },

@@ -8,7 +8,7 @@ use crate::git::RefName;
 
 /// The table of leases, and the record's copy of it.
 pub(super) fn examine_leases(ws: &Workspace, findings: &mut Vec<Finding>) -> Result<(), Error> {
-    let name = RefName::locks().as_str().to_owned();
+    let name = RefName::leases().as_str().to_owned();
     let view = match lease::lease_table(ws) {
         Ok(view) => view,
         Err(error) => {

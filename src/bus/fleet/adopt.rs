@@ -45,8 +45,8 @@ pub(super) fn adopt(
         }
         adopted => adopted?,
     }
-    if sight.contains_key(&RefName::locks()) {
-        adopt_ref::adopt_ref(ws, lock, remote, &RefName::locks(), sight)?;
+    if sight.contains_key(&RefName::leases()) {
+        adopt_ref::adopt_ref(ws, lock, remote, &RefName::leases(), sight)?;
     }
     let adopted = adopt_claim(ws, lock, task, sight)?;
     note_claim_seen(ws, lock, remote, task, sight)?;

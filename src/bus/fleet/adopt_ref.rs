@@ -40,7 +40,7 @@ pub(super) fn adopt_ref(
             ws.repo.put(name, theirs)?;
         }
         crash_point("adopted");
-        if !stands && *name == RefName::locks() {
+        if !stands && *name == RefName::leases() {
             lease::settle_last_leases(ws, lock, &link)?;
         }
     }
@@ -52,7 +52,7 @@ pub(super) fn adopt_ref(
 fn readable_ref(ws: &Workspace, name: &RefName, id: ObjectId) -> Result<Link, Error> {
     let odd = |what: String| odd_ref::odd_ref(ws, name, &format!("cannot be read: {what}"));
     let link = ws.repo.link(id)?.map_err(odd)?;
-    let fault = match *name == RefName::locks() {
+    let fault = match *name == RefName::leases() {
         true => LeaseTable::parse(&link.body).err(),
         false => json::parse_record(&link.body).err(),
     };

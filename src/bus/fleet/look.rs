@@ -16,7 +16,7 @@ pub(super) fn look(
     log: Option<&RefName>,
 ) -> Result<Sight, Error> {
     let mut names = vec![RefName::claim(task), RefName::archive()];
-    names.extend(leases.then(RefName::locks));
+    names.extend(leases.then(RefName::leases));
     names.extend(log.cloned());
     look_for(ws, fleet, remote, &names)
 }

@@ -73,7 +73,7 @@ impl<D: Fn(&View, &Who) -> Result<ClaimDecision, Error>> Proposal for ClaimPropo
     }
 
     fn names(&self) -> Vec<RefName> {
-        let leases = self.beside.map(|_| RefName::locks());
+        let leases = self.beside.map(|_| RefName::leases());
         [self.name.clone()].into_iter().chain(leases).collect()
     }
 

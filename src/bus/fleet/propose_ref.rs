@@ -57,7 +57,7 @@ where
     fn look(&self, _log: Option<&RefName>) -> Result<Sight, Error> {
         let There { ws, fleet, remote } = self.there;
         let claims =
-            if *self.name == RefName::locks() { lease::claims_of_leases(ws)? } else { Vec::new() };
+            if *self.name == RefName::leases() { lease::claims_of_leases(ws)? } else { Vec::new() };
         let names: Vec<RefName> = [self.name.clone()].into_iter().chain(claims).collect();
         look::look_for(ws, fleet, remote, &names)
     }

@@ -431,7 +431,7 @@ pub(in crate::bus) fn freshness(ws: &Workspace) -> Result<Option<Freshness>, Err
 
 /// The refs of which the fleet has one for all, but for the archive.
 pub(super) fn shared() -> [RefName; 2] {
-    [RefName::queue(), RefName::locks()]
+    [RefName::queue(), RefName::leases()]
 }
 
 /// Whether a ref of the remote's is for this clone.

@@ -9,7 +9,7 @@ use crate::bus::workspace::{Known, Turn, Who, Workspace};
 use crate::bus::{Error, log};
 use crate::git::{Link, RefName};
 use crate::record::json::MAX_LINE;
-use crate::record::{Lease, LeaseRow, LockId, MAX_TABLE, Mode, Pattern, Span, TaskId};
+use crate::record::{Lease, LeaseId, LeaseMode, LeaseRow, MAX_TABLE, Pattern, Span, TaskId};
 use crate::store::Lock;
 
 /// What `bus lock acquire` asks for.
@@ -20,7 +20,7 @@ pub(crate) struct LeaseRequest {
     /// The patterns of paths that are left out.
     pub(crate) deny: Vec<Pattern>,
     /// Who else may hold them.
-    pub(crate) mode: Mode,
+    pub(crate) mode: LeaseMode,
     /// What for.
     pub(crate) objective: String,
     /// The task that it is for.
@@ -33,7 +33,7 @@ pub(crate) struct LeaseRequest {
 #[derive(Clone, Debug)]
 pub(crate) enum WhichLeases {
     /// This one.
-    One(LockId),
+    One(LeaseId),
     /// All that were taken here.
     All,
     /// The only one that was taken here.
@@ -98,8 +98,8 @@ pub(in crate::bus) fn own_rows<'a>(
     match which {
         WhichLeases::All => Ok(own),
         WhichLeases::Only if own.len() > 1 => {
-            let locks = own.into_iter().map(|row| row.brief.lock_id.clone()).collect();
-            Err(LeaseFault::Several { agent: who.agent.clone(), locks }.into())
+            let leases = own.into_iter().map(|row| row.brief.lease_id.clone()).collect();
+            Err(LeaseFault::Several { agent: who.agent.clone(), leases }.into())
         }
         WhichLeases::Only => Ok(own),
         WhichLeases::One(id) => match view.table.row(id) {
@@ -108,7 +108,7 @@ pub(in crate::bus) fn own_rows<'a>(
             Some(row) => {
                 let owner = row.brief.owner.clone();
                 Err(LeaseFault::NotYours {
-                    lock: row.brief.lock_id.clone(),
+                    lease: row.brief.lease_id.clone(),
                     elsewhere: owner == who.agent,
                     owner,
                 }
@@ -134,7 +134,7 @@ pub(in crate::bus) struct Draft {
     /// What is said of each of them; of those that were swept nothing.
     outcomes: Vec<Option<LeaseOutcome>>,
     /// Rows that go without a word: they never lived.
-    dropped: Vec<LockId>,
+    dropped: Vec<LeaseId>,
 }
 
 impl Draft {
@@ -155,12 +155,12 @@ impl Draft {
 
     /// Takes one more row out, of which nothing is known but that it never lived.
     pub(in crate::bus) fn drop_row(&mut self, row: &LeaseRow) {
-        self.dropped.push(row.brief.lock_id.clone());
+        self.dropped.push(row.brief.lease_id.clone());
     }
 
     /// What was done, to which leases, by whom.
     fn subject(&self, who: &Who) -> String {
-        let ids: Vec<&str> = self.changed.iter().map(|lease| lease.lock_id.as_str()).collect();
+        let ids: Vec<&str> = self.changed.iter().map(|lease| lease.lease_id.as_str()).collect();
         match ids.len() {
             0..=MAX_NAMED => format!("{} {} by {}", self.verb, ids.join(" "), who.agent),
             number => format!("{} {number} leases by {}", self.verb, who.agent),
@@ -264,7 +264,7 @@ pub(in crate::bus) fn change_leases_here(
     decide: impl Fn(&TableView, &Who) -> Result<LeaseDecision, Error>,
 ) -> Result<Written<Vec<Leased>>, Error> {
     let turn = |lock: &mut Lock, known| table_turn(ws, lock, who, known, &decide);
-    ws.change_ref(lock, &RefName::locks(), turn, |_, written| Ok(written))
+    ws.change_ref(lock, &RefName::leases(), turn, |_, written| Ok(written))
 }
 
 /// Writes the commit of the next state of the table. No ref points to it yet.
@@ -291,7 +291,7 @@ pub(in crate::bus) fn prepare_table(
     let next = view
         .table
         .next(draft.changed, &draft.dropped)
-        .ok_or_else(|| Error::worn_out(RefName::locks().as_str()))?;
+        .ok_or_else(|| Error::worn_out(RefName::leases().as_str()))?;
     let bytes = next.to_bytes();
     check_before_write(ws, &next.changed, bytes.len())?;
     let link = ws.repo.write_link(parent, &who.agent, now, &subject, &bytes)?;

@@ -7,12 +7,12 @@ use super::{lease_change, take};
 use crate::bus::workspace::{Who, Workspace};
 use crate::bus::{Error, claim};
 use crate::git::{Link, RefName, Tip};
-use crate::record::{ClaimId, Lease, LeaseBrief, LeaseRow, LeaseTable, LockId, MAX_TABLE};
+use crate::record::{ClaimId, Lease, LeaseBrief, LeaseId, LeaseRow, LeaseTable, MAX_TABLE};
 
 /// Whether the table of leases speaks of this claim. Without a lock, and without reading what it
 /// says.
 pub(in crate::bus) fn has_leases_of(ws: &Workspace, claim: &ClaimId) -> bool {
-    let table = match ws.repo.tip(&RefName::locks()) {
+    let table = match ws.repo.tip(&RefName::leases()) {
         Ok(Tip::At(link)) => Some(link.body),
         Ok(Tip::Missing) => ws.record.lease_table().read(MAX_TABLE).ok().flatten(),
         Ok(Tip::Unreadable { .. }) => return true,
@@ -70,7 +70,7 @@ struct End {
 }
 
 /// The end of the lease called `id`, as the ref's history has it.
-fn end_of(ws: &Workspace, tip: Option<&Link>, id: &LockId) -> Result<Option<End>, Error> {
+fn end_of(ws: &Workspace, tip: Option<&Link>, id: &LeaseId) -> Result<Option<End>, Error> {
     let mut next = tip.cloned();
     while let Some(link) = next {
         // A state that cannot be read hides what it did; what is older still counts.
@@ -80,7 +80,7 @@ fn end_of(ws: &Workspace, tip: Option<&Link>, id: &LockId) -> Result<Option<End>
         } else {
             LeaseTable::default()
         };
-        if let Some(lease) = table.changed.iter().find(|lease| lease.lock_id == *id) {
+        if let Some(lease) = table.changed.iter().find(|lease| lease.lease_id == *id) {
             let end = End {
                 lease: lease.clone(),
                 changed: table.changed.clone(),
@@ -94,7 +94,7 @@ fn end_of(ws: &Workspace, tip: Option<&Link>, id: &LockId) -> Result<Option<End>
 }
 
 /// The end of a lease that is not in the table, as the ref's history has it.
-fn known_end(ws: &Workspace, view: &TableView, id: &LockId) -> Result<Option<Lease>, Error> {
+fn known_end(ws: &Workspace, view: &TableView, id: &LeaseId) -> Result<Option<Lease>, Error> {
     Ok(end_of(ws, view.tip.as_ref(), id)?.map(|end| end.lease))
 }
 
@@ -102,13 +102,13 @@ fn known_end(ws: &Workspace, view: &TableView, id: &LockId) -> Result<Option<Lea
 ///
 /// # Errors
 ///
-/// [`LeaseFault::Lost`] where somebody else has ended it; [`LeaseFault::NoLock`] where it was not
+/// [`LeaseFault::Lost`] where somebody else has ended it; [`LeaseFault::NoLease`] where it was not
 /// the caller's.
 pub(in crate::bus) fn own_end(
     ws: &Workspace,
     view: &TableView,
     who: &Who,
-    id: &LockId,
+    id: &LeaseId,
 ) -> Result<Lease, Error> {
     let end = known_end(ws, view, id)?;
     match end.filter(|end| who.is(&end.owner, end.origin.as_ref()) && end.released_by.is_none()) {
@@ -122,21 +122,21 @@ pub(in crate::bus) fn gone(
     ws: &Workspace,
     view: &TableView,
     who: &Who,
-    id: &LockId,
+    id: &LeaseId,
 ) -> Result<LeaseFault, Error> {
     let end = known_end(ws, view, id)?;
     Ok(match end {
         Some(end) => match (&end.released_by, end.released_at) {
             (Some(by), Some(at)) if who.is(&end.owner, end.origin.as_ref()) => LeaseFault::Lost {
                 patterns: end.patterns(),
-                lock: end.lock_id.clone(),
+                lease: end.lease_id.clone(),
                 by: by.clone(),
                 at,
                 note: end.release_note.clone(),
             },
-            (_, ended) => LeaseFault::NoLock { lock: end.lock_id.clone(), ended },
+            (_, ended) => LeaseFault::NoLease { lease: end.lease_id.clone(), ended },
         },
-        None => LeaseFault::NoLock { lock: id.clone(), ended: None },
+        None => LeaseFault::NoLease { lease: id.clone(), ended: None },
     })
 }
 
@@ -146,13 +146,13 @@ pub(in crate::bus) fn claim_gone(
     who: &Who,
     brief: &LeaseBrief,
 ) -> Result<LeaseFault, Error> {
-    let lock = brief.lock_id.clone();
-    let Some(task) = &brief.task_id else { return Ok(LeaseFault::NoLock { lock, ended: None }) };
+    let lease = brief.lease_id.clone();
+    let Some(task) = &brief.task_id else { return Ok(LeaseFault::NoLease { lease, ended: None }) };
     let view = claim::deciding_view(ws, task, None)?;
     let ended = view.claim().and_then(|claim| claim.released_at);
     Ok(match claim::loss(ws, &view, who)? {
         Some(loss) => LeaseFault::Lost {
-            lock,
+            lease,
             patterns: brief.scope.join(" "),
             by: loss.by.unwrap_or_else(|| brief.owner.clone()),
             at: loss.at,
@@ -161,7 +161,7 @@ pub(in crate::bus) fn claim_gone(
                 loss.note.map_or_else(String::new, |note| format!(": {note}"))
             )),
         },
-        None => LeaseFault::NoLock { lock, ended },
+        None => LeaseFault::NoLease { lease, ended },
     })
 }
 
@@ -171,7 +171,7 @@ pub(in crate::bus) fn reclaimed_already(
     ws: &Workspace,
     view: &TableView,
     who: &Who,
-    id: &LockId,
+    id: &LeaseId,
 ) -> Result<LeaseDecision, Error> {
     let end = end_of(ws, view.tip.as_ref(), id)?;
     let own = end
@@ -181,13 +181,13 @@ pub(in crate::bus) fn reclaimed_already(
             .changed
             .iter()
             .find(|lease| lease.is_live() && who.is(&lease.owner, lease.origin.as_ref()))?;
-        view.table.row(&taken.lock_id)?;
+        view.table.row(&taken.lease_id)?;
         Some(end.changed.clone())
     });
     match taken {
         Some(changed) => Ok(LeaseDecision::settle(changed)),
-        None => Err(LeaseFault::NoLock {
-            lock: id.clone(),
+        None => Err(LeaseFault::NoLease {
+            lease: id.clone(),
             ended: known_end(ws, view, id)?.and_then(|end| end.released_at),
         }
         .into()),

@@ -3,16 +3,16 @@
 use serde_json::Value;
 
 use crate::Code;
-use crate::record::{AgentId, LockId, Span, Timestamp};
+use crate::record::{AgentId, LeaseId, Span, Timestamp};
 
 /// How many leases are named in a sentence.
 const MAX_NAMED: usize = 10;
 
 /// A lease that stands in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InTheWay {
+pub struct LeaseConflict {
     /// The lease.
-    pub lock: LockId,
+    pub lease: LeaseId,
     /// Who holds it.
     pub owner: AgentId,
     /// Its patterns.
@@ -38,27 +38,27 @@ pub enum LeaseFault {
     #[error("{}", held_text(first, others.len(), *now))]
     Held {
         /// The first lease in the way.
-        first: Box<InTheWay>,
+        first: Box<LeaseConflict>,
         /// The others.
-        others: Vec<InTheWay>,
+        others: Vec<LeaseConflict>,
         /// The time of the look.
         now: Timestamp,
     },
     /// The lease is another's.
-    #[error("`{lock}` is {owner}'s{}", if *elsewhere { ", in another worktree or clone" } else { "" })]
+    #[error("`{lease}` is {owner}'s{}", if *elsewhere { ", in another worktree or clone" } else { "" })]
     NotYours {
         /// The lease.
-        lock: LockId,
+        lease: LeaseId,
         /// Who holds it.
         owner: AgentId,
         /// Whether that is the caller's own id in another place.
         elsewhere: bool,
     },
     /// The lease shows signs of life.
-    #[error("`{lock}` is alive: {owner} holds `{patterns}` until {expires_at} (last seen {})", ago(*last_seen, *now))]
+    #[error("`{lease}` is alive: {owner} holds `{patterns}` until {expires_at} (last seen {})", ago(*last_seen, *now))]
     Alive {
         /// The lease.
-        lock: LockId,
+        lease: LeaseId,
         /// Who holds it.
         owner: AgentId,
         /// Its patterns.
@@ -71,10 +71,10 @@ pub enum LeaseFault {
         now: Timestamp,
     },
     /// The caller held the lease, and somebody else has ended it.
-    #[error("`{lock}` is no longer yours: {by} ended it at {at}{}", note.as_ref().map_or_else(String::new, |note| format!(": {note}")))]
+    #[error("`{lease}` is no longer yours: {by} ended it at {at}{}", note.as_ref().map_or_else(String::new, |note| format!(": {note}")))]
     Lost {
         /// The lease.
-        lock: LockId,
+        lease: LeaseId,
         /// Its patterns.
         patterns: String,
         /// Who ended it.
@@ -85,10 +85,10 @@ pub enum LeaseFault {
         note: Option<String>,
     },
     /// Nobody holds it.
-    #[error("nobody holds `{lock}`{}", ended.map_or_else(String::new, |at| format!(": it ended at {at}")))]
-    NoLock {
+    #[error("nobody holds `{lease}`{}", ended.map_or_else(String::new, |at| format!(": it ended at {at}")))]
+    NoLease {
         /// What was asked for.
-        lock: LockId,
+        lease: LeaseId,
         /// When it ended, where that is known.
         ended: Option<Timestamp>,
     },
@@ -99,17 +99,17 @@ pub enum LeaseFault {
         agent: AgentId,
     },
     /// The caller holds several, and named none.
-    #[error("{agent} holds {} leases: {}", locks.len(), named(locks))]
+    #[error("{agent} holds {} leases: {}", leases.len(), named(leases))]
     Several {
         /// The caller.
         agent: AgentId,
         /// The leases.
-        locks: Vec<LockId>,
+        leases: Vec<LeaseId>,
     },
 }
 
-fn held_text(first: &InTheWay, others: usize, now: Timestamp) -> String {
-    let InTheWay { lock, owner, patterns, path, since, objective, .. } = first;
+fn held_text(first: &LeaseConflict, others: usize, now: Timestamp) -> String {
+    let LeaseConflict { lease, owner, patterns, path, since, objective, .. } = first;
     let more = match others {
         0 => String::new(),
         1 => ", and one more lease is in the way".to_owned(),
@@ -123,15 +123,15 @@ fn held_text(first: &InTheWay, others: usize, now: Timestamp) -> String {
     };
     let since = ago(Some(*since), now);
     format!(
-        "`{path}` is in `{lock}`: {whose} holds `{patterns}` since {since}{state} ({objective}){more}"
+        "`{path}` is in `{lease}`: {whose} holds `{patterns}` since {since}{state} ({objective}){more}"
     )
 }
 
-fn named(locks: &[LockId]) -> String {
-    let more = if locks.len() > MAX_NAMED { ", …" } else { "" };
+fn named(leases: &[LeaseId]) -> String {
+    let more = if leases.len() > MAX_NAMED { ", …" } else { "" };
     format!(
         "{}{more}",
-        locks.iter().take(MAX_NAMED).map(LockId::as_str).collect::<Vec<_>>().join(", ")
+        leases.iter().take(MAX_NAMED).map(LeaseId::as_str).collect::<Vec<_>>().join(", ")
     )
 }
 
@@ -144,10 +144,10 @@ impl LeaseFault {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::Held { .. } | Self::NotYours { .. } => Code::LockHeld,
-            Self::Alive { .. } => Code::LockAlive,
-            Self::Lost { .. } => Code::LockLost,
-            Self::NoLock { .. } | Self::NoneHeld { .. } => Code::NoLock,
+            Self::Held { .. } | Self::NotYours { .. } => Code::LeaseHeld,
+            Self::Alive { .. } => Code::LeaseAlive,
+            Self::Lost { .. } => Code::LeaseLost,
+            Self::NoLease { .. } | Self::NoneHeld { .. } => Code::NoLease,
             Self::Several { .. } => Code::Usage,
         }
     }
@@ -157,7 +157,7 @@ impl LeaseFault {
     pub fn hint(&self) -> String {
         match self {
             Self::Held { first, .. } => match first.reclaimable {
-                Some(why) => format!("it is {why}: take it over with `bus lock reclaim {} --note WHY`", first.lock),
+                Some(why) => format!("it is {why}: take it over with `bus lock reclaim {} --note WHY`", first.lease),
                 None if first.elsewhere => {
                     "work there, or give it back there; the same name in two places is two workers".to_owned()
                 }
@@ -169,16 +169,16 @@ impl LeaseFault {
             Self::NotYours { elsewhere: true, .. } => {
                 "run this where it was taken; `bus lock list` shows which lease is where".to_owned()
             }
-            Self::NotYours { lock, .. } => {
-                format!("`bus lock show {lock}` tells how it stands; one that is stale or expired can be taken over")
+            Self::NotYours { lease, .. } => {
+                format!("`bus lock show {lease}` tells how it stands; one that is stale or expired can be taken over")
             }
-            Self::Alive { lock, .. } => format!(
-                "wait until it is expired, or ask its owner to release it; a manager may add `--force` to `bus lock reclaim {lock} --note WHY`"
+            Self::Alive { lease, .. } => format!(
+                "wait until it is expired, or ask its owner to release it; a manager may add `--force` to `bus lock reclaim {lease} --note WHY`"
             ),
             Self::Lost { .. } => {
                 "stop work on these paths and keep what you have on a branch; `bus lock list` shows who has them now".to_owned()
             }
-            Self::NoLock { .. } | Self::NoneHeld { .. } => {
+            Self::NoLease { .. } | Self::NoneHeld { .. } => {
                 "`bus lock list` shows what there is; take one with `bus lock acquire`".to_owned()
             }
             Self::Several { .. } => "name one, or say `--all`".to_owned(),
@@ -190,9 +190,9 @@ impl LeaseFault {
         let text = |fact: &dyn ToString| Some(Value::from(fact.to_string()));
         match self {
             Self::Held { first, others, .. } => {
-                let all = [&**first].into_iter().chain(others).map(in_the_way_json).collect();
+                let all = [&**first].into_iter().chain(others).map(conflict_json).collect();
                 vec![
-                    ("lock_id", text(&first.lock)),
+                    ("lock_id", text(&first.lease)),
                     ("owner", text(&first.owner)),
                     ("path", text(&first.path)),
                     ("expires_at", text(&first.expires_at)),
@@ -200,36 +200,39 @@ impl LeaseFault {
                     ("conflicts", Some(Value::Array(all))),
                 ]
             }
-            Self::NotYours { lock, owner, .. } => {
-                vec![("lock_id", text(lock)), ("owner", text(owner))]
+            Self::NotYours { lease, owner, .. } => {
+                vec![("lock_id", text(lease)), ("owner", text(owner))]
             }
-            Self::Alive { lock, owner, expires_at, last_seen, .. } => vec![
-                ("lock_id", text(lock)),
+            Self::Alive { lease, owner, expires_at, last_seen, .. } => vec![
+                ("lock_id", text(lease)),
                 ("owner", text(owner)),
                 ("expires_at", text(expires_at)),
                 ("last_seen", last_seen.as_ref().and_then(|seen| text(seen))),
             ],
-            Self::Lost { lock, by, at, note, .. } => vec![
-                ("lock_id", text(lock)),
+            Self::Lost { lease, by, at, note, .. } => vec![
+                ("lock_id", text(lease)),
                 ("lost_to", text(by)),
                 ("lost_at", text(at)),
                 ("note", note.as_ref().and_then(|note| text(note))),
             ],
-            Self::NoLock { lock, ended } => {
-                vec![("lock_id", text(lock)), ("ended_at", ended.as_ref().and_then(|at| text(at)))]
+            Self::NoLease { lease, ended } => {
+                vec![("lock_id", text(lease)), ("ended_at", ended.as_ref().and_then(|at| text(at)))]
             }
             Self::NoneHeld { .. } => Vec::new(),
-            Self::Several { locks, .. } => {
-                vec![("locks", Some(locks.iter().map(|lock| Value::from(lock.as_str())).collect()))]
+            Self::Several { leases, .. } => {
+                vec![(
+                    "locks",
+                    Some(leases.iter().map(|lock| Value::from(lock.as_str())).collect()),
+                )]
             }
         }
     }
 }
 
-fn in_the_way_json(lease: &InTheWay) -> Value {
+fn conflict_json(lease: &LeaseConflict) -> Value {
     let text = |fact: &dyn ToString| Value::from(fact.to_string());
     let fields = [
-        ("lock_id", text(&lease.lock)),
+        ("lock_id", text(&lease.lease)),
         ("owner", text(&lease.owner)),
         ("path", text(&lease.path)),
         ("patterns", text(&lease.patterns)),

@@ -7,7 +7,7 @@ use crate::Code;
 use crate::bus::claim::{LastEvents, Life, Liveness, Signs};
 use crate::bus::workspace::Workspace;
 use crate::bus::{Error, claim};
-use crate::record::{Lease, LeaseBrief, LockId, Timestamp};
+use crate::record::{Lease, LeaseBrief, LeaseId, Timestamp};
 
 /// A live lease, and how it stands.
 #[derive(Clone, Debug)]
@@ -97,9 +97,9 @@ pub(crate) fn ended_leases(ws: &Workspace) -> Result<Vec<Lease>, Error> {
 
 /// The ids of all live leases, for who types one.
 #[must_use]
-pub(crate) fn known_leases(ws: &Workspace) -> Vec<LockId> {
+pub(crate) fn known_leases(ws: &Workspace) -> Vec<LeaseId> {
     let rows = lease_table::lease_table(ws).map(|view| view.table.rows).unwrap_or_default();
-    rows.into_iter().map(|row| row.brief.lock_id).collect()
+    rows.into_iter().map(|row| row.brief.lease_id).collect()
 }
 
 /// How a live lease stands, and the signs that say so.
@@ -114,7 +114,7 @@ pub(super) fn lease_liveness(
         origin: lease.origin.as_ref(),
         written: lease.heartbeat,
         expires_at: Some(lease.expires_at),
-        seen: ws.private.seen_lock(&lease.lock_id),
+        seen: ws.private.seen_lock(&lease.lease_id),
         state: format!("revision {}", lease.revision),
     };
     claim::liveness_of(ws, &life, stale_after, events)

@@ -2,7 +2,8 @@
 
 use crate::bus::workspace::Who;
 use crate::record::{
-    Budget, ClaimId, Fold, LeaseBrief, LeaseRow, Mode, Pattern, PatternFault, Scope, Spent, TaskId,
+    Budget, ClaimId, Fold, LeaseBrief, LeaseMode, LeaseRow, Pattern, PatternFault, Scope, Spent,
+    TaskId,
 };
 
 /// How much is compared at most to see whether one lease shares a path with what is wanted, in
@@ -15,7 +16,7 @@ const MAX_STEPS: u64 = 1_000_000;
 /// What a lease is wanted for.
 pub(in crate::bus) struct Wanted<'a> {
     pub(in crate::bus) scope: &'a Scope,
-    pub(in crate::bus) mode: Mode,
+    pub(in crate::bus) mode: LeaseMode,
     pub(in crate::bus) task: Option<&'a TaskId>,
     /// The claim that it shall live and die with.
     pub(in crate::bus) claim: Option<&'a ClaimId>,
@@ -79,8 +80,8 @@ pub(super) fn acquire(
         wanted.scope.patterns().iter().map(|pattern| first_name(pattern.as_str())).collect();
     let mut left = MAX_STEPS;
     for (row, brief) in rows.iter().map(|row| &row.brief).enumerate() {
-        let harmless =
-            is_mine(brief, who) || (brief.mode == Mode::Shared && wanted.mode == Mode::Shared);
+        let harmless = is_mine(brief, who)
+            || (brief.mode == LeaseMode::Shared && wanted.mode == LeaseMode::Shared);
         // What is harmless and bound to a claim may still be void, and is then swept.
         if (harmless && brief.claim_id.is_none()) || is_elsewhere(brief, &places) {
             continue;
@@ -136,7 +137,7 @@ fn is_same(brief: &LeaseBrief, wanted: &Wanted<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Shared as InTheWay;
+    use super::Shared as LeaseConflict;
     use super::*;
     use crate::record::{AgentId, Lease, Origin};
 
@@ -159,7 +160,7 @@ mod tests {
         ("you", Some((HERE, None)), false),
     ];
 
-    fn row(id: &str, owner: &str, origin: Option<Place>, scope: &str, mode: Mode) -> LeaseRow {
+    fn row(id: &str, owner: &str, origin: Option<Place>, scope: &str, mode: LeaseMode) -> LeaseRow {
         let text = format!(
             r#"{{"expires_at":"2026-03-01T12:50:00Z","heartbeat":"2026-03-01T12:00:00Z","lock_id":"{id}","mode":"{mode}","objective":"x",
             "owner":"{owner}","scope":["{scope}"],"start_time":"2026-03-01T12:00:00Z"}}"#
@@ -185,7 +186,7 @@ mod tests {
     fn decide(
         rows: &[LeaseRow],
         scope: &Scope,
-        mode: Mode,
+        mode: LeaseMode,
         void: bool,
     ) -> Result<LeaseGrant, LeaseRefusal> {
         let wanted = Wanted { scope, mode, task: None, claim: None };
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_table_of_leases() {
-        use Mode::{Exclusive, Shared};
+        use LeaseMode::{Exclusive, Shared};
         for (owner, origin, mine) in HOLDERS {
             for (stands, wanted) in
                 [(Exclusive, Exclusive), (Exclusive, Shared), (Shared, Exclusive), (Shared, Shared)]
@@ -210,7 +211,7 @@ mod tests {
                         }
                         (false, true) if (stands, wanted) != (Shared, Shared) => {
                             let path = if pattern == "src/**" { "src/a" } else { "src/app.py" };
-                            Err(LeaseRefusal::Held(vec![InTheWay {
+                            Err(LeaseRefusal::Held(vec![LeaseConflict {
                                 row: 0,
                                 path: path.to_owned(),
                             }]))
@@ -227,52 +228,55 @@ mod tests {
     #[test]
     fn all_that_is_in_the_way_is_named_and_one_row_is_enough_to_refuse_all() {
         let rows = [
-            row("L-1", "you", None, "docs/**", Mode::Exclusive),
-            row("L-2", "them", None, "src/gen/*", Mode::Exclusive),
-            row("L-3", "us", None, "src/lib.rs", Mode::Shared),
+            row("L-1", "you", None, "docs/**", LeaseMode::Exclusive),
+            row("L-2", "them", None, "src/gen/*", LeaseMode::Exclusive),
+            row("L-3", "us", None, "src/lib.rs", LeaseMode::Shared),
         ];
         let Err(LeaseRefusal::Held(held)) =
-            decide(&rows, &scope(&["src/**", "*.toml"], &[]), Mode::Exclusive, false)
+            decide(&rows, &scope(&["src/**", "*.toml"], &[]), LeaseMode::Exclusive, false)
         else {
             panic!()
         };
         assert_eq!(held.iter().map(|shared| shared.row).collect::<Vec<_>>(), [1, 2]);
         let apart = scope(&["src/**"], &["src/gen/", "src/lib.rs"]);
-        assert_eq!(decide(&rows, &apart, Mode::Exclusive, false), Ok(LeaseGrant::Take(Vec::new())));
+        assert_eq!(
+            decide(&rows, &apart, LeaseMode::Exclusive, false),
+            Ok(LeaseGrant::Take(Vec::new()))
+        );
     }
 
     #[test]
     fn what_is_void_is_in_nobodys_way_and_is_swept_where_it_was() {
         let rows = [
-            bound(row("L-1", "you", None, "src/**", Mode::Exclusive)),
-            bound(row("L-2", "me", Some((HERE, None)), "src/x", Mode::Exclusive)),
-            bound(row("L-3", "you", None, "docs/**", Mode::Exclusive)),
-            row("L-4", "me", Some((HERE, None)), "src/**", Mode::Exclusive),
+            bound(row("L-1", "you", None, "src/**", LeaseMode::Exclusive)),
+            bound(row("L-2", "me", Some((HERE, None)), "src/x", LeaseMode::Exclusive)),
+            bound(row("L-3", "you", None, "docs/**", LeaseMode::Exclusive)),
+            row("L-4", "me", Some((HERE, None)), "src/**", LeaseMode::Exclusive),
         ];
         assert_eq!(
-            decide(&rows[..3], &scope(&["src/**"], &[]), Mode::Exclusive, true),
+            decide(&rows[..3], &scope(&["src/**"], &[]), LeaseMode::Exclusive, true),
             Ok(LeaseGrant::Take(vec![0, 1]))
         );
         assert!(matches!(
-            decide(&rows[..3], &scope(&["src/**"], &[]), Mode::Exclusive, false),
+            decide(&rows[..3], &scope(&["src/**"], &[]), LeaseMode::Exclusive, false),
             Err(LeaseRefusal::Held(_))
         ));
         assert_eq!(
-            decide(&rows, &scope(&["src/**"], &[]), Mode::Exclusive, true),
+            decide(&rows, &scope(&["src/**"], &[]), LeaseMode::Exclusive, true),
             Ok(LeaseGrant::Keep(3))
         );
     }
 
     #[test]
     fn a_lease_is_the_same_in_any_order_and_not_with_another_task_or_claim() {
-        let stands = bound(row("L-1", "me", Some((HERE, None)), "a", Mode::Exclusive));
+        let stands = bound(row("L-1", "me", Some((HERE, None)), "a", LeaseMode::Exclusive));
         let rows = [stands.clone()];
         let asked = scope(&["a"], &[]);
         let (task, claim) = (stands.brief.task_id.as_ref(), stands.brief.claim_id.as_ref());
         let wish = |task, claim| {
             acquire(
                 &rows,
-                &Wanted { scope: &asked, mode: Mode::Exclusive, task, claim },
+                &Wanted { scope: &asked, mode: LeaseMode::Exclusive, task, claim },
                 &me(),
                 Fold::Off,
                 |_| false,
@@ -288,7 +292,7 @@ mod tests {
     fn what_begins_with_another_name_is_told_apart_without_a_closer_look() {
         let apart = |asked: &[&str], stands: &str| {
             let places: Option<Vec<&str>> = asked.iter().map(|text| first_name(text)).collect();
-            is_elsewhere(&row("L-1", "you", None, stands, Mode::Exclusive).brief, &places)
+            is_elsewhere(&row("L-1", "you", None, stands, LeaseMode::Exclusive).brief, &places)
         };
         assert!(
             apart(&["src/**", "Cargo.toml"], "docs/x")
@@ -312,14 +316,15 @@ mod tests {
     fn what_cannot_be_told_apart_within_bounds_is_in_the_way() {
         // One is longer than the other, which shows only at the end.
         let pattern = |length| format!("a{}z", "?".repeat(length));
-        let stands = row("L-1", "you", None, &pattern(60), Mode::Exclusive);
+        let stands = row("L-1", "you", None, &pattern(60), LeaseMode::Exclusive);
         let asked = scope(&[pattern(61).as_str(); 100], &[]);
         let rows = vec![stands; 400];
         assert_eq!(
-            decide(&rows[..1], &asked, Mode::Exclusive, false),
+            decide(&rows[..1], &asked, LeaseMode::Exclusive, false),
             Ok(LeaseGrant::Take(Vec::new()))
         );
-        let Err(LeaseRefusal::Held(held)) = decide(&rows, &asked, Mode::Exclusive, false) else {
+        let Err(LeaseRefusal::Held(held)) = decide(&rows, &asked, LeaseMode::Exclusive, false)
+        else {
             panic!()
         };
         assert!(held[0].row > 0 && held[0].path == rows[0].brief.scope[0], "{:?}", held[0]);
@@ -327,9 +332,9 @@ mod tests {
 
     #[test]
     fn a_pattern_that_means_nothing_leaves_no_path_free() {
-        let rows = [row("L-1", "you", None, "a[", Mode::Exclusive)];
+        let rows = [row("L-1", "you", None, "a[", LeaseMode::Exclusive)];
         assert!(matches!(
-            decide(&rows, &scope(&["b"], &[]), Mode::Exclusive, false),
+            decide(&rows, &scope(&["b"], &[]), LeaseMode::Exclusive, false),
             Err(LeaseRefusal::Unreadable(0, _))
         ));
     }

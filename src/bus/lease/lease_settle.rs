@@ -8,7 +8,7 @@ use crate::bus::workspace::Workspace;
 use crate::bus::{Error, claim, log};
 use crate::git::{Link, RefName, blob_id};
 use crate::record::json::Object;
-use crate::record::{Event, EventKind, Lease, LeaseTable, Mode};
+use crate::record::{Event, EventKind, Lease, LeaseMode, LeaseTable};
 use crate::store::{Lock, crash_point, recently_has};
 
 /// The sorts of events that tell of a lease.
@@ -58,7 +58,7 @@ pub(in crate::bus) fn settle_last_leases(
         return Ok(());
     }
     let table = LeaseTable::parse(&tip.body)
-        .map_err(Error::malformed(RefName::locks().as_str(), &tip.body))?;
+        .map_err(Error::malformed(RefName::leases().as_str(), &tip.body))?;
     let here = ws.known_clone_id()?;
     let is_ours = |lease: &&Lease| {
         lease.origin.as_ref().is_none_or(|origin| Some(origin.clone_id()) == here.as_deref())
@@ -93,9 +93,9 @@ fn event_of(lease: &Lease) -> Result<Event, Error> {
         lease.released_at.map_or((TAKEN, 1, lease.start_time), |at| (ENDED, 2, at));
     let agent = lease.released_by.as_ref().unwrap_or(&lease.owner);
     let origin = lease.origin.as_ref().map(ToString::to_string).unwrap_or_default();
-    let source = blob_id(format!("{kind} {} {origin} {ts}", lease.lock_id).as_bytes());
+    let source = blob_id(format!("{kind} {} {origin} {ts}", lease.lease_id).as_bytes());
     let mut extra = Object::new();
-    extra.insert("lock_id".to_owned(), Value::from(lease.lock_id.as_str()));
+    extra.insert("lock_id".to_owned(), Value::from(lease.lease_id.as_str()));
     Ok(Event {
         ts,
         agent_id: agent.clone(),
@@ -116,7 +116,7 @@ fn event_of(lease: &Lease) -> Result<Event, Error> {
 /// What happened, in words.
 fn summary(lease: &Lease) -> String {
     let patterns = quote(&lease.patterns());
-    let shared = if lease.mode == Mode::Shared { " (shared)" } else { "" };
+    let shared = if lease.mode == LeaseMode::Shared { " (shared)" } else { "" };
     if lease.is_live() {
         return format!("locked {patterns}{shared}: {}", quote(&lease.objective));
     }

@@ -44,10 +44,10 @@ pub(in crate::bus) struct TableView {
 /// [`Error::Malformed`] if the ref's state is no table, or there is no ref and what the record has
 /// is none.
 pub(in crate::bus) fn lease_table(ws: &Workspace) -> Result<TableView, Error> {
-    let unreadable = match ws.repo.tip(&RefName::locks())? {
+    let unreadable = match ws.repo.tip(&RefName::leases())? {
         Tip::At(link) => {
             let table = LeaseTable::parse(&link.body)
-                .map_err(Error::malformed(RefName::locks().as_str(), &link.body))?;
+                .map_err(Error::malformed(RefName::leases().as_str(), &link.body))?;
             return Ok(TableView { tip: Some(link), unreadable: None, table });
         }
         Tip::Missing => None,
@@ -62,7 +62,7 @@ pub(in crate::bus) fn mended_table(ws: &Workspace, lock: &mut Lock) -> Result<Ta
     if view.unreadable.is_none() {
         return Ok(view);
     }
-    let name = RefName::locks();
+    let name = RefName::leases();
     lock.about_to_write(name.as_str())?;
     // An older state may hide in `packed-refs`. It must not come to light if the record knows
     // better.
@@ -95,13 +95,13 @@ pub(super) fn row_scope(_ws: &Workspace, row: &LeaseRow) -> Result<Scope, Error>
 
 /// A row of the table that is no lease.
 pub(super) fn malformed(fault: Fault) -> Error {
-    Error::Malformed { place: RefName::locks().as_str().to_owned(), line: 1, truth: None, fault }
+    Error::Malformed { place: RefName::leases().as_str().to_owned(), line: 1, truth: None, fault }
 }
 
 /// A row of the table whose patterns mean nothing to this version.
 pub(super) fn unreadable_row(row: &LeaseRow, fault: PatternFault) -> Error {
     malformed(Fault::Syntax {
-        what: format!("`{}`: {fault}", row.brief.lock_id),
+        what: format!("`{}`: {fault}", row.brief.lease_id),
         at: crate::record::Position::START,
     })
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::lease_fault::InTheWay;
+use super::lease_fault::LeaseConflict;
 use super::lease_list::reclaimable;
 use super::{lease_change, lease_list, lease_table};
 use crate::bus::claim::LastEvents;
@@ -15,7 +15,7 @@ use crate::bus::{Error, log};
 use crate::git::ChangesOf;
 use crate::record::json::Object;
 use crate::record::{
-    AgentId, Event, EventKind, LeaseBrief, LeaseRow, Mode, Needed, Origin, Scope, ScopeIndex,
+    AgentId, Event, EventKind, LeaseBrief, LeaseMode, LeaseRow, Needed, Origin, Scope, ScopeIndex,
     Severity, is_of_bus,
 };
 
@@ -55,7 +55,7 @@ pub(crate) struct DeniedPath {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Denial {
     /// Somebody else holds it alone.
-    Held(Box<InTheWay>),
+    Held(Box<LeaseConflict>),
     /// The policy wants a lease, and the agent has none on it.
     NoLease(Needed),
 }
@@ -67,7 +67,7 @@ struct Rows<'a> {
     agent: Option<&'a AgentId>,
     here: Option<Origin>,
     stands: HashMap<usize, bool>,
-    facts: HashMap<usize, InTheWay>,
+    facts: HashMap<usize, LeaseConflict>,
     events: LastEvents,
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn check_paths(
     agent: Option<&AgentId>,
     of: CheckOf<'_>,
 ) -> Result<PathCheck, Error> {
-    let policy = &ws.config()?.locks;
+    let policy = &ws.config()?.leases;
     let changed = match of {
         CheckOf::Changes(of) => ws.repo.changed_paths(of)?,
         CheckOf::Paths(paths) => paths.to_vec(),
@@ -114,7 +114,7 @@ pub(crate) fn check_paths(
             }
         }
         let why = match held {
-            Some(row) => Denial::Held(Box::new(rows.in_the_way(row, shown(&bytes))?)),
+            Some(row) => Denial::Held(Box::new(rows.conflict(row, shown(&bytes))?)),
             None if is_own || agent.is_none() => continue,
             None => match policy.needed(&path, fold) {
                 Some(needed) => Denial::NoLease(needed),
@@ -189,25 +189,25 @@ impl Rows<'_> {
     }
 
     fn keeps_out(&self, row: usize) -> bool {
-        self.brief(row).mode == Mode::Exclusive && !self.is_own(row)
+        self.brief(row).mode == LeaseMode::Exclusive && !self.is_own(row)
     }
 
-    fn in_the_way(&mut self, row: usize, path: String) -> Result<InTheWay, Error> {
+    fn conflict(&mut self, row: usize, path: String) -> Result<LeaseConflict, Error> {
         if let Some(known) = self.facts.get(&row) {
-            return Ok(InTheWay { path, ..known.clone() });
+            return Ok(LeaseConflict { path, ..known.clone() });
         }
         let lease = lease_change::whole(&self.rows[row])?;
         let stale_after = self.ws.config()?.stale_after.get();
         let (liveness, _) =
             lease_list::lease_liveness(self.ws, &lease, stale_after, &mut self.events)?;
-        let facts = InTheWay {
+        let facts = LeaseConflict {
             patterns: lease.patterns(),
             path,
             since: lease.start_time,
             expires_at: lease.expires_at,
             reclaimable: reclaimable(liveness),
             elsewhere: self.agent == Some(&lease.owner),
-            lock: lease.lock_id,
+            lease: lease.lease_id,
             owner: lease.owner,
             objective: lease.objective,
         };
@@ -221,7 +221,7 @@ impl DeniedPath {
     #[must_use]
     pub(crate) fn lock(&self) -> Option<&str> {
         match &self.why {
-            Denial::Held(held) => Some(held.lock.as_str()),
+            Denial::Held(held) => Some(held.lease.as_str()),
             Denial::NoLease(_) => None,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::lease_change::{Draft, LeaseDecision, LeaseOutcome, LeaseRequest, Leased, whole};
-use super::lease_fault::{InTheWay, LeaseFault};
+use super::lease_fault::{LeaseConflict, LeaseFault};
 use super::lease_rules::{LeaseGrant, LeaseRefusal, Shared, Wanted};
 use super::lease_table::{TableView, unreadable_row};
 use super::{lease_end, lease_list, lease_rules, lease_table};
@@ -12,7 +12,7 @@ use crate::bus::claim::LastEvents;
 use crate::bus::workspace::{Who, Workspace};
 use crate::record::json::Object;
 use crate::record::{
-    AgentId, ClaimId, DEFAULT_LEASE, Lease, LeaseBrief, LockId, MAX_REVISION, Pattern, Scope, Span,
+    AgentId, ClaimId, DEFAULT_LEASE, Lease, LeaseBrief, LeaseId, MAX_REVISION, Pattern, Scope, Span,
 };
 
 /// What taking the lease that is asked for comes to. With `claim` it lives and dies with that
@@ -105,7 +105,7 @@ pub(super) fn new_lease(
     let texts =
         |patterns: &[Pattern]| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
     Lease {
-        lock_id: unused_id(ws, view),
+        lease_id: unused_id(ws, view),
         owner: who.agent.clone(),
         origin: Some(who.origin.clone()),
         scope: texts(scope.patterns()),
@@ -128,9 +128,9 @@ pub(super) fn new_lease(
 }
 
 /// An id that no live lease has.
-fn unused_id(_ws: &Workspace, view: &TableView) -> LockId {
-    let is_free = |id: &LockId| view.table.row(id).is_none();
-    std::iter::repeat_with(LockId::random).find(is_free).expect("ids by chance do not run out")
+fn unused_id(_ws: &Workspace, view: &TableView) -> LeaseId {
+    let is_free = |id: &LeaseId| view.table.row(id).is_none();
+    std::iter::repeat_with(LeaseId::random).find(is_free).expect("ids by chance do not run out")
 }
 
 /// The paths that are asked for, each pattern once.
@@ -181,14 +181,14 @@ pub(super) fn refused_lease(
     for Shared { row, path } in shared {
         let lease = whole(&view.table.rows[row])?;
         let (liveness, _) = lease_list::lease_liveness(ws, &lease, stale_after, &mut events)?;
-        all.push(InTheWay {
+        all.push(LeaseConflict {
             patterns: lease.patterns(),
             path,
             since: lease.start_time,
             expires_at: lease.expires_at,
             reclaimable: lease_list::reclaimable(liveness),
             elsewhere: lease.owner == who.agent,
-            lock: lease.lock_id,
+            lease: lease.lease_id,
             owner: lease.owner,
             objective: lease.objective,
         });
@@ -205,7 +205,7 @@ pub(in crate::bus) fn taken(answer: &[Leased], agent: &AgentId) -> Result<Leased
 
 fn next_revision(lease: &Lease) -> Result<u64, Error> {
     if lease.revision >= MAX_REVISION {
-        Err(Error::worn_out(&lease.lock_id))
+        Err(Error::worn_out(&lease.lease_id))
     } else {
         Ok(lease.revision + 1)
     }

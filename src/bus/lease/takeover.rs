@@ -31,20 +31,20 @@ pub(in crate::bus) fn takeover(
             Ok(_) => Vec::new(),
         };
     let mut gone = vec![old.clone()];
-    let mut in_the_way = Vec::new();
+    let mut conflicts = Vec::new();
     for shared in others {
         let other = &view.table.rows[shared.row];
         let same_holder =
             other.brief.owner == row.brief.owner && other.brief.origin == row.brief.origin;
-        match (other.brief.lock_id == old.lock_id, same_holder) {
+        match (other.brief.lease_id == old.lease_id, same_holder) {
             (true, _) => {}
             // What one holder has twice would else keep both from being taken over.
             (false, true) => gone.push(whole(other)?),
-            (false, false) => in_the_way.push(shared),
+            (false, false) => conflicts.push(shared),
         }
     }
-    if !in_the_way.is_empty() {
-        return Err(take::refused_lease(ws, view, who, LeaseRefusal::Held(in_the_way))?);
+    if !conflicts.is_empty() {
+        return Err(take::refused_lease(ws, view, who, LeaseRefusal::Held(conflicts))?);
     }
     if !force {
         gone.iter().try_for_each(|lease| check_silent(ws, lease))?;
@@ -75,7 +75,7 @@ fn check_silent(ws: &Workspace, lease: &Lease) -> Result<(), Error> {
     }
     let now = ws.clock.now();
     let fault = LeaseFault::Alive {
-        lock: lease.lock_id.clone(),
+        lease: lease.lease_id.clone(),
         owner: lease.owner.clone(),
         patterns: lease.patterns(),
         expires_at: lease.expires_at,

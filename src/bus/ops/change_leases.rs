@@ -18,7 +18,7 @@ pub(super) fn change_leases(
 ) -> Result<Vec<Leased>, Error> {
     ws.config()?;
     ws.learn_fleet(Reach::Fleet)?;
-    let name = RefName::locks();
+    let name = RefName::leases();
     let Some(fleet) = ws.fleet()? else {
         let mut lock = ws.lock()?;
         let who = ws.who(agent.clone())?;
@@ -45,7 +45,7 @@ pub(super) fn beside_claim(
     who: &Who,
     decide: impl Fn(&TableView, &Who) -> Result<LeaseDecision, Error>,
 ) -> Result<Option<Beside>, Error> {
-    let name = RefName::locks();
+    let name = RefName::leases();
     let view = lease::mended_table(ws, lock)?;
     let LeaseDecision::Write(draft) = decide(&view, who)? else { return Ok(None) };
     let (link, written) = lease::prepare_table(ws, lock, view, who, draft)?;

@@ -8,7 +8,7 @@ use crate::bus::lease::{
 };
 use crate::bus::workspace::Workspace;
 use crate::bus::{Error, claim, lease};
-use crate::record::{AgentId, LockId};
+use crate::record::{AgentId, LeaseId};
 
 /// Takes a lease for `agent`: all paths that are asked for, or none. The same again finds it taken,
 /// and renews it where that is due.
@@ -36,7 +36,7 @@ pub(crate) fn acquire_lease(
 /// # Errors
 ///
 /// [`LeaseFault::Lost`] where somebody else has ended it; [`LeaseFault::NotYours`],
-/// [`LeaseFault::NoLock`], [`LeaseFault::NoneHeld`] or [`LeaseFault::Several`] where it is none
+/// [`LeaseFault::NoLease`], [`LeaseFault::NoneHeld`] or [`LeaseFault::Several`] where it is none
 /// that can be meant; else as [`acquire_lease`].
 pub(crate) fn renew_leases(
     ws: &Workspace,
@@ -107,12 +107,12 @@ pub(crate) fn release_leases(
 ///
 /// # Errors
 ///
-/// [`LeaseFault::Alive`] where it is alive and `force` is not given; [`LeaseFault::NoLock`] where
+/// [`LeaseFault::Alive`] where it is alive and `force` is not given; [`LeaseFault::NoLease`] where
 /// nobody holds it; else as [`acquire_lease`].
 pub(crate) fn reclaim_lease(
     ws: &Workspace,
     agent: &AgentId,
-    id: &LockId,
+    id: &LeaseId,
     note: &str,
     force: bool,
 ) -> Result<Leased, Error> {
@@ -124,16 +124,16 @@ pub(crate) fn reclaim_lease(
             return Ok(LeaseDecision::settle(vec![whole(row)?]));
         }
         if !lease::stands(ws, &row.brief) {
-            return Err(LeaseFault::NoLock { lock: id.clone(), ended: None }.into());
+            return Err(LeaseFault::NoLease { lease: id.clone(), ended: None }.into());
         }
         lease::takeover(ws, view, who, row, note, force)
     })?;
     let previous =
-        leased.iter().position(|leased| leased.lease.lock_id == *id && !leased.lease.is_live());
+        leased.iter().position(|leased| leased.lease.lease_id == *id && !leased.lease.is_live());
     let previous = previous.map(|place| leased.remove(place).lease);
     let taken = leased.into_iter().find(|leased| leased.lease.is_live());
-    let taken = taken.ok_or_else(|| LeaseFault::NoLock {
-        lock: id.clone(),
+    let taken = taken.ok_or_else(|| LeaseFault::NoLease {
+        lease: id.clone(),
         ended: previous.as_ref().and_then(|lease| lease.released_at),
     });
     Ok(Leased { previous, ..taken? })

@@ -54,7 +54,7 @@ pub(crate) fn deinit(ws: &Workspace) -> Result<Taken, Error> {
         ours.is_none_or(|(own, origin)| origin.clone_id() == own)
     };
     let leases = lease::leases(ws)?.into_iter().filter(|held| is_ours(&held.lease));
-    tasks.extend(leases.map(|held| held.lease.lock_id.to_string()));
+    tasks.extend(leases.map(|held| held.lease.lease_id.to_string()));
     if !tasks.is_empty() {
         return Err(Error::Setup(SetupFault::InUse { tasks }));
     }

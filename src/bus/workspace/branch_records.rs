@@ -126,7 +126,7 @@ impl Workspace {
             let lease = lease.map_err(|what| frozen_fault(&format!("_bus/locks/{name}"), what))?;
             leases.extend(Some(lease).filter(Lease::is_live));
         }
-        leases.sort_by(|a, b| (a.start_time, &a.lock_id).cmp(&(b.start_time, &b.lock_id)));
+        leases.sort_by(|a, b| (a.start_time, &a.lease_id).cmp(&(b.start_time, &b.lease_id)));
         Ok(LeaseTable::of(&leases))
     }
 }

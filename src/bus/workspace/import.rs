@@ -323,7 +323,7 @@ impl Workspace {
         if kept.inspect()?.is_some() {
             return Ok(());
         }
-        if self.repo.id_of(&RefName::locks())?.is_some() {
+        if self.repo.id_of(&RefName::leases())?.is_some() {
             // What version 0.1 wrote of leases it has logged.
             return self.note_ref_of_leases();
         }

@@ -31,7 +31,7 @@ impl Workspace {
 
     /// Notes the ref's table of leases in the record.
     pub(in crate::bus) fn note_ref_of_leases(&self) -> Result<(), Error> {
-        match self.repo.tip(&RefName::locks())? {
+        match self.repo.tip(&RefName::leases())? {
             Tip::At(tip) => self.note_table(&tip.body),
             Tip::Missing | Tip::Unreadable { .. } => Ok(()),
         }

@@ -39,7 +39,7 @@ impl Audit<'_> {
                 Ok(lease) => leases.extend(Held::new(lease, None)),
                 Err(fault) => {
                     let words =
-                        || format!("`{}` in the table is no lease: {fault:#}", row.brief.lock_id);
+                        || format!("`{}` in the table is no lease: {fault:#}", row.brief.lease_id);
                     findings.add(Rule::ChainBroken, name.as_str(), None, words);
                 }
             }
@@ -48,7 +48,7 @@ impl Audit<'_> {
         for (number, one) in leases.iter().enumerate() {
             for two in leases[..number].iter().filter(|two| !one.is_harmless_to(two)) {
                 let of =
-                    |held: &Held| format!("{}'s `{}`", held.lease().owner, held.lease().lock_id);
+                    |held: &Held| format!("{}'s `{}`", held.lease().owner, held.lease().lease_id);
                 match one.overlaps(two, fold, &mut budget) {
                     Ok(None) => {}
                     Ok(Some(path)) => findings.add(Rule::LeaseOverlap, name.as_str(), None, || {

@@ -22,7 +22,7 @@ pub enum Require {
 
 /// For which paths an agent needs a lease of its own. The bus's own files never need one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LockPolicy {
+pub struct LeasePolicy {
     /// For which.
     pub require: Require,
     /// The paths that many would like to change at once.
@@ -38,7 +38,7 @@ pub enum Needed {
     All,
 }
 
-impl LockPolicy {
+impl LeasePolicy {
     /// Why a path may be changed only under a lease, where it is so.
     #[must_use]
     pub fn needed(&self, path: &str, fold: Fold) -> Option<Needed> {
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn the_policy_says_what_needs_a_lease() {
         let hotspots = vec!["Cargo.*".parse().unwrap(), "db/".parse().unwrap()];
-        let policy = |require| LockPolicy { require, hotspots: hotspots.clone() };
+        let policy = |require| LeasePolicy { require, hotspots: hotspots.clone() };
         let needed = |require, path| policy(require).needed(path, Fold::Off);
         assert_eq!(needed(Require::Off, "Cargo.toml"), None);
         assert_eq!(needed(Require::Hotspots, "db/x/y"), Some(Needed::Hotspot("db/".to_owned())));

@@ -34,7 +34,7 @@ pub(super) fn run(
     let leased = ops::release_leases(&ws, &agent, &args.which.get())?;
     output.document(&all_leased_json(&leased));
     for leased in &leased {
-        let (id, patterns) = (&leased.lease.lock_id, leased.lease.patterns());
+        let (id, patterns) = (&leased.lease.lease_id, leased.lease.patterns());
         match leased.outcome {
             LeaseOutcome::Unchanged => {
                 output.line(&format!("{id} is already released: {patterns}; nothing to do"))

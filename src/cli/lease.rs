@@ -19,7 +19,7 @@ use super::output::Output;
 use super::{columns, completions, words};
 use crate::bus::lease::{LeaseStatus, Leased, WhichLeases};
 use crate::bus::workspace::Workspace;
-use crate::record::{Lease, LockId, Pattern, Span, Timestamp};
+use crate::record::{Lease, LeaseId, Pattern, Span, Timestamp};
 
 pub(super) use acquire::sentence;
 
@@ -28,13 +28,13 @@ const HEADER: [&str; 7] = ["LOCK", "STATE", "OWNER", "LEFT", "TASK", "PATTERNS",
 
 /// Hold paths, so that nobody else edits them
 #[derive(Debug, Args)]
-pub(super) struct LockArgs {
+pub(super) struct LeaseArgs {
     #[command(subcommand)]
-    command: LockCommand,
+    command: LeaseCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum LockCommand {
+enum LeaseCommand {
     /// Take a lease on paths: all that are asked for, or none
     #[command(after_help = acquire::EXAMPLES)]
     Acquire(acquire::AcquireArgs),
@@ -63,7 +63,7 @@ enum LockCommand {
 struct WhichArgs {
     /// The lease [default: the only one that you hold here]
     #[arg(value_name = "LOCK", conflicts_with = "all", add = ArgValueCompleter::new(completions::locks))]
-    lock: Option<LockId>,
+    lock: Option<LeaseId>,
     /// All that you hold here
     #[arg(long)]
     all: bool,
@@ -101,15 +101,15 @@ pub(super) fn check_roots<'a>(
     Ok(())
 }
 
-pub(super) fn run(context: &Context, args: &LockArgs, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn run(context: &Context, args: &LeaseArgs, output: &mut Output) -> Result<u8, Failure> {
     match &args.command {
-        LockCommand::Acquire(args) => acquire::run(context, args, output),
-        LockCommand::Renew(args) => renew::run(context, args, output),
-        LockCommand::Release(args) => release::run(context, args, output),
-        LockCommand::List(args) => look::list(context, args, output),
-        LockCommand::Show(args) => look::show(context, args, output),
-        LockCommand::Reclaim(args) => reclaim::run(context, args, output),
-        LockCommand::Table(args) => table::run(context, args, output),
+        LeaseCommand::Acquire(args) => acquire::run(context, args, output),
+        LeaseCommand::Renew(args) => renew::run(context, args, output),
+        LeaseCommand::Release(args) => release::run(context, args, output),
+        LeaseCommand::List(args) => look::list(context, args, output),
+        LeaseCommand::Show(args) => look::show(context, args, output),
+        LeaseCommand::Reclaim(args) => reclaim::run(context, args, output),
+        LeaseCommand::Table(args) => table::run(context, args, output),
     }
 }
 
@@ -168,9 +168,9 @@ fn row(status: &LeaseStatus, now: Timestamp) -> Row<7> {
     let lease = &status.lease;
     let colour = (status.state() != "live").then_some(AnsiColor::Yellow);
     let task = lease.task_id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-    let mode = if lease.mode == crate::record::Mode::Shared { ", shared" } else { "" };
+    let mode = if lease.mode == crate::record::LeaseMode::Shared { ", shared" } else { "" };
     let cells = [
-        lease.lock_id.to_string(),
+        lease.lease_id.to_string(),
         format!("{}{mode}", status.state()),
         lease.owner.to_string(),
         left(lease, now),

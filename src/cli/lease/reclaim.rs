@@ -12,7 +12,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
 use crate::cli::{completions, words};
-use crate::record::LockId;
+use crate::record::LeaseId;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -25,7 +25,7 @@ Exit status: 0 the paths are yours; 3 their holder is alive; 4 nobody holds it; 
 pub(super) struct ReclaimArgs {
     /// The lease
     #[arg(value_name = "LOCK", add = ArgValueCompleter::new(completions::locks))]
-    lock: LockId,
+    lock: LeaseId,
     /// Why you take it over
     #[arg(long, value_name = "TEXT", required = true, value_parser = NonEmptyStringValueParser::new())]
     note: String,
@@ -49,7 +49,7 @@ pub(super) fn run(
             output.line(&format!(
                 "{}; {} was {}'s",
                 sentence(&leased),
-                previous.lock_id,
+                previous.lease_id,
                 previous.owner
             ));
         }

@@ -12,7 +12,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
 use crate::cli::{completions, words};
-use crate::record::{Lease, LockId, TaskId, Timestamp};
+use crate::record::{Lease, LeaseId, TaskId, Timestamp};
 
 pub(super) const LIST_EXAMPLES: &str = "\
 Examples:
@@ -40,7 +40,7 @@ pub(super) struct ListArgs {
 pub(super) struct ShowArgs {
     /// The lease
     #[arg(value_name = "LOCK", add = ArgValueCompleter::new(completions::locks))]
-    lock: LockId,
+    lock: LeaseId,
 }
 
 pub(super) fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, Failure> {
@@ -76,7 +76,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs, output: &mut Output) -> R
     context.note_reader(&ws);
     let now = ws.clock().now();
     if let Some(status) =
-        lease::leases(&ws)?.into_iter().find(|status| status.lease.lock_id == args.lock)
+        lease::leases(&ws)?.into_iter().find(|status| status.lease.lease_id == args.lock)
     {
         output.document(&words::object([("lease", status_json(&status, now))]));
         page(&status, now, output);
@@ -93,9 +93,9 @@ pub(super) fn show(context: &Context, args: &ShowArgs, output: &mut Output) -> R
 }
 
 /// The ended lease called `id`.
-fn ended(ws: &Workspace, id: &LockId) -> Result<Lease, Failure> {
-    let found = lease::ended_leases(ws)?.into_iter().find(|lease| lease.lock_id == *id);
-    let none = || Error::from(LeaseFault::NoLock { lock: id.clone(), ended: None });
+fn ended(ws: &Workspace, id: &LeaseId) -> Result<Lease, Failure> {
+    let found = lease::ended_leases(ws)?.into_iter().find(|lease| lease.lease_id == *id);
+    let none = || Error::from(LeaseFault::NoLease { lease: id.clone(), ended: None });
     Ok(found.ok_or_else(none)?)
 }
 
@@ -103,7 +103,7 @@ fn ended_line(lease: &Lease) -> String {
     let at = lease.released_at.map_or_else(String::new, |at| format!(" at {at}"));
     let by = lease.released_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
     let why = lease.release_note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
-    format!("{} was {}'s: {}; ended{at}{by}{why}", lease.lock_id, lease.owner, lease.patterns())
+    format!("{} was {}'s: {}; ended{at}{by}{why}", lease.lease_id, lease.owner, lease.patterns())
 }
 
 fn page(status: &LeaseStatus, now: Timestamp, output: &mut Output) {
@@ -129,6 +129,6 @@ fn page(status: &LeaseStatus, now: Timestamp, output: &mut Output) {
     lines.push(("since", format!("{} ({})", words::ago(lease.start_time, now), lease.start_time)));
     lines.push(("time left", format!("{} ({})", left(lease, now), lease.expires_at)));
     lines.push(("last seen", seen));
-    output.line(&format!("{}  {}", lease.lock_id, status.state()));
+    output.line(&format!("{}  {}", lease.lease_id, status.state()));
     lines.iter().for_each(|(name, text)| output.line(&format!("  {name:<10} {text}")));
 }

@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
 use crate::cli::{completions, words};
-use crate::record::{Mode, Pattern, Span, TaskId};
+use crate::record::{LeaseMode, Pattern, Span, TaskId};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -60,7 +60,7 @@ pub(super) fn run(
     let request = LeaseRequest {
         scope: args.patterns.clone(),
         deny: args.deny.clone(),
-        mode: if args.shared { Mode::Shared } else { Mode::Exclusive },
+        mode: if args.shared { LeaseMode::Shared } else { LeaseMode::Exclusive },
         objective: args.objective.clone(),
         task: args.task.clone(),
         ttl: args.ttl,
@@ -77,8 +77,8 @@ pub(super) fn run(
 /// What came of it, in a line.
 pub(in crate::cli) fn sentence(leased: &Leased) -> String {
     let lease = &leased.lease;
-    let (id, patterns, until) = (&lease.lock_id, lease.patterns(), lease.expires_at);
-    let shared = if lease.mode == Mode::Shared { ", shared" } else { "" };
+    let (id, patterns, until) = (&lease.lease_id, lease.patterns(), lease.expires_at);
+    let shared = if lease.mode == LeaseMode::Shared { ", shared" } else { "" };
     match leased.outcome {
         LeaseOutcome::Unchanged => {
             format!(
