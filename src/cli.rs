@@ -43,13 +43,49 @@ mod words;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use args::{Cli, Global};
-use clap::{Args, CommandFactory, FromArgMatches};
+use args::Global;
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
+use commands::Command;
 use context::Context;
 use exit::Failure;
 use output::Output;
 
 use crate::bus::workspace::Note;
+
+const LONG_ABOUT: &str = "\
+Lets many coding agents work in one git repository: one owner a task, one log, nothing but git.
+
+State is files beside the branches (<git common dir>/bus/) and git refs (refs/bus/). There is no daemon, no database and no server.";
+
+const AFTER: &str = "\
+Examples:
+  bus init                              lay out a bus in this repository
+  bus claim QUEUE-001 --agent codex-1   take a task; exit 3 if somebody has it
+  bus event log --event status --task QUEUE-001 --summary 'tests pass'
+  bus release QUEUE-001                 give it back, done
+  bus status                            who does what
+
+Exit status: 0 done, 1 the answer is no, 2 usage, 3 conflict, 4 not found, 5 malformed, 6 timed out, 7 the remote, 8 lost, 9 system.
+Environment: BUS_AGENT (who you are), BUS_SESSION (your session, as `bus session start` names it), \
+BUS_OVERRIDE (why `bus check` lets what you commit pass), BUS_NOW (a fixed clock, for \
+reproducible runs), NO_COLOR.";
+
+/// The command line of `bus`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bus",
+    version = concat!("(agent-bus) ", env!("CARGO_PKG_VERSION")),
+    about = "Lets many coding agents work in one git repository",
+    long_about = LONG_ABOUT,
+    after_help = AFTER,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
 
 /// Parses `arguments`, runs one command, and picks the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -58,7 +94,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(failed) = crate::git::become_git(&arguments) {
         return failed;
     }
-    if completions::answer(&arguments) {
+    if completions::answer(&arguments, Cli::command) {
         return ExitCode::SUCCESS;
     }
     let outcome = match parse(&arguments) {
@@ -121,7 +157,7 @@ fn harmless(arguments: &[OsString]) -> Option<Vec<OsString>> {
 fn dispatch(cli: Cli, output: &mut Output) -> Result<u8, Failure> {
     let verbose = cli.global.verbose;
     let context = Context::new(cli.global, output.notes())?;
-    let done = cli.command.run(&context, output);
+    let done = cli.command.run(&context, Cli::command, output);
     mention(output, verbose);
     done
 }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 /// The kebab-case name of an error, as `--json` shows it.
 ///
-/// Each has one exit status, which only the command line knows (design, section 6).
+/// Each has one exit status (docs/design.md, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Code {
     /// A check that `bus demo` makes of the promises failed.
@@ -37,7 +37,6 @@ pub enum Code {
     LeaseHeld,
     /// The lease shows signs of life, so it cannot be taken over.
     LeaseAlive,
-    /// Two files say different things of a lease, and no ref decides.
     /// The event speaks for a task that is not the caller's.
     GuardRefused,
     /// A task of that number is there already.
@@ -114,120 +113,87 @@ pub enum Code {
     System,
 }
 
+/// Each code, the name that `--json` shows, and the exit status, in the order of the statuses.
+const TABLE: [(Code, &str, u8); 52] = [
+    (Code::PromiseBroken, "promise-broken", 1),
+    (Code::CannotHold, "cannot-hold", 1),
+    (Code::PathDenied, "path-denied", 1),
+    (Code::Usage, "usage", 2),
+    (Code::BadId, "bad-id", 2),
+    (Code::NoIdentity, "no-identity", 2),
+    (Code::ClaimHeld, "claim-held", 3),
+    (Code::ClaimHeldElsewhere, "claim-held-elsewhere", 3),
+    (Code::TaskFinished, "task-finished", 3),
+    (Code::ClaimDiverged, "claim-diverged", 3),
+    (Code::AssignedElsewhere, "assigned-elsewhere", 3),
+    (Code::NotAssigned, "not-assigned", 3),
+    (Code::ClaimAlive, "claim-alive", 3),
+    (Code::LeaseHeld, "lock-held", 3),
+    (Code::LeaseAlive, "lock-alive", 3),
+    (Code::GuardRefused, "guard-refused", 3),
+    (Code::TaskExists, "task-exists", 3),
+    (Code::BusInUse, "bus-in-use", 3),
+    (Code::RefContended, "ref-contended", 3),
+    (Code::CursorInUse, "cursor-in-use", 3),
+    (Code::HooksElsewhere, "hooks-elsewhere", 3),
+    (Code::PlanExists, "plan-exists", 3),
+    (Code::PlanRefused, "plan-refused", 3),
+    (Code::NoRepository, "no-repository", 4),
+    (Code::UnsupportedRepository, "unsupported-repository", 4),
+    (Code::NoBus, "no-bus", 4),
+    (Code::NoRevision, "no-revision", 4),
+    (Code::ClaimNotHeld, "claim-not-held", 4),
+    (Code::NoLease, "no-lock", 4),
+    (Code::NoPart, "no-part", 4),
+    (Code::NoTask, "no-task", 4),
+    (Code::NothingReady, "nothing-ready", 4),
+    (Code::NoPlan, "no-plan", 4),
+    (Code::NoStep, "no-step", 4),
+    (Code::NoReceipt, "no-receipt", 4),
+    (Code::NoManifest, "no-manifest", 4),
+    (Code::NoFleet, "no-fleet", 4),
+    (Code::MalformedRecord, "malformed-record", 5),
+    (Code::MalformedConfig, "malformed-config", 5),
+    (Code::FleetContradiction, "fleet-contradiction", 5),
+    (Code::NotARegularFile, "not-a-regular-file", 5),
+    (Code::CouldNotCheck, "could-not-check", 5),
+    (Code::LockTimeout, "lock-timeout", 6),
+    (Code::WaitTimeout, "wait-timeout", 6),
+    (Code::Interrupted, "interrupted", 7),
+    (Code::RemoteUnreachable, "remote-unreachable", 7),
+    (Code::RemoteRefused, "remote-refused", 7),
+    (Code::OutcomeUnknown, "outcome-unknown", 7),
+    (Code::OtherFleet, "other-fleet", 7),
+    (Code::ClaimLost, "claim-lost", 8),
+    (Code::LeaseLost, "lock-lost", 8),
+    (Code::System, "system", 9),
+];
+
+// A code's place in the table is its number.
+const _: () = {
+    let mut at = 0;
+    while at < TABLE.len() {
+        assert!(TABLE[at].0 as usize == at, "the table has another order than the codes");
+        at += 1;
+    }
+};
+
 impl Code {
     /// Every code, in the order of the exit statuses.
-    pub const ALL: [Self; 52] = [
-        Self::PromiseBroken,
-        Self::CannotHold,
-        Self::PathDenied,
-        Self::Usage,
-        Self::BadId,
-        Self::NoIdentity,
-        Self::ClaimHeld,
-        Self::ClaimHeldElsewhere,
-        Self::TaskFinished,
-        Self::ClaimDiverged,
-        Self::AssignedElsewhere,
-        Self::NotAssigned,
-        Self::ClaimAlive,
-        Self::LeaseHeld,
-        Self::LeaseAlive,
-        Self::GuardRefused,
-        Self::TaskExists,
-        Self::BusInUse,
-        Self::RefContended,
-        Self::CursorInUse,
-        Self::HooksElsewhere,
-        Self::PlanExists,
-        Self::PlanRefused,
-        Self::NoRepository,
-        Self::UnsupportedRepository,
-        Self::NoBus,
-        Self::NoRevision,
-        Self::ClaimNotHeld,
-        Self::NoLease,
-        Self::NoPart,
-        Self::NoTask,
-        Self::NothingReady,
-        Self::NoPlan,
-        Self::NoStep,
-        Self::NoReceipt,
-        Self::NoManifest,
-        Self::NoFleet,
-        Self::MalformedRecord,
-        Self::MalformedConfig,
-        Self::FleetContradiction,
-        Self::NotARegularFile,
-        Self::CouldNotCheck,
-        Self::LockTimeout,
-        Self::WaitTimeout,
-        Self::Interrupted,
-        Self::RemoteUnreachable,
-        Self::RemoteRefused,
-        Self::OutcomeUnknown,
-        Self::OtherFleet,
-        Self::ClaimLost,
-        Self::LeaseLost,
-        Self::System,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|(code, ..)| *code)
+    }
 
     /// The name that `--json` shows.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PromiseBroken => "promise-broken",
-            Self::CannotHold => "cannot-hold",
-            Self::PathDenied => "path-denied",
-            Self::Usage => "usage",
-            Self::BadId => "bad-id",
-            Self::NoIdentity => "no-identity",
-            Self::ClaimHeld => "claim-held",
-            Self::ClaimHeldElsewhere => "claim-held-elsewhere",
-            Self::TaskFinished => "task-finished",
-            Self::ClaimDiverged => "claim-diverged",
-            Self::AssignedElsewhere => "assigned-elsewhere",
-            Self::NotAssigned => "not-assigned",
-            Self::ClaimAlive => "claim-alive",
-            Self::LeaseHeld => "lock-held",
-            Self::LeaseAlive => "lock-alive",
-            Self::GuardRefused => "guard-refused",
-            Self::TaskExists => "task-exists",
-            Self::BusInUse => "bus-in-use",
-            Self::RefContended => "ref-contended",
-            Self::CursorInUse => "cursor-in-use",
-            Self::HooksElsewhere => "hooks-elsewhere",
-            Self::PlanExists => "plan-exists",
-            Self::PlanRefused => "plan-refused",
-            Self::NoRepository => "no-repository",
-            Self::UnsupportedRepository => "unsupported-repository",
-            Self::NoBus => "no-bus",
-            Self::NoRevision => "no-revision",
-            Self::ClaimNotHeld => "claim-not-held",
-            Self::NoLease => "no-lock",
-            Self::NoPart => "no-part",
-            Self::NoTask => "no-task",
-            Self::NothingReady => "nothing-ready",
-            Self::NoPlan => "no-plan",
-            Self::NoStep => "no-step",
-            Self::NoReceipt => "no-receipt",
-            Self::NoManifest => "no-manifest",
-            Self::NoFleet => "no-fleet",
-            Self::MalformedRecord => "malformed-record",
-            Self::MalformedConfig => "malformed-config",
-            Self::FleetContradiction => "fleet-contradiction",
-            Self::NotARegularFile => "not-a-regular-file",
-            Self::CouldNotCheck => "could-not-check",
-            Self::LockTimeout => "lock-timeout",
-            Self::WaitTimeout => "wait-timeout",
-            Self::Interrupted => "interrupted",
-            Self::RemoteUnreachable => "remote-unreachable",
-            Self::RemoteRefused => "remote-refused",
-            Self::OutcomeUnknown => "outcome-unknown",
-            Self::OtherFleet => "other-fleet",
-            Self::LeaseLost => "lock-lost",
-            Self::ClaimLost => "claim-lost",
-            Self::System => "system",
-        }
+        TABLE[self as usize].1
+    }
+
+    /// The exit status of a command that fails with it.
+    #[must_use]
+    pub const fn status(self) -> u8 {
+        TABLE[self as usize].2
     }
 }
 

@@ -1,5 +1,5 @@
 //! The validator: reads a bus and what it grew from, and tells what is not sound. It never writes
-//! (design, section 5).
+//! (docs/design.md, section 5).
 
 mod append_only;
 mod audit;

@@ -230,7 +230,7 @@ impl Workspace {
         self.clock
     }
 
-    /// Notes that `agent` is at work: a sign of life (design, section 3), of its session, too.
+    /// Notes that `agent` is at work: a sign of life (docs/design.md, section 3), of its session, too.
     pub(crate) fn note_presence(&self, agent: &AgentId) {
         touch(&self.private.presence(agent), self.clock);
         if let Some(session) = &self.session {

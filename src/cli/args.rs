@@ -3,48 +3,12 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser};
+use clap::Args;
 use clap_complete::ArgValueCompleter;
 
-use super::commands::Command;
 use super::completions;
 use crate::bus::log::Filter;
 use crate::record::{AgentId, EventKind, Span, SpanFault, TaskId, Timestamp};
-
-const LONG_ABOUT: &str = "\
-Lets many coding agents work in one git repository: one owner a task, one log, nothing but git.
-
-State is files beside the branches (<git common dir>/bus/) and git refs (refs/bus/). There is no daemon, no database and no server.";
-
-const AFTER: &str = "\
-Examples:
-  bus init                              lay out a bus in this repository
-  bus claim QUEUE-001 --agent codex-1   take a task; exit 3 if somebody has it
-  bus event log --event status --task QUEUE-001 --summary 'tests pass'
-  bus release QUEUE-001                 give it back, done
-  bus status                            who does what
-
-Exit status: 0 done, 1 the answer is no, 2 usage, 3 conflict, 4 not found, 5 malformed, 6 timed out, 7 the remote, 8 lost, 9 system.
-Environment: BUS_AGENT (who you are), BUS_SESSION (your session, as `bus session start` names it), \
-BUS_OVERRIDE (why `bus check` lets what you commit pass), BUS_NOW (a fixed clock, for \
-reproducible runs), NO_COLOR.";
-
-/// The command line of `bus`.
-#[derive(Debug, Parser)]
-#[command(
-    name = "bus",
-    version = concat!("(agent-bus) ", env!("CARGO_PKG_VERSION")),
-    about = "Lets many coding agents work in one git repository",
-    long_about = LONG_ABOUT,
-    after_help = AFTER,
-    max_term_width = 100
-)]
-pub(super) struct Cli {
-    #[command(flatten)]
-    pub(super) global: Global,
-    #[command(subcommand)]
-    pub(super) command: Command,
-}
 
 /// The options that every command takes.
 #[derive(Clone, Debug, Args)]

@@ -98,8 +98,13 @@ pub(super) fn typed_alone(arguments: &[OsString]) -> Option<clap::Command> {
 }
 
 impl Command {
-    /// Runs the command.
-    pub(super) fn run(&self, context: &Context, output: &mut Output) -> Result<u8, Failure> {
+    /// Runs the command; `bus` is the whole command line.
+    pub(super) fn run(
+        &self,
+        context: &Context,
+        bus: fn() -> clap::Command,
+        output: &mut Output,
+    ) -> Result<u8, Failure> {
         match self {
             Self::Init(args) => init::run(context, args, output),
             Self::Deinit(args) => deinit::run(context, args, output),
@@ -127,7 +132,7 @@ impl Command {
             Self::Doctor(args) => doctor::run(context, args, output),
             Self::Validate(args) => validate::run(context, args, output),
             Self::Completions(args) => completions::run(args, output),
-            Self::Man(args) => man::run(args, output),
+            Self::Man(args) => man::run(args, bus(), output),
             Self::Demo(args) => demo::run(context, args, output),
         }
     }

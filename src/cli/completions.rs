@@ -4,12 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, ValueEnum};
 use clap_complete::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 use serde_json::Value;
 
-use super::args::Cli;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
@@ -74,14 +73,13 @@ pub(super) fn run(args: &CompletionsArgs, output: &mut Output) -> Result<u8, Fai
 }
 
 /// Answers a shell that asks for completions; `false` where none does.
-pub(super) fn answer(arguments: &[OsString]) -> bool {
+pub(super) fn answer(arguments: &[OsString], bus: fn() -> clap::Command) -> bool {
     if std::env::var_os(VARIABLE).is_none() {
         return false;
     }
     let folder = std::env::current_dir().ok();
-    let answered = CompleteEnv::with_factory(Cli::command)
-        .var(VARIABLE)
-        .try_complete(arguments, folder.as_deref());
+    let answered =
+        CompleteEnv::with_factory(bus).var(VARIABLE).try_complete(arguments, folder.as_deref());
     // A completion that fails shows nothing; the shell has no place for an error.
     answered.unwrap_or(true)
 }

@@ -1,4 +1,4 @@
-//! Makes text that came from a bus harmless on a terminal (design, section 7).
+//! Makes text that came from a bus harmless on a terminal (docs/design.md, section 7).
 
 use std::borrow::Cow;
 use std::fmt::Write;

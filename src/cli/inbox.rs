@@ -74,5 +74,5 @@ fn mark_read(ws: &Workspace, agent: &AgentId, inbox: &Inbox, output: &mut Output
     // Stdout has its one document already.
     output.error(&format!("the messages are not marked as read: {}", exit::story(&error)));
     output.hint(&error.hint());
-    exit::status(error.code())
+    error.code().status()
 }

@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use roff::{Roff, roman};
 use serde_json::Value;
 
-use super::args::Cli;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
@@ -30,13 +29,17 @@ pub(super) struct ManArgs {
     folder: PathBuf,
 }
 
-pub(super) fn run(args: &ManArgs, output: &mut Output) -> Result<u8, Failure> {
+/// `bus` is the whole command line.
+pub(super) fn run(
+    args: &ManArgs,
+    mut bus: clap::Command,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     let refused = |verb| StoreError::io(verb, &args.folder);
     fs::create_dir_all(&args.folder).map_err(refused(Verb::Create)).map_err(Error::Store)?;
-    let mut ws = Cli::command();
-    ws.build();
+    bus.build();
     let mut pages = Vec::new();
-    for command in with_subcommands(&ws) {
+    for command in with_subcommands(&bus) {
         let name = format!("{}.1", command.get_display_name().unwrap_or("bus"));
         let mut page = Vec::new();
         write_page(command, &mut page).map_err(refused(Verb::Write)).map_err(Error::Store)?;

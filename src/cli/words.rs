@@ -18,7 +18,7 @@ pub(super) use crate::record::ago;
 /// How many lines that are no events, or no messages, are named before the rest is counted.
 const MAX_NAMED: usize = 10;
 
-/// A line of the feed (design, section 6). What comes from the future, and what this clone has not
+/// A line of the feed (docs/design.md, section 6). What comes from the future, and what this clone has not
 /// written, is flagged.
 fn feed_line(event: &Event, elsewhere: Option<&Elsewhere>, now: Timestamp) -> String {
     let task = event.task_id.as_ref().map_or("-", |task| task.as_str());

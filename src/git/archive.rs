@@ -1,4 +1,4 @@
-//! The archive: the last states of claims that were put away, in one ref (design, section 3).
+//! The archive: the last states of claims that were put away, in one ref (docs/design.md, section 3).
 //!
 //! A chain of commits, all of them on one root that every clone makes alike. The tree of each has a
 //! folder for the first two digits of the object id of a task's name as a blob, and in it the task,

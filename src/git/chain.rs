@@ -1,5 +1,5 @@
 //! Chains of commits on the empty tree, each the state of one record, under refs that change only
-//! by compare-and-swap (design, section 3).
+//! by compare-and-swap (docs/design.md, section 3).
 
 use std::cell::RefCell;
 use std::io::{Read, Write};

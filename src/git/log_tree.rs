@@ -1,5 +1,5 @@
 //! The objects of a clone's log: a chain of commits whose trees hold what the clone logged, said
-//! and assigned (design, section 4). Log files are cut into segments of whole lines, and a segment
+//! and assigned (docs/design.md, section 4). Log files are cut into segments of whole lines, and a segment
 //! that is full never changes: what is added costs the last segment and the few trees above it.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};

@@ -59,7 +59,7 @@ impl LooseReader {
 
 /// Writes the object of this kind and these bytes into the file at `path`: beside it, synced,
 /// renamed. The folder is not synced: a sync of whatever is written after it commits the name, too
-/// (design, section 1.1).
+/// (docs/design.md, section 1.1).
 ///
 /// # Errors
 ///

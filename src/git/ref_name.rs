@@ -1,4 +1,4 @@
-//! The names of the refs of a bus (design, sections 3 and 4).
+//! The names of the refs of a bus (docs/design.md, sections 3 and 4).
 
 use gix::refs::FullName;
 

@@ -1,5 +1,5 @@
 //! The door to a remote: what its refs of the bus are at, their objects, and compare-and-swap by
-//! push (design, section 3, *Fleet*).
+//! push (docs/design.md, section 3, *Fleet*).
 //!
 //! The user's `git` talks, so credentials, ssh and proxies work as ever. What a push prints proves
 //! nothing: whoever pushes looks again.

@@ -7,7 +7,7 @@ use super::{AgentId, Fault, PlanId, TaskId, Timestamp, json};
 /// The engineer's name that a task has which is meant for nobody.
 pub const NOBODY: &str = "unassigned";
 
-/// Who a task is meant for (design, section 2).
+/// Who a task is meant for (docs/design.md, section 2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
     /// The task.

@@ -12,7 +12,7 @@ use super::{AgentId, Fault, PlanId, TaskId, Timestamp, json};
 /// exactly (RFC 8259, section 6).
 pub const MAX_REVISION: u64 = (1 << 53) - 1;
 
-/// How many earlier claims a record remembers (design, section 3).
+/// How many earlier claims a record remembers (docs/design.md, section 3).
 pub const LINEAGE_LIMIT: usize = 16;
 
 /// How far a claim has come.
@@ -210,7 +210,7 @@ impl PastClaim {
     }
 }
 
-/// A claim, as `_bus/claims/<task>.json` and the claim's ref hold it (design, section 2).
+/// A claim, as `_bus/claims/<task>.json` and the claim's ref hold it (docs/design.md, section 2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
     /// The task.

@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use super::{AgentId, Fleet, LeasePolicy, Pattern, Require, Span};
 
-/// How long a claim may go without a sign of life, where nothing else is said (design, section 3).
+/// How long a claim may go without a sign of life, where nothing else is said (docs/design.md, section 3).
 const STALE_AFTER: Span = Span::new(Duration::from_secs(6 * 3600));
 
-/// Which file of the log an event goes to (design, section 4).
+/// Which file of the log an event goes to (docs/design.md, section 4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EventLayout {
@@ -20,7 +20,7 @@ pub enum EventLayout {
     PerAgent,
 }
 
-/// Where the records of a bus are kept (design, section 1.2).
+/// Where the records of a bus are kept (docs/design.md, section 1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Records {
     /// Beside the branches, in the clone's own log of record alone.
@@ -52,7 +52,7 @@ pub struct Config {
     /// Which file of the log an event goes to.
     pub layout: EventLayout,
     /// Who may change other agents' records on a branch of their own; everybody else is refused
-    /// (design, section 5).
+    /// (docs/design.md, section 5).
     pub managers: Vec<AgentId>,
     /// Where the records are kept; `None` in a bus of version 0.1 or of an older tool, which says
     /// nothing about it.

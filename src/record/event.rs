@@ -71,7 +71,7 @@ impl FromStr for Severity {
     }
 }
 
-/// What an agent did (design, section 2).
+/// What an agent did (docs/design.md, section 2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// When.

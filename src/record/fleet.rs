@@ -1,4 +1,4 @@
-//! Which fleet a clone belongs to (design, section 3, *Fleet*): `[fleet]` in `config.toml`, and
+//! Which fleet a clone belongs to (docs/design.md, section 3, *Fleet*): `[fleet]` in `config.toml`, and
 //! this clone's own note of it.
 
 use serde::Deserialize;

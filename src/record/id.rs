@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-/// The longest id, in bytes (design, section 7).
+/// The longest id, in bytes (docs/design.md, section 7).
 const MAX_LENGTH: usize = 100;
 
 /// What sort of thing an [`Id`] names.

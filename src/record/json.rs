@@ -15,7 +15,7 @@ use super::{Fault, Position};
 /// A JSON object, keys sorted.
 pub type Object = Map<String, Value>;
 
-/// The longest line of a JSONL file, in bytes without its newline (design, section 7).
+/// The longest line of a JSONL file, in bytes without its newline (docs/design.md, section 7).
 pub const MAX_LINE: usize = 64 * 1024;
 
 /// The longest record file, in bytes: far over what a claim with a full lineage takes.

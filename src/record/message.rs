@@ -6,7 +6,7 @@ use super::fields::{Fields, first, given, put};
 use super::json::Object;
 use super::{AgentId, EventKind, Fault, TaskId, Timestamp, json};
 
-/// What somebody says to whoever works on a task, or to an agent (design, section 2).
+/// What somebody says to whoever works on a task, or to an agent (docs/design.md, section 2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     /// When.

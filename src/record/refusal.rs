@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::json::Object;
 use super::{AgentId, EventKind, Fault, TaskId, Timestamp};
 
-/// An action that was refused (design, section 6).
+/// An action that was refused (docs/design.md, section 6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// When.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-/// A second of UTC time, written `YYYY-MM-DDTHH:MM:SSZ` (design, section 2).
+/// A second of UTC time, written `YYYY-MM-DDTHH:MM:SSZ` (docs/design.md, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -83,7 +83,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A length of time as people type it: `500ms`, `30s`, `10m`, `4h`, `2d` (design, section 6).
+/// A length of time as people type it: `500ms`, `30s`, `10m`, `4h`, `2d` (docs/design.md, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(Duration);
 

@@ -1,5 +1,5 @@
 //! Makes text that came from a bus harmless in markdown, as GitHub reads it, and in Mermaid
-//! diagrams (design, section 7).
+//! diagrams (docs/design.md, section 7).
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
 //! Where the logs of other clones are kept, that a sync has fetched: each as if it were one more
-//! worktree (design, section 4).
+//! worktree (docs/design.md, section 4).
 
 use std::path::{Component, Path, PathBuf};
 use std::{fmt, fs};

@@ -1,4 +1,4 @@
-//! A named position in the log that outlives its watcher: which events were shown (design, section
+//! A named position in the log that outlives its watcher: which events were shown (docs/design.md, section
 //! 6).
 //!
 //! A place in a file would not do: git replaces files, merges bring lines into their middle,

@@ -1,4 +1,4 @@
-//! Follows the log as it grows: every event once, whatever becomes of the files (design, section
+//! Follows the log as it grows: every event once, whatever becomes of the files (docs/design.md, section
 //! 4).
 //!
 //! Files are read by position. A file that was replaced is read again from its start, and what was

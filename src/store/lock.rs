@@ -1,4 +1,4 @@
-//! The one advisory lock of a clone (design, section 3).
+//! The one advisory lock of a clone (docs/design.md, section 3).
 //!
 //! The file is never deleted. Its holder keeps a note in its first line: who it is and which ref it
 //! is about to write. The note is struck out when the lock is given back, so a note that a new

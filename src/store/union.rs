@@ -1,4 +1,4 @@
-//! The log as readers see it: the union of all its files, each event once (design, section 4).
+//! The log as readers see it: the union of all its files, each event once (docs/design.md, section 4).
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! The log is append-only: every line of the base is still there, in its order (design, section 5).
+//! The log is append-only: every line of the base is still there, in its order (docs/design.md, section 5).
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Batches of other agents in a change (design, section 1.2). Who goes on with another's branch has
+//! Batches of other agents in a change (docs/design.md, section 1.2). Who goes on with another's branch has
 //! its batches, and must not write them.
 
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! Whether the agent whose branch it is may work on the branch's task: the claims in the fleet's
-//! refs say so (design, section 1.5).
+//! refs say so (docs/design.md, section 1.5).
 
 use std::collections::BTreeMap;
 

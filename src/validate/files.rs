@@ -1,4 +1,4 @@
-//! Which files are a bus's, and what each of them is (design, section 2).
+//! Which files are a bus's, and what each of them is (docs/design.md, section 2).
 
 use std::fs::FileType;
 use std::path::Path;
@@ -106,7 +106,7 @@ fn is_bus_folder(name: &str) -> bool {
 }
 
 /// Whether `path` is a record file's: anything below `_bus/`, in whatever letter case, but for what
-/// belongs in a branch in every bus (design, section 1.2).
+/// belongs in a branch in every bus (docs/design.md, section 1.2).
 pub(super) fn is_record_file(path: &str) -> bool {
     let belongs = ["_bus", IGNORE_FILE, "_bus/README.md", "_bus/config.toml", "_bus/meta"];
     is_bus_folder(path.split('/').next().unwrap_or_default())
@@ -193,7 +193,7 @@ pub(super) fn stem_of(path: &str) -> &str {
 }
 
 /// A batch of lines of one agent, by its file's name: `_bus/events/codex-1@0123456789ab.jsonl`
-/// (design, section 1.2).
+/// (docs/design.md, section 1.2).
 pub(super) struct Batch<'a> {
     /// Who wrote every line of it.
     pub(super) owner: &'a str,

@@ -182,7 +182,7 @@ impl<'a, 'r> Leases<'a, 'r> {
                 break;
             }
             // Files that the base has are of version 0.1; once there is a table nobody reads them
-            // (design, section 1.1).
+            // (docs/design.md, section 1.1).
             if is_old || table.is_none() || changes.news.contains(path) {
                 let lease = Lease::parse(&records::read(&run.repo.root().join(path))?).ok();
                 here.extend(lease.and_then(|lease| Held::new(lease, Some(path))));

@@ -1,5 +1,5 @@
 //! The files of an untracked bus: its records live beside the branches, so a change brings none
-//! (design, section 1.2).
+//! (docs/design.md, section 1.2).
 
 use std::collections::BTreeMap;
 

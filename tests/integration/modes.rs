@@ -1,4 +1,4 @@
-//! Where records are kept belongs to the clone (design, section 1.2): a branch that says otherwise
+//! Where records are kept belongs to the clone (docs/design.md, section 1.2): a branch that says otherwise
 //! changes nothing.
 
 use std::fs;

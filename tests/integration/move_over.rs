@@ -1,4 +1,4 @@
-//! Moving over from a bus that version 0.1 wrote (design, section 1.3). The fixture is what its
+//! Moving over from a bus that version 0.1 wrote (docs/design.md, section 1.3). The fixture is what its
 //! binary left behind.
 
 use std::fs;

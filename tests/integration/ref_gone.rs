@@ -1,4 +1,4 @@
-//! A ref that is gone frees nothing (design, section 1.1): the record decides.
+//! A ref that is gone frees nothing (docs/design.md, section 1.1): the record decides.
 
 use std::fs;
 

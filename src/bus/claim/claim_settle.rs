@@ -1,5 +1,5 @@
 //! The one step that brings the record, and this worktree's file as far as there is one, in line
-//! with a claim's ref (design, section 3).
+//! with a claim's ref (docs/design.md, section 3).
 
 use serde_json::Value;
 
@@ -130,7 +130,7 @@ fn is_behind(ws: &Workspace, layout: &Layout, state: &State) -> Result<bool, Err
 }
 
 /// In a tracked bus: whether this worktree has the claim's file. It is written only where the claim
-/// was made, or if HEAD has it (design, section 1.2): so no two branches write one file.
+/// was made, or if HEAD has it (docs/design.md, section 1.2): so no two branches write one file.
 fn has_file_here(ws: &Workspace, state: &State) -> Result<bool, Error> {
     let here = ws.here_origin()?;
     let is_ours = here.is_some() && state.claim.origin == here;

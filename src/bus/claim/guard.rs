@@ -1,4 +1,4 @@
-//! Who may speak for a task: its claim's owner may, and after its end everybody (design, section
+//! Who may speak for a task: its claim's owner may, and after its end everybody (docs/design.md, section
 //! 7).
 
 use serde_json::Value;

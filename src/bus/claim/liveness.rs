@@ -1,4 +1,4 @@
-//! Whether a claim's owner still lives (design, section 3): computed when read, there is no
+//! Whether a claim's owner still lives (docs/design.md, section 3): computed when read, there is no
 //! sweeper.
 
 use std::collections::HashMap;

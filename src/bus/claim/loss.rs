@@ -1,4 +1,4 @@
-//! Whether somebody else ended a claim of the caller's (design, section 3). Only refusals look
+//! Whether somebody else ended a claim of the caller's (docs/design.md, section 3). Only refusals look
 //! here.
 
 use std::fmt;

@@ -224,7 +224,7 @@ fn lineage(
         }
     };
     let mut extra = crate::record::json::Object::new();
-    // A claim without a name is known by its agent and its time (design, section 5).
+    // A claim without a name is known by its agent and its time (docs/design.md, section 5).
     if before.claim_id.is_none() {
         extra.insert("claimed_at".to_owned(), Value::from(before.claimed_at.to_string()));
     }

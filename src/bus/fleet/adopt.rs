@@ -1,4 +1,4 @@
-//! How what was seen on the fleet's remote becomes this clone's (design, section 3, *Fleet*).
+//! How what was seen on the fleet's remote becomes this clone's (docs/design.md, section 3, *Fleet*).
 //!
 //! Where the local chain descends from the remote's value, the local one counts: it was not
 //! published yet. Where the remote's descends from the local one, it is followed. Where they

@@ -1,4 +1,4 @@
-//! Founding a fleet, or joining one that stands (design, section 3, *Fleet*).
+//! Founding a fleet, or joining one that stands (docs/design.md, section 3, *Fleet*).
 
 use crate::bus::Error;
 use crate::bus::workspace::{FleetFault, Workspace, usage};

@@ -1,5 +1,5 @@
 //! Puts ended claims away, so that neither this clone nor the remote keeps a ref for each task
-//! there ever was (design, section 3).
+//! there ever was (docs/design.md, section 3).
 //!
 //! Their last states go into `refs/bus/archive`; then their refs go. A claim that lives is never
 //! touched, nor one whose work the default branch lacks.

@@ -1,6 +1,6 @@
 //! Takes in the logs of other clones that were fetched: each is laid out below
 //! `<git common dir>/bus/clones/<clone id>/` as if it were one more worktree, for all that read
-//! (design, section 4). Whatever a log has that does not belong there is left out.
+//! (docs/design.md, section 4). Whatever a log has that does not belong there is left out.
 
 use std::collections::HashSet;
 

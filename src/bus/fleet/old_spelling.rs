@@ -1,5 +1,5 @@
 //! Claims of one task under several spellings of its number: version 0.1 took `QUEUE-7` and
-//! `QUEUE-007` for two tasks, each with a ref of its own (design, section 1.1).
+//! `QUEUE-007` for two tasks, each with a ref of its own (docs/design.md, section 1.1).
 //!
 //! They are read as one. What is written goes to the usual ref, and the others go with the same
 //! push; what gives way is kept below `refs/bus/lost/`. As long as nothing is written, the others

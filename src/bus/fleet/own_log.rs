@@ -1,4 +1,4 @@
-//! This clone's own log on the fleet's remote (design, section 1.4): read back if the record lacks
+//! This clone's own log on the fleet's remote (docs/design.md, section 1.4): read back if the record lacks
 //! something, mended if it is damaged, published again if it was rewritten. If somebody else goes
 //! on with this clone's id, this clone takes a new one.
 

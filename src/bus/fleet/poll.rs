@@ -1,4 +1,4 @@
-//! Looks at the fleet's remote again and again, beside a command that waits (design, section 3,
+//! Looks at the fleet's remote again and again, beside a command that waits (docs/design.md, section 3,
 //! *Fleet*).
 
 use std::time::Duration;

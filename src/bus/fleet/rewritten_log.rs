@@ -1,4 +1,4 @@
-//! Logs that were rewritten on the fleet's remote (design, section 1.4): logs only grow, so
+//! Logs that were rewritten on the fleet's remote (docs/design.md, section 1.4): logs only grow, so
 //! somebody has forced a ref, or a server was set back. Nothing that was seen is lost by it; it is
 //! reported until somebody accepts it.
 

@@ -1,4 +1,4 @@
-//! Writing the log (design, section 4).
+//! Writing the log (docs/design.md, section 4).
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::record::json::Object;
 use crate::record::{AgentId, CLONE, CORE_FIELDS, Event, EventKind, PlanId, Severity, TaskId};
 use crate::store::Lock;
 
-/// The sorts of events that speak for a task: only its claim's owner may log them (design, section
+/// The sorts of events that speak for a task: only its claim's owner may log them (docs/design.md, section
 /// 7).
 pub(in crate::bus) const GUARDED: [&str; 5] =
     ["status", "complete", "proposal", "pr_opened", "release"];

@@ -1,4 +1,4 @@
-//! What agents say to each other: channels of tasks, and inboxes (design, sections 2 and 7).
+//! What agents say to each other: channels of tasks, and inboxes (docs/design.md, sections 2 and 7).
 
 use std::path::{Path, PathBuf};
 

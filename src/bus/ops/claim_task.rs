@@ -1,4 +1,4 @@
-//! Claim, release, heartbeat, reclaim: what agents do with tasks (design, section 3).
+//! Claim, release, heartbeat, reclaim: what agents do with tasks (docs/design.md, section 3).
 
 use super::claim_with_paths;
 use crate::bus::claim::{

@@ -1,4 +1,4 @@
-//! Blocks until something holds, so that scripts need not poll (design, section 6).
+//! Blocks until something holds, so that scripts need not poll (docs/design.md, section 6).
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Lays a bus out in a repository (design, section 6).
+//! Lays a bus out in a repository (docs/design.md, section 6).
 
 use std::path::Path;
 

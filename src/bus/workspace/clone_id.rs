@@ -1,4 +1,4 @@
-//! The clone's random id (design, section 3): what tells two clones of one repository apart.
+//! The clone's random id (docs/design.md, section 3): what tells two clones of one repository apart.
 //!
 //! A line of `<common dir>/bus/clone-id` says which id holds at which host, path and inode. A copy
 //! of the folder is another place, so it gets an id, and a line, of its own; a folder that was

@@ -1,4 +1,4 @@
-//! What a fleet can refuse (design, section 3, *Fleet*).
+//! What a fleet can refuse (docs/design.md, section 3, *Fleet*).
 
 use std::path::PathBuf;
 

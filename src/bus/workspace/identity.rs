@@ -1,4 +1,4 @@
-//! Who the caller is (design, section 1).
+//! Who the caller is (docs/design.md, section 1).
 
 use super::Workspace;
 use crate::bus::Error;

@@ -1,4 +1,4 @@
-//! Moving over from an older bus (design, section 1.3).
+//! Moving over from an older bus (docs/design.md, section 1.3).
 //!
 //! The first writing command in a clone takes in what stands in the files of branches, so that
 //! nothing depends on a worktree any more. Lines that came with branches are kept in

@@ -1,4 +1,4 @@
-//! Which fleet this clone belongs to (design, section 3, *Fleet*).
+//! Which fleet this clone belongs to (docs/design.md, section 3, *Fleet*).
 //!
 //! A fleet belongs to the clone, not to the branch that is checked out: once the remote has
 //! confirmed it, it is noted in `<git common dir>/bus/fleet`, and from then on the note counts.

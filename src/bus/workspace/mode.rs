@@ -1,4 +1,4 @@
-//! Where this clone keeps records (design, section 1.2).
+//! Where this clone keeps records (docs/design.md, section 1.2).
 //!
 //! The mode belongs to the clone: the first command that sees `[records]` in the policy notes it in
 //! `<git common dir>/bus/records`, and from then on the note counts. Before that the target's

@@ -1,4 +1,4 @@
-//! The log of record (design, section 1.1): what this clone logged, said, assigned and claimed, in
+//! The log of record (docs/design.md, section 1.1): what this clone logged, said, assigned and claimed, in
 //! a place that git never touches and that all worktrees share; and what is written beside it for
 //! people and for readers of older tools.
 

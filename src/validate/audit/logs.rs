@@ -1,4 +1,4 @@
-//! The clones' logs: whole, sound, and only ever grown (design, sections 1.4 and 4).
+//! The clones' logs: whole, sound, and only ever grown (docs/design.md, sections 1.4 and 4).
 
 use std::collections::{BTreeMap, HashSet};
 

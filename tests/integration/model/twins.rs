@@ -1,5 +1,5 @@
 //! Two clones with one clone id: a container that was started twice, a backup that was restored
-//! (design, section 1.4).
+//! (docs/design.md, section 1.4).
 //!
 //! Each push of a claim carries a new commit of the clone's log, with what the remote was seen to
 //! have as lease, all or none: so of two with one id only one can push. Who finds a commit in its
