@@ -12,6 +12,7 @@ mod changes;
 #[cfg(unix)]
 mod check;
 mod ci_batches;
+mod ci_rules;
 mod ci_scripts;
 mod claims;
 mod clean_tree;
