@@ -51,6 +51,12 @@ impl TryFrom<Raw> for Fleet {
 }
 
 impl Fleet {
+    /// Whether it is the same fleet, at the same place of a remote; clones may call that otherwise.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.id, &self.prefix) == (&other.id, &other.prefix)
+    }
+
     /// A fleet with a new id, over a remote.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ pub(super) fn examine_fleet(ws: &Workspace, findings: &mut Vec<Finding>) -> Resu
             false => found,
         });
     }
+    findings.extend(examine_remote(ws));
     examine_rewritten(ws, findings)?;
     examine_odd_refs(ws, findings)?;
     for (key, value) in ws.repo.remotes()?.greedy {
@@ -61,6 +62,22 @@ pub(super) fn examine_fleet(ws: &Workspace, findings: &mut Vec<Finding>) -> Resu
         }
     }
     Ok(())
+}
+
+/// The fleet's remote, if this clone has none of that name.
+fn examine_remote(ws: &Workspace) -> Option<Finding> {
+    let fleet = ws.fleet().ok().flatten()?;
+    let remotes = ws.repo.remote_addresses();
+    if remotes.iter().any(|(name, _)| *name == fleet.remote) {
+        return None;
+    }
+    let names: Vec<String> = remotes.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let what = match names.as_slice() {
+        [] => "it is the fleet's remote, and this clone has no remote".to_owned(),
+        names => format!("it is the fleet's remote, and this clone has only {}", names.join(", ")),
+    };
+    let advice = "if it was renamed: `bus sync --remote NAME`; if it was removed: `git remote add`";
+    Some(finding("fleet-remote", fleet.remote.clone(), what, None).advise(advice))
 }
 
 /// A claim that was made in this clone, and whose ref is gone: a mirror or a careless prune has

@@ -8,7 +8,7 @@ use super::claim_task;
 use crate::bus::claim::{Changed, ClaimFault, ClaimRequest, ClaimState, LastEvents};
 use crate::bus::log::{Filter, WatchQuery};
 use crate::bus::ops::WaitFault;
-use crate::bus::workspace::Workspace;
+use crate::bus::workspace::{Reach, Workspace};
 use crate::bus::{Error, claim, fleet, log};
 use crate::record::{AgentId, Claim, Span, TaskId};
 use crate::store::{Entry, Error as StoreError, Hints, Layout, Letter, Stream};
@@ -195,6 +195,8 @@ pub(crate) fn wait_for_task(
 ) -> Result<Standing, Error> {
     let mut hints = Hints::new();
     let mut said = String::new();
+    // A task of which nobody was asked is not free.
+    ws.learn_fleet(Reach::Fleet)?;
     fleet::look_meanwhile(ws);
     loop {
         // First this: what changes after the look gives a hint.

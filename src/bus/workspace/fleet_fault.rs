@@ -33,6 +33,12 @@ pub enum FleetFault {
         /// Whether it serves any.
         serves: bool,
     },
+    /// The remotes serve different fleets, and the policy names none of them.
+    #[error("the remotes {} serve different fleets, and `_bus/config.toml` names none", named(remotes))]
+    Several {
+        /// The remotes.
+        remotes: Vec<String>,
+    },
     /// This clone belongs to no fleet.
     #[error("this clone belongs to no fleet")]
     None,
@@ -54,12 +60,21 @@ pub enum FleetFault {
     },
 }
 
+/// Names of remotes: "`a` and `b`", "`a`, `b` and `c`".
+fn named(remotes: &[String]) -> String {
+    let quoted: Vec<String> = remotes.iter().map(|remote| format!("`{remote}`")).collect();
+    match quoted.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
 impl FleetFault {
     /// The stable name of the error.
     pub(in crate::bus) const fn code(&self) -> Code {
         match self {
             Self::Contradiction { .. } => Code::FleetContradiction,
-            Self::Other { .. } => Code::OtherFleet,
+            Self::Other { .. } | Self::Several { .. } => Code::OtherFleet,
             Self::None => Code::NoFleet,
             Self::Refused { .. } => Code::RemoteRefused,
             Self::Unknown { .. } => Code::OutcomeUnknown,
@@ -76,6 +91,10 @@ impl FleetFault {
             ),
             Self::Other { remote, .. } => format!(
                 "look at `git remote -v`: `{remote}` must be the repository that `bus init --remote` was run against; a fork is another one"
+            ),
+            Self::Several { remotes } => format!(
+                "join one of them: `bus init --remote {}`",
+                remotes.first().map_or("NAME", String::as_str)
             ),
             Self::None => "found one, or join it: `bus init --remote origin`".to_owned(),
             Self::Refused { what, .. } if what.contains("File exists") => {
@@ -104,6 +123,7 @@ impl FleetFault {
             Self::Other { id, remote, url, .. } => {
                 vec![("fleet", text(id)), ("remote", text(remote)), ("url", text(url))]
             }
+            Self::Several { remotes } => vec![("remotes", Some(Value::from(remotes.clone())))],
             Self::None => Vec::new(),
             Self::Refused { remote, what } | Self::Unknown { remote, what } => {
                 vec![("remote", text(remote)), ("reason", text(what))]

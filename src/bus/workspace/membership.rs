@@ -52,7 +52,7 @@ impl Workspace {
             .transpose()?;
         match (noted, self.config()?.fleet.clone()) {
             // This clone may call the remote otherwise.
-            (Some(noted), Some(said)) if (&noted.id, &noted.prefix) != (&said.id, &said.prefix) => {
+            (Some(noted), Some(said)) if !noted.is_same(&said) => {
                 Err(FleetFault::Contradiction { noted, said, path: self.layout.config().path() }
                     .into())
             }
@@ -183,24 +183,23 @@ impl Workspace {
         }
         let said = self.config()?.fleet.clone();
         let (settings, remotes) = (self.repo.remote_settings(), self.repo.remote_addresses());
-        let mut other = None;
+        let mut served = Vec::new();
         for (name, _) in &remotes {
             for prefix in [OWN_PREFIX, BRANCH_PREFIX] {
                 let there = self.repo.remote(name, prefix, patience)?;
                 let Some(id) = self.served(&there)? else { continue };
                 let fleet = Fleet::new(name.clone(), id, prefix.to_owned()).map_err(usage)?;
                 // A remote may serve a stranger's, too.
-                if said
-                    .as_ref()
-                    .is_none_or(|said| (&said.id, &said.prefix) == (&fleet.id, &fleet.prefix))
-                {
+                if said.as_ref().is_some_and(|said| said.is_same(&fleet)) {
                     return self.join(fleet).map(drop);
                 }
-                other.get_or_insert(fleet);
+                served.push(fleet);
+                // What stands under the other prefix may be anybody's branch.
+                break;
             }
         }
         if let Some(said) = said {
-            if let Some(noted) = other {
+            if let Some(noted) = served.into_iter().next() {
                 return Err(FleetFault::Contradiction {
                     noted,
                     said,
@@ -216,8 +215,16 @@ impl Workspace {
                 FleetFault::Other { id: said.id, remote: said.remote, url, serves: false }.into()
             );
         }
-        let lock = self.lock()?;
-        self.note_no_fleet(&lock, settings)
+        match served.as_slice() {
+            [] => self.note_no_fleet(&self.lock()?, settings),
+            [first, others @ ..] if others.iter().all(|other| other.is_same(first)) => {
+                self.join(first.clone()).map(drop)
+            }
+            several => {
+                let remotes = several.iter().map(|fleet| fleet.remote.clone()).collect();
+                Err(FleetFault::Several { remotes }.into())
+            }
+        }
     }
 
     /// Whether it is known that no remote of this clone serves a fleet, and not for too long.

@@ -62,7 +62,8 @@ fn of_several_remotes_that_which_serves_the_fleet_of_the_policy_counts() {
 #[test]
 fn a_remote_that_is_silent_is_no_answer_whatever_is_asked() {
     let fleet = fleet();
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 8] = [
+        &["wait", "T-1", "--until", "free", "--timeout", "1s"],
         &["claim", "T-1"],
         &["claim", "T-2"],
         &["claim", "--next"],
@@ -91,6 +92,44 @@ fn a_remote_that_is_silent_is_no_answer_whatever_is_asked() {
         assert!(!told.stdout.contains("has no fleet"), "{}", told.transcript);
         assert_eq!(clone.git(&["for-each-ref", "refs/bus/claims"]), "");
     }
+}
+
+#[test]
+fn of_remotes_with_different_fleets_none_is_joined_unless_the_policy_or_a_person_says_which() {
+    let (fleet, stranger) = (fleet(), Fleet::new(Transport::File, 1));
+    for first in [&stranger, &fleet] {
+        let clone = Repo::clone_of(&fleet.remote.url());
+        // A branch from before the fleet was founded.
+        clone.git(&["checkout", "--quiet", "-b", "old", "main~1"]);
+        clone.git(&["remote", "remove", "origin"]);
+        let second = if std::ptr::eq(first, &stranger) { &fleet } else { &stranger };
+        clone.git(&["remote", "add", "one", &first.remote.url()]);
+        clone.git(&["remote", "add", "two", &second.remote.url()]);
+        let error = clone.by("b", &["claim", "T-2"]).fails(7, "other-fleet");
+        assert!(error["message"].as_str().unwrap().contains("`one` and `two`"), "{error}");
+        assert_eq!(error["remotes"], serde_json::json!(["one", "two"]));
+        assert_eq!(clone.git(&["for-each-ref", "refs/bus/fleet", "refs/bus/claims"]), "");
+        let mine = if std::ptr::eq(first, &fleet) { "one" } else { "two" };
+        clone.bus(&["init", "--remote", mine]).ok();
+        clone.by("b", &["claim", "T-1"]).fails(3, "claim-held");
+    }
+}
+
+#[test]
+fn the_doctor_says_that_the_fleets_remote_has_another_name_now() {
+    let fleet = fleet();
+    let clone = Repo::clone_of(&fleet.remote.url());
+    clone.by("b", &["claim", "T-2"]).ok();
+    clone.git(&["remote", "rename", "origin", "upstream"]);
+    clone.git(&["remote", "add", "fork", &Fleet::new(Transport::File, 1).remote.url()]);
+    clone.by("b", &["claim", "T-3"]).exits(7);
+    let findings = clone.bus(&["doctor", "--json"]).exits(1).json();
+    let of_remote = findings["findings"].as_array().unwrap().iter();
+    let found: Vec<_> = of_remote.filter(|found| found["name"] == "fleet-remote").collect();
+    assert_eq!(found.len(), 1, "{findings}");
+    assert!(found[0].to_string().contains("bus sync --remote"), "{findings}");
+    clone.bus(&["sync", "--remote", "upstream"]).ok();
+    clone.by("b", &["claim", "T-3"]).ok();
 }
 
 #[test]
