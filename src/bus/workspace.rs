@@ -13,6 +13,7 @@ mod mode;
 mod notes;
 mod own_record;
 mod ref_swap;
+mod remote_objects;
 mod remote_poll;
 
 pub(in crate::bus) use branch_records::RECORD_FOLDERS;

@@ -4,7 +4,7 @@
 //! The user's `git` talks, so credentials, ssh and proxies work as ever. What a push prints proves
 //! nothing: whoever pushes looks again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::child::{End, Manner, Talk, git_has_own_ssh, git_push_urls, talk};
@@ -115,14 +115,19 @@ impl Repository {
         Ok(seen.filter(|(name, _)| wanted.is_empty() || wanted.contains(name)).collect())
     }
 
-    /// Brings the objects of these of `remote`'s refs here. No ref of this clone moves; what the
-    /// refs are at may have changed since they were looked at.
+    /// Brings the objects here that these of `remote`'s refs were seen at, with all that they
+    /// follow. No ref of this clone moves. They are asked for by their ids: by names git would
+    /// compare each with every ref of the remote.
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`] where it does not answer, or a ref is gone.
-    pub fn fetch_objects(&self, remote: &Remote, names: &[RefName]) -> Result<(), Error> {
-        if names.is_empty() {
+    /// [`Error::Unreachable`] if it does not answer, or cannot give one of them.
+    pub fn fetch_objects(
+        &self,
+        remote: &Remote,
+        wanted: &[(RefName, ObjectId)],
+    ) -> Result<(), Error> {
+        if wanted.is_empty() {
             return Ok(());
         }
         let apart = [
@@ -136,9 +141,9 @@ impl Repository {
         let mut arguments: Vec<String> =
             ["fetch"].iter().chain(&apart).chain(&rest).map(|word| (*word).to_owned()).collect();
         // Without this git would tell the remote of every branch that it has.
-        let known = names
+        let known = wanted
             .iter()
-            .flat_map(|name| [name.seen_on(&remote.name), Some(name.clone())])
+            .flat_map(|(name, _)| [name.seen_on(&remote.name), Some(name.clone())])
             .flatten();
         // By their objects: another process may remove a ref meanwhile.
         let known: Vec<ObjectId> =
@@ -149,7 +154,8 @@ impl Repository {
         }
         arguments.extend(["--".to_owned(), remote.url.clone()]);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let input: String = names.iter().map(|name| format!("{}\n", remote.spell(name))).collect();
+        let ids: BTreeSet<ObjectId> = wanted.iter().map(|(_, id)| *id).collect();
+        let input: String = ids.iter().map(|id| format!("{id}\n")).collect();
         remote.done(talk(self.root(), &arguments, Some(&input), remote.manner)?).map(drop)
     }
 

@@ -25,9 +25,15 @@ const NEEDS_REFS: [(Rule, &str); 12] = [
     (Rule::UnclaimedBranch, "validate_fleet::a_branch_is_judged_by_the_claim_that_the_remote_has"),
     (Rule::ClaimLost, "validate_fleet::a_branch_is_judged_by_the_claim_that_the_remote_has"),
     (Rule::NotJudged, "validate_fleet::a_claim_that_is_required_is_one_that_was_looked_for"),
-    (Rule::Tampering, "ci_batches::a_batch_that_no_branch_of_its_agent_has_is_tampering_in_a_job_too"),
+    (
+        Rule::Tampering,
+        "ci_batches::a_batch_that_no_branch_of_its_agent_has_is_tampering_in_a_job_too",
+    ),
     (Rule::ChainBroken, "an_audit_finds_a_chain_that_is_broken"),
-    (Rule::LogRewritten, "validate_fleet::an_audit_reads_all_refs_and_what_landings_say_of_the_logs"),
+    (
+        Rule::LogRewritten,
+        "validate_fleet::an_audit_reads_all_refs_and_what_landings_say_of_the_logs",
+    ),
 ];
 
 /// A clone with a bare remote, and a tracked bus that belongs to a fleet.

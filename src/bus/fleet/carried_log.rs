@@ -74,7 +74,7 @@ impl CarriedLog {
         now: Option<ObjectId>,
     ) -> Result<(), Error> {
         let sight: Sight = now.map(|now| (name.clone(), now)).into_iter().collect();
-        if !ws.bring(remote, &sight, std::slice::from_ref(name))? {
+        if !ws.bring(remote, &sight, std::slice::from_ref(name))?.is_empty() {
             // It has moved on: the next try sees where to.
             return Ok(());
         }

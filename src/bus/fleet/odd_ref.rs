@@ -93,7 +93,9 @@ fn in_the_way(
         .iter()
         .filter(|(there, _)| names.iter().any(|name| name == *there || name.excludes(there)));
     let mut odd: Sight = candidates.map(|(name, id)| (name.clone(), *id)).collect();
-    ws.repo.fetch_objects(remote, &odd.keys().cloned().collect::<Vec<_>>())?;
+    // What the remote cannot give may be somebody's: that is not in the way.
+    let refused = ws.bring(remote, &odd, &odd.keys().cloned().collect::<Vec<_>>())?;
+    odd.retain(|_, id| !refused.contains(id));
     let mut sound = Vec::new();
     for (name, id) in odd.iter().filter(|(name, _)| names.contains(name)) {
         if !ws.repo.is_no_commit(*id)? {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::adopt::Adopted;
 use super::log_in::TakenIn;
 use super::log_out::LogCommit;
+use super::look::is_all;
 use super::own_log::OwnLog;
 use super::propose::unknown;
 use super::rewritten_log::RewrittenLog;
@@ -271,11 +272,12 @@ fn adopt_batch(
 
 /// Looks at everything that the remote has of the bus, and brings the objects here.
 fn look_at_all(ws: &Workspace, fleet: &Fleet, remote: &Remote) -> Result<Sight, Error> {
+    let mut refused = Vec::new();
     for _ in 0..TURNS.len() {
         let sight = ws.repo.look_at(remote, &[])?;
         ws.check_fleet(fleet, remote, &sight)?;
         let names: Vec<RefName> = sight.keys().filter(|name| is_exchanged(name)).cloned().collect();
-        if ws.bring(remote, &sight, &names)? {
+        if is_all(&ws.bring(remote, &sight, &names)?, &mut refused) {
             return Ok(sight);
         }
     }

@@ -34,7 +34,10 @@ pub enum FleetFault {
         serves: bool,
     },
     /// The remotes serve different fleets, and the policy names none of them.
-    #[error("the remotes {} serve different fleets, and `_bus/config.toml` names none", named(remotes))]
+    #[error(
+        "the remotes {} serve different fleets, and `_bus/config.toml` names none",
+        named(remotes)
+    )]
     Several {
         /// The remotes.
         remotes: Vec<String>,

@@ -136,6 +136,24 @@ fn a_claim_that_is_none_stops_only_its_task() {
 }
 
 #[test]
+fn a_claim_whose_earlier_state_the_remote_has_lost_stops_only_its_task() {
+    let fleet = Fleet::new(Transport::File, 2);
+    fleet.by(1, "b", &["claim", "J-1"]).ok();
+    fleet.by(1, "b", &["heartbeat", "J-1"]).ok();
+    fleet.by(1, "b", &["release", "J-1", "--status", "released"]).ok();
+    let first = fleet.remote.git(&["rev-parse", "refs/bus/claims/J-1~1"]).trim().to_owned();
+    let path = fleet.remote.path(&format!("objects/{}/{}", &first[..2], &first[2..]));
+    assert!(path.exists(), "{}", path.display());
+    std::fs::remove_file(path).unwrap();
+    others_work(&fleet, &[], "J-1");
+    let synced = fleet.by(0, "a", &["sync"]).ok();
+    assert!(synced.stderr.contains("refs/bus/claims/J-1"), "{}", synced.transcript);
+    doctor_says(&fleet, "refs/bus/claims/J-1");
+    let claim = fleet.by(0, "a", &["claim", "J-1"]).exits(5);
+    says_who_can_remove(&claim, "refs/bus/claims/J-1");
+}
+
+#[test]
 fn a_table_of_leases_or_numbers_that_is_none_stops_only_these() {
     let fleet = Fleet::new(Transport::File, 1);
     let [(_, commit), .., (_, blob)] = objects(&fleet.remote);
