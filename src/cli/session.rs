@@ -119,7 +119,14 @@ fn start(context: &Context, args: &StartArgs, output: &mut Output) -> Result<u8,
     tell_of_manifest(&start.manifest, &agent, output);
     let now = context.clock.now();
     tell_of_others(&start, now, output);
-    let fetched = if args.no_fetch { None } else { Some(fetch(&ws, output)) };
+    let fetched = match args.no_fetch {
+        true => None,
+        false => Some(fetch(&ws, output)),
+    };
+    // Whoever ended the fetch wants the command to end.
+    if let Some(Err(Error::Git(crate::git::Error::Interrupted))) = fetched {
+        return Err(Error::Git(crate::git::Error::Interrupted).into());
+    }
     let overview = session::overview(&ws, &agent)?;
     // Of thousands of claims it is much, and for people it is not read.
     if output.is_json() {

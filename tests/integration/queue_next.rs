@@ -258,3 +258,22 @@ fn what_items_wait_for_is_bounded_in_sum_and_only_the_ones_beyond_are_unreadable
     repo.by("a", &["claim", "--next"]).ok();
     repo.by("b", &["claim", "--next"]).ok();
 }
+
+#[test]
+fn long_files_of_the_queue_are_read_up_to_a_sum_and_keep_no_short_one_back() {
+    let repo = Repo::new();
+    let long = format!("# Task: long\n\n{}\n", "words and more words\n".repeat(49_000));
+    for number in 1..=70 {
+        repo.write(&format!("queue/{number:03}-long.md"), &long);
+    }
+    repo.write("queue/100-short.md", "# Task: short\nPriority: critical\n");
+    let list = repo.by("a", &["queue", "list", "--json"]).ok().json();
+    let of = |state: &str| {
+        let tasks = list["items"].as_array().unwrap().iter();
+        tasks.filter(|task| task["state"] == state).count()
+    };
+    assert_eq!(of("ready"), 67, "{list}");
+    assert!(list.to_string().contains("more than 64 MiB in all"), "{list}");
+    let claimed = repo.by("a", &["claim", "--next", "--json"]).ok().json();
+    assert_eq!(claimed["claim"]["task_id"], "QUEUE-100");
+}

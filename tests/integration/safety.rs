@@ -366,3 +366,35 @@ fn a_log_full_of_rubbish_is_counted_and_not_searched_again_for_each_line() {
     let error = repo.by("b", &["claim", "T-1"]).at("2026-03-03T12:00:00Z").fails(3, "claim-held");
     assert_eq!(error["reclaimable"], "stale");
 }
+
+#[test]
+fn what_prints_to_files_follows_no_link_in_the_place_of_a_file() {
+    use std::os::unix::fs::symlink;
+    let repo = Repo::new();
+    let outside = repo.beside("outside");
+    let table = "<!-- bus:locks -->\n<!-- /bus:locks -->\n";
+    for target in ["there", "not-there"] {
+        let _ = fs::remove_dir_all(&outside);
+        fs::create_dir_all(&outside).unwrap();
+        fs::write(outside.join("there"), table).unwrap();
+        let pages = repo.path("pages");
+        let _ = fs::remove_dir_all(&pages);
+        fs::create_dir_all(&pages).unwrap();
+        symlink(outside.join(target), pages.join("bus.1")).unwrap();
+        repo.bus(&["man", "pages"]).fails(5, "not-a-regular-file");
+        for linked in ["table.md", "docs"] {
+            let place = repo.path(linked);
+            let _ = fs::remove_file(&place);
+            let (to, file) = match linked {
+                "docs" => (outside.clone(), format!("docs/{target}")),
+                _ => (outside.join(target), "table.md".to_owned()),
+            };
+            symlink(to, &place).unwrap();
+            let ran = repo.bus(&["lock", "table", "--write", &file]).run();
+            assert_ne!(ran.status, Some(0), "{}", ran.transcript);
+            fs::remove_file(place).unwrap();
+        }
+        assert_eq!(fs::read_to_string(outside.join("there")).unwrap(), table);
+        assert!(!outside.join("not-there").exists());
+    }
+}

@@ -10,6 +10,13 @@ use crate::record::json::MAX_RECORD;
 use crate::record::{Fault, QueueItem, TaskId};
 use crate::store::{Error as StoreError, Layout, Place, Verb};
 
+/// How many bytes of the queue's files are read in all, beside the first ones of each: a branch can
+/// bring as many as it likes.
+pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many bytes of each file do not count, so that no file keeps a short one from being read.
+const FREE_BYTES: usize = 16 * 1024;
+
 /// The files of the queue, by what their names say.
 #[derive(Debug, Default)]
 pub(in crate::bus) struct QueueFiles {
@@ -97,14 +104,25 @@ fn queue_names(_ws: &Workspace, layout: &Layout) -> Result<Vec<String>, Error> {
     Ok(names.filter(|name| name.ends_with(".md") && name.as_bytes()[0].is_ascii_digit()).collect())
 }
 
-/// Reads a queue item.
-pub(super) fn queue_item(ws: &Workspace, file: &ItemFile) -> Result<QueueItem, Error> {
+/// Reads a queue item, if its length is not more than `left`, of which its first bytes are free;
+/// what it takes is taken from that.
+pub(super) fn queue_item(
+    ws: &Workspace,
+    file: &ItemFile,
+    left: &mut usize,
+) -> Result<QueueItem, Error> {
     let ItemFile { place, double } = file;
     if let Some(double) = double {
         return Err(bad_item(ws, double, format!("`{}` has the same number", ws.show(place))));
     }
     let bytes =
         place.read(MAX_RECORD)?.ok_or_else(|| bad_item(ws, place, "it is gone".to_owned()))?;
+    let Some(less) = left.checked_sub(bytes.len().saturating_sub(FREE_BYTES)) else {
+        let mib = MAX_BYTES >> 20;
+        let what = format!("the long files of the queue have more than {mib} MiB in all");
+        return Err(bad_item(ws, place, what));
+    };
+    *left = less;
     QueueItem::parse(&bytes).map_err(Error::malformed(ws.show(place), &bytes))
 }
 

@@ -206,9 +206,9 @@ pub(crate) fn queue_with(
     mut on_progress: impl FnMut(usize, usize),
 ) -> Result<QueueView, Error> {
     let queue = queue_files::queue_files(ws);
-    let (mut listed, mut left) = (Vec::new(), MAX_AFTER);
+    let (mut listed, mut left, mut bytes) = (Vec::new(), MAX_AFTER, queue_files::MAX_BYTES);
     for (task, file) in &queue.tasks {
-        let mut item = queue_files::queue_item(ws, file);
+        let mut item = queue_files::queue_item(ws, file, &mut bytes);
         if let Ok(read) = &mut item {
             match left.checked_sub(read.after.len().saturating_sub(FREE_AFTER)) {
                 Some(less) => {

@@ -242,8 +242,10 @@ fn check_after(
         return Ok(());
     }
     let canonical = |tasks: &[TaskId]| tasks.iter().map(QueueItem::canonical).collect::<Vec<_>>();
-    let after_of =
-        |file: &ItemFile| Some(canonical(&queue_files::queue_item(ws, file).ok()?.after));
+    let mut left = queue_files::MAX_BYTES;
+    let mut after_of = |file: &ItemFile| {
+        Some(canonical(&queue_files::queue_item(ws, file, &mut left).ok()?.after))
+    };
     let items = queue
         .tasks
         .iter()

@@ -10,8 +10,12 @@ use super::server::Transport;
 use crate::harness::Ran;
 
 /// A command, and what it has `git` do at some time.
-const HANGS: [(&[&str], &str); 3] =
-    [(&["claim", "T-1"], "push"), (&["sync"], "ls-remote"), (&["sync"], "fetch")];
+const HANGS: [(&[&str], &str); 4] = [
+    (&["claim", "T-1"], "push"),
+    (&["sync"], "ls-remote"),
+    (&["sync"], "fetch"),
+    (&["session", "start"], "fetch"),
+];
 
 /// Starts a command whose `git` does not come back from `verb`. Once that hangs, returns the
 /// command, and the `git`'s process id.
