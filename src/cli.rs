@@ -53,7 +53,7 @@ use output::Output;
 use crate::bus::workspace::Note;
 
 const LONG_ABOUT: &str = "\
-Lets many coding agents work in one git repository: one owner a task, one log, nothing but git.
+Lets many coding agents work in one git repository: one owner per task, one log, nothing but git.
 
 State is files beside the branches (<git common dir>/bus/) and git refs (refs/bus/). There is no daemon, no database and no server.";
 
@@ -62,7 +62,7 @@ Examples:
   bus init                              lay out a bus in this repository
   bus claim QUEUE-001 --agent codex-1   take a task; exit 3 if somebody has it
   bus event log --event status --task QUEUE-001 --summary 'tests pass'
-  bus release QUEUE-001                 give it back, done
+  bus release QUEUE-001                 end the claim: it is done
   bus status                            who does what
 
 Exit status: 0 done, 1 the answer is no, 2 usage, 3 conflict, 4 not found, 5 malformed, 6 timed out, 7 the remote, 8 lost, 9 system.
@@ -87,6 +87,59 @@ struct Cli {
     command: Command,
 }
 
+/// The commands that people use, in groups. clap knows no groups; a test compares the words.
+const GROUPS: &str = "\
+Start:
+  init         Lay out a bus in this repository
+  session      Begin or end a session: who you are, what you hold, what is next
+  doctor       Find what a crash or a hand edit left, and fix it
+
+Work:
+  claim        Claim a task: exactly one agent owns it
+  release      End or pause your claim: done, released or paused
+  reclaim      Take over a task whose owner is gone
+  lock         Hold paths, so that nobody else edits them
+  check        See whether changed paths are yours to change
+
+Plan, talk:
+  queue        Add tasks, and see which may be claimed now
+  plan         Plan a task in steps, and say what proves each
+  assign       Say who shall do a task
+  message      Write to a task's channel or to an agent, or read what was written
+  inbox        Show what was said to you and is unread
+  event        Write or read the log
+
+See:
+  status       Show who does what, and the latest events
+  watch        Show the feed, live with --follow
+  wait         Block until a task is in a state, an event is logged or a message comes
+  report       Write the manager's report: who does what, what is stuck, what is finished
+
+Fleet, CI:
+  validate     Check that the bus is sound, as CI does
+  sync         Exchange claims and logs with the fleet's remote";
+
+/// The other commands.
+const MORE: &str = "\
+More:
+  receipt      Store evidence, for others to look at
+  heartbeat    Send a heartbeat for a task
+  export       Write your part of the log into files of this branch, in a tracked bus
+  gc           Archive ended claims
+  deinit       Remove what `bus init` made
+  completions  Print the script that makes a shell complete bus
+  man          Write the man pages, one per command
+  demo         Show what bus does, in a throwaway repository, in a few seconds";
+
+const HEAD: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n";
+const TAIL: &str = "\n\nOptions:\n{options}{after-help}";
+
+/// The command line. Its own help shows the commands in groups, and with `all` every one.
+fn command_line(all: bool) -> clap::Command {
+    let more = if all { MORE } else { "`bus help --all` shows more commands." };
+    Cli::command().help_template(format!("{HEAD}{GROUPS}\n\n{more}{TAIL}"))
+}
+
 /// Parses `arguments`, runs one command, and picks the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     signals::survive_limits();
@@ -96,6 +149,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     if completions::answer(&arguments, Cli::command) {
         return ExitCode::SUCCESS;
+    }
+    if arguments.len() == 3 && arguments[1] == "help" && arguments[2] == "--all" {
+        let mut output = Output::new(false, false, clap::ColorChoice::Auto);
+        output.help(&command_line(true).render_long_help(), true);
+        return output.finish(0);
     }
     let outcome = match parse(&arguments) {
         Ok(cli) => {
@@ -134,7 +192,7 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
             return parsed;
         }
     }
-    let mut command = Cli::command();
+    let mut command = command_line(false);
     let parsed = command
         .try_get_matches_from_mut(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
@@ -180,5 +238,28 @@ fn mention(output: &mut Output, verbose: bool) {
             Note::Detail(text) if verbose => output.note(&text),
             Note::Detail(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_is_in_one_group_with_its_own_words() {
+        let lines: Vec<&str> = GROUPS.lines().chain(MORE.lines()).collect();
+        let mut command = Cli::command();
+        command.build();
+        let commands: Vec<_> = command
+            .get_subcommands()
+            .filter(|command| command.get_name() != "help" && !command.is_hide_set())
+            .collect();
+        for command in &commands {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let line = format!("  {:<11}  {about}", command.get_name());
+            assert_eq!(lines.iter().filter(|known| **known == line).count(), 1, "{line}");
+        }
+        let listed = lines.iter().filter(|line| line.starts_with("  ")).count();
+        assert_eq!(listed, commands.len());
     }
 }

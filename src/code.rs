@@ -31,11 +31,11 @@ pub enum Code {
     AssignedElsewhere,
     /// The policy wants an assignment and there is none.
     NotAssigned,
-    /// The claim shows signs of life, so it cannot be taken over.
+    /// The claim shows heartbeats, so it cannot be taken over.
     ClaimAlive,
     /// Somebody else holds paths that were asked for, or the lease that was named.
     LeaseHeld,
-    /// The lease shows signs of life, so it cannot be taken over.
+    /// The lease shows heartbeats, so it cannot be taken over.
     LeaseAlive,
     /// The event speaks for a task that is not the caller's.
     GuardRefused,

@@ -1,4 +1,4 @@
-//! `bus` lets many coding agents work in one git repository: one owner a task, one append-only
+//! `bus` lets many coding agents work in one git repository: one owner per task, one append-only
 //! log, nothing but files and git refs.
 //!
 //! Data flows down: [`cli`] calls `bus`, which stands on [`store`] (bytes on disk) and [`git`]

@@ -56,6 +56,6 @@ pub use scan::{Counts, Line, on_all_cores, scan};
 pub use tally::{AgentTally, LogTally, Window};
 pub use union::{BadLine, Direction, Entry, Faults, Union};
 
-/// How much of a file's end is searched for what may have been written lately (docs/design.md, sections 3
-/// and 8).
+/// How much of a file's end is searched for what may have been written lately (docs/design.md,
+/// sections 3 and 8).
 pub const RECENT: u64 = 1024 * 1024;

@@ -80,7 +80,7 @@ pub struct Query {
     pub rules: Selection,
     /// Only files of plans: these, or all of them where the list is empty.
     pub plans: Option<Vec<PlanId>>,
-    /// The time, by which a lease that no table knows is over; none where none is.
+    /// The time, by which a lease that no table knows is over, or `None` if none is.
     pub now: Option<Timestamp>,
 }
 
@@ -107,8 +107,8 @@ pub enum Against {
 ///
 /// # Errors
 ///
-/// [`Error::NoBus`] where neither the tree nor the base has one; [`Error::Git`] where the base is
-/// not there; [`Error::Store`] where a file cannot be read.
+/// [`Error::NoBus`] if neither the tree nor the base has one; [`Error::Git`] if the base is
+/// not there; [`Error::Store`] if a file cannot be read.
 pub fn validate(repo: &Repository, query: &Query) -> Result<Report, Error> {
     let mut refused = Vec::new();
     let mut found = files::walk(repo.root(), |error| refused.push(error));
@@ -423,7 +423,7 @@ impl Run<'_> {
         judged
     }
 
-    /// The one agent that may change something on this branch; none where the branch is nobody's
+    /// The one agent that may change something on this branch, or `None` if the branch is nobody's
     /// own, or a manager's.
     fn author(&self) -> Result<Author, Error> {
         let Some(base) = self.base else { return Ok(None) };

@@ -56,7 +56,7 @@ pub(in crate::bus) use spelling::{counts_over, merge_spellings, says_more, spell
 pub use successor::{ClaimRequest, ReleaseRequest};
 pub(in crate::bus) use successor::{ending, heartbeat_is_due, keep, pulse, successor};
 pub(in crate::bus) use transition::{
-    change_here, import_claim, mended_view, prepare_state, write_state,
+    change_here, import_claim, prepare_state, repaired_view, write_state,
 };
 pub(in crate::bus) use view::{
     State, View, contradiction, deciding_view, goes_on_from, listed_view, rival, state, view,

@@ -5,4 +5,4 @@ mod fleet_findings;
 mod lease_findings;
 mod record_findings;
 
-pub(crate) use examine::{Finding, examine, mend};
+pub(crate) use examine::{Finding, examine, fix};

@@ -16,7 +16,7 @@ use crate::record::{ConfigFault, Fault, IdFault, ManifestName, TaskId};
 use crate::{Code, git, store};
 
 /// What to do about a file that cannot be read.
-const BY_HAND: &str = "mend that line by hand, then run the same command again";
+const BY_HAND: &str = "fix that line by hand, then run the same command again";
 
 /// What to do without an agent id.
 const SAY_WHO: &str = "say who you are: `--agent ID`, or `export BUS_AGENT=ID`, or `{\"agent_id\": \"ID\"}` in AGENT_MANIFEST.json";
@@ -65,7 +65,7 @@ pub enum Error {
         place: String,
         /// The line, from 1.
         line: usize,
-        /// The task whose ref still says what is true, where there is one.
+        /// The task whose ref still says what is true, if there is one.
         truth: Option<TaskId>,
         /// What is wrong.
         fault: Fault,
@@ -142,16 +142,16 @@ pub enum Error {
 fn malformed_hint(place: &str, has_truth: bool, fault: &Fault) -> String {
     match fault {
         _ if has_truth => {
-            "restore it from its ref, which has the true record: `bus doctor --fix` (what stands there is kept aside)".to_owned()
+            "restore it from its ref, which has the true record: `bus doctor --fix` (the file is kept aside)".to_owned()
         }
         _ if place.starts_with("refs/") => {
-            format!("look at it with `git show {place}`; where it is no record of bus, delete the ref with `git update-ref -d`")
+            format!("look at it with `git show {place}`; if it is no record of bus, delete the ref with `git update-ref -d`")
         }
         Fault::WrongTask { .. } => format!("remove `{place}`, or give it the name of its task"),
         Fault::WrongLease { .. } => format!("remove `{place}`, or give it the name of its lease"),
         Fault::WrongPlan { .. } => format!("remove `{place}`, or give it the name of its plan"),
         Fault::BadItem { .. } => {
-            format!("mend `{place}` by hand; `bus validate --explain bad-queue-item` shows what a queue item looks like")
+            format!("fix `{place}` by hand; `bus validate --explain bad-queue-item` shows what a queue item looks like")
         }
         _ => BY_HAND.to_owned(),
     }

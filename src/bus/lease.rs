@@ -24,7 +24,7 @@ pub(crate) use lease_list::{LeaseStatus, ended_leases, known_leases, leases};
 pub(in crate::bus) use lease_list::{readable_leases, stands};
 pub(in crate::bus) use lease_rules::is_mine;
 pub(in crate::bus) use lease_settle::{settle_last_leases, settle_leases};
-pub(in crate::bus) use lease_table::{TableView, claims_of_leases, lease_table, mended_table};
+pub(in crate::bus) use lease_table::{TableView, claims_of_leases, lease_table, repaired_table};
 pub(crate) use path_check::{CheckOf, Denial, DeniedPath, PathCheck, check_paths, log_override};
 pub(in crate::bus) use take::{decide_take, ending_lease, renewed, taken, wanted_scope};
 pub(in crate::bus) use takeover::takeover;

@@ -101,7 +101,7 @@ impl Workspace {
     ///
     /// # Errors
     ///
-    /// [`Error::Git`] where there is no repository that can be used.
+    /// [`Error::Git`] if there is no repository that can be used.
     pub fn of_repository(options: Options) -> Result<Self, Error> {
         let repo = Repository::discover(&options.start)?;
         let private = PrivateLayout::new(repo.common_dir().to_owned());
@@ -135,7 +135,7 @@ impl Workspace {
     ///
     /// # Errors
     ///
-    /// [`Error::NoBus`] where there is none; [`Error::Git`] where there is no repository that can
+    /// [`Error::NoBus`] if there is none; [`Error::Git`] if there is no repository that can
     /// be used.
     pub fn open(options: Options) -> Result<Self, Error> {
         let ws = Workspace::of_repository(options)?;
@@ -166,7 +166,7 @@ impl Workspace {
     ///
     /// # Errors
     ///
-    /// [`Error::MalformedConfig`] where the file means nothing.
+    /// [`Error::MalformedConfig`] if the file means nothing.
     pub(crate) fn config(&self) -> Result<&Config, Error> {
         if let Some(config) = self.config.get() {
             return Ok(config);
@@ -231,7 +231,7 @@ impl Workspace {
         self.clock
     }
 
-    /// Notes that `agent` is at work: a sign of life (docs/design.md, section 3), of its session, too.
+    /// Notes that `agent` is at work: a heartbeat (docs/design.md, section 3), of its session, too.
     pub(crate) fn note_presence(&self, agent: &AgentId) {
         touch(&self.private.presence(agent), self.clock);
         if let Some(session) = &self.session {

@@ -20,8 +20,8 @@ pub(super) struct Global {
     /// whose records (repeatable)
     #[arg(long, global = true, value_name = "ID", help_heading = "Global options", add = ArgValueCompleter::new(completions::agents))]
     pub(super) agent: Vec<AgentId>,
-    /// Print JSON to stdout: one document, on failure, too (`event list`, `message list`, `watch`:
-    /// one a line)
+    /// Print JSON to stdout: one document, also on failure (`event list`, `message list`, `watch`:
+    /// one per line)
     #[arg(long, global = true, help_heading = "Global options")]
     pub(super) json: bool,
     /// When to use colour
@@ -81,7 +81,7 @@ impl TaskArg {
 /// Which events are wanted, beside `--agent`.
 #[derive(Debug, Args)]
 pub(super) struct Wanted {
-    /// Only events of this sort (repeatable)
+    /// Only events of this type (repeatable)
     #[arg(long = "event", value_name = "NAME")]
     events: Vec<EventKind>,
     /// Only events on this task (repeatable)
@@ -113,7 +113,7 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// How long something lives without a sign of life.
+/// How long something lives without a heartbeat.
 pub(super) fn ttl(text: &str) -> Result<Span, String> {
     let span: Span = text.parse().map_err(|fault: SpanFault| fault.to_string())?;
     if span.get().as_secs() == 0 { Err("it must be a second or more".to_owned()) } else { Ok(span) }

@@ -19,9 +19,9 @@ Examples:
   bus assign QUEUE-001 --engineer codex-2 --manager boss --note 'parser first'
   bus assign QUEUE-001 --engineer unassigned   take the assignment back
 
-It is told in the task's channel: `bus message list --task QUEUE-001`. A claim that stands goes on. The plan stays when the \
-engineer changes; branch and note go.
-Exit status: 0 it is written down; 5 what stands there cannot be read.";
+The task's channel gets a message: `bus message list --task QUEUE-001`. An existing claim goes on. The plan is kept if the \
+engineer changes; branch and note are not.
+Exit status: 0 it is written; 5 the existing assignment cannot be read.";
 
 /// Say who shall do a task.
 #[derive(Debug, Args)]

@@ -25,12 +25,12 @@ Examples:
   bus check --base origin/main    what this branch has changed since it left main
   bus check --paths src/app.rs Cargo.toml --json
 
-A path is denied where somebody else holds it alone (`bus lock list`), and where `[locks] require` in config.toml \
-wants a lease that you do not hold. The bus's own files (_bus, _plans, queue, _report) never need one. Both names of a \
-renamed file count; of a merge only what none of its sides has. Without an agent id every lease is somebody else's, \
-and none is required of you. A denied change is let through, and that is logged, where the environment variable \
-BUS_OVERRIDE says why.
-Exit status: 0 allowed; 1 denied: path, lease, owner and what to do are said; 2 usage; 5 it could not be checked.";
+A path is denied if somebody else has an exclusive lease on it (`bus lock list`), or if `[locks] require` in config.toml \
+wants a lease that you do not have. The bus's own files (_bus, _plans, queue, _report) never need one. For a renamed \
+file both names are checked; for a merge, only changes that come from neither parent. Without an agent id every lease \
+is somebody else's, and you need none. Set BUS_OVERRIDE=<reason> to commit a denied change anyway; the override is \
+logged.
+Exit status: 0 allowed; 1 denied, with path, lease, owner and what to do; 2 usage; 5 it could not be checked.";
 
 /// See whether changed paths are yours to change
 #[derive(Debug, Args)]
@@ -195,7 +195,8 @@ fn next(denied: &DeniedPath) -> String {
                 held.lease
             ),
             None if held.elsewhere => {
-                "change it where the lease was taken, or give the lease back there".to_owned()
+                "change it in the worktree or clone of the lease, or release the lease there"
+                    .to_owned()
             }
             None => format!(
                 "leave it to its owner, or ask: `bus message send --to {} --type request --summary WHY`",
@@ -243,7 +244,7 @@ fn refusal(check: &PathCheck, which: &str, has_reason: bool) -> Failure {
     let what = format!("{} of {} {whose}", check.denied.len(), counted(check.paths, which));
     let mut hint = check.denied.first().map(next).unwrap_or_default();
     hint.push_str(match (agent, has_reason) {
-        (None, true) => "; BUS_OVERRIDE is logged, so say who you are, too: `BUS_AGENT=ID`",
+        (None, true) => "; BUS_OVERRIDE is logged, so also say who you are: `BUS_AGENT=ID`",
         (None, false) => "; if it is your own lease, say who you are: `BUS_AGENT=ID`",
         (Some(_), _) => "; to go on all the same, which is logged: `BUS_OVERRIDE=WHY git commit`",
     });

@@ -25,7 +25,7 @@ Examples:
   bus claim QUEUE-001 --reopen               take up what somebody else finished
   bus claim QUEUE-001 --here                 move your claim to this worktree
   bus claim QUEUE-001 --wait --timeout 1h    as soon as its owner gives it back
-  bus claim QUEUE-001 --lock 'src/**'        take its paths, too: both, or none
+  bus claim QUEUE-001 --lock 'src/**'        take its paths as well: both, or none
   bus claim QUEUE-001 --offline              in a fleet whose remote is away
 
 Exit status: 0 it is yours; 3 it is somebody else's, or meant for somebody else; 4 nothing is ready; 5 its record cannot be \
@@ -47,13 +47,13 @@ pub(super) struct ClaimArgs {
     /// Notes, for everybody to read
     #[arg(long, value_name = "TEXT", conflicts_with = "clear_notes")]
     notes: Option<String>,
-    /// Drop the notes that stand
+    /// Drop the existing notes
     #[arg(long)]
     clear_notes: bool,
     /// Whether you work on it now
     #[arg(long, value_enum, value_name = "STATUS")]
     status: Option<LiveStatus>,
-    /// How long the claim lives without a sign of life [default: the policy's]
+    /// How long the claim lives without a heartbeat [default: the policy's]
     #[arg(long, value_name = "TIME", value_parser = args::ttl)]
     ttl: Option<Span>,
     /// Claim it whatever its assignment says
@@ -72,7 +72,7 @@ pub(super) struct ClaimArgs {
     /// Take a lease on these paths with it: both, or none; it ends with the claim (see `bus lock`)
     #[arg(long, value_name = "PATTERN", num_args = 1.., conflicts_with_all = ["next", "wait"])]
     lock: Vec<Pattern>,
-    /// Where somebody else holds it, wait until it is free; with --next, until something is ready
+    /// If somebody else holds it, wait until it is free; with --next, until something is ready
     #[arg(long)]
     wait: bool,
     /// How long to wait [default: for ever]
@@ -188,7 +188,7 @@ fn show(
     leased.iter().for_each(|leased| output.line(&lease::sentence(leased)));
     words::note_unconfirmed(&changed.claim, output);
     if asked.is_none() {
-        output.note(&format!("what is to be done: `bus queue show {}`", changed.claim.task_id));
+        output.note(&format!("to see the task: `bus queue show {}`", changed.claim.task_id));
     }
     let branch = &changed.claim.branch;
     if !ws.is_on(branch) {

@@ -20,17 +20,17 @@ use super::{
 pub(super) enum Command {
     /// Lay out a bus in this repository
     Init(init::InitArgs),
-    /// Take out what `bus init` laid out
+    /// Remove what `bus init` made
     Deinit(deinit::DeinitArgs),
     /// Begin or end a session: who you are, what you hold, what is next
     Session(session::SessionArgs),
-    /// Write down what is to be done, and see what may be claimed now
+    /// Add tasks, and see which may be claimed now
     Queue(queue::QueueArgs),
     /// Claim a task: exactly one agent owns it
     Claim(claim::ClaimArgs),
-    /// Give a task back: done, released or paused
+    /// End or pause your claim: done, released or paused
     Release(release::ReleaseArgs),
-    /// Give a sign of life for a task
+    /// Send a heartbeat for a task
     Heartbeat(heartbeat::HeartbeatArgs),
     /// Take over a task whose owner is gone
     Reclaim(reclaim::ReclaimArgs),
@@ -57,7 +57,7 @@ pub(super) enum Command {
     Sync(sync::SyncArgs),
     /// Write your part of the log into files of this branch, in a tracked bus
     Export(export::ExportArgs),
-    /// Put ended claims away
+    /// Archive ended claims
     Gc(gc::GcArgs),
     /// Write the manager's report: who does what, what is stuck, what is finished
     Report(report::ReportArgs),
@@ -65,13 +65,13 @@ pub(super) enum Command {
     Watch(watch::WatchArgs),
     /// Block until a task is in a state, an event is logged or a message comes
     Wait(wait::WaitArgs),
-    /// Find what a crash or a hand edit left, and mend it
+    /// Find what a crash or a hand edit left, and fix it
     Doctor(doctor::DoctorArgs),
     /// Check that the bus is sound, as CI does
     Validate(validate::ValidateArgs),
-    /// Print what makes a shell complete bus
+    /// Print the script that makes a shell complete bus
     Completions(completions::CompletionsArgs),
-    /// Write the man pages, one a command
+    /// Write the man pages, one per command
     Man(man::ManArgs),
     /// Show what bus does, in a throwaway repository, in a few seconds
     Demo(demo::DemoArgs),

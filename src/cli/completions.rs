@@ -19,7 +19,7 @@ use crate::validate::Rule;
 
 const EXAMPLES: &str = "\
 Examples:
-  bus completions bash   print what makes bash complete words of bus
+  bus completions bash   print the script for bash
 
 To install it:
   bash        echo 'source <(bus completions bash)' >> ~/.bashrc

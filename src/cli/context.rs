@@ -120,13 +120,13 @@ impl Context {
         Ok(agent)
     }
 
-    /// Who is meant, such as the one whose inbox is read. That is no sign of life: anybody may
+    /// Who is meant, such as the one whose inbox is read. That is no heartbeat: anybody may
     /// look.
     pub(super) fn addressee(&self, ws: &Workspace) -> Result<AgentId, Failure> {
         Ok(ws.agent(&self.identity()?)?.ok_or(BusError::NoIdentity)?)
     }
 
-    /// Whose command this is; nobody's in particular where no id is known.
+    /// Whose command this is; nobody's in particular if no id is known.
     pub(super) fn agent(&self, ws: &Workspace) -> Result<Option<AgentId>, Failure> {
         Ok(ws.agent(&self.identity()?)?)
     }
@@ -144,7 +144,7 @@ impl Context {
         })
     }
 
-    /// A sign of life of whoever reads, where environment or manifest say who that is.
+    /// A heartbeat of whoever reads, where environment or manifest say who that is.
     pub(super) fn note_reader(&self, ws: &Workspace) {
         self.reader(ws).iter().for_each(|agent| ws.note_presence(agent));
     }

@@ -12,16 +12,16 @@ use crate::bus::setup::{Purged, Taken};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus deinit                      take out what `bus init` laid out, and list what stays
+  bus deinit                      remove what `bus init` made, and list what stays
   bus deinit --purge              list everything else that is this clone's: its record and its refs
   bus deinit --purge --yes        remove it
   bus deinit --purge-remote       list what the fleet's remote has, with its owners
 
-Hooks that `bus init --hooks` put in go, too, for all worktrees, and what stood in their place comes back.
+It also removes the hooks of `bus init --hooks`, for all worktrees, and restores the hooks that were there before.
 
 Exit status: 0 done; 3 a claim is live, or the log of another clone is not here; 7 the remote did not answer or refused.";
 
-/// Take out what `bus init` laid out. Records, refs and files that were changed since stay, and are
+/// Remove what `bus init` made. Records, refs and files that were changed since stay, and are
 /// listed; --purge --yes removes what is this clone's alone.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DemoArgs {
-    /// Be an agent that claims this task and gives signs of life until it is killed
+    /// Be an agent that claims this task and sends heartbeats until it is killed
     #[arg(long, hide = true, value_name = "TASK")]
     act: Option<TaskId>,
 }
@@ -124,7 +124,7 @@ fn race(stage: &mut Stage<'_>) -> Result<(), Failure> {
             .count();
         stage.check(
             &format!(
-                "{task}: the {} others were refused (exit 3) and told who has it",
+                "{task}: the {} others were refused (exit 3), with the name of its owner",
                 mine.len() - 1
             ),
             told == mine.len() - 1,
@@ -153,9 +153,8 @@ fn speak(stage: &mut Stage<'_>) -> Result<usize, Failure> {
 /// An agent is killed; its claim expires; another takes it over; the dead one comes back.
 fn crash(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let (dead, heir) = (0, 1);
-    stage.scene(
-        "An agent works with `--ttl 1s`, giving signs of life. It is killed with `kill -9`.",
-    );
+    stage
+        .scene("An agent works with `--ttl 1s` and sends heartbeats. It is killed with `kill -9`.");
     let mut agent = stage.start(dead, &["demo", "--act", DOOMED])?;
     stage.wait_for(PATIENCE, |stage| stage.owner_of(DOOMED).is_ok());
     let ran = stage.call(heir, &["reclaim", DOOMED, "--note", "I want it"])?;
@@ -172,12 +171,12 @@ fn crash(stage: &mut Stage<'_>) -> Result<(), Failure> {
     );
     let ran = stage.call(heir, &["reclaim", DOOMED, "--note", "its owner was killed"])?;
     stage.check(
-        "`reclaim` takes it over, at once: nothing the dead process held is in the way",
+        "`reclaim` takes it over at once: the dead process holds no lock any more",
         ran.status == Some(0),
     );
     let ran = stage.call(dead, &["release", DOOMED])?;
     stage.check(
-        "the owner who comes back is told that it lost the task (exit 8)",
+        "the owner who comes back learns that it lost the task (exit 8)",
         ran.status == Some(8),
     );
     Ok(())

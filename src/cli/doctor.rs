@@ -16,17 +16,17 @@ use crate::record::CloneId;
 const EXAMPLES: &str = "\
 Examples:
   bus doctor         find what a crash or a hand edit left; change nothing
-  bus doctor --fix   mend it; what a person must decide is left and shown
+  bus doctor --fix   fix it; what a person must decide is left and shown
   bus doctor --accept-log k3f9   this clone's log was rewritten on the remote, and that is right
 
 It writes this clone's own records and refs only, and keeps what it replaces in the git common dir, under bus/broken/.
-Exit status: 0 nothing is wrong, or everything is mended; 1 something is.";
+Exit status: 0 nothing is wrong, or everything is fixed; 1 something is wrong.";
 
-/// Find what a crash or a hand edit left, and mend it with --fix.
+/// Find what a crash or a hand edit left, and fix it with --fix.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DoctorArgs {
-    /// Mend what can be mended
+    /// Fix what can be fixed
     #[arg(long)]
     fix: bool,
     /// Accept that this clone's log was rewritten on the fleet's remote: it is reported no more
@@ -49,22 +49,22 @@ pub(super) fn run(
     }
     let found = doctor::examine(&ws)?;
     let left = if args.fix && !found.is_empty() {
-        doctor::mend(&ws, found.clone())?
+        doctor::fix(&ws, found.clone())?
     } else {
         found.clone()
     };
     let still = |finding: &Finding| {
         left.iter().any(|other| other.name == finding.name && other.place == finding.place)
     };
-    let mended = |finding: &Finding| args.fix && !still(finding);
+    let fixed = |finding: &Finding| args.fix && !still(finding);
     let list = found.iter().map(|finding| {
         words::object([
             ("name", Value::from(finding.name)),
             ("place", Value::from(finding.place.as_str())),
             ("message", Value::from(finding.what.as_str())),
-            ("mend", finding.mend.map_or(Value::Null, Value::from)),
+            ("mend", finding.fix.map_or(Value::Null, Value::from)),
             ("advice", finding.advice.as_deref().map_or(Value::Null, Value::from)),
-            ("mended", Value::from(mended(finding))),
+            ("mended", Value::from(fixed(finding))),
         ])
     });
     output.document(&words::object([
@@ -72,18 +72,15 @@ pub(super) fn run(
         ("left", Value::from(left.len())),
     ]));
     for finding in &found {
-        let (word, colour) = if mended(finding) {
-            ("mended", AnsiColor::Green)
-        } else {
-            ("found", AnsiColor::Yellow)
-        };
+        let (word, colour) =
+            if fixed(finding) { ("fixed", AnsiColor::Green) } else { ("found", AnsiColor::Yellow) };
         output.styled(
             colour,
             &format!("{word} {}: {}: {}", finding.name, finding.place, finding.what),
         );
-        match finding.mend {
-            Some(mend) if !mended(finding) => {
-                output.line(&format!("  `bus doctor --fix` would {mend}"))
+        match finding.fix {
+            Some(fix) if !fixed(finding) => {
+                output.line(&format!("  `bus doctor --fix` would {fix}"))
             }
             None => {
                 let advice = finding.advice.as_deref().unwrap_or("a person must decide this");
@@ -94,7 +91,7 @@ pub(super) fn run(
     }
     match (found.len(), left.len()) {
         (0, _) => output.line("nothing is wrong"),
-        (_, 0) => output.line("everything is mended"),
+        (_, 0) => output.line("everything is fixed"),
         (_, left) => output.line(&format!("{left} left")),
     }
     Ok(u8::from(!left.is_empty()))

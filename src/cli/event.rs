@@ -50,7 +50,7 @@ enum EventCommand {
 
 #[derive(Debug, Args)]
 struct LogArgs {
-    /// What sort of event: note, status, complete, review, …
+    /// The type of the event: note, status, complete, review, …
     #[arg(long, value_name = "NAME")]
     event: EventKind,
     /// What happened

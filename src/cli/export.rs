@@ -15,7 +15,7 @@ Examples:
   bus export   write what you logged and said since the last time into files of this branch
 
 Only a tracked bus (`bus init --tracked`) has such files: batches below _bus/events/ and _bus/messages/. `bus release` and \
-`bus session end` write them, too. Commit them with your work; a batch that is in a commit never changes.
+`bus session end` also write them. Commit them with your work; a batch that is in a commit never changes.
 
 Exit status: 0 done, or nothing to do; 2 no identity; 9 the system refused.";
 

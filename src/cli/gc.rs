@@ -11,15 +11,15 @@ use crate::bus::fleet;
 
 const EXAMPLES: &str = "\
 Examples:
-  bus gc            which ended claims could be put away; changes nothing
-  bus gc --apply    put them away
+  bus gc            show which ended claims can be archived; changes nothing
+  bus gc --apply    archive them
 
-A claim goes when it has ended and the default branch has its work, or it has none. Its record and its history stay in \
-`refs/bus/archive`, where every command finds them. In a fleet the remote decides, and its refs go, too.
+A claim is archived if it has ended, and the default branch has its work or there is none. Its record and its history stay in \
+`refs/bus/archive`, where every command finds them. In a fleet the remote decides, and its refs are removed as well.
 
 Exit status: 0 done; 7 the fleet's remote did not answer, or lets no ref be removed.";
 
-/// Put ended claims away, so that pushes and looks stay fast. A live claim is never touched.
+/// Archive ended claims, so that pushes and looks stay fast. A live claim is never touched.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct GcArgs {
@@ -42,11 +42,11 @@ pub(super) fn run(context: &Context, args: &GcArgs, output: &mut Output) -> Resu
         ("tasks", Value::Array(tasks)),
         ("kept", Value::Array(kept.collect())),
     ]));
-    let verb = if args.apply { "put away" } else { "would put away" };
+    let verb = if args.apply { "archived" } else { "would archive" };
     put_away.tasks.iter().for_each(|task| output.line(&format!("{verb} {task}")));
     put_away.kept.iter().for_each(|(task, why)| output.line(&format!("keeps {task}: {why}")));
     if put_away.tasks.is_empty() {
-        output.line("nothing to put away");
+        output.line("nothing to archive");
     } else if !args.apply {
         output.note("nothing was changed; do it with `bus gc --apply`");
     }

@@ -13,8 +13,8 @@ const EXAMPLES: &str = "\
 Examples:
   bus heartbeat QUEUE-001   before a long silence, so that the task is not stale
 
-Most commands that name the task give a sign of life by themselves when one is due.
-Exit status: 0 given; 3 it is somebody else's; 4 nobody holds it; 8 you had lost it.";
+Most commands that name the task send a heartbeat themselves if one is due.
+Exit status: 0 sent; 3 it is somebody else's; 4 nobody holds it; 8 you had lost it.";
 
 /// Renew the claim of a task: nothing that git tracks changes.
 #[derive(Debug, Args)]

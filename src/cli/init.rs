@@ -16,24 +16,24 @@ use crate::record::{BRANCH_PREFIX, OWN_PREFIX, Records};
 const EXAMPLES: &str = "\
 Examples:
   bus init                            lay out a bus; commit what it prints
-  bus init --agents-md >> AGENTS.md   tell your agents how to use it
+  bus init --agents-md >> AGENTS.md   instructions for your agents
   bus init --hooks                    `bus validate` before commits and pushes
-  bus init --tracked                  keep records in files of the branches, too
+  bus init --tracked                  keep records in files of the branches as well
   bus init --untracked                take the records of an older bus out of the branches
-  bus init --remote origin            one owner a task in all clones that share this remote
+  bus init --remote origin            one owner per task in all clones of this remote
 
-Hooks that stand are run first, under the name <hook>.before-bus. Whoever clones the repository has no hooks until they run \
-`bus init --hooks`, too: what must hold for all belongs into CI.
+Existing hooks are run first, under the name <hook>.before-bus. A new clone has no hooks until somebody runs \
+`bus init --hooks` there: what must hold for everybody belongs in CI.
 
 With `--remote` the clone founds a fleet, or joins the one that the remote serves: from then on the remote decides who owns a \
-task. Commit `_bus/config.toml`; every clone that sees it is in the fleet. Claims that were live before are told by `bus sync`.
+task. Commit `_bus/config.toml`; every clone that has it joins the fleet. `bus sync` publishes claims from before.
 
-Run twice, it changes nothing. `bus deinit` takes exactly this out again.
+A second run changes nothing. `bus deinit` removes exactly what it made.
 
 Exit status: 0 done; 3 git looks for its hooks elsewhere (`core.hooksPath`); 5 the clone belongs to another fleet; 7 the remote did \
 not answer or refused.";
 
-/// Lay out a bus in this repository. No file that stands is overwritten.
+/// Lay out a bus in this repository. No existing file is overwritten.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct InitArgs {
@@ -46,13 +46,13 @@ pub(super) struct InitArgs {
     /// Keep records beside the branches, in each clone (what a new bus does)
     #[arg(long, conflicts_with_all = ["tracked", "agents_md"])]
     untracked: bool,
-    /// Keep records in files of the branches, too
+    /// Keep records in files of the branches as well
     #[arg(long, conflicts_with = "agents_md")]
     tracked: bool,
     /// Make all clones that share this remote one fleet
     #[arg(long, value_name = "NAME", conflicts_with = "agents_md")]
     remote: Option<String>,
-    /// Where the refs of the bus stand on the remote: refs/bus/, or refs/heads/bus/ where it takes
+    /// Where the refs of the bus are on the remote: refs/bus/, or refs/heads/bus/ if it takes
     /// only branches
     #[arg(long, value_name = "PREFIX", requires = "remote", value_parser = [OWN_PREFIX, BRANCH_PREFIX])]
     prefix: Option<String>,
@@ -129,7 +129,7 @@ fn show_fleet(founded: &Founded, output: &mut Output) {
             .lines()
             .filter(|line| !line.starts_with('#'))
             .for_each(|line| output.line(&format!("added to _bus/config.toml: {line}")));
-        output.note("commit _bus/config.toml and push it, so that the other clones join; `bus sync` tells the fleet of what is claimed here");
+        output.note("commit _bus/config.toml and push it, so that the other clones join; `bus sync` publishes what is claimed here");
     }
 }
 
@@ -184,7 +184,7 @@ fn show(
         output.line("nothing to do: the bus is laid out");
     } else if laid.iter().any(|laid| !laid.private) {
         let add = if ops::known_tasks(ws).is_ok_and(|tasks| tasks.is_empty()) {
-            "say what is to be done, `bus queue add TITLE`, and "
+            "add a task, `bus queue add TITLE`, and "
         } else {
             ""
         };

@@ -38,7 +38,7 @@ enum LeaseCommand {
     /// Take a lease on paths: all that are asked for, or none
     #[command(after_help = acquire::EXAMPLES)]
     Acquire(acquire::AcquireArgs),
-    /// Give a sign of life, so that it goes on
+    /// Send a heartbeat, so that it goes on
     #[command(after_help = renew::EXAMPLES)]
     Renew(renew::RenewArgs),
     /// Give paths back

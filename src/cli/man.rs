@@ -15,16 +15,16 @@ use crate::store::{Error as StoreError, Place, Verb, replace};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus man man1                      one page a command, to the folder man1
+  bus man man1                      one page per command, into the folder man1
   bus man ~/.local/share/man/man1   for yourself; then: man bus-claim
 
-Where `man` does not find them: `man -M ~/.local/share/man bus-claim`.";
+If `man` does not find them: `man -M ~/.local/share/man bus-claim`.";
 
-/// Write the man pages, one a command, to a folder.
+/// Write the man pages, one per command, to a folder.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ManArgs {
-    /// The folder; it is made where it is missing
+    /// The folder; it is made if it is missing
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }

@@ -20,14 +20,14 @@ Examples:
   bus message send --to codex-2 --task QUEUE-001 --type request --summary review
   bus message send --to codex-2 --summary 'see log' --receipt out.txt --meta ci=red
 
-With --task it stands in the task's channel. With --to it stands in that agent's inbox, and --task says what it is about. \
+With --task it goes to the task's channel. With --to it goes to that agent's inbox, and --task says what it is about. \
 `status`, `proposal` and `summary` on a task are for its owner, or for after its end.
 Exit status: 0 it is on disk; 3 it is not yours to say; 8 you had lost the task.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
   bus message list --task QUEUE-001          what was said about a task
-  bus message list --to codex-2 --since 2d   what an agent was told
+  bus message list --to codex-2 --since 2d   an agent's messages
   bus message list --type request --from boss --limit 5 --json
 
 With --json, one message a line (NDJSON).";
@@ -53,7 +53,7 @@ enum MessageCommand {
 struct SendArgs {
     #[command(flatten)]
     audience: AudienceArgs,
-    /// What sort of message: note, request, review, status, …
+    /// The type of the message: note, request, review, status, …
     #[arg(long = "type", value_name = "NAME", default_value = "note")]
     kind: EventKind,
     /// What there is to say

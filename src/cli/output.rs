@@ -41,7 +41,7 @@ pub(super) struct Output {
 pub(super) enum Width {
     /// As long as it is.
     Whole,
-    /// As wide as the terminal, where there is one.
+    /// As wide as the terminal, if there is one.
     Terminal,
 }
 
@@ -108,7 +108,7 @@ impl Output {
         self.streaming = true;
     }
 
-    /// A line of text on stdout; nothing where stdout is JSON.
+    /// A line of text on stdout, or `None` if stdout is JSON.
     pub(super) fn line(&mut self, text: &str) {
         if !self.json {
             let safe = escape::terminal(text).into_owned();
@@ -157,7 +157,7 @@ impl Output {
         }
     }
 
-    /// A JSON document on stdout; nothing where stdout is text.
+    /// A JSON document on stdout, or `None` if stdout is text.
     pub(super) fn document(&mut self, value: &Value) {
         if self.json {
             let value = &self.with_unreadable(value);
@@ -183,7 +183,7 @@ impl Output {
         Cow::Owned(Value::Object(fields))
     }
 
-    /// A line of NDJSON on stdout; nothing where stdout is text.
+    /// A line of NDJSON on stdout, or `None` if stdout is text.
     pub(super) fn ndjson(&mut self, value: &Value) {
         if self.json {
             let text = format!("{value}\n");

@@ -20,7 +20,7 @@ use crate::record::{CheckpointStatus, Progress, Tally};
 const VALIDATE_EXAMPLES: &str = "\
 Examples:
   bus plan validate            are this worktree's plans sound, and proved?
-  bus plan validate --strict   and let warnings fail, too
+  bus plan validate --strict   warnings are errors
 
 It is `bus validate`, for the files of `_plans/` alone: the same rules, forms and exit status.
 Exit status: 0 sound, or warnings only; 1 findings; 2 usage; 4 no such plan in this worktree.";
@@ -163,12 +163,12 @@ fn planned_json(outcome: &'static str, planned: &Planned, ws: &Workspace) -> Val
     ])
 }
 
-/// Says what a change means for others, and what is to be done next.
+/// Says what a change means for others, and what to do next.
 pub(super) fn tell_of(planned: &Planned, output: &mut Output) {
     let plan = &planned.found.plan;
     for claim in &planned.held {
         output.warn(&format!(
-            "{} is claimed by {}, on `{}`: tell them",
+            "{} is claimed by {}, on `{}`: let them know",
             claim.task_id, claim.agent_id, claim.branch
         ));
     }
@@ -187,8 +187,10 @@ pub(super) fn tell_of(planned: &Planned, output: &mut Output) {
                 changed.claim.task_id, plan.plan_id
             ));
         }
-        Some(Err(error)) => output
-            .warn(&format!("the plan stands, but your claim does not name it: {}", story(error))),
+        Some(Err(error)) => output.warn(&format!(
+            "the plan is written, but your claim does not name it: {}",
+            story(error)
+        )),
         None => {}
     }
     let tally = plan.tally();

@@ -25,7 +25,7 @@ Examples:
   bus queue add 'Write the lexer' --goal 'tokens' --priority high --plan lexer
   bus queue add 'Test the parser' --after QUEUE-001,QUEUE-002 --json
 
-It makes `queue/NNN-slug.md`, to which you may add what else there is to say; commit it. The number is reserved before the \
+It makes `queue/NNN-slug.md`. Add what else there is to say, and commit it. The number is reserved before the \
 file is written, so after a crash a number may be missing, and none is given twice.
 Exit status: 0 it is written; 2 title or fields are no lines, or it would wait for itself; 3 the number is taken.";
 
@@ -34,8 +34,8 @@ Examples:
   bus queue list   every task, and how far it is
   bus queue list --json | jq -r '.items[] | select(.state == \"blocked\") | .task_id'
 
-States: ready, assigned (to somebody else than you), unassigned (the policy wants an assignment first), blocked (something \
-else must be done before), claimed, done, unreadable. With --agent, as that agent sees it.";
+States: ready, assigned (to somebody else than you), unassigned (the policy wants an assignment first), blocked (another \
+task must be done before), claimed, done, unreadable. With --agent, as that agent sees it.";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -50,13 +50,13 @@ Examples:
   bus queue ready --limit 1 --json | jq -r '.items[].task_id'
   bus claim --next   take the first of them
 
-Ready is what nobody holds, what is not done, whose `After` is all done, and what is meant for nobody else.
-Exit status: 0 whether something is ready or not. `bus claim --next` ends with 4 where nothing is.";
+A task is ready if nobody holds it, it is not done, all tasks in its `After` are done, and it is assigned to nobody else.
+Exit status: 0 whether something is ready or not. `bus claim --next` exits with 4 if nothing is.";
 
 /// How long people are kept waiting without a word.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Write down what is to be done, and see what may be claimed now
+/// Add tasks, and see which may be claimed now
 #[derive(Debug, Args)]
 pub(super) struct QueueArgs {
     #[command(subcommand)]
@@ -81,10 +81,10 @@ enum QueueCommand {
 
 #[derive(Debug, Args)]
 struct AddArgs {
-    /// What is to be done, in a line
+    /// The task, in a line
     #[arg(value_name = "TITLE", value_parser = NonEmptyStringValueParser::new())]
     title: String,
-    /// The task's id, where it is not to be the next one
+    /// The task's id, if not the next one
     #[arg(long, value_name = "QUEUE-NNN")]
     id: Option<TaskId>,
     /// What for

@@ -28,7 +28,7 @@ Examples:
   bus receipt add tests.log --plan queue-001 --step S1   and name it there
   bus event log --event note --summary 'tests pass' --receipt \"$(bus receipt add tests.log)\"
 
-It prints the path of the copy: `_report/agent/<you>/<task or plan>/<name>`, `misc` where neither is named. Evidence is never \
+It prints the path of the copy: `_report/agent/<you>/<task or plan>/<name>`, `misc` if neither is named. Evidence is never \
 replaced: other bytes under the same name are stored as `tests-2.log`. A file may have 16 MiB.
 Exit status: 0 it is stored; 2 it is too large, or its name is none; 4 no such file, plan or step.";
 

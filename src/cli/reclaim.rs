@@ -16,7 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   bus reclaim QUEUE-001 --note 'codex-2 crashed, silent since noon'
 
-It fails when the owner gives a sign of life in between. The owner who comes back is told: exit status 8.
+It fails if the owner sends a heartbeat in between. If the owner comes back, its commands exit with 8.
 Exit status: 0 it is yours; 3 its owner is alive; 4 there is nothing to take over; 7 the fleet's remote did not answer or refused.";
 
 /// Take over a task that is paused, expired or stale.

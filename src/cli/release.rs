@@ -38,7 +38,7 @@ pub(super) struct ReleaseArgs {
     /// Why you end somebody else's claim
     #[arg(long, value_name = "TEXT", requires = "force", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     note: Option<String>,
-    /// In a fleet: do not ask the remote; `bus sync` tells it later
+    /// In a fleet: do not ask the remote; `bus sync` publishes it later
     #[arg(long)]
     offline: bool,
 }

@@ -27,13 +27,13 @@ const EXAMPLES: &str = "\
 Examples:
   bus report --manager boss         write it below _report/manager
   bus report --stdout | less        read it, and write nothing
-  bus report --since 2d --post      count two days, and tell of it
+  bus report --since 2d --post      cover two days, and post it
   bus report --json | jq '.needs[]' the same facts; nothing is written
 
-It says who does what, what needs the manager now, and what git shows of what agents say: whether a branch is there, pushed, and \
-landed, also after a squash merge. Pictures are Mermaid, which GitHub draws. The same bus at the same time gives the same bytes. \
-Work counts since the manager's last report, of all worktrees, unless `--since` says otherwise; what needs the manager stays until \
-it is settled.
+It shows who does what, what needs the manager now, and what git shows of each branch: whether it exists, is pushed, and has \
+landed, also after a squash merge. Diagrams are Mermaid, which GitHub renders. The same bus at the same time gives the same bytes. \
+It covers the time since the manager's last report, in all worktrees, unless `--since` says otherwise; what needs the manager \
+stays in it until it is resolved.
 Exit status: 0 it is written; 2 it is not known whose report it is.";
 
 /// Write the manager's report: who does what, what is stuck, what is really finished.
@@ -53,7 +53,7 @@ pub(super) struct ReportArgs {
     /// Write it to this file
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "post")]
     output: Option<PathBuf>,
-    /// Tell of it: a message in the channel `manager-report`, and an event
+    /// Post it: a message in the channel `manager-report`, and an event
     #[arg(long)]
     post: bool,
     /// The time from which it looks back [default: now]; the bus is as it is
@@ -104,7 +104,7 @@ pub(super) fn run(
     };
     if let (true, Some(path), Some(manager)) = (args.post, &path, &manager) {
         survey::post_report(&ws, manager, path, &summary(&report))?;
-        output.note("it is told of in the channel `manager-report`: `bus message list --task manager-report`");
+        output.note("it is posted in the channel `manager-report`: `bus message list --task manager-report`");
     }
     let written = path.as_ref().map_or(Value::Null, |path| Value::from(path.as_str()));
     output.document(&words::merge(json(&report), [("path", written)]));

@@ -23,7 +23,7 @@ Examples:
   bus session start --manifest codex-2   as AGENT_MANIFEST.codex-2.json
   bus session start --no-fetch --json    without the remote
 
-It writes AGENT_MANIFEST.json where there is none, logs a `handshake`, and fetches (it merges nothing and touches no file of \
+It writes AGENT_MANIFEST.json if there is none, logs a `handshake`, and fetches (it merges nothing and touches no file of \
 yours). Set $BUS_SESSION as it prints: claims and events then name the session, and a second one with your id is noticed.
 Exit status: 0 it has begun, whatever the remote said; 4 no such manifest; 5 a file cannot be read.";
 
@@ -108,7 +108,7 @@ fn start(context: &Context, args: &StartArgs, output: &mut Output) -> Result<u8,
             );
         }
     }
-    // Not yet a sign of life: that of another session with this id must be seen first.
+    // Not yet a heartbeat: that of another session with this id must be seen first.
     let agent = context.addressee(&ws)?;
     let request = SessionRequest {
         summary: args.summary.clone(),
@@ -217,7 +217,7 @@ fn tell_of_others(start: &SessionStart, now: Timestamp, output: &mut Output) {
 fn tell_of_other(other: &OpenSession, now: Timestamp, output: &mut Output) {
     let mark = &other.mark;
     output.warn(&format!(
-        "{} has another session, {}, since {} in `{}`, last seen {}: two sessions with one id cannot be told apart; if it is over, \
+        "{} has another session, {}, since {} in `{}`, last seen {}: nobody can tell two sessions with one id apart; if it is over, \
          `BUS_SESSION={} bus session end`, else take another id",
         mark.agent_id,
         mark.session_id,
@@ -311,8 +311,7 @@ fn end(context: &Context, args: &EndArgs, output: &mut Output) -> Result<u8, Fai
         output.line("Still claimed");
         overview::claims(&agent, &end.claims, now).for_each(|line| output.line(&line));
         output.line("");
-        output
-            .line("Give back what you will not come back to: `bus release TASK --status released`");
+        output.line("Release what you will not come back to: `bus release TASK --status released`");
     }
     Ok(0)
 }

@@ -43,8 +43,7 @@ pub(super) fn show(agent: &AgentId, overview: &Overview, output: &mut Output) {
     }
     let unreadable = overview.unreadable.iter();
     output.warn_each(
-        unreadable
-            .map(|(task, error)| format!("what stands about `{task}` cannot be read: {error}")),
+        unreadable.map(|(task, error)| format!("the claim of `{task}` cannot be read: {error}")),
     );
 }
 
@@ -183,7 +182,7 @@ fn section(title: &str, lines: impl Iterator<Item = String>, output: &mut Output
     lines.for_each(|line| output.row(None, &line, Width::Terminal));
 }
 
-/// The paths that the agent holds, and that others hold some; nothing where nobody does.
+/// The paths that the agent holds, and that others hold some, or `None` if nobody does.
 fn leases(overview: &Overview, output: &mut Output) {
     let now = overview.generated_at;
     let line = |held: &LeaseStatus| {

@@ -37,10 +37,10 @@ Examples:
   bus status --long                       what is pushed, landed, not begun
   bus status --json | jq '.claims[] | select(.state == \"stale\") | .task_id'
 
-It shows the same from every worktree of the clone. States: active, paused, stale (silent for too long), expired, released, \
+It shows the same in every worktree of the clone. States: active, paused, stale (silent for too long), expired, released, \
 done; with `--long` also landed (done, and the default branch has the work, also after a squash merge), waiting (assigned, and \
 not claimed) and unconfirmed. A stale, expired or paused claim may be taken over with `bus reclaim`. Leases on \
-paths stand below the claims; see `bus lock`.";
+paths are shown below the claims; see `bus lock`.";
 
 /// Show all claims and the latest events, of all worktrees.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub(super) struct StatusArgs {
     /// Only live claims
     #[arg(long)]
     active_only: bool,
-    /// Show what git shows of each branch, too, and who has not begun yet
+    /// Also show what git shows of each branch, and who has not begun yet
     #[arg(long)]
     long: bool,
     /// Only events since then: a time, or 30s, 10m, 4h, 2d ago
@@ -88,13 +88,13 @@ pub(super) fn run(
     output.warn_each(
         report.bad_assignments.iter().map(|(_, error)| format!("{error}; it is left out")),
     );
-    let known = "the claim is known from elsewhere, and `bus doctor --fix` mends this";
+    let known = "the claim is known from elsewhere, and `bus doctor --fix` fixes this";
     output.warn_each(report.damaged.iter().map(|error| format!("{error}; {known}")));
     if let Some(error) = &report.lease_fault {
         output.warn(&format!("the leases cannot be read, so no path is free: {error}"));
     }
     if let Some(error) = &report.config_fault {
-        output.warn(&format!("{error}; the defaults stand in"));
+        output.warn(&format!("{error}; the defaults are used instead"));
     }
     words::warn_of_rewritten(&report.rewritten, output);
     words::warn_of_bad_lines(Stream::Log, &report.bad_lines, ws.root(), output);
@@ -190,10 +190,15 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
         words::show_line(event, elsewhere.as_ref(), report.generated_at, Width::Terminal, output);
     }
     if let Some(Freshness { fleet, seen }) = &report.freshness {
-        let when = seen.map(|seen| format!("{} ({seen})", words::ago(seen, report.generated_at)));
-        let when = when.unwrap_or_else(|| "never; `bus sync` does it".to_owned());
+        let remote = &fleet.remote;
         output.line("");
-        output.line(&format!("the fleet's remote {} was seen {when}", fleet.remote));
+        output.line(&match seen {
+            Some(seen) => {
+                let ago = words::ago(*seen, report.generated_at);
+                format!("the fleet's remote {remote} was last seen {ago} ({seen})")
+            }
+            None => format!("the fleet's remote {remote} has not been seen yet; run `bus sync`"),
+        });
     }
 }
 

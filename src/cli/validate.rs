@@ -19,19 +19,19 @@ use crate::validate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  bus validate                         is what stands here sound?
+  bus validate                         is this worktree sound?
   bus validate --base origin/main      and is nothing rewritten, lost or taken twice?
   bus validate --explain append-only   what a rule wants, with a bad and a good example
-  bus validate --base origin/main --refs 'origin/agent/*'   nor held on an open branch?
+  bus validate --base origin/main --refs 'origin/agent/*'   and does no open branch hold its tasks?
   bus validate --fleet                 is all sound in the refs of the fleet that are here?
   bus validate --format sarif > bus.sarif
 
-With a base only what changed since is judged, so that old faults stop nobody: the tree is compared with the merge base of REV \
-and HEAD. Who holds a task on REV itself counts, too. Without one, everything is judged. It reads this worktree, committed or \
-not; it writes nothing.
+With a base only changes are judged, so that old faults stop nobody: the tree is compared with the merge base of REV and HEAD. \
+Who holds a task on REV itself counts as well. Without a base, everything is judged. It reads this worktree, committed or not; \
+it writes nothing.
 
 In GitHub Actions ($GITHUB_ACTIONS) the format is `github`, and the base the first parent of a merge commit, else \
-$GITHUB_BASE_REF or the default branch. `--base ''` asks for no base there. A branch of a fork is nobody's, as with `--branch ''`.
+$GITHUB_BASE_REF or the default branch. `--base ''` asks for no base there. A fork's branch belongs to no agent, as with `--branch ''`.
 
 Exit status: 0 sound, or warnings only; 1 findings; 2 usage; 4 no bus, no such revision.";
 
@@ -54,7 +54,7 @@ pub(super) struct ReportArgs {
     /// The form of the report [default: text; github in GitHub Actions]
     #[arg(long, value_name = "FORM")]
     format: Option<Format>,
-    /// Let warnings fail, too
+    /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
 }
@@ -67,7 +67,7 @@ pub(super) struct ValidateArgs {
     /// Judge what changed since the merge base of REV and HEAD; REV is origin/main, say
     #[arg(long, value_name = "REV")]
     base: Option<String>,
-    /// Refuse a task that is held on one of these branches, too: 'origin/agent/*' (repeatable)
+    /// Also refuse a task that is held on one of these branches: 'origin/agent/*' (repeatable)
     #[arg(long, value_name = "GLOB", num_args = 1..)]
     refs: Vec<Pattern>,
     /// The branch that is judged [default: $GITHUB_HEAD_REF in GitHub Actions, else the one that is
@@ -138,7 +138,7 @@ fn conclude(
     show(&report, format, output);
     let warned = strict && report.count(Severity::Warning) > 0;
     if warned && report.count(Severity::Error) == 0 {
-        output.note("warnings fail, too: `--strict`");
+        output.note("warnings are errors: `--strict`");
     }
     Ok(u8::from(warned || report.count(Severity::Error) > 0))
 }
@@ -275,7 +275,7 @@ fn show(report: &Report, format: Format, output: &mut Output) {
     }
 }
 
-/// A line a finding, and how to mend it below the first of each rule.
+/// A line a finding, and how to repair it below the first of each rule.
 fn show_text(report: &Report, output: &mut Output) {
     let mut told = Vec::new();
     for finding in &report.findings {
@@ -287,7 +287,7 @@ fn show_text(report: &Report, output: &mut Output) {
         output.styled(colour, &finding.to_line());
         if !told.contains(&finding.rule) {
             told.push(finding.rule);
-            output.line(&format!("  to mend it: {}", finding.rule.about().mend));
+            output.line(&format!("  to fix it: {}", finding.rule.about().fix));
         }
     }
     if report.total() > 0 || !output.is_quiet() {
@@ -325,7 +325,7 @@ fn explain(about: &About, output: &mut Output) {
     output.line(&format!("{} ({}): {}", about.name, about.severity, about.summary));
     output.line(&format!("  bad:        {}", about.bad));
     output.line(&format!("  good:       {}", about.good));
-    output.line(&format!("  to mend it: {}", about.mend));
+    output.line(&format!("  to fix it: {}", about.fix));
     match about.rule.looks_at() {
         LooksAt::Files => {}
         LooksAt::Change => {
@@ -340,7 +340,7 @@ fn to_json(about: &About) -> Value {
         "bad": about.bad,
         "good": about.good,
         "history": about.rule.is_history(),
-        "mend": about.mend,
+        "mend": about.fix,
         "name": about.name,
         "severity": about.severity.as_str(),
         "summary": about.summary,

@@ -24,11 +24,11 @@ Examples:
   bus wait --event review --task QUEUE-001        its next review
   bus wait --event review --since 5m              or one of the last 5 min
   bus wait --event complete --agent codex-2       when it next completes one
-  bus wait --message --from boss                  until boss tells you something
+  bus wait --message --from boss                  until boss writes to you
 
-A state that holds already ends the waiting at once; so does an unread message, until `bus inbox --mark-read`. To take a task \
-when it is free: `bus claim TASK --wait`.
-Exit status: 0 it is so; 1 it cannot come true any more (the task is finished); 6 it was not so in time.";
+It ends at once if the task is in that state already, or if there is an unread message (`bus inbox --mark-read` marks it). To \
+take a task as soon as it is free: `bus claim TASK --wait`.
+Exit status: 0 it is so; 1 it can never be so (the task is finished); 6 it was not so in time; 7 the fleet's remote did not answer.";
 
 const USAGE: &str = "\
 bus wait <TASK> --until <STATE> [OPTIONS]
@@ -45,15 +45,15 @@ pub(super) struct WaitArgs {
     /// The task, as an option
     #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks), conflicts_with = "task")]
     task_option: Option<TaskId>,
-    /// What the task must be: free (never claimed, or given back), claimed, released, done, ended
+    /// What the task must be: free (never claimed, or released), claimed, released, done, ended
     /// (released or done), stale (or expired); with --agent, by one of these agents
     #[arg(long, value_name = "STATE", conflicts_with = "event",
         value_parser = PossibleValuesParser::new(Until::ALL.map(Until::as_str)).try_map(|word| word.parse::<Until>()))]
     until: Option<Until>,
-    /// The next event of this sort, by --agent and on --task where they are given
+    /// The next event of this type; --agent and --task narrow it
     #[arg(long, value_name = "NAME")]
     event: Option<EventKind>,
-    /// An event that was logged since then is it, too: a time, or 30s, 10m, 4h, 2d ago
+    /// Also match events logged after this time: a time, or 30s, 10m, 4h, 2d ago
     #[arg(long, value_name = "WHEN", requires = "event")]
     since: Option<When>,
     /// A message to you that you have not read

@@ -29,10 +29,10 @@ Examples:
   bus watch --follow          the last 20 events, then each as it is written
   bus watch --cursor mine     what came since I last looked, each event once
   bus watch --follow --task QUEUE-001 --event review   only its reviews
-  bus watch --follow --remote   the other clones of the fleet, too, as they sync
+  bus watch --follow --remote   also the other clones of the fleet, as they sync
   bus watch --follow --json | while read -r event; do notify \"$event\"; done
 
-All worktrees of the clone are watched, those that come later, too. Ctrl-C and a closed pipe end it; exit status 0. A cursor \
+All worktrees of the clone are watched, also those that come later. Ctrl-C and a closed pipe end it; exit status 0. A cursor \
 has one reader at a time. Its first run shows the latest events, as --limit says, and goes on from there; later runs show all \
 that came since, however old. What a filter leaves out counts as seen. To forget a cursor, remove its file in the git common \
 dir, under bus/cursors/.";
@@ -55,7 +55,7 @@ pub(super) struct WatchArgs {
     /// A position under this name: each event is shown once, after any gap
     #[arg(long, value_name = "NAME")]
     cursor: Option<CursorName>,
-    /// In a fleet: look at the remote, too, every half a minute
+    /// In a fleet: also look at the remote, every half a minute
     #[arg(long, requires = "follow")]
     remote: bool,
 }

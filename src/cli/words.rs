@@ -18,8 +18,8 @@ pub(super) use crate::record::ago;
 /// How many lines that are no events, or no messages, are named before the rest is counted.
 const MAX_NAMED: usize = 10;
 
-/// A line of the feed (docs/design.md, section 6). What comes from the future, and what this clone has not
-/// written, is flagged.
+/// A line of the feed (docs/design.md, section 6). What comes from the future, and what this clone
+/// has not written, is flagged.
 fn feed_line(event: &Event, elsewhere: Option<&Elsewhere>, now: Timestamp) -> String {
     let task = event.task_id.as_ref().map_or("-", |task| task.as_str());
     let mut line = format!(
@@ -66,7 +66,7 @@ fn colour(event: &Event) -> Option<AnsiColor> {
     colour_of(event.event.as_str())
 }
 
-/// The colour of a sort of events or messages.
+/// The colour of a type of event or messages.
 fn colour_of(kind: &str) -> Option<AnsiColor> {
     match kind {
         "claim" | "complete" | "lock" => Some(AnsiColor::Green),
@@ -169,7 +169,7 @@ pub(super) fn note_unconfirmed(claim: &Claim, output: &mut Output) {
 pub(super) fn warn_untold(untold: Option<BusError>, output: &mut Output) {
     if let Some(error) = untold {
         output.warn(&format!(
-            "done here, but the fleet does not know: {}; `bus sync` tells it",
+            "done here, but the fleet does not know: {}; `bus sync` publishes it",
             exit::story(&error)
         ));
     }

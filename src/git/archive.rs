@@ -1,4 +1,5 @@
-//! The archive: the last states of claims that were put away, in one ref (docs/design.md, section 3).
+//! The archive: the last states of claims that were archived, in one ref (docs/design.md, section
+//! 3).
 //!
 //! A chain of commits, all of them on one root that every clone makes alike. The tree of each has a
 //! folder for the first two digits of the object id of a task's name as a blob, and in it the task,
@@ -28,7 +29,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where it cannot be written.
+    /// [`Error::Store`] if it cannot be written.
     pub fn archive_root(&self) -> Result<ObjectId, Error> {
         Ok(self.write_link(None, &keeper(), Timestamp::from_unix(0), "archive", b"")?.id)
     }
@@ -37,7 +38,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where it cannot be read, or is none.
+    /// [`Error::Store`] if it cannot be read, or is none.
     pub fn archive(&self, id: ObjectId) -> Result<Archive, Error> {
         let mut buffer = Vec::new();
         let commit = self.object(id, &mut buffer)?;
@@ -59,7 +60,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the root cannot be written, or the system refuses to read.
+    /// [`Error::Store`] if the root cannot be written, or the system refuses to read.
     pub fn is_archive(&self, id: ObjectId) -> Result<bool, Error> {
         let is_ours = self.descends(id, self.archive_root()?)?;
         Ok(is_ours && self.archive(id).is_ok_and(|archive| self.all_archived(&archive).is_ok()))
@@ -69,7 +70,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where a folder of it cannot be read.
+    /// [`Error::Store`] if a folder of it cannot be read.
     pub fn archived(&self, archive: &Archive, task: &TaskId) -> Result<Option<ObjectId>, Error> {
         let folders = self.entries(archive.tree)?;
         // Version 0.1 kept other spellings of a number apart.
@@ -97,11 +98,11 @@ impl Repository {
     }
 
     /// The archive that follows `before` with these tasks in it; no ref points to it yet. `merged`
-    /// is another archive that has them, where there is one.
+    /// is another archive that has them, if there is one.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where an object cannot be read or written.
+    /// [`Error::Store`] if an object cannot be read or written.
     pub fn archive_with(
         &self,
         before: &Archive,

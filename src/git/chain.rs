@@ -89,7 +89,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the system refuses: that is not taken for damage.
+    /// [`Error::Store`] if the system refuses: that is not taken for damage.
     pub fn tip(&self, name: &RefName) -> Result<Tip, Error> {
         match self.target(name)? {
             None => Ok(Tip::Missing),
@@ -131,7 +131,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the system refuses to read.
+    /// [`Error::Store`] if the system refuses to read.
     pub fn link(&self, id: ObjectId) -> Result<Result<Link, String>, Error> {
         let parsed = |kind: Kind, data: &[u8]| match kind {
             Kind::Commit => read(id, data).ok_or_else(|| format!("the commit {id} is damaged")),
@@ -165,7 +165,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the object cannot be written.
+    /// [`Error::Store`] if the object cannot be written.
     pub fn write_link(
         &self,
         parent: Option<ObjectId>,
@@ -242,7 +242,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the ref cannot be written, or another program keeps it locked.
+    /// [`Error::Store`] if the ref cannot be written, or another program keeps it locked.
     pub fn swap(
         &self,
         name: &RefName,
@@ -273,7 +273,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the system refuses.
+    /// [`Error::Store`] if the system refuses.
     pub fn set_aside(
         &self,
         name: &RefName,

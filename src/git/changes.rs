@@ -40,7 +40,7 @@ impl Repository {
     /// # Errors
     ///
     /// [`Error::NoRevision`] or [`Error::TooShallow`] for the revision; [`Error::NoGit`] or
-    /// [`Error::Store`] where git does not say.
+    /// [`Error::Store`] if git does not say.
     pub fn changed_paths(&self, of: ChangesOf<'_>) -> Result<Vec<Vec<u8>>, Error> {
         let paths = match of {
             ChangesOf::Staged => self.staged()?,
@@ -60,7 +60,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NoGit`] or [`Error::Store`] where git does not say.
+    /// [`Error::NoGit`] or [`Error::Store`] if git does not say.
     pub fn changed_from_all(&self, commits: &[ObjectId]) -> Result<Vec<Vec<u8>>, Error> {
         let untracked: Vec<Vec<u8>> = self.untracked()?.collect();
         let differs = |commit: ObjectId| {

@@ -97,7 +97,7 @@ pub(super) fn git_attributes<'a>(
 ///
 /// # Errors
 ///
-/// [`Error::NoGit`] where git cannot be started, [`Error::Store`] where it fails.
+/// [`Error::NoGit`] if git cannot be started, [`Error::Store`] if it fails.
 pub(super) fn git_paths(
     root: &Path,
     index: Option<&Path>,
@@ -211,7 +211,7 @@ pub(super) struct Manner {
 ///
 /// # Errors
 ///
-/// [`Error::NoGit`] where git cannot be started; [`Error::Interrupted`] if a signal came before it
+/// [`Error::NoGit`] if git cannot be started; [`Error::Interrupted`] if a signal came before it
 /// was.
 pub(super) fn talk(
     root: &Path,
@@ -266,7 +266,7 @@ pub(super) fn talk(
 ///
 /// # Errors
 ///
-/// [`Error::NoGit`] where git cannot be started.
+/// [`Error::NoGit`] if git cannot be started.
 pub(super) fn git_fetch(root: &Path, remote: &str, manner: Manner) -> Result<Talk, Error> {
     let arguments = ["fetch", "--quiet", "--no-write-fetch-head", "--no-tags", "--no-prune-tags"];
     let apart = ["--no-auto-maintenance", "--no-recurse-submodules", "--", remote];
@@ -274,7 +274,7 @@ pub(super) fn git_fetch(root: &Path, remote: &str, manner: Manner) -> Result<Tal
 }
 
 /// Where `git push` goes for the remote called `name`, as all of the user's configuration has it
-/// (`pushurl`, `insteadOf`); empty where there is no such remote.
+/// (`pushurl`, `insteadOf`); empty if there is no such remote.
 pub(super) fn git_push_urls(root: &Path, name: &str) -> Result<Vec<String>, Error> {
     let command = &mut git(root);
     let asked = command

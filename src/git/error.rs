@@ -153,7 +153,7 @@ impl Error {
                 "use a repository with SHA-1 objects and refs in files, as `git init` makes them".to_owned()
             }
             Self::Store { verb: "lock", kind: None, .. } => {
-                "run the same command again; where no git command runs any more, `bus doctor --fix` removes the lock a minute \
+                "run the same command again; if no git command runs any more, `bus doctor --fix` removes the lock a minute \
                  after it was made"
                     .to_owned()
             }

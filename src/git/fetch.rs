@@ -70,7 +70,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NoGit`] where git cannot be started; [`Error::Interrupted`] if a signal came first.
+    /// [`Error::NoGit`] if git cannot be started; [`Error::Interrupted`] if a signal came first.
     pub fn fetch(&self, patience: Duration) -> Result<Fetch, Error> {
         let settings = git_remote_settings(self.root())?;
         let remote = match choose(&settings, self.branch().as_deref()) {
@@ -98,7 +98,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NoGit`] where git cannot be started.
+    /// [`Error::NoGit`] if git cannot be started.
     pub fn remotes(&self) -> Result<Remotes, Error> {
         let mut settings = git_remote_settings(self.root())?;
         let first = match choose(&settings, self.branch().as_deref()) {
@@ -118,7 +118,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NoGit`] where git cannot be started.
+    /// [`Error::NoGit`] if git cannot be started.
     pub fn ignores(&self, path: &str) -> Result<bool, Error> {
         git_ignores(self.root(), path)
     }

@@ -63,7 +63,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the repository cannot be read.
+    /// [`Error::Store`] if the repository cannot be read.
     pub fn history(&self) -> Result<History, Error> {
         let options =
             gix::open::Options::isolated().with(gix::sec::Trust::Full).open_path_as_is(true);
@@ -82,7 +82,7 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`Error::NoRevision`] where there is none; [`Error::TooShallow`] where a shallow clone may
+    /// [`Error::NoRevision`] if there is none; [`Error::TooShallow`] if a shallow clone may
     /// have cut it off.
     pub fn commit(&self, revision: &str) -> Result<ObjectId, Error> {
         let missing = || self.missing(revision);
@@ -119,7 +119,7 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the commit cannot be read.
+    /// [`Error::Store`] if the commit cannot be read.
     pub fn parents(&self, commit: ObjectId) -> Result<Vec<ObjectId>, Error> {
         let found = self
             .repo
@@ -129,11 +129,11 @@ impl History {
     }
 
     /// The best common ancestors of a commit and a merge of `others`: one but for criss-cross
-    /// merges, none where the histories are strangers (git-merge-base(1)).
+    /// merges, or `None` if the histories are strangers (git-merge-base(1)).
     ///
     /// # Errors
     ///
-    /// [`Error::TooShallow`] where a shallow clone lacks what tells; [`Error::Store`] where the
+    /// [`Error::TooShallow`] if a shallow clone lacks what tells; [`Error::Store`] if the
     /// history cannot be read.
     pub fn merge_bases(&self, one: ObjectId, others: &[ObjectId]) -> Result<Vec<ObjectId>, Error> {
         let shallow = self.is_shallow();
@@ -154,7 +154,7 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where a tree cannot be read.
+    /// [`Error::Store`] if a tree cannot be read.
     pub fn files(
         &self,
         commit: ObjectId,
@@ -208,7 +208,7 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where they cannot be read.
+    /// [`Error::Store`] if they cannot be read.
     pub fn read(&self, blob: ObjectId) -> Result<Vec<u8>, Error> {
         let found = self
             .repo
@@ -217,7 +217,7 @@ impl History {
         Ok(found.detach().data)
     }
 
-    /// How many bytes a file in a commit has; none where it cannot be read.
+    /// How many bytes a file in a commit has, or `None` if it cannot be read.
     #[must_use]
     pub fn size(&self, blob: ObjectId) -> Option<u64> {
         self.repo.find_header(blob).ok().map(|header| header.size())
@@ -227,7 +227,7 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the refs cannot be read.
+    /// [`Error::Store`] if the refs cannot be read.
     pub fn refs(&self) -> Result<BTreeMap<String, ObjectId>, Error> {
         self.refs_below("refs/")
     }
@@ -236,7 +236,7 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the refs cannot be read.
+    /// [`Error::Store`] if the refs cannot be read.
     pub fn refs_below(&self, prefix: &str) -> Result<BTreeMap<String, ObjectId>, Error> {
         let refused = |error: &(dyn std::error::Error + 'static)| store("read", "the refs", error);
         let platform = self.repo.references().map_err(|error| refused(&error))?;
@@ -284,7 +284,7 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where a commit cannot be read.
+    /// [`Error::Store`] if a commit cannot be read.
     pub fn ahead_behind(&self, one: ObjectId, other: ObjectId) -> Result<Distance, Error> {
         let is_shallow = self.is_shallow();
         let mut sides: HashMap<ObjectId, u8> = HashMap::new();
@@ -338,7 +338,7 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the commit cannot be read.
+    /// [`Error::Store`] if the commit cannot be read.
     pub fn time_of(&self, commit: ObjectId) -> Result<i64, Error> {
         let refused =
             |error: &(dyn std::error::Error + 'static)| store("read", &commit.to_string(), error);
@@ -346,7 +346,7 @@ impl History {
         found.time().map(|time| time.seconds).map_err(|error| refused(&error))
     }
 
-    /// The same; none where a shallow clone lacks the commit.
+    /// The same, or `None` if a shallow clone lacks the commit.
     fn time_if_here(&self, commit: ObjectId, is_shallow: bool) -> Result<Option<i64>, Error> {
         if is_shallow && self.repo.find_header(commit).is_err() {
             return Ok(None);
@@ -476,7 +476,8 @@ impl Indexed {
     }
 }
 
-/// The name that git would give to a file's bytes; none where they collide on purpose with others.
+/// The name that git would give to a file's bytes, or `None` if they collide on purpose with
+/// others.
 #[must_use]
 pub fn blob_id(bytes: &[u8]) -> Option<ObjectId> {
     gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::objs::Kind::Blob, bytes).ok()

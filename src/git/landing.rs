@@ -57,7 +57,7 @@ pub struct Landing {
     pub taken_back: Option<ObjectId>,
 }
 
-/// A file in a commit: its sort (a program, a link) and its bytes; none where it is not there.
+/// A file in a commit: its sort (a program, a link) and its bytes, or `None` if it is not there.
 type File = Option<(EntryKind, ObjectId)>;
 
 /// What changed in some files: by path, before and after.
@@ -81,7 +81,7 @@ impl Trunk<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the history cannot be read.
+    /// [`Error::Store`] if the history cannot be read.
     pub fn landings(
         &mut self,
         tips: impl IntoIterator<Item = ObjectId>,
@@ -246,7 +246,7 @@ impl Wanted {
     }
 }
 
-/// Which lines a change takes out and puts in, as a hash; none where only their order changes, or
+/// Which lines a change takes out and puts in, as a hash, or `None` if only their order changes, or
 /// nobody can tell.
 type LineChange = Option<u64>;
 
@@ -431,17 +431,17 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where a commit cannot be read.
+    /// [`Error::Store`] if a commit cannot be read.
     pub fn has_work(&self, before: ObjectId, after: ObjectId) -> Result<bool, Error> {
         Ok(self.work(before, after)?.is_none_or(|changes| !changes.is_empty()))
     }
 
-    /// What `after` changes outside of the bus's own folders; nothing where that is too much.
+    /// What `after` changes outside of the bus's own folders, or `None` if that is too much.
     fn work(&self, before: ObjectId, after: ObjectId) -> Result<Option<Changes>, Error> {
         self.changes(Some(before), after, &|path| !STATE.contains(&path))
     }
 
-    /// What differs between two commits, in the files and folders that are `wanted`; nothing where
+    /// What differs between two commits, in the files and folders that are `wanted`, or `None` if
     /// that is too much.
     fn changes(
         &self,

@@ -1,6 +1,7 @@
 //! The objects of a clone's log: a chain of commits whose trees hold what the clone logged, said
-//! and assigned (docs/design.md, section 4). Log files are cut into segments of whole lines, and a segment
-//! that is full never changes: what is added costs the last segment and the few trees above it.
+//! and assigned (docs/design.md, section 4). Log files are cut into segments of whole lines, and a
+//! segment that is full never changes: what is added costs the last segment and the few trees above
+//! it.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::File;
@@ -46,7 +47,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the system refuses to read.
+    /// [`Error::Store`] if the system refuses to read.
     pub fn tree_of(&self, commit: ObjectId) -> Result<Result<ObjectId, String>, Error> {
         let parse = |bytes: Vec<u8>| {
             let parsed = CommitRef::from_bytes(&bytes, gix::hash::Kind::Sha1);
@@ -62,7 +63,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the system refuses to read.
+    /// [`Error::Store`] if the system refuses to read.
     pub fn list_tree(&self, tree: ObjectId) -> Result<Result<Vec<TreeItem>, String>, Error> {
         let parse = |bytes: Vec<u8>| {
             let parsed = TreeRef::from_bytes(&bytes, gix::hash::Kind::Sha1);
@@ -89,7 +90,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the system refuses to read.
+    /// [`Error::Store`] if the system refuses to read.
     pub fn blob(&self, blob: ObjectId, limit: usize) -> Result<Result<Vec<u8>, String>, Error> {
         self.bounded_object(blob, Kind::Blob, limit as u64)
     }
@@ -139,7 +140,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the object cannot be written.
+    /// [`Error::Store`] if the object cannot be written.
     pub fn write_log(
         &self,
         parents: Vec<ObjectId>,
@@ -170,11 +171,11 @@ impl Repository {
         Ok(false)
     }
 
-    /// The log whose last tree is `tree`, to be added to; an empty one where there is none.
+    /// The log whose last tree is `tree`, to be added to; an empty one if there is none.
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] or [`Error::Store`] where it cannot be read.
+    /// [`Error::Damaged`] or [`Error::Store`] if it cannot be read.
     pub fn log_tree(&self, tree: Option<ObjectId>) -> Result<LogTree<'_>, Error> {
         let root = match tree {
             Some(tree) => Folder::read(self, tree)?,
@@ -215,7 +216,7 @@ impl LogTree<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] or [`Error::Store`] where the log cannot be read.
+    /// [`Error::Damaged`] or [`Error::Store`] if the log cannot be read.
     pub fn spelled(&mut self, folder: &str, name: &str) -> Result<String, Error> {
         let entries = &self.folder(folder)?.entries;
         if entries.contains_key(name) {
@@ -231,7 +232,7 @@ impl LogTree<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] or [`Error::Store`] where the log cannot be read.
+    /// [`Error::Damaged`] or [`Error::Store`] if the log cannot be read.
     pub fn file(&mut self, folder: &str, name: &str) -> Result<Option<ObjectId>, Error> {
         Ok(self.folder(folder)?.entries.get(name).map(|(_, id)| *id))
     }
@@ -240,7 +241,7 @@ impl LogTree<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] or [`Error::Store`] where the log cannot be read, or an object not be
+    /// [`Error::Damaged`] or [`Error::Store`] if the log cannot be read, or an object not be
     /// written.
     pub fn put(&mut self, folder: &str, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let id = write_blob(self.repo, name, bytes)?;
@@ -252,7 +253,7 @@ impl LogTree<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] or [`Error::Store`] where the log cannot be read, or an object not be
+    /// [`Error::Damaged`] or [`Error::Store`] if the log cannot be read, or an object not be
     /// written.
     pub fn append(&mut self, folder: &str, file: &str, line: &[u8]) -> Result<(), Error> {
         if self
@@ -268,11 +269,11 @@ impl LogTree<'_> {
         self.open.as_mut().map_or(Ok(()), |open| open.append(repo, line))
     }
 
-    /// Writes the trees; none where nothing was added.
+    /// Writes the trees, or `None` if nothing was added.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where an object cannot be written.
+    /// [`Error::Store`] if an object cannot be written.
     pub fn write(mut self) -> Result<Option<ObjectId>, Error> {
         self.close()?;
         let changed = self.folders.into_iter().filter(|(_, folder)| folder.changed);

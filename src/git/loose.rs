@@ -29,7 +29,7 @@ impl LooseReader {
         Self { inflate: Inflate::default(), file: vec![0; MAX_FILE], object: vec![0; MAX_OBJECT] }
     }
 
-    /// The kind and the bytes of the object in the file at `path`; nothing where it is no small and
+    /// The kind and the bytes of the object in the file at `path`, or `None` if it is no small and
     /// whole object.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ impl RefName {
             .collect()
     }
 
-    /// The ref that keeps a claim of `task` that the fleet's remote did not take; none where
+    /// The ref that keeps a claim of `task` that the fleet's remote did not take, or `None` if
     /// `claim` is no word for a ref.
     #[must_use]
     pub fn lost(task: &TaskId, claim: &ClaimId) -> Option<Self> {
@@ -81,7 +81,7 @@ impl RefName {
         Self::own("locks").expect("it is a good name")
     }
 
-    /// The ref of the claims that ended and were put away.
+    /// The ref of the claims that ended and were archived.
     #[must_use]
     pub fn archive() -> Self {
         Self::own("archive").expect("it is a good name")
@@ -93,8 +93,8 @@ impl RefName {
         Self::own("fleet").expect("it is a good name")
     }
 
-    /// The ref of what a clone has logged, said and assigned; none where `clone_id` is no word for
-    /// a ref.
+    /// The ref of what a clone has logged, said and assigned, or `None` if `clone_id` is no word
+    /// for a ref.
     #[must_use]
     pub fn log(clone_id: &str) -> Option<Self> {
         Self::own(&format!("log/{clone_id}"))

@@ -15,7 +15,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where `packed-refs` cannot be read.
+    /// [`Error::Store`] if `packed-refs` cannot be read.
     pub fn names_below(&self, prefix: &str) -> Result<BTreeSet<String>, Error> {
         let mut names = BTreeSet::new();
         let folder = self.common_dir().join(prefix);
@@ -62,11 +62,11 @@ impl Repository {
         self.names_below(OWN).is_ok_and(|names| !names.is_empty())
     }
 
-    /// The object that a ref is at; none where there is no such ref, or it holds no object id.
+    /// The object that a ref is at, or `None` if there is no such ref, or it holds no object id.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the system refuses to read.
+    /// [`Error::Store`] if the system refuses to read.
     pub fn id_of(&self, name: &RefName) -> Result<Option<ObjectId>, Error> {
         Ok(self.target(name)?.and_then(Result::ok))
     }
@@ -87,7 +87,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the objects cannot be read.
+    /// [`Error::Store`] if the objects cannot be read.
     pub fn has_object(&self, id: ObjectId) -> Result<bool, Error> {
         use gix::objs::Exists;
         Ok(self.objects()?.exists(&id))
@@ -97,7 +97,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the objects cannot be read.
+    /// [`Error::Store`] if the objects cannot be read.
     pub fn is_no_commit(&self, id: ObjectId) -> Result<bool, Error> {
         use gix::objs::FindHeader;
         let header = self.objects()?.try_header(&id).ok().flatten();
@@ -109,7 +109,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the ref cannot be written.
+    /// [`Error::Store`] if the ref cannot be written.
     pub fn put(&self, name: &RefName, id: ObjectId) -> Result<(), Error> {
         if self.id_of(name)? == Some(id) {
             return Ok(());
@@ -142,7 +142,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where they cannot be removed.
+    /// [`Error::Store`] if they cannot be removed.
     pub fn remove(&self, refs: &[(RefName, ObjectId)]) -> Result<(), Error> {
         let mut there = Vec::new();
         for (name, expected) in refs {
@@ -160,7 +160,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the system refuses to read.
+    /// [`Error::Store`] if the system refuses to read.
     pub fn descends(&self, tip: ObjectId, wanted: ObjectId) -> Result<bool, Error> {
         let mut next = Some(tip);
         while let Some(id) = next {

@@ -30,9 +30,9 @@ pub struct Remote {
 pub struct Swap {
     /// The ref, as this clone names it.
     pub name: RefName,
-    /// What it must be at; none where it must not be there.
+    /// What it must be at, or `None` if it must not be there.
     pub expected: Option<ObjectId>,
-    /// What it shall be at; none where it shall go.
+    /// What it shall be at, or `None` if it shall go.
     pub new: Option<ObjectId>,
 }
 
@@ -70,8 +70,8 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NoRemote`] where there is no such remote, or it is pushed to several places;
-    /// [`Error::NoGit`] where git cannot be started.
+    /// [`Error::NoRemote`] if there is no such remote, or it is pushed to several places;
+    /// [`Error::NoGit`] if git cannot be started.
     pub fn remote(&self, name: &str, prefix: &str, patience: Duration) -> Result<Remote, Error> {
         let mut urls = git_push_urls(self.root(), name)?;
         let (1, Some(url)) = (urls.len(), urls.pop()) else {
@@ -92,12 +92,12 @@ impl Repository {
         })
     }
 
-    /// What those of `remote`'s refs are at that are `wanted`; all of its bus where nothing is
+    /// What those of `remote`'s refs are at that are `wanted`; all of its bus if nothing is
     /// named.
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`] where it does not answer; [`Error::Interrupted`] if a signal came
+    /// [`Error::Unreachable`] if it does not answer; [`Error::Interrupted`] if a signal came
     /// first.
     pub fn look_at(&self, remote: &Remote, wanted: &[RefName]) -> Result<Sight, Error> {
         let mut names: Vec<String> = wanted.iter().map(|name| remote.spell(name)).collect();
@@ -165,7 +165,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NoGit`] where git cannot be started; [`Error::Interrupted`] and
+    /// [`Error::NoGit`] if git cannot be started; [`Error::Interrupted`] and
     /// [`Error::PushInterrupted`] if a signal came. What came of the push, only a look tells.
     pub fn push(&self, remote: &Remote, swaps: &[Swap], atomic: bool) -> Result<Pushed, Error> {
         let mut arguments: Vec<String> =
@@ -231,7 +231,7 @@ impl Remote {
         format!("{}{}", self.prefix, name.rest())
     }
 
-    /// What this clone calls one of the remote's refs; none where it is none of the bus.
+    /// What this clone calls one of the remote's refs, or `None` if it is none of the bus.
     fn read(&self, name: &str) -> Option<RefName> {
         RefName::own(name.strip_prefix(&self.prefix)?)
     }

@@ -200,7 +200,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NoGit`] or [`Error::Store`] where the user's git does not say.
+    /// [`Error::NoGit`] or [`Error::Store`] if the user's git does not say.
     pub fn foreign_hooks(&self) -> Result<Option<PathBuf>, Error> {
         let folder = git_hooks_folder(&self.root)?;
         // The folder itself may be missing.
@@ -214,7 +214,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NoGit`] where git cannot be started.
+    /// [`Error::NoGit`] if git cannot be started.
     pub fn with_attributes<'a>(
         &self,
         attributes: &[&str],
@@ -256,7 +256,7 @@ impl Repository {
         self.branch_tip(name).is_some()
     }
 
-    /// The commit that the branch called `name` is at; none where there is no such branch.
+    /// The commit that the branch called `name` is at, or `None` if there is no such branch.
     #[must_use]
     pub fn branch_tip(&self, name: &str) -> Option<ObjectId> {
         let name = format!("refs/heads/{name}");
@@ -304,7 +304,7 @@ impl Repository {
         worktrees
     }
 
-    /// The root of the clone's main worktree; none where the common dir is bare.
+    /// The root of the clone's main worktree, or `None` if the common dir is bare.
     fn main_root(&self) -> Option<PathBuf> {
         if is_bare(&self.config) {
             return None;

@@ -68,18 +68,18 @@ pub struct Ahead {
     /// How many commits it has that the default branch has not; [`MAX_AHEAD`] means so many or
     /// more.
     pub commits: usize,
-    /// The youngest commit that both have; none where they have none, or nobody counted that far.
+    /// The youngest commit that both have, or `None` if they have none, or nobody counted that far.
     pub base: Option<ObjectId>,
 }
 
 impl History {
     /// The default branch: of the one that the remote `origin` has and the one of the same name
-    /// that is here the one that has the other's commits, else the remote's. None where there is no
+    /// that is here the one that has the other's commits, else the remote's. None if there is no
     /// such branch.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the history cannot be read.
+    /// [`Error::Store`] if the history cannot be read.
     pub fn trunk(&self) -> Result<Option<Trunk<'_>>, Error> {
         let Some(found) = self.default_branch() else { return Ok(None) };
         let name = short_name(&found).to_owned();
@@ -100,7 +100,7 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the refs cannot be read.
+    /// [`Error::Store`] if the refs cannot be read.
     pub fn branches(&self) -> Result<Branches, Error> {
         let mut branches = Branches::default();
         for (name, commit) in self.refs_below("refs/heads/")? {
@@ -155,7 +155,7 @@ impl Trunk<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the history cannot be read.
+    /// [`Error::Store`] if the history cannot be read.
     pub fn has(&mut self, commit: ObjectId) -> Result<bool, Error> {
         if self.known.contains(&commit) {
             return Ok(true);
@@ -180,7 +180,7 @@ impl Trunk<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the history cannot be read.
+    /// [`Error::Store`] if the history cannot be read.
     pub fn ahead(&mut self, tip: ObjectId) -> Result<Ahead, Error> {
         self.own_commits(tip).map(|(ahead, _)| ahead)
     }

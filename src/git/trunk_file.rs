@@ -81,14 +81,14 @@ impl Repository {
         }
     }
 
-    /// The bytes of the file at `path` in the commit that HEAD is at; none where it has no such
+    /// The bytes of the file at `path` in the commit that HEAD is at, or `None` if it has no such
     /// file.
     #[must_use]
     pub fn committed_file(&self, path: &Path) -> Option<Vec<u8>> {
         self.read_blob(self.blob_at(self.head()?, path)?)
     }
 
-    /// The blob at `path` in a commit; none where it has none, or cannot be read.
+    /// The blob at `path` in a commit, or `None` if it has none, or cannot be read.
     #[must_use]
     pub fn blob_at(&self, commit: ObjectId, path: &Path) -> Option<ObjectId> {
         let objects = self.objects().ok()?;

@@ -12,7 +12,7 @@ pub const NOBODY: &str = "unassigned";
 pub struct Assignment {
     /// The task.
     pub task_id: TaskId,
-    /// Who shall do it; none where it is meant for nobody.
+    /// Who shall do it, or `None` if it is meant for nobody.
     pub engineer: Option<AgentId>,
     /// Who said so.
     pub manager: AgentId,
@@ -79,7 +79,7 @@ impl Assignment {
         })
     }
 
-    /// The engineer of this name; none where it says that nobody is meant.
+    /// The engineer of this name, or `None` if it says that nobody is meant.
     #[must_use]
     pub fn engineer_called(name: AgentId) -> Option<AgentId> {
         Some(name).filter(|name| !name.as_str().eq_ignore_ascii_case(NOBODY))

@@ -158,11 +158,11 @@ impl Ended {
 /// An earlier claim of the same task, as the `lineage` remembers it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PastClaim {
-    /// The claim; none where an older bus wrote it.
+    /// The claim, or `None` if an older bus wrote it.
     pub claim_id: Option<ClaimId>,
     /// Who owned it.
     pub agent_id: AgentId,
-    /// Where it was made; none where an older bus wrote it.
+    /// Where it was made, or `None` if an older bus wrote it.
     pub origin: Option<Origin>,
     /// Who ended it, where that was not its owner.
     pub by: Option<AgentId>,
@@ -233,11 +233,12 @@ pub struct Claim {
     pub released_by: Option<AgentId>,
     /// Why, in the words of whoever ended it in the owner's place.
     pub release_note: Option<String>,
-    /// When the claim dies without a sign of life.
+    /// When the claim dies without a heartbeat.
     pub expires_at: Option<Timestamp>,
     /// The commit that HEAD was at when the task was claimed.
     pub base: Option<String>,
-    /// The commit that the branch was at when the claim ended; none where there was no such branch.
+    /// The commit that the branch was at when the claim ended, or `None` if there was no such
+    /// branch.
     pub head: Option<String>,
     /// The session that claimed it.
     pub session_id: Option<String>,
@@ -245,9 +246,9 @@ pub struct Claim {
     pub lineage: Vec<PastClaim>,
     /// `false` where the fleet has not confirmed it yet.
     pub confirmed: Option<bool>,
-    /// The claim's own name; none where an older bus wrote it.
+    /// The claim's own name, or `None` if an older bus wrote it.
     pub claim_id: Option<ClaimId>,
-    /// Where it was made; none where an older bus wrote it.
+    /// Where it was made, or `None` if an older bus wrote it.
     pub origin: Option<Origin>,
     /// The fencing token: one more at each write; 0 where an older bus wrote it.
     pub revision: u64,

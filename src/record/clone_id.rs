@@ -13,7 +13,7 @@ const MAX_LENGTH: usize = 64;
 pub struct CloneId(String);
 
 impl CloneId {
-    /// The id that `text` is; none where it is none.
+    /// The id that `text` is, or `None` if it is none.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=MAX_LENGTH).contains(&text.len());

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use super::{AgentId, Fleet, LeasePolicy, Pattern, Require, Span};
 
-/// How long a claim may go without a sign of life, where nothing else is said (docs/design.md, section 3).
+/// How long a claim may go without a heartbeat, if nothing else is said (docs/design.md, section
+/// 3).
 const STALE_AFTER: Span = Span::new(Duration::from_secs(6 * 3600));
 
 /// Which file of the log an event goes to (docs/design.md, section 4).
@@ -45,9 +46,9 @@ impl Records {
 pub struct Config {
     /// Whether a task without an assignment may not be claimed.
     pub require_assignment: bool,
-    /// How long a claim lives without a sign of life; for ever where none is set.
+    /// How long a claim lives without a heartbeat; for ever where none is set.
     pub ttl: Option<Span>,
-    /// How long a claim may go without a sign of life before it counts as stale.
+    /// How long a claim may go without a heartbeat before it counts as stale.
     pub stale_after: Span,
     /// Which file of the log an event goes to.
     pub layout: EventLayout,
@@ -201,7 +202,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigFault`] where the text is no TOML, or has a key or a value that means nothing.
+    /// [`ConfigFault`] if the text is no TOML, or has a key or a value that means nothing.
     pub fn parse(text: &str) -> Result<Self, ConfigFault> {
         let document: Document = toml::from_str(text).map_err(|error| ConfigFault {
             what: error.message().lines().collect::<Vec<_>>().join("; "),

@@ -82,7 +82,7 @@ pub struct Event {
     pub event: EventKind,
     /// In words.
     pub summary: String,
-    /// The event's own name; none where an older bus wrote it.
+    /// The event's own name, or `None` if an older bus wrote it.
     pub id: Option<String>,
     /// The task it is about.
     pub task_id: Option<TaskId>,

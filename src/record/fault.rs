@@ -188,7 +188,7 @@ impl Fault {
         }
     }
 
-    /// The field that is meant, where there is one and it stands there.
+    /// The field that is meant, if there is one and it stands there.
     fn field(&self) -> Option<&str> {
         match self {
             Self::Mistyped { field, .. }
@@ -228,7 +228,7 @@ impl Fault {
             Self::ByteOrderMark => write!(f, "it begins with a byte-order mark"),
             Self::Nul { .. } => write!(f, "a NUL byte"),
             Self::DuplicateKey { key, .. } => {
-                write!(f, "the key `{}` stands there twice", key.escape_debug())
+                write!(f, "the key `{}` occurs twice", key.escape_debug())
             }
             Self::SecondValue { .. } => write!(f, "something follows the object"),
             Self::NotAnObject => write!(f, "it is not a JSON object"),

@@ -103,7 +103,7 @@ impl Fields {
         (list.len() == total).then_some(list)
     }
 
-    /// An object, read by `read`, with its unknown fields; nothing where the field is missing or
+    /// An object, read by `read`, with its unknown fields, or `None` if the field is missing or
     /// null.
     pub(super) fn optional_object<T>(
         &mut self,
@@ -176,7 +176,7 @@ pub(super) fn first(mut faults: Vec<Fault>) -> Fault {
     if faults.is_empty() { Fault::NotAnObject } else { faults.swap_remove(0) }
 }
 
-/// Puts `value` into `object` where there is one.
+/// Puts `value` into `object` if there is one.
 pub(super) fn put(object: &mut Object, field: &str, value: Option<impl ToString>) {
     if let Some(value) = value {
         object.insert(field.to_owned(), Value::String(value.to_string()));

@@ -19,7 +19,7 @@ pub enum PlanFlaw {
     StepWithoutReceipt(usize),
     /// A sum is noted for what is no receipt of the step, or of the plan.
     UnlistedReceipt {
-        /// The step; none where it is the plan's own.
+        /// The step, or `None` if it is the plan's own.
         step: Option<usize>,
         /// The path that has the sum.
         path: String,

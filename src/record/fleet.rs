@@ -1,5 +1,5 @@
-//! Which fleet a clone belongs to (docs/design.md, section 3, *Fleet*): `[fleet]` in `config.toml`, and
-//! this clone's own note of it.
+//! Which fleet a clone belongs to (docs/design.md, section 3, *Fleet*): `[fleet]` in `config.toml`,
+//! and this clone's own note of it.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::json::Object;
 use super::{Fault, json};
 
-/// Where the refs of the bus stand on the remote, where nothing else is said.
+/// Where the refs of the bus stand on the remote, if nothing else is said.
 pub const OWN_PREFIX: &str = "refs/bus/";
 
 /// Where they stand on hosts that take nothing but branches.

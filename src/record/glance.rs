@@ -22,7 +22,7 @@ pub struct Glance<'a> {
     pub agent_id: Cow<'a, str>,
     /// When.
     pub ts: Timestamp,
-    /// What sort of event.
+    /// What type of event.
     pub event: Cow<'a, str>,
     /// The task.
     pub task_id: Option<Cow<'a, str>>,

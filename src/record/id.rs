@@ -41,7 +41,7 @@ pub enum PlanStep {}
 #[derive(Clone, Copy, Debug)]
 pub enum ReceiptFile {}
 
-/// Marks the name of a sort of event, such as `claim` or `note`.
+/// Marks the name of a type of event, such as `claim` or `note`.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {}
 
@@ -119,7 +119,7 @@ pub type StepId = Id<PlanStep>;
 /// The name of a file that is stored as a receipt: `tests.log`.
 pub type ReceiptName = Id<ReceiptFile>;
 
-/// What sort of event a line of the log is: `claim`, `note`.
+/// What type of event a line of the log is: `claim`, `note`.
 pub type EventKind = Id<Kind>;
 
 /// The name of a position in the log: `report`.

@@ -201,7 +201,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
             };
             if object.contains_key(&key) {
                 self.twice.replace(Some(key));
-                return Err(A::Error::custom("a key stands there twice"));
+                return Err(A::Error::custom("a key occurs twice"));
             }
             let value = entries.next_value_seed(self)?;
             object.insert(key, value);

@@ -10,7 +10,7 @@ use super::fields::{Fields, first, given, put};
 use super::json::Object;
 use super::{AgentId, ClaimId, Fault, LeaseId, Origin, Span, TaskId, Timestamp, json};
 
-/// How long a lease lives without a sign of life, where nothing else is asked for.
+/// How long a lease lives without a heartbeat, if nothing else is asked for.
 pub const DEFAULT_LEASE: Span = Span::new(Duration::from_secs(50 * 60));
 
 /// What the id of a lease is spelled with: digits and letters of which none looks like another.
@@ -70,7 +70,7 @@ pub struct Lease {
     pub lease_id: LeaseId,
     /// Who holds it, or held it.
     pub owner: AgentId,
-    /// Where it was taken; none where another tool wrote it.
+    /// Where it was taken, or `None` if another tool wrote it.
     pub origin: Option<Origin>,
     /// The patterns of its paths.
     pub scope: Vec<String>,
@@ -84,7 +84,7 @@ pub struct Lease {
     pub start_time: Timestamp,
     /// The owner's last write.
     pub heartbeat: Timestamp,
-    /// When it dies without a sign of life.
+    /// When it dies without a heartbeat.
     pub expires_at: Timestamp,
     /// The task that it is for.
     pub task_id: Option<TaskId>,
@@ -180,7 +180,7 @@ impl Lease {
         self.released_at.is_none()
     }
 
-    /// How long it lives without a sign of life: each of its owner's writes sets `expires_at` anew.
+    /// How long it lives without a heartbeat: each of its owner's writes sets `expires_at` anew.
     #[must_use]
     pub fn ttl(&self) -> Duration {
         Some(self.expires_at.since(self.heartbeat))

@@ -137,7 +137,7 @@ impl LeaseTable {
     }
 
     /// The table after a write that made, renewed or ended `changed`, without those that are
-    /// `dropped`; nothing where the revision cannot go up.
+    /// `dropped`, or `None` if the revision cannot go up.
     #[must_use]
     pub fn next(self, changed: Vec<Lease>, dropped: &[LeaseId]) -> Option<Self> {
         let mut rows = self.rows;
@@ -230,7 +230,7 @@ impl<'de> Visitor<'de> for PartsVisitor {
         while let Some(key) = entries.next_key::<String>()? {
             if seen.contains(&key) {
                 return Err(A::Error::custom(format!(
-                    "the key `{}` stands there twice",
+                    "the key `{}` occurs twice",
                     key.escape_debug()
                 )));
             }

@@ -13,11 +13,11 @@ pub struct Message {
     pub ts: Timestamp,
     /// Who says it.
     pub from: AgentId,
-    /// What sort of message.
+    /// What type of message.
     pub kind: EventKind,
     /// In words.
     pub summary: String,
-    /// The message's own name; none where an older bus wrote it.
+    /// The message's own name, or `None` if an older bus wrote it.
     pub id: Option<String>,
     /// The task it is about.
     pub task_id: Option<TaskId>,

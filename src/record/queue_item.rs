@@ -24,7 +24,7 @@ const MAX_SLUG: usize = 60;
 /// What `queue/NNN-slug.md` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueItem {
-    /// What is to be done, in a line.
+    /// The task, in a line.
     pub title: String,
     /// Its fields, in their order; of two with one key the first counts, but for `After`.
     pub fields: Vec<QueueField>,
@@ -174,7 +174,7 @@ impl QueueItem {
                 }
             };
         let (mut priority, mut plan) = (Priority::default(), None);
-        understood("Priority", "medium stands in", &mut |value| {
+        understood("Priority", "medium is used instead", &mut |value| {
             priority = words(value).next().map_or(Ok(priority), str::parse)?;
             Ok(())
         });
@@ -188,7 +188,7 @@ impl QueueItem {
         });
         let after = blockers(&fields)?;
         doubts.extend(stray_afters(&lines, &fields).map(|line| {
-            let what = "`After` stands where it is no field, and is passed over: write it without marks, above the text";
+            let what = "`After` is not at the top, so it is no field, and is ignored: write it without marks, above the text";
             Doubt { what: what.to_owned(), line }
         }));
         Ok(Self { title, priority, after, plan, body, doubts, fields })

@@ -97,7 +97,7 @@ impl Scope {
         Ok(None)
     }
 
-    /// A path in the scope; none where all that the patterns match is denied.
+    /// A path in the scope, or `None` if all that the patterns match is denied.
     #[must_use]
     pub fn example(&self, fold: Fold) -> Option<String> {
         self.overlap(self, fold)

@@ -22,7 +22,7 @@ impl Slug {
     ///
     /// # Errors
     ///
-    /// [`IdFault`] where it would be too long.
+    /// [`IdFault`] if it would be too long.
     pub fn plan_id(&self, time: Timestamp) -> Result<PlanId, IdFault> {
         PlanId::new(format!("{}-{self}", &time.to_string()[..DATE]))
     }

@@ -83,7 +83,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A length of time as people type it: `500ms`, `30s`, `10m`, `4h`, `2d` (docs/design.md, section 6).
+/// A length of time as people type it: `500ms`, `30s`, `10m`, `4h`, `2d` (docs/design.md, section
+/// 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(Duration);
 

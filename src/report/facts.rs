@@ -135,7 +135,7 @@ pub(crate) struct TaskFacts {
     pub(crate) title: Option<String>,
     /// How it stands.
     pub(crate) state: TaskState,
-    /// Who owns it; where nobody does, for whom it is meant.
+    /// Who owns it; if nobody does, for whom it is meant.
     pub(crate) owner: Option<AgentId>,
     /// Since when it stands so, as far as that is known.
     pub(crate) since: Option<Timestamp>,
@@ -223,7 +223,7 @@ impl Verdict {
             Self::Landed => "landed",
             Self::NotHere => "not in this clone",
             Self::TakenBack => "landed, then reverted",
-            Self::Unknown => "cannot be told",
+            Self::Unknown => "is not known",
             Self::NoBranch => "no branch",
             Self::NoWork => "no work yet",
             Self::AtWork => "at work",
@@ -300,7 +300,7 @@ pub(crate) struct Need {
     pub(crate) task: Option<TaskId>,
     /// What it is, in words; some of them may be anybody's.
     pub(crate) what: String,
-    /// A command that helps; none where only a person can.
+    /// A command that helps, or `None` if only a person can.
     pub(crate) next: Option<String>,
 }
 
@@ -309,7 +309,7 @@ pub(crate) struct Need {
 pub(crate) struct AgentFacts {
     /// The agent.
     pub(crate) agent: AgentId,
-    /// Whether it is at work; none where only its log is known.
+    /// Whether it is at work, or `None` if only its log is known.
     pub(crate) state: Option<PeerState>,
     /// The last sign of its life.
     pub(crate) last_seen: Option<Timestamp>,
@@ -339,7 +339,7 @@ pub(crate) struct Validated {
 pub(crate) struct Report {
     /// When this was so, and when git was looked at.
     pub(crate) now: Timestamp,
-    /// Since when work counts; none where all of it does.
+    /// Since when work counts, or `None` if all of it does.
     pub(crate) since: Option<Timestamp>,
     /// Whose report it is.
     pub(crate) manager: Option<AgentId>,

@@ -23,7 +23,7 @@ const MAX_HELD: usize = 40;
 pub(crate) struct Request {
     /// Whose report it is.
     pub(crate) manager: Option<AgentId>,
-    /// Since when work counts; none where all of it does.
+    /// Since when work counts, or `None` if all of it does.
     pub(crate) since: Option<Timestamp>,
 }
 

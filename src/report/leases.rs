@@ -8,7 +8,7 @@ use crate::bus::lease::LeaseStatus;
 const HEADER: [&str; 7] =
     ["lock_id", "owner", "scope", "objective", "start", "heartbeat", "expires"];
 
-/// A table of markdown of these leases; its head alone where there are none.
+/// A table of markdown of these leases; its head alone if there are none.
 #[must_use]
 pub(crate) fn lease_table(leases: &[LeaseStatus]) -> String {
     let row = |status: &LeaseStatus| {

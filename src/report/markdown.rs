@@ -167,7 +167,7 @@ fn tasks(report: &Report, shown: &[&TaskFacts]) -> String {
     section
 }
 
-/// Who holds which paths; nothing where nobody does.
+/// Who holds which paths, or `None` if nobody does.
 fn leases(report: &Report) -> String {
     if report.leases.is_empty() {
         return String::new();

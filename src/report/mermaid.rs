@@ -9,7 +9,7 @@ use crate::record::Timestamp;
 /// The longest time for which the axis shows hours, in seconds; for longer ones it shows days.
 const HOURS: i64 = 2 * 24 * 60 * 60;
 
-/// Who held what when: a bar a claim, a section an agent. Nothing where nobody held anything.
+/// Who held what when: a bar a claim, a section an agent. Nothing if nobody held anything.
 pub(super) fn gantt(report: &Report) -> Option<String> {
     let first = report.held.iter().map(|(_, _, held)| held.from).min()?;
     let last = report.held.iter().map(|(_, _, held)| held.until.unwrap_or(report.now)).max()?;

@@ -177,7 +177,8 @@ fn of_work(task: &TaskFacts, trunk: Option<&ComparedWith>, is_news: bool, needs:
     };
     match task.verdict() {
         Verdict::StillClaimed => {
-            let what = format!("what {owner} has committed is landed, and the claim stands");
+            let what =
+                format!("what {owner} has committed has landed, and the claim is still live");
             let next = format!("bus release {id} --force --status done --note WHY");
             needs.push(need(NeedKind::StillClaimed, Some(task), what, Some(next)));
         }
@@ -365,7 +366,7 @@ fn queue(survey: &Survey, needs: &mut Vec<Need>) {
     }));
 }
 
-/// What the validator finds, as something that needs the manager; nothing where it finds nothing.
+/// What the validator finds, as something that needs the manager, or `None` if it finds nothing.
 pub(super) fn findings(validated: &Validated) -> Option<Need> {
     let (errors, warnings) = (validated.errors, validated.warnings);
     if errors + warnings == 0 {

@@ -1,6 +1,6 @@
 //! Tables of markdown, as GitHub reads them.
 
-/// A table; nothing where it has no rows. The cells are markdown already.
+/// A table, or `None` if it has no rows. The cells are markdown already.
 pub(super) fn table<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,

@@ -1,5 +1,5 @@
-//! A named position in the log that outlives its watcher: which events were shown (docs/design.md, section
-//! 6).
+//! A named position in the log that outlives its watcher: which events were shown (docs/design.md,
+//! section 6).
 //!
 //! A place in a file would not do: git replaces files, merges bring lines into their middle,
 //! worktrees come and go. So a cursor holds 16 bytes for each event that was shown. The file is
@@ -30,7 +30,7 @@ impl Cursor {
     ///
     /// # Errors
     ///
-    /// [`Error::CursorInUse`] where another process holds it; [`Error::Io`] or [`Error::WrongKind`]
+    /// [`Error::CursorInUse`] if another process holds it; [`Error::Io`] or [`Error::WrongKind`]
     /// where its file cannot be used.
     pub fn open(place: &Place, clones: Clones) -> Result<(Self, Option<Follow>), Error> {
         place.make_folders()?;
@@ -57,7 +57,7 @@ impl Cursor {
         self.namer.is_none()
     }
 
-    /// Everything that was shown; nothing where the cursor is new.
+    /// Everything that was shown, or `None` if the cursor is new.
     fn read(&mut self) -> io::Result<Option<Known>> {
         let mut bytes = Vec::new();
         self.file.read_to_end(&mut bytes)?;
@@ -83,7 +83,7 @@ impl Cursor {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the log cannot be read or the cursor not be written.
+    /// [`Error::Io`] if the log cannot be read or the cursor not be written.
     pub fn begin(&mut self, follow: &mut Follow) -> Result<(), Error> {
         follow.learn()?;
         let namer = follow.known().namer();
@@ -104,7 +104,7 @@ impl Cursor {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the cursor cannot be written.
+    /// [`Error::Io`] if the cursor cannot be written.
     pub fn shown(&mut self, fresh: &Fresh) -> Result<(), Error> {
         let Some(namer) = self.namer else { return Ok(()) };
         let entries = fresh.entries.iter().map(|entry| namer.hashes(&entry.line));

@@ -102,7 +102,7 @@ impl Error {
     pub fn hint(&self) -> String {
         match self {
             Self::Io { source, .. } => system_hint(source.kind())
-                .unwrap_or("mend what the system names, then run the same command again")
+                .unwrap_or("fix what the system names, then run the same command again")
                 .to_owned(),
             Self::WrongKind { .. } => {
                 "move it away: `bus` follows no links and replaces no folders".to_owned()

@@ -35,7 +35,7 @@ impl Evidence {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the file is there and cannot be read.
+    /// [`Error::Io`] if the file is there and cannot be read.
     pub fn of(
         root: &Path,
         receipt: &str,
@@ -91,7 +91,7 @@ impl Sums {
     }
 }
 
-/// The file below `root` that a receipt names; none where its path leads out.
+/// The file below `root` that a receipt names, or `None` if its path leads out.
 fn receipt_place(root: &Path, receipt: &str) -> Option<Place> {
     let mut parts = Vec::new();
     for part in Path::new(receipt).components() {
@@ -110,7 +110,7 @@ fn receipt_place(root: &Path, receipt: &str) -> Option<Place> {
 ///
 /// # Errors
 ///
-/// [`Error::Io`] where it cannot be read.
+/// [`Error::Io`] if it cannot be read.
 pub fn sha256(place: &Place) -> Result<Sha256, Error> {
     let path = place.path();
     let mut file = File::open(&path).map_err(Error::io(Verb::Read, &path))?;

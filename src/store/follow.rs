@@ -1,5 +1,5 @@
-//! Follows the log as it grows: every event once, whatever becomes of the files (docs/design.md, section
-//! 4).
+//! Follows the log as it grows: every event once, whatever becomes of the files (docs/design.md,
+//! section 4).
 //!
 //! Files are read by position. A file that was replaced is read again from its start, and what was
 //! seen before is left out; so is a line that turns up in another file. What stood in the log
@@ -68,7 +68,7 @@ impl Follow {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where a file cannot be read.
+    /// [`Error::Io`] if a file cannot be read.
     pub fn from_end(
         paths: impl IntoIterator<Item = PathBuf>,
         now: Timestamp,
@@ -108,7 +108,7 @@ impl Follow {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where a file cannot be read.
+    /// [`Error::Io`] if a file cannot be read.
     pub fn backlog(&self) -> Result<Union, Error> {
         let source = |(path, followed): (&PathBuf, &Growing)| {
             let lines = followed
@@ -136,7 +136,7 @@ impl Follow {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where a file cannot be read.
+    /// [`Error::Io`] if a file cannot be read.
     pub fn learn(&mut self) -> Result<(), Error> {
         if self.learned {
             return Ok(());
@@ -161,7 +161,7 @@ impl Follow {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where a file cannot be read.
+    /// [`Error::Io`] if a file cannot be read.
     pub fn look(&mut self, paths: &BTreeSet<PathBuf>) -> Result<Fresh, Error> {
         self.look_without(paths, &[])
     }
@@ -210,7 +210,7 @@ impl Follow {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where a file cannot be read.
+    /// [`Error::Io`] if a file cannot be read.
     pub fn look_everywhere(&mut self, all: &BTreeSet<PathBuf>) -> Result<Fresh, Error> {
         let gone: Vec<PathBuf> =
             self.files.keys().filter(|path| !all.contains(*path)).cloned().collect();

@@ -109,7 +109,7 @@ impl Growing {
         Ok(Self { file, identity: Identity::of(metadata), position })
     }
 
-    /// What stands before the position; nothing where another text stands there than was read.
+    /// What stands before the position, or `None` if another text stands there than was read.
     pub(super) fn before(&self) -> io::Result<io::Take<File>> {
         let Position { offset, before, .. } = &self.position;
         let mut file = self.file.try_clone()?;
@@ -120,7 +120,7 @@ impl Growing {
         Ok(file.take(if there == *before { *offset } else { 0 }))
     }
 
-    /// Reads the whole lines of the next chunk; nothing where another text stands before the
+    /// Reads the whole lines of the next chunk, or `None` if another text stands before the
     /// position. A line without an end is left for later.
     pub(super) fn read(&mut self) -> io::Result<Option<Chunk>> {
         let Position { offset, mut skipping, before } = self.position.clone();

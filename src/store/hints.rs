@@ -103,7 +103,7 @@ impl Hints {
         Stopper(self.sender.clone(), self.flags.clone())
     }
 
-    /// Why there are no notifications, where there are none: the files are then looked at five
+    /// Why there are no notifications, if there are none: the files are then looked at five
     /// times a second.
     #[must_use]
     pub fn fault(&self) -> Option<&str> {

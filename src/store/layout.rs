@@ -306,7 +306,8 @@ impl PrivateLayout {
         self.place(format!("bus/seen-locks/{}", id.as_str().to_ascii_uppercase()))
     }
 
-    /// The log of record: what this clone logged, said, assigned and claimed (docs/design.md, section 1.1).
+    /// The log of record: what this clone logged, said, assigned and claimed (docs/design.md,
+    /// section 1.1).
     #[must_use]
     pub fn record(&self) -> Layout {
         Layout::private(&self.common, "bus/log")

@@ -51,7 +51,7 @@ impl Mail {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where it cannot be read.
+    /// [`Error::Io`] if it cannot be read.
     pub fn read(&mut self, path: &Path, wanted: impl Fn(&Message) -> bool) -> Result<(), Error> {
         let file = match File::open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

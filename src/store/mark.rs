@@ -1,5 +1,5 @@
 //! Small marks in the clone's private folder whose time is what matters. They are hints: where one
-//! cannot be written, a sign of life is missed and nothing else.
+//! cannot be written, a heartbeat is missed and nothing else.
 
 use std::fs::File;
 use std::io::Write;
@@ -19,7 +19,7 @@ pub fn touch(place: &Place, clock: Clock) {
     set_time(place, clock, true);
 }
 
-/// Does the same where there is a mark, and makes none.
+/// Does the same if there is a mark, and makes none.
 pub fn touch_again(place: &Place, clock: Clock) {
     set_time(place, clock, false);
 }

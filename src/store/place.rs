@@ -49,8 +49,8 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// [`Error::WrongKind`] where a link stands on the way, or anything but a regular file at its
-    /// end; [`Error::Io`] where the system does not say.
+    /// [`Error::WrongKind`] if a link stands on the way, or anything but a regular file at its
+    /// end; [`Error::Io`] if the system does not say.
     pub fn inspect(&self) -> Result<Option<Metadata>, Error> {
         let Some(()) = self.walk_folders(|_, missing| Err(missing))? else {
             return Ok(None);
@@ -75,7 +75,7 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// [`Error::WrongKind`] where a link or a file stands on the way; [`Error::Io`] where a folder
+    /// [`Error::WrongKind`] if a link or a file stands on the way; [`Error::Io`] if a folder
     /// cannot be made.
     pub fn make_folders(&self) -> Result<(), Error> {
         let make = |folder: &Path, _| match fs::create_dir(folder) {

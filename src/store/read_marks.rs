@@ -20,11 +20,11 @@ pub struct ReadMarks {
 }
 
 impl ReadMarks {
-    /// What the file at `place` remembers; nothing where it is missing or damaged.
+    /// What the file at `place` remembers, or `None` if it is missing or damaged.
     ///
     /// # Errors
     ///
-    /// [`Error::WrongKind`] where no file can be there; [`Error::Io`] where it cannot be read.
+    /// [`Error::WrongKind`] if no file can be there; [`Error::Io`] if it cannot be read.
     pub fn at(place: &Place) -> Result<Self, Error> {
         let bytes = place.read(usize::MAX - 1)?.unwrap_or_default();
         let Some(rest) = bytes.strip_prefix(MAGIC).filter(|rest| rest.len() >= RECORD) else {

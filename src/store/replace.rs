@@ -15,7 +15,7 @@ use super::{Error, Place, Verb, crash_point};
 ///
 /// # Errors
 ///
-/// [`Error::WrongKind`] where a link or a folder is in the way; [`Error::Io`] where the disk
+/// [`Error::WrongKind`] if a link or a folder is in the way; [`Error::Io`] if the disk
 /// refuses: the old file is then still there, whole.
 pub fn replace(place: &Place, bytes: &[u8]) -> Result<(), Error> {
     put(place, bytes, How { program: false, durable: true })

@@ -97,7 +97,7 @@ pub fn on_all_cores<T: Send, E: Send>(
 ///
 /// # Errors
 ///
-/// [`Error::Io`] where a file cannot be read.
+/// [`Error::Io`] if a file cannot be read.
 pub fn scan<T: Send>(
     files: &[PathBuf],
     start: impl Fn() -> T + Sync,

@@ -13,16 +13,16 @@ use super::scan::{Line, scan};
 use super::{Clones, Entry, Error};
 use crate::record::{AgentId, Event, Glance, TaskId, Timestamp};
 
-/// The sorts of events that `bus` logs by itself: they are no words about the work.
+/// The types of events that `bus` logs by itself: they are no words about the work.
 const PROTOCOL: [&str; 5] = ["claim", "release", "reclaim", "update", "handshake"];
 
-/// The sort of events that say that somebody went on where `bus check` said no.
+/// The type of event that say that somebody went on where `bus check` said no.
 const OVERRIDE: &str = "override";
 
 /// Which events are counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
-    /// Not those before this time; all where there is none.
+    /// Not those before this time; all if there is none.
     pub since: Option<Timestamp>,
     /// Not those after this time.
     pub until: Timestamp,
@@ -105,7 +105,7 @@ impl LogTally {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where a file cannot be read.
+    /// [`Error::Io`] if a file cannot be read.
     pub fn of(files: Vec<PathBuf>, clones: Clones, window: Window) -> Result<Self, Error> {
         let namer = Namer::random();
         let look = |part: &mut Part, line: &Line<'_>| {

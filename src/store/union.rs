@@ -1,4 +1,5 @@
-//! The log as readers see it: the union of all its files, each event once (docs/design.md, section 4).
+//! The log as readers see it: the union of all its files, each event once (docs/design.md, section
+//! 4).
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -88,7 +89,7 @@ impl Faults {
 pub(super) struct RawLine {
     /// Where it begins.
     pub(super) offset: u64,
-    /// Its bytes, without the newline; none where it is too long.
+    /// Its bytes, without the newline, or `None` if it is too long.
     pub(super) bytes: Vec<u8>,
     /// Whether it has more than [`MAX_LINE`] bytes.
     pub(super) too_long: bool,
@@ -134,7 +135,7 @@ impl Union {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where a file cannot be read.
+    /// [`Error::Io`] if a file cannot be read.
     pub fn open(
         paths: impl IntoIterator<Item = PathBuf>,
         direction: Direction,
@@ -178,7 +179,7 @@ impl Union {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where a file cannot be read.
+    /// [`Error::Io`] if a file cannot be read.
     pub fn next_event(&mut self) -> Result<Option<Entry>, Error> {
         loop {
             let Some(best) = self.best() else { return Ok(None) };

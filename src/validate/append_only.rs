@@ -1,4 +1,5 @@
-//! The log is append-only: every line of the base is still there, in its order (docs/design.md, section 5).
+//! The log is append-only: every line of the base is still there, in its order (docs/design.md,
+//! section 5).
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -70,7 +71,7 @@ impl BaseLines<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the file cannot be read.
+    /// [`Error::Io`] if the file cannot be read.
     pub(super) fn is_beginning_of(&self, now: &Path) -> Result<bool, Error> {
         let refused = Error::io(Verb::Read, now);
         let compare = || -> std::io::Result<bool> {
@@ -101,7 +102,7 @@ impl BaseLines<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the file cannot be read.
+    /// [`Error::Io`] if the file cannot be read.
     pub(super) fn differs_from(&self, now: &Path) -> Result<Option<usize>, Error> {
         let bytes = std::fs::read(now).map_err(Error::io(Verb::Read, now))?;
         if bytes == self.bytes {
@@ -143,7 +144,7 @@ impl BaseLines<'_> {
                 Fate::Gone if has_moved(in_log, text, before[index]) => continue,
                 _ if !told.insert(before[index]) => continue,
                 Fate::Gone => "is gone, or was changed",
-                Fate::Moved => "stands in another place now",
+                Fate::Moved => "is in another place now",
             };
             let place = Place::line((next + 1).min(now.len().max(1)));
             let whole = || {
@@ -217,7 +218,7 @@ impl BaseLines<'_> {
         {
             let words = || {
                 format!(
-                    "line {} of the base's `{}` stands in another place here",
+                    "line {} of the base's `{}` is in another place here",
                     numbers[index] + 1,
                     self.path
                 )

@@ -20,7 +20,7 @@ pub(super) struct Commit {
     pub(super) id: ObjectId,
     /// The files of the bus, by path.
     pub(super) files: BTreeMap<String, (Kind, TreeFile)>,
-    /// Every file below the bus's folders: receipts, links, and records where no reader looks, too.
+    /// Every file below the bus's folders: receipts, links, and records if no reader looks, too.
     all: BTreeMap<String, TreeFile>,
 }
 
@@ -74,7 +74,7 @@ impl Commit {
         leases.map(|(path, file)| (path.as_str(), *file))
     }
 
-    /// How git calls a file of the commit, such as `git show` takes it; nothing where a shell would
+    /// How git calls a file of the commit, such as `git show` takes it, or `None` if a shell would
     /// read more than a name.
     pub(super) fn spell(&self, path: &str) -> Option<String> {
         let is_plain =
@@ -186,7 +186,7 @@ impl Base {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where a tree cannot be read.
+    /// [`Error::Store`] if a tree cannot be read.
     pub(super) fn receipt(&self, history: &History, path: &str) -> Result<Vec<TreeFile>, Error> {
         let mut files = Vec::new();
         for commit in &self.commits {
@@ -293,7 +293,7 @@ impl Delta<'_> {
         others.filter(|(path, _)| is_spoiled(path)).collect()
     }
 
-    /// The name that git gives to the file's bytes; none where it can be none of `known`.
+    /// The name that git gives to the file's bytes, or `None` if it can be none of `known`.
     fn blob_of(&self, path: &str, known: &[TreeFile]) -> Option<ObjectId> {
         if let Some(id) = self.indexed.blob_of(self.root, path) {
             return Some(id);

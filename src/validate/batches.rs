@@ -1,5 +1,5 @@
-//! Batches of other agents in a change (docs/design.md, section 1.2). Who goes on with another's branch has
-//! its batches, and must not write them.
+//! Batches of other agents in a change (docs/design.md, section 1.2). Who goes on with another's
+//! branch has its batches, and must not write them.
 
 use std::collections::BTreeMap;
 

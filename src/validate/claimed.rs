@@ -74,7 +74,7 @@ impl Run<'_> {
             (FleetSight::Unread(why), _, branch) if is_judged || self.query.unread.is_some() => {
                 let place = branch.as_deref().map_or_else(|| "HEAD".to_owned(), ref_of);
                 let words = || {
-                    format!("who holds the tasks and the paths of the change cannot be told: {why}")
+                    format!("nobody can say who holds the tasks and the paths of the change: {why}")
                 };
                 findings.add(Rule::NotJudged, &place, None, words);
             }
@@ -226,7 +226,7 @@ fn tell(
                 is_told = true;
                 let words = || {
                     format!(
-                        "who holds `{task}` cannot be told: a state of {name} is not here, or it has more than {MAX_CHAIN} of them"
+                        "nobody can say who holds `{task}`: a state of {name} is not here, or it has more than {MAX_CHAIN} of them"
                     )
                 };
                 findings.add(Rule::NotJudged, &place, None, words);

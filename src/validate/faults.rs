@@ -35,7 +35,7 @@ const fn rule_of(fault: &Fault, in_lines: bool) -> Rule {
 pub(super) fn in_record(findings: &mut Findings, path: &str, bytes: &[u8], faults: &[Fault]) {
     let places = Places::of(bytes);
     for fault in faults {
-        // A record as a whole is meant where no line is.
+        // A record as a whole is meant if no line is.
         let whole = matches!(fault, Fault::TooLong { .. });
         let place = (!whole).then(|| Place::from(fault.position_in(&places)));
         findings.add(rule_of(fault, false), path, place, || format!("{fault:#}"));

@@ -144,7 +144,7 @@ impl Kind {
 pub(super) enum Stands {
     /// A file at its place.
     Rightly,
-    /// A file in a folder where no reader looks.
+    /// A file in a folder if no reader looks.
     Misplaced,
     /// Something else than a file, or where a folder should be, than a folder.
     Not(&'static str),

@@ -17,7 +17,7 @@ const MAX_MESSAGE: usize = 1000;
 pub struct Finding {
     /// The file, below the repository's root, with `/` between folders; or the full name of a ref.
     pub path: String,
-    /// Where in the file; nothing where the file as a whole is meant. The column is none where the
+    /// Where in the file, or `None` if the file as a whole is meant. The column is none where the
     /// whole line is meant.
     pub place: Option<Place>,
     /// The rule.
@@ -55,7 +55,7 @@ impl From<Position> for Place {
 /// Which rules are looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Only these; all where there are none.
+    /// Only these; all if there are none.
     pub only: Vec<Rule>,
     /// Not these.
     pub skip: Vec<Rule>,
@@ -175,12 +175,12 @@ pub struct Report {
     pub counts: BTreeMap<Rule, u64>,
     /// The rules whose findings are errors here, although they are warnings elsewhere.
     pub raised: Vec<Rule>,
-    /// The commit that was asked for as the base; none where only this tree was looked at.
+    /// The commit that was asked for as the base, or `None` if only this tree was looked at.
     pub base: Option<String>,
     /// What the base and HEAD grew from: the tree is compared with these commits.
     pub merge_bases: Vec<String>,
-    /// The branch that was judged; none where no branch is known, so that nobody's changes could be
-    /// told apart.
+    /// The branch that was judged, or `None` if no branch is known, so that nobody's changes could
+    /// be told apart.
     pub branch: Option<String>,
     /// The other branches that were compared with.
     pub refs: Vec<String>,

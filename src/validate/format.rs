@@ -111,7 +111,7 @@ impl Finding {
         json!({
             "column": self.place.and_then(|place| place.column),
             "line": self.place.map(|place| place.line),
-            "mend": self.rule.about().mend,
+            "mend": self.rule.about().fix,
             "message": self.message,
             "path": self.path,
             "rule": self.rule.name(),
@@ -131,7 +131,7 @@ impl Finding {
         json!({
             "level": self.severity.as_str(),
             "locations": [{ "physicalLocation": place }],
-            "message": { "text": format!("{}. To mend it: {}.", self.message, self.rule.about().mend) },
+            "message": { "text": format!("{}. To fix it: {}.", self.message, self.rule.about().fix) },
             "ruleId": self.rule.name(),
             "ruleIndex": self.rule as usize,
         })
@@ -150,7 +150,7 @@ impl Finding {
                 format!("{name}={}", escape(&value).replace(':', "%3A").replace(',', "%2C"))
             })
             .collect();
-        let message = format!("{}; to mend it: {}", self.message, self.rule.about().mend);
+        let message = format!("{}; to fix it: {}", self.message, self.rule.about().fix);
         format!("::{} {}::{}", self.severity, properties.join(","), escape(&message))
     }
 }
@@ -159,7 +159,7 @@ fn sarif_rule(rule: Rule) -> Value {
     let about = rule.about();
     json!({
         "defaultConfiguration": { "level": about.severity.as_str() },
-        "help": { "text": format!("To mend it: {}.\n\nBad: {}\n\nGood: {}", about.mend, about.bad, about.good) },
+        "help": { "text": format!("To fix it: {}.\n\nBad: {}\n\nGood: {}", about.fix, about.bad, about.good) },
         "id": about.name,
         "shortDescription": { "text": about.summary },
     })

@@ -72,7 +72,7 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where a claim's history cannot be read.
+    /// [`Error::Store`] if a claim's history cannot be read.
     pub(super) fn changed(
         &self,
         findings: &mut Findings,

@@ -31,8 +31,8 @@ const MAX_LEASES: usize = 2000;
 /// How many steps all comparisons of patterns take, in one look at all leases.
 pub(super) const MAX_STEPS: u64 = 4_000_000;
 
-/// A lease whose patterns mean something, and the file that it was read from; none where it stands
-/// in the table alone.
+/// A lease whose patterns mean something, and the file that it was read from, or `None` if it
+/// stands in the table alone.
 pub(super) struct Held {
     lease: Lease,
     scope: Scope,
@@ -325,7 +325,7 @@ impl<'a, 'r> Leases<'a, 'r> {
             Ok(None) => {}
             Ok(Some(path)) => findings.add(Rule::LeaseOverlap, file, None, || {
                 format!(
-                    "`{path}` is in `{}`, too, which is {}'s {name}: {}",
+                    "`{path}` is also in `{}`, which is {}'s {name}: {}",
                     theirs.lease_id, theirs.owner, theirs.objective
                 )
             }),

@@ -64,7 +64,7 @@ impl LineCheck<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where a file cannot be read.
+    /// [`Error::Io`] if a file cannot be read.
     pub(super) fn run(&self, findings: &mut Findings) -> Result<(), Error> {
         let paths: Vec<_> = self.files.iter().map(|file| self.root.join(&file.path)).collect();
         let start = || Gathered { findings: findings.sister(), names: [Vec::new(), Vec::new()] };
@@ -287,7 +287,7 @@ impl LineCheck<'_> {
                 let words = || {
                     let at = &self.files[first.file].path;
                     format!(
-                        "its `id` also stands at {at}:{}, where the line says something else",
+                        "the line at {at}:{} has the same `id`, and says something else",
                         line(first)
                     )
                 };

@@ -15,7 +15,7 @@ use crate::store::{Error as StoreError, Evidence, Sums, sha256_of};
 
 /// The receipts of a plan, or of one of its steps.
 struct Proof<'a> {
-    /// The step's place and id; none where it is the plan itself.
+    /// The step's place and id, or `None` if it is the plan itself.
     step: Option<(usize, &'a str)>,
     /// Whether what it proves is finished.
     is_done: bool,
@@ -62,7 +62,7 @@ fn at(step: Option<usize>, field: &str) -> Vec<PathStep<'_>> {
 ///
 /// # Errors
 ///
-/// [`StoreError::Io`] where a receipt is there and cannot be read.
+/// [`StoreError::Io`] if a receipt is there and cannot be read.
 pub(super) fn check(
     findings: &mut Findings,
     around: &Surroundings,
@@ -222,7 +222,7 @@ fn compare_proofs(
             } else if let Some(noted) = noted.filter(|noted| sums.get(&plain) != Some(noted)) {
                 let words = || {
                     format!(
-                        "the base noted the SHA-256 {noted} of the receipt `{receipt}`, which does not stand here"
+                        "the base noted the SHA-256 {noted} of the receipt `{receipt}`, which is not noted here"
                     )
                 };
                 findings.add(Rule::ReceiptChanged, path, Some(*noted_at), words);
@@ -253,7 +253,7 @@ impl<'a> Before<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where a receipt is there and cannot be read; [`Error::Git`] where the
+    /// [`Error::Store`] if a receipt is there and cannot be read; [`Error::Git`] if the
     /// base's cannot.
     pub(super) fn find_spoiled(
         &self,

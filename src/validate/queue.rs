@@ -21,7 +21,7 @@ const FILE_COST: usize = 1024;
 ///
 /// # Errors
 ///
-/// [`Error::Io`] where a file cannot be read.
+/// [`Error::Io`] if a file cannot be read.
 pub(super) fn check_cycles(
     findings: &mut Findings,
     root: &Path,

@@ -71,7 +71,7 @@ pub(super) fn is_plain(root: &Path, path: &str) -> bool {
 ///
 /// # Errors
 ///
-/// [`Error::Io`] where the file cannot be read.
+/// [`Error::Io`] if the file cannot be read.
 pub(super) fn check(
     findings: &mut Findings,
     around: &Surroundings,
@@ -303,7 +303,7 @@ pub(super) fn check_names(
             Stands::Not(what) => {
                 let wanted = if file.kind.is_some() { "a file" } else { "a folder" };
                 findings.add(Rule::NotAFile, &file.path, None, || {
-                    format!("{what} stands where {wanted} should be")
+                    format!("{what} is in the place of {wanted}")
                 });
             }
             Stands::Misplaced => {

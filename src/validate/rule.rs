@@ -1,4 +1,4 @@
-//! The rules: their stable names, what they are for, and how to mend what breaks them (design,
+//! The rules: their stable names, what they are for, and how to repair what breaks them (design,
 //! section 5).
 
 use std::fmt;
@@ -34,7 +34,7 @@ impl fmt::Display for Severity {
 
 /// A rule of the validator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is described in the table of rules, which users see, too")]
+#[expect(missing_docs, reason = "each is described in the table of rules, which users also see")]
 pub enum Rule {
     NotAFile,
     AlteredByGit,
@@ -121,8 +121,8 @@ pub struct About {
     pub severity: Severity,
     /// What it finds, in a line.
     pub summary: &'static str,
-    /// How to mend it.
-    pub mend: &'static str,
+    /// How to repair it.
+    pub fix: &'static str,
     /// What breaks it.
     pub bad: &'static str,
     /// What does not.
@@ -198,9 +198,9 @@ mod tests {
         for (place, about) in table::RULES.iter().enumerate() {
             assert_eq!(about.rule as usize, place, "{}", about.name);
             assert_eq!(about.name.parse(), Ok(about.rule));
-            let texts = [about.summary, about.mend, about.bad, about.good];
+            let texts = [about.summary, about.fix, about.bad, about.good];
             assert!(texts.iter().all(|text| !text.is_empty()), "{}", about.name);
-            assert!(!about.summary.ends_with('.') && !about.mend.ends_with('.'), "{}", about.name);
+            assert!(!about.summary.ends_with('.') && !about.fix.ends_with('.'), "{}", about.name);
         }
         assert_eq!(Rule::all().last(), Some(Rule::LogRewritten));
     }

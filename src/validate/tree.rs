@@ -109,7 +109,7 @@ impl Run<'_> {
         let is_shown = found.is_some_and(|found| matches!(found.stands, Stands::Not(_)));
         if !is_shown && told.insert(path.to_owned()) {
             findings.add(Rule::NotAFile, path, None, || {
-                format!("in the commit, {what} stands where {wanted} should be")
+                format!("in the commit, {what} is in the place of {wanted}")
             });
         }
     }

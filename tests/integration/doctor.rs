@@ -1,4 +1,4 @@
-//! What a crash, a copy or a hand edit leaves is found, and mended on request.
+//! What a crash, a copy or a hand edit leaves is found, and repaired on request.
 
 use std::fs;
 use std::process::Command;
@@ -35,8 +35,8 @@ fn names(repo: &Repo) -> Vec<String> {
     found(repo).into_iter().map(|(name, _)| name).collect()
 }
 
-/// Mends everything; nothing must be left.
-fn mend(repo: &Repo) -> Ran {
+/// Repairs everything; nothing must be left.
+fn fix(repo: &Repo) -> Ran {
     let ran = repo.bus(&["doctor", "--fix"]).exits(0);
     assert_eq!(found(repo), []);
     ran
@@ -90,7 +90,7 @@ fn a_command_that_died_is_finished() {
             let repo = super::refused::warmed(kept);
             repo.by("a", &["claim", "T-1"]).env("BUS_CRASH_AT", step).run();
             assert_eq!(names(&repo), [name], "{kept:?}, {step}");
-            mend(&repo);
+            fix(&repo);
             assert_eq!(
                 (repo.claim("T-1"), repo.log_lines().len()),
                 (repo.tip("T-1"), 2),
@@ -99,7 +99,7 @@ fn a_command_that_died_is_finished() {
             assert_eq!(repo.read(FILE), repo.read(&record("claims/T-1.json")), "{kept:?}, {step}");
             repo.by("a", &["release", "T-1"]).env("BUS_CRASH_AT", step).run();
             assert_eq!(names(&repo), ["unsettled-claim"], "{kept:?}, {step}");
-            mend(&repo);
+            fix(&repo);
             assert_eq!(
                 (repo.claim("T-1"), repo.log_lines().len()),
                 (repo.tip("T-1"), 3),
@@ -123,7 +123,7 @@ fn a_file_that_was_edited_is_kept_aside_and_one_that_is_ahead_is_left_to_a_perso
             repo.write(&place, &file);
         } else {
             assert_eq!(found(&repo), [("claim-edited".to_owned(), place.clone())], "{kept:?}");
-            mend(&repo);
+            fix(&repo);
             assert_eq!(repo.read(&place), file);
             let aside = fs::read_dir(repo.path(".git/bus/broken")).unwrap();
             let aside: String =
@@ -155,7 +155,7 @@ fn a_claim_file_that_a_merge_broke_is_restored_from_its_ref() {
         assert_eq!(names(&repo), ["malformed-claim", "malformed-claim"], "{kept:?}");
         let ran = repo.bus(&["doctor", "--fix"]).exits(1);
         assert!(
-            ran.stdout.contains("mended malformed-claim: _bus/claims/T-1.json"),
+            ran.stdout.contains("fixed malformed-claim: _bus/claims/T-1.json"),
             "{}",
             ran.stdout
         );
@@ -203,7 +203,7 @@ fn a_damaged_ref_is_set_aside() {
     repo.by("a", &["claim", "T-1"]).ok();
     fs::write(repo.path(".git/refs/bus/claims/T-1"), "").unwrap();
     assert_eq!(found(&repo), [("unreadable-ref".to_owned(), "refs/bus/claims/T-1".to_owned())]);
-    mend(&repo);
+    fix(&repo);
     assert_eq!(repo.tip("T-1"), repo.claim("T-1"));
 }
 
@@ -222,7 +222,7 @@ fn a_torn_line_is_closed_and_none_is_dropped() {
         let whole = repo.read(&place);
         repo.write(&place, format!("{whole}{{\"torn"));
         assert_eq!(found(&repo), [("torn-line".to_owned(), place.clone())], "{kept:?}");
-        mend(&repo);
+        fix(&repo);
         assert_eq!(repo.read(&place), format!("{whole}{{\"torn\n"), "the torn one neither");
     }
 }
@@ -257,7 +257,7 @@ fn what_killed_processes_left_lying_about_is_removed_when_it_is_old() {
         .set_modified(noon)
         .unwrap();
     assert_eq!(found(&repo).iter().map(|(_, place)| place.as_str()).collect::<Vec<_>>(), left);
-    mend(&repo);
+    fix(&repo);
     assert!(
         left.iter().all(|path| !repo.path(path).exists())
             && repo.path("_bus/claims/.T-2.json.tmp").exists()
@@ -275,12 +275,12 @@ fn two_spellings_a_copied_clone_and_missing_attributes_are_found() {
         fs::write(repo.path(".gitattributes"), "* text=auto\n").unwrap();
         assert_eq!(names(&repo), ["two-spellings", "missing-gitattributes"], "{kept:?}");
         fs::remove_file(repo.path(&other)).unwrap();
-        mend(&repo);
+        fix(&repo);
         assert!(repo.read(".gitattributes").starts_with("* text=auto\n"));
         let older = repo.read(".gitignore").replace("queue/.*.tmp\n", "");
         repo.write(".gitignore", older);
         assert_eq!(names(&repo), ["missing-gitignore"]);
-        mend(&repo);
+        fix(&repo);
         assert!(repo.read(".gitignore").contains("queue/.*.tmp\n"));
         let copy = repo.beside("copy");
         assert!(
@@ -306,7 +306,7 @@ fn an_edit_that_keeps_the_revision_is_kept_aside_too_each_in_a_file_of_its_own()
         let file = repo.read(&place);
         repo.write(&place, file.replace("\"one\"", "\"two\""));
         assert_eq!(names(&repo), ["claim-edited"], "{kept:?}, {place}");
-        mend(&repo);
+        fix(&repo);
         repo.write(&place, file.replace("\"one\"", "\"three\""));
         repo.by("a", &["claim", "T-1"]).ok();
         assert_eq!(repo.read(&place), file);

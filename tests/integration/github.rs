@@ -1,4 +1,4 @@
-//! What `bus validate` compares with in GitHub Actions, where nobody names a base.
+//! What `bus validate` compares with in GitHub Actions, if nobody names a base.
 
 use serde_json::Value;
 

@@ -67,8 +67,8 @@ fn in_a_clone_a_takeover_is_unproved_until_the_history_of_claims_is_fetched_as_t
 
     let ran = validate().ok();
     assert_eq!(rules(&ran), ["handover-unproved"], "{}", ran.transcript);
-    let mend = ran.json()["findings"][0]["mend"].as_str().unwrap().to_owned();
-    let command = mend.split('`').nth(1).unwrap();
+    let fix = ran.json()["findings"][0]["mend"].as_str().unwrap().to_owned();
+    let command = fix.split('`').nth(1).unwrap();
     repo.other("sh", &["-c", command]).within(&clone).ok();
     assert_eq!(rules(&validate().ok()), [""; 0]);
 

@@ -139,7 +139,7 @@ impl Repo {
         self.folder.path().join("home")
     }
 
-    /// What a file of the main worktree says; nothing where there is none.
+    /// What a file of the main worktree says, or `None` if there is none.
     pub(crate) fn read(&self, relative: &str) -> String {
         fs::read_to_string(self.path(relative)).unwrap_or_default()
     }

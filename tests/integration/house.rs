@@ -17,8 +17,8 @@ const FLOORS: [(&str, &[&str]); 9] = [
     ("cli", &["bus", "report", "validate", "git", "store", "record"]),
 ];
 
-/// The rooms of `src/bus`, and what each may use (docs/design.md, section 2). `error` is open to all
-/// of them: it joins what each says of its own errors.
+/// The rooms of `src/bus`, and what each may use (docs/design.md, section 2). `error` is open to
+/// all of them: it joins what each says of its own errors.
 const ROOMS: [(&str, &[&str]); 13] = [
     ("error", &["workspace", "claim", "lease", "queue", "plan", "ops", "setup"]),
     ("workspace", &[]),

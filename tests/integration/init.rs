@@ -13,10 +13,8 @@ fn init_prints_every_file_and_line_and_changes_nothing_the_second_time() {
     {
         let repo = Repo::bare_of_bus();
         let init = [&["init"][..], option.as_slice()].concat();
-        let ran = repo
-            .bus(&init)
-            .ok()
-            .says("then say what is to be done, `bus queue add TITLE`, and take a task");
+        let ran =
+            repo.bus(&init).ok().says("then add a task, `bus queue add TITLE`, and take a task");
         let printed = ran.stdout;
         for path in repo.status_of(&repo.root()).lines().map(|line| line[3..].trim()) {
             assert!(printed.contains(path), "{path} is not in\n{printed}");

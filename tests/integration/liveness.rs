@@ -16,7 +16,7 @@ fn a_silent_owner_is_stale_and_a_present_one_is_not() {
     let error = repo.by("b", &["claim", "T-1"]).at(LATER).fails(3, "claim-held");
     assert_eq!(error["reclaimable"], "stale");
     assert!(error["hint"].as_str().unwrap().contains("bus reclaim T-1 --note"));
-    // Any command of the owner is a sign of life, a read with its identity, too.
+    // Any command of the owner is a heartbeat, a read with its identity, too.
     repo.by("a", &["status"]).at("2026-03-01T18:30:00Z").ok();
     repo.by("b", &["reclaim", "T-1", "--note", "x"]).at(LATER).fails(3, "claim-alive");
     let stale = "2026-03-02T01:00:00Z";

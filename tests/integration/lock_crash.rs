@@ -51,7 +51,7 @@ fn end(repo: &Repo) -> End {
     }
 }
 
-/// The id of the only live lease, where there is one.
+/// The id of the only live lease, if there is one.
 fn only(repo: &Repo) -> Option<String> {
     live(repo).first().map(|lease| lease["lock_id"].as_str().unwrap().to_owned())
 }

@@ -1,4 +1,5 @@
-//! The claim protocol across clones (docs/design.md, section 3, *Fleet*), checked in every interleaving.
+//! The claim protocol across clones (docs/design.md, section 3, *Fleet*), checked in every
+//! interleaving.
 //!
 //! **The model.** One task; a remote with the claim's ref and the task's archive entry; two clones,
 //! each with a local ref, what it last saw of the remote, the chains that it lost, and its record;

@@ -1,5 +1,5 @@
-//! Where records are kept belongs to the clone (docs/design.md, section 1.2): a branch that says otherwise
-//! changes nothing.
+//! Where records are kept belongs to the clone (docs/design.md, section 1.2): a branch that says
+//! otherwise changes nothing.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! Moving over from a bus that version 0.1 wrote (docs/design.md, section 1.3). The fixture is what its
-//! binary left behind.
+//! Moving over from a bus that version 0.1 wrote (docs/design.md, section 1.3). The fixture is what
+//! its binary left behind.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The queue: what is to be done, how far it is, and numbers that nobody gives out twice.
+//! The queue: the tasks, how far it is, and numbers that nobody gives out twice.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -236,11 +236,11 @@ fn a_receipt_that_git_ignores_is_warned_of() {
     let ignores = repo.read(".gitignore") + "*.log\n";
     repo.write(".gitignore", ignores);
     let path = "_report/agent/a/misc/tests.log";
-    let mend = format!("git ignores `{path}`, so nobody else will have it: `git add -f {path}`");
-    let ran = add(&repo, &["out/tests.log"]).ok().says(&mend);
+    let fix = format!("git ignores `{path}`, so nobody else will have it: `git add -f {path}`");
+    let ran = add(&repo, &["out/tests.log"]).ok().says(&fix);
     assert_eq!(ran.stdout, format!("{path}\n"));
     repo.by("a", &["plan", "new", "work", "--summary", "s", "--step", "S1:x"]).ok();
-    repo.by("a", &["plan", "step", "work", "S1", "--receipt", path]).ok().says(&mend);
+    repo.by("a", &["plan", "step", "work", "S1", "--receipt", path]).ok().says(&fix);
     repo.git(&["add", "-f", path]);
     assert_eq!(add(&repo, &["out/tests.log"]).ok().stderr, "");
     assert_eq!(add(&repo, &["out/tests.log", "--name", "tests.txt"]).ok().stderr, "");

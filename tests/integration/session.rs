@@ -132,7 +132,7 @@ ended session s-1 of a
 Still claimed
   T-1 active, since 2 min ago, on agent/a/t-1, the parser
 
-Give back what you will not come back to: `bus release TASK --status released`
+Release what you will not come back to: `bus release TASK --status released`
 ";
     assert_eq!(ended.stdout, expected);
     repo.by("a", &["release", "T-1"]).ok();
@@ -396,7 +396,7 @@ fn a_session_lives_while_its_commands_show_life_and_is_forgotten_after() {
         ran.json()["other_sessions"].as_array().unwrap().len()
     };
     assert_eq!(others("a", "s-1", NOON), 0);
-    // A command in the session is a sign of life of it.
+    // A command in the session is a heartbeat of it.
     repo.by("a", &["event", "log", "--event", "note", "--summary", "x"])
         .env("BUS_SESSION", "s-1")
         .at("2026-03-01T17:00:00Z")

@@ -189,7 +189,7 @@ fn work(repo: &Repo) {
     }
 }
 
-/// What the validator says of `repo`, called as a library; compared with `base` where there is one.
+/// What the validator says of `repo`, called as a library; compared with `base` if there is one.
 pub(crate) fn judge(repo: &Repo, base: Option<&str>, branch: Option<&str>) -> Report {
     let opened = Repository::discover(&repo.root()).unwrap();
     let base = base.map_or(Against::Nothing, |base| Against::Revision(base.to_owned()));

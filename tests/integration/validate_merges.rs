@@ -158,7 +158,7 @@ fn a_criss_cross_of_one_log_keeps_the_lines_that_both_grew_from_in_order() {
     fork.has(0, &["a", "b", "c", "d"]);
     // Whose order it took is git's choice.
     let told = ["HEAD^1", "HEAD^2"].map(|side| fork.validate(&fork.places[0], side).stdout);
-    let moved = told.map(|told| told.matches("stands in another place now").count());
+    let moved = told.map(|told| told.matches("is in another place now").count());
     assert!(moved == [0, EVENTS] || moved == [EVENTS, 0], "{moved:?}");
 }
 

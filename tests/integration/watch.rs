@@ -319,7 +319,7 @@ fn more_notifications_than_the_system_keeps_lose_no_event() {
 fn without_notifications_it_says_so_once_and_looks_by_itself() {
     let repo = Repo::new();
     note(&repo, "a", "one").ok();
-    // A user namespace of its own may have no inotify; where there are no such namespaces, there is
+    // A user namespace of its own may have no inotify; if there are no such namespaces, there is
     // nothing to try.
     let available = Command::new("unshare")
         .args(["-Ur", "sh", "-c", "echo 0 > /proc/sys/user/max_inotify_instances"])

@@ -11,14 +11,14 @@ use crate::record::json::MAX_RECORD;
 use crate::record::{Assignment, Fault, TaskId};
 use crate::store::Layout;
 
-/// What sort of message tells of an assignment.
+/// What type of message tells of an assignment.
 pub(in crate::bus) const KIND: &str = "assignment";
 
 /// The assignment of the task, and what it means for a claim by `who`, as the policy has it.
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`] where a record of it is none.
+/// [`Error::Malformed`] if a record of it is none.
 pub(in crate::bus) fn assignment_for(
     ws: &Workspace,
     view: &View,

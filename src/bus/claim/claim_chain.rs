@@ -122,7 +122,7 @@ pub(in crate::bus) fn seen_claim(ws: &Workspace, task: &TaskId) -> Option<State>
     state(link, &name, task).ok()
 }
 
-/// Whether the fleet's remote was seen to have the claim that decides, where there is a fleet.
+/// Whether the fleet's remote was seen to have the claim that decides, if there is a fleet.
 pub(super) fn is_confirmed(ws: &Workspace, view: &View) -> bool {
     let Some(fleet) = ws.fleet().ok().flatten() else { return true };
     let others = RefName::other_claims(&view.task).into_iter();

@@ -19,7 +19,7 @@ pub enum Outcome {
     Released,
     /// The claim was put aside.
     Paused,
-    /// A sign of life was given.
+    /// A heartbeat was given.
     Renewed,
     /// The claim was taken over.
     Reclaimed,
@@ -53,7 +53,7 @@ pub struct Changed {
     pub outcome: Outcome,
     /// The claim now.
     pub claim: Claim,
-    /// The claim before, where there was one.
+    /// The claim before, if there was one.
     pub previous: Option<Claim>,
 }
 

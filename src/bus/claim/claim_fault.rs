@@ -23,7 +23,7 @@ pub enum ClaimFault {
         status: Status,
         /// When it was claimed.
         since: Timestamp,
-        /// The last sign of life.
+        /// The last heartbeat.
         last_seen: Option<Timestamp>,
         /// Whether it may be taken over, and why: `paused`, `stale`, `expired`.
         reclaimable: Option<&'static str>,
@@ -102,7 +102,7 @@ pub enum ClaimFault {
         task: TaskId,
         /// Its owner.
         owner: AgentId,
-        /// The last sign of life.
+        /// The last heartbeat.
         last_seen: Option<Timestamp>,
         /// The time of the look.
         now: Timestamp,
@@ -112,7 +112,7 @@ pub enum ClaimFault {
     Guarded {
         /// The task.
         task: TaskId,
-        /// The sort of event or message.
+        /// The type of event or message.
         event: String,
         /// Who owns the task; nobody where it was never claimed.
         owner: Option<AgentId>,

@@ -17,11 +17,11 @@ use crate::record::{AgentId, Claim, Origin, Status, TaskId, Timestamp};
 /// What `bus status` asks for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatusQuery {
-    /// Only these agents; all where there are none.
+    /// Only these agents; all if there are none.
     pub(crate) agents: Vec<AgentId>,
     /// Only live claims.
     pub(crate) active_only: bool,
-    /// How many events; all where there is no limit.
+    /// How many events; all if there is no limit.
     pub(crate) limit: Option<usize>,
     /// Only events since then.
     pub(crate) since: Option<Timestamp>,

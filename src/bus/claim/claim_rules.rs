@@ -18,7 +18,7 @@ pub(in crate::bus) enum Refusal {
     Assigned,
     /// It is meant for nobody, and the policy wants that.
     NotAssigned,
-    /// The claim shows signs of life.
+    /// The claim shows heartbeats.
     Alive,
     /// Nobody holds it.
     NotHeld,

@@ -21,7 +21,7 @@ const MAX_QUOTE: usize = 1000;
 ///
 /// # Errors
 ///
-/// [`Error::Store`] where the disk refuses; running it again finishes the work.
+/// [`Error::Store`] if the disk refuses; running it again finishes the work.
 pub(in crate::bus) fn settle(ws: &Workspace, lock: &Lock, state: &State) -> Result<(), Error> {
     settle_event(ws, lock, state)?;
     settle_files(ws, state)
@@ -162,7 +162,7 @@ pub(in crate::bus) fn broken(ws: &Workspace, what: &str) -> Result<Place, Error>
     Ok(free)
 }
 
-/// The event of `state`; none where nothing changed hands.
+/// The event of `state`, or `None` if nothing changed hands.
 pub(super) fn event_of(ws: &Workspace, state: &State) -> Result<Option<Event>, Error> {
     let before =
         claim_chain::before(ws, &state.link)?.and_then(|link| Claim::parse(&link.body).ok());

@@ -1,5 +1,5 @@
-//! Who may speak for a task: its claim's owner may, and after its end everybody (docs/design.md, section
-//! 7).
+//! Who may speak for a task: its claim's owner may, and after its end everybody (docs/design.md,
+//! section 7).
 
 use serde_json::Value;
 
@@ -18,17 +18,17 @@ use crate::store::{Lock, append};
 pub(in crate::bus) struct Word<'a> {
     /// The task that was named.
     pub(in crate::bus) task: &'a TaskId,
-    /// What sort of event or message it is.
+    /// What type of event or message it is.
     pub(in crate::bus) kind: &'a EventKind,
     /// The sorts that speak for a task.
     pub(in crate::bus) guarded: &'a [&'a str],
 }
 
-/// What stands about the task that `word` names; nothing where its claim cannot be read.
+/// What stands about the task that `word` names, or `None` if its claim cannot be read.
 ///
 /// # Errors
 ///
-/// [`ClaimFault::Guarded`] or [`ClaimFault::Lost`] where it speaks for a task that is not the agent's:
+/// [`ClaimFault::Guarded`] or [`ClaimFault::Lost`] if it speaks for a task that is not the agent's:
 /// that is recorded.
 pub(in crate::bus) fn admit(
     ws: &Workspace,
@@ -42,18 +42,18 @@ pub(in crate::bus) fn admit(
         // A note on a task whose claim cannot be read is still a note.
         return Ok(readable_view(ws, lock, word.task)?.map(|view| (view, who)));
     }
-    let view = transition::mended_view(ws, lock, word.task)?;
+    let view = transition::repaired_view(ws, lock, word.task)?;
     guard(ws, lock, &view, &who, word.kind)?;
     Ok(Some((view, who)))
 }
 
-/// What stands about `task`, in whatever letter case; nothing where its claim cannot be read.
+/// What stands about `task`, in whatever letter case, or `None` if its claim cannot be read.
 pub(in crate::bus) fn readable_view(
     ws: &Workspace,
     lock: &mut Lock,
     task: &TaskId,
 ) -> Result<Option<View>, Error> {
-    match transition::mended_view(ws, lock, task) {
+    match transition::repaired_view(ws, lock, task) {
         Err(error) if matches!(error.code(), Code::MalformedRecord | Code::ClaimDiverged) => {
             Ok(None)
         }

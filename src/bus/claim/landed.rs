@@ -47,7 +47,7 @@ pub(crate) struct Seen {
     pub(crate) missing: Option<String>,
     /// Whether a remote has it.
     pub(crate) pushed: Pushed,
-    /// How the commit stands to the default branch; none where there is no commit or no default
+    /// How the commit stands to the default branch, or `None` if there is no commit or no default
     /// branch.
     pub(crate) landing: Option<Landing>,
     /// Whether nothing was done since the claim was made, beside what stands in the bus's own
@@ -58,7 +58,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Whether a remote has the work, in words; `-` where there is no work, or it has landed.
+    /// Whether a remote has the work, in words; `-` if there is no work, or it has landed.
     #[must_use]
     pub(crate) fn pushed_words(&self) -> String {
         if self.head.is_none() || self.landed().is_some() {
@@ -69,7 +69,7 @@ impl Seen {
     }
 
     /// How many commits the work has that the default branch has not: `3`, `1000 or more`, `-`
-    /// where nobody can tell.
+    /// if nobody can tell.
     #[must_use]
     pub(crate) fn ahead(&self) -> String {
         match self.landing.map(|landing| landing.ahead.commits) {
@@ -101,7 +101,7 @@ impl Seen {
         self.landing.and_then(|landing| landing.taken_back)
     }
 
-    /// How the default branch has the work; none where it has not, or where there is none.
+    /// How the default branch has the work, or `None` if it has not, or if there is none.
     #[must_use]
     pub(crate) fn landed(&self) -> Option<Landed> {
         self.landing.and_then(|landing| landing.landed).filter(|_| !self.is_empty)
@@ -122,12 +122,12 @@ pub(crate) struct ComparedWith {
 }
 
 /// Looks at the branch of each claim, and notes what it shows; a finished claim whose work has
-/// landed becomes [`ClaimState::Landed`]. Returns what was compared with; nothing where there is no
+/// landed becomes [`ClaimState::Landed`]. Returns what was compared with, or `None` if there is no
 /// default branch.
 ///
 /// # Errors
 ///
-/// [`Error::Git`] where the history cannot be read.
+/// [`Error::Git`] if the history cannot be read.
 pub(in crate::bus) fn look_at_branches(
     ws: &Workspace,
     claims: &mut [ClaimStatus],

@@ -14,7 +14,7 @@ use crate::store::{Direction, Place, RECENT, Union, first_seen, last_touched};
 /// How a live claim stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Liveness {
-    /// It shows signs of life.
+    /// It shows heartbeats.
     Alive,
     /// It has shown none for too long.
     Stale,
@@ -36,7 +36,7 @@ pub(crate) struct Signs {
 }
 
 impl Signs {
-    /// The last sign of life.
+    /// The last heartbeat.
     ///
     /// An event from the future is none: anybody may write one. The claim's own write and the
     /// owner's presence are signs although they seem to be of the future: the clock has been set
@@ -141,7 +141,7 @@ pub(in crate::bus) struct Life<'a> {
     pub(in crate::bus) origin: Option<&'a Origin>,
     /// When its owner last wrote it.
     pub(in crate::bus) written: Timestamp,
-    /// When it dies without a sign of life.
+    /// When it dies without a heartbeat.
     pub(in crate::bus) expires_at: Option<Timestamp>,
     /// Where this clone notes which state of it was seen, where it is another clone's.
     pub(in crate::bus) seen: Place,

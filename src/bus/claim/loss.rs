@@ -1,5 +1,5 @@
-//! Whether somebody else ended a claim of the caller's (docs/design.md, section 3). Only refusals look
-//! here.
+//! Whether somebody else ended a claim of the caller's (docs/design.md, section 3). Only refusals
+//! look here.
 
 use std::fmt;
 

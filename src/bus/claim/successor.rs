@@ -22,11 +22,11 @@ pub struct ClaimRequest {
     pub branch: Option<String>,
     /// Notes.
     pub notes: Option<String>,
-    /// Drop the notes that stand.
+    /// Drop the existing notes.
     pub clear_notes: bool,
     /// Active or paused.
     pub status: Option<Status>,
-    /// How long the claim lives without a sign of life.
+    /// How long the claim lives without a heartbeat.
     pub ttl: Option<Span>,
     /// Claim it whatever the assignment says.
     pub allow_unassigned: bool,
@@ -167,7 +167,7 @@ pub(in crate::bus) fn ending(
     ClaimDecision::Write { verb: "release", claim: Box::new(next), outcome: Outcome::Released }
 }
 
-/// A sign of life.
+/// A heartbeat.
 pub(in crate::bus) fn pulse(ws: &Workspace, view: &View, claim: &Claim) -> ClaimDecision {
     let expires_at = self::ttl(ws, view, claim).map(|ttl| ws.clock.now().after(ttl));
     ClaimDecision::Write {
@@ -188,7 +188,7 @@ pub(in crate::bus) fn heartbeat_is_due(
     Ok(claim.status.is_live() && ws.clock.now().since(written(view, claim)) > patience)
 }
 
-/// How long the claim lives without a sign of life: each of its owner's writes sets `expires_at`
+/// How long the claim lives without a heartbeat: each of its owner's writes sets `expires_at`
 /// anew.
 fn ttl(ws: &Workspace, view: &View, claim: &Claim) -> Option<Duration> {
     let expires_at = claim.expires_at?;

@@ -13,13 +13,13 @@ use crate::record::json::MAX_RECORD;
 use crate::record::{AgentId, Claim, Event, TaskId};
 use crate::store::Lock;
 
-/// Changes the claim of the task that is asked for, as `decide` says, in this clone alone, under the
-/// lock that the caller holds.
+/// Changes the claim of the task that is asked for, as `decide` says, in this clone alone, under
+/// the lock that the caller holds.
 ///
 /// # Errors
 ///
-/// What `decide` refuses; [`Error::RefContended`] if something that does not take the lock moves the
-/// ref again and again; [`Error::Store`] and [`Error::Git`] if the system refuses.
+/// What `decide` refuses; [`Error::RefContended`] if something that does not take the lock moves
+/// the ref again and again; [`Error::Store`] and [`Error::Git`] if the system refuses.
 pub(in crate::bus) fn change_here(
     ws: &Workspace,
     lock: &mut Lock,
@@ -28,7 +28,7 @@ pub(in crate::bus) fn change_here(
     decide: impl Fn(&View, &Who) -> Result<ClaimDecision, Error>,
 ) -> Result<Changed, Error> {
     let turn = |lock: &mut Lock, _| {
-        let view = mended_view(ws, lock, asked)?;
+        let view = repaired_view(ws, lock, asked)?;
         let previous = view.claim().cloned();
         match (decide(&view, who)?, previous) {
             (ClaimDecision::Settle, Some(claim)) => {
@@ -74,7 +74,7 @@ enum Unsettled {
     New(Box<State>, Option<Box<Event>>),
 }
 
-/// Writes the next state of a claim, and returns it with its event; nothing where the ref was moved
+/// Writes the next state of a claim, and returns it with its event, or `None` if the ref was moved
 /// meanwhile.
 pub(in crate::bus) fn write_state(
     ws: &Workspace,
@@ -165,7 +165,7 @@ fn settle_own_past(
 
 /// The view of a task; a ref that cannot be read is first set aside, and what the files know takes
 /// its place.
-pub(in crate::bus) fn mended_view(
+pub(in crate::bus) fn repaired_view(
     ws: &Workspace,
     lock: &mut Lock,
     asked: &TaskId,
@@ -193,9 +193,9 @@ pub(in crate::bus) fn mended_view(
         None => older.map(|older| older.link.id),
     };
     ws.repo.set_aside(&view.name, &keep.path(), instead)?;
-    let mended = view::view(ws, asked)?;
-    match mended.unreadable {
-        None => Ok(mended),
+    let fixed = view::view(ws, asked)?;
+    match fixed.unreadable {
+        None => Ok(fixed),
         // The file is gone; what is left is a damaged entry in `packed-refs`.
         Some(_) => {
             ws.repo.set_aside(

@@ -24,7 +24,7 @@ pub(in crate::bus) struct View {
     /// The ref's state, or what the fleet's remote was seen to have if that is further; without a
     /// ref the archive's, else what the remote was seen to have, if the record knows nothing newer.
     pub(in crate::bus) tip: Option<State>,
-    /// What a write must find in the ref; none where there is none.
+    /// What a write must find in the ref, or `None` if there is none.
     pub(in crate::bus) ref_id: Option<ObjectId>,
     /// Why the ref cannot be read, where it cannot.
     pub(in crate::bus) unreadable: Option<String>,
@@ -51,7 +51,7 @@ impl View {
     ///
     /// # Errors
     ///
-    /// [`Error::UnreadableRef`] where the ref is damaged and no file stands in for it.
+    /// [`Error::UnreadableRef`] if the ref is damaged and no file stands in for it.
     pub(in crate::bus) fn certain_claim(&self) -> Result<Option<&Claim>, Error> {
         match (self.claim(), &self.unreadable) {
             (None, Some(what)) => Err(Error::UnreadableRef {
@@ -89,7 +89,7 @@ impl View {
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`] where what decides is no claim; [`ClaimFault::Diverged`] where there is no ref,
+/// [`Error::Malformed`] if what decides is no claim; [`ClaimFault::Diverged`] if there is no ref,
 /// and files of equal revision disagree.
 pub(in crate::bus) fn view(ws: &Workspace, asked: &TaskId) -> Result<View, Error> {
     let view = view_by(ws, asked, None)?;

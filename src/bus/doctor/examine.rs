@@ -1,4 +1,4 @@
-//! Finds what a crash or a hand edit left, and mends it when asked. It writes this worktree's own
+//! Finds what a crash or a hand edit left, and repairs it when asked. It writes this worktree's own
 //! records only, and throws nothing away: what it replaces is kept in
 //! `<git common dir>/bus/broken/`.
 
@@ -29,16 +29,16 @@ pub(crate) struct Finding {
     pub(crate) place: String,
     /// What is wrong with it.
     pub(crate) what: String,
-    /// What [`mend`] does about it; nothing where a person must decide.
-    pub(crate) mend: Option<&'static str>,
-    /// What a person can do about it, where nothing else does.
+    /// What [`repair`] does about it, or `None` if a person must decide.
+    pub(crate) fix: Option<&'static str>,
+    /// What a person can do about it, if nothing else does.
     pub(crate) advice: Option<String>,
     cure: Option<Cure>,
 }
 
 impl Finding {
     pub(in crate::bus) fn advise(self, advice: impl Into<String>) -> Self {
-        Self { advice: self.mend.is_none().then(|| advice.into()), ..self }
+        Self { advice: self.fix.is_none().then(|| advice.into()), ..self }
     }
 }
 
@@ -116,7 +116,7 @@ impl Cure {
 ///
 /// # Errors
 ///
-/// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
+/// [`Error::Store`] or [`Error::Git`] if the system refuses to read.
 pub(crate) fn examine(ws: &Workspace) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     let files = claim::claim_files(ws);
@@ -135,13 +135,13 @@ pub(crate) fn examine(ws: &Workspace) -> Result<Vec<Finding>, Error> {
     Ok(findings)
 }
 
-/// Mends what can be mended of `findings`, which [`examine`] has just returned, and returns what is
-/// left.
+/// Repairs what can be repaired of `findings`, which [`examine`] has just returned, and returns
+/// what is left.
 ///
 /// # Errors
 ///
-/// As the system refuses; what was mended by then stays mended.
-pub(crate) fn mend(ws: &Workspace, findings: Vec<Finding>) -> Result<Vec<Finding>, Error> {
+/// As the system refuses; what was repaired by then stays repaired.
+pub(crate) fn fix(ws: &Workspace, findings: Vec<Finding>) -> Result<Vec<Finding>, Error> {
     let mut lock = ws.lock()?;
     let cures: Vec<Cure> = findings.into_iter().filter_map(|finding| finding.cure).collect();
     let on_remote: Vec<TaskId> = cures.iter().filter_map(Cure::on_remote).collect();
@@ -164,7 +164,7 @@ fn apply(ws: &Workspace, lock: &mut Lock, cure: Cure) -> Result<(), Error> {
             None => Ok(()),
         },
         Cure::Restore(task) => restore(ws, lock, &task),
-        Cure::SetRefAside(task) => claim::mended_view(ws, lock, &task).map(drop),
+        Cure::SetRefAside(task) => claim::repaired_view(ws, lock, &task).map(drop),
         Cure::GiveUp(task) => fleet_findings::give_up(ws, &task),
         Cure::Rebuild(task) => fleet_findings::rebuild(ws, lock, &task),
         Cure::DropRef(name) => {
@@ -175,7 +175,7 @@ fn apply(ws: &Workspace, lock: &mut Lock, cure: Cure) -> Result<(), Error> {
             Tip::At(tip) => lease::settle_last_leases(ws, lock, &tip),
             Tip::Missing | Tip::Unreadable { .. } => Ok(()),
         },
-        Cure::SetLocksAside => lease::mended_table(ws, lock).map(drop),
+        Cure::SetLocksAside => lease::repaired_table(ws, lock).map(drop),
         Cure::Import => ws.import_again(lock),
         Cure::ForgetFleet => workspace::remove(&ws.private.fleet().path()),
         Cure::MergeSpellings(task) => claim::merge_spellings(ws, lock, &task),
@@ -276,7 +276,7 @@ fn examine_file_of(
             claim.agent_id, claim.status, tip.claim.agent_id, tip.claim.status
         );
         let advice = format!(
-            "look at `git log {}`; where the file is wrong, remove it, and run the same again",
+            "look at `git log {}`; if the file is wrong, remove it, and run the same command again",
             view.name.as_str()
         );
         return Ok(Some(finding("claim-ahead", place, what, None).advise(advice)));
@@ -361,7 +361,7 @@ fn examine_spellings(
     Ok(())
 }
 
-/// Claim files of other worktrees that cannot be read: they are mended there.
+/// Claim files of other worktrees that cannot be read: they are repaired there.
 fn examine_other_worktrees(
     ws: &Workspace,
     files: &ClaimFiles,
@@ -550,5 +550,5 @@ pub(super) fn finding(
     what: String,
     cure: Option<Cure>,
 ) -> Finding {
-    Finding { name, place, what, mend: cure.as_ref().map(Cure::describe), advice: None, cure }
+    Finding { name, place, what, fix: cure.as_ref().map(Cure::describe), advice: None, cure }
 }

@@ -33,7 +33,7 @@ pub(super) fn examine_leases(ws: &Workspace, findings: &mut Vec<Finding>) -> Res
         }
         None if view.unreadable.is_none() && !view.table.rows.is_empty() => {
             let what =
-                "the ref of the leases is gone; the record's copy of the table stands in for it"
+                "the ref of the leases is gone; the record's copy of the table is used instead"
                     .to_owned();
             let advice =
                 "the next write of a lease makes it anew; `bus lock list` shows what is held";

@@ -1,4 +1,5 @@
-//! How what was seen on the fleet's remote becomes this clone's (docs/design.md, section 3, *Fleet*).
+//! How what was seen on the fleet's remote becomes this clone's (docs/design.md, section 3,
+//! *Fleet*).
 //!
 //! Where the local chain descends from the remote's value, the local one counts: it was not
 //! published yet. Where the remote's descends from the local one, it is followed. Where they
@@ -22,7 +23,7 @@ pub(in crate::bus) enum Adopted {
     Kept,
     /// It followed the remote's.
     Followed,
-    /// It ended and was put away: the archive has it, and its ref here is not needed any more.
+    /// It ended and was archived: the archive has it, and its ref here is not needed any more.
     PutAway(ObjectId),
     /// It gave way to the remote's, and is kept aside.
     Lost,
@@ -63,7 +64,7 @@ pub(super) fn adopt_claim(
     let name = RefName::claim(task);
     let on_remote = old_spelling::counts_on_remote(ws, task, sight)?;
     let value = match on_remote {
-        // A ref that came to life after the task was put away, and knows nothing of it, is void.
+        // A ref that came to life after the task was archived, and knows nothing of it, is void.
         Some(there) if !push::forks_from_archive(ws, task, there)? => Some(there),
         _ => ws.archived_id(task)?,
     };
@@ -236,7 +237,7 @@ fn follow(
     has_ref: bool,
 ) -> Result<Adopted, Error> {
     if let Tip::Unreadable { .. } = ws.repo.tip(name)? {
-        claim::mended_view(ws, lock, task)?;
+        claim::repaired_view(ws, lock, task)?;
     }
     let Some(local) = ws.repo.id_of(name)? else {
         if has_ref {
@@ -322,7 +323,7 @@ pub(super) fn give_up_unsent(
     Ok(())
 }
 
-/// Notes what the remote has of a ref; none where it has no such ref.
+/// Notes what the remote has of a ref, or `None` if it has no such ref.
 pub(super) fn note_seen(
     ws: &Workspace,
     lock: &mut Lock,

@@ -1,5 +1,5 @@
-//! How a ref of which a fleet has one for all becomes this clone's: the table of leases, the numbers
-//! of the queue.
+//! How a ref of which a fleet has one for all becomes this clone's: the table of leases, the
+//! numbers of the queue.
 
 use super::{adopt, odd_ref};
 use crate::bus::workspace::Workspace;
@@ -13,7 +13,7 @@ use crate::store::{Lock, crash_point};
 ///
 /// # Errors
 ///
-/// [`Error::OddRef`] where what the remote has is none of ours: what stands here stays.
+/// [`Error::OddRef`] if what the remote has is none of ours: what stands here stays.
 pub(super) fn adopt_ref(
     ws: &Workspace,
     lock: &mut Lock,

@@ -24,13 +24,13 @@ pub(crate) struct Founded {
 
 /// Makes this clone part of the fleet that `remote` serves; where it serves none, founds one. No
 /// file of the worktree is written. `prefix` says where the refs of the bus shall stand there:
-/// `refs/bus/` where nothing is said and nothing stands there.
+/// `refs/bus/` if nothing is said and nothing stands there.
 ///
 /// # Errors
 ///
-/// [`FleetFault::Contradiction`] where the clone belongs to another fleet; [`FleetFault::Other`]
-/// where the remote serves another one; [`FleetFault::Refused`] where it takes no such refs;
-/// [`Error::Git`] where it cannot be reached.
+/// [`FleetFault::Contradiction`] if the clone belongs to another fleet; [`FleetFault::Other`]
+/// where the remote serves another one; [`FleetFault::Refused`] if it takes no such refs;
+/// [`Error::Git`] if it cannot be reached.
 pub(crate) fn init_fleet(
     ws: &Workspace,
     remote: &str,
@@ -84,7 +84,7 @@ pub(crate) fn init_fleet(
 ///
 /// # Errors
 ///
-/// [`FleetFault::None`]; [`FleetFault::Other`]; [`Error::Git`] where it cannot be reached.
+/// [`FleetFault::None`]; [`FleetFault::Other`]; [`Error::Git`] if it cannot be reached.
 pub(crate) fn rename_remote(ws: &Workspace, name: &str) -> Result<(), Error> {
     let standing = ws.fleet()?.ok_or(FleetFault::None)?;
     if standing.remote == name {
@@ -132,7 +132,7 @@ pub(crate) fn waits_for_pull(ws: &Workspace) -> bool {
 ///
 /// # Errors
 ///
-/// [`Error::MalformedConfig`] where the policy cannot be read; else as the system refuses.
+/// [`Error::MalformedConfig`] if the policy cannot be read; else as the system refuses.
 pub(crate) fn write_fleet_section(ws: &Workspace, fleet: &Fleet) -> Result<bool, Error> {
     let place = ws.layout.config();
     let _lock = ws.lock()?;

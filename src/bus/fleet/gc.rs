@@ -15,7 +15,7 @@ use crate::git::{MAX_PUSH, ObjectId, Pushed, RefName, Remote, Swap};
 use crate::record::{AgentId, Fleet, TaskId};
 use crate::store::crash_point;
 
-/// What `bus gc` has put away, or would.
+/// What `bus gc` has archived, or would.
 #[derive(Debug, Default)]
 pub(crate) struct PutAway {
     /// The tasks.
@@ -32,8 +32,8 @@ type Kept = Vec<(TaskId, &'static str)>;
 /// # Errors
 ///
 /// [`FleetFault::Refused`](FleetFault::Refused) where the fleet's remote does not let its refs be
-/// removed; [`Error::Git`] where it cannot be reached, or the history cannot be read; else as the
-/// system refuses. What was put away by then stays so.
+/// removed; [`Error::Git`] if it cannot be reached, or the history cannot be read; else as the
+/// system refuses. What was archived by then stays so.
 pub(crate) fn gc(ws: &Workspace, agent: &AgentId, apply: bool) -> Result<PutAway, Error> {
     let fleet = ws.fleet()?;
     if let Some(fleet) = fleet {
@@ -74,7 +74,7 @@ fn ended_states(ws: &Workspace) -> Result<(Vec<(TaskId, ObjectId)>, Kept), Error
     Ok((states, kept))
 }
 
-/// Why an ended claim stays; nothing where it may go.
+/// Why an ended claim stays, or `None` if it may go.
 fn why_kept(
     ws: &Workspace,
     status: &ClaimStatus,
@@ -167,7 +167,7 @@ fn push_away(
     if swaps.len() > 1 { push::push_swaps(ws, remote, swaps) } else { Ok(Pushed::Done) }
 }
 
-/// Removes this clone's refs of what another clone has put away before.
+/// Removes this clone's refs of what another clone has archived before.
 fn forget_archived(
     ws: &Workspace,
     remote: &Remote,

@@ -85,7 +85,7 @@ impl TakenIn {
 ///
 /// # Errors
 ///
-/// [`Error::Store`] or [`Error::Git`] where the system refuses: what was taken in stays.
+/// [`Error::Store`] or [`Error::Git`] if the system refuses: what was taken in stays.
 pub fn take_in_logs(ws: &Workspace, remote: &str) -> Result<TakenIn, Error> {
     let mut taken = TakenIn::default();
     let own = ws.known_clone_id()?;
@@ -259,7 +259,7 @@ impl Intake<'_> {
         Ok(all)
     }
 
-    /// The segments that were taken in before; none where that cannot be told any more.
+    /// The segments that were taken in before, or `None` if that cannot be told any more.
     fn old_segments(&self, known: &CopyMark) -> Result<Option<Vec<TreeItem>>, Error> {
         if known.tree.is_empty() {
             return Ok(Some(Vec::new()));
@@ -395,7 +395,7 @@ impl Intake<'_> {
         Ok(found.map(|found| (task, found, bytes)))
     }
 
-    /// What a tree of the log has; nothing where it cannot be read, which is told.
+    /// What a tree of the log has, or `None` if it cannot be read, which is told.
     fn list(&mut self, tree: ObjectId, name: &str) -> Result<Vec<TreeItem>, Error> {
         Ok(self.ws.repo.list_tree(tree)?.unwrap_or_else(|what| {
             self.leave_out(name, &what);

@@ -73,7 +73,7 @@ pub(super) fn commit_log(
         let mut published = publish_some(ws, &mut lock, &clone, &name, (commit, None));
         if is_damaged(&published) {
             let last = ws.repo.id_of(&name)?.filter(|last| own_log::own_tree(ws, *last).is_ok());
-            own_log::mend_log(ws, &mut lock, &name)?;
+            own_log::repair_log(ws, &mut lock, &name)?;
             published = publish_some(ws, &mut lock, &clone, &name, (commit, None));
             if is_damaged(&published) {
                 published =

@@ -75,7 +75,7 @@ pub(super) fn make_way(
     for (name, id) in &odd {
         let kept = kept_as(*id)
             .map_or_else(String::new, |kept| format!("; it is kept there as `{}`", kept.as_str()));
-        let found = odd_ref(ws, name, "was none of the bus's, and in the way");
+        let found = odd_ref(ws, name, "was none of the bus's, and git cannot have both");
         ws.notes.add(Note::Warning(format!("{found}{kept}; {}", odd_ref_advice(remote.name()))));
     }
     Ok(())

@@ -25,7 +25,7 @@ pub(super) fn counts_on_remote(
     let mut best: Option<State> = None;
     for other in RefName::other_claims(task) {
         let Some(id) = sight.get(&other).copied() else { continue };
-        // What can be read counts. One that began anew when the task was put away is void, as the
+        // What can be read counts. One that began anew when the task was archived is void, as the
         // usual ref would be.
         let read = ws.repo.link(id)?.ok().and_then(|link| state(link, &other, task).ok());
         let Some(read) = read else {

@@ -1,6 +1,6 @@
-//! This clone's own log on the fleet's remote (docs/design.md, section 1.4): read back if the record lacks
-//! something, mended if it is damaged, published again if it was rewritten. If somebody else goes
-//! on with this clone's id, this clone takes a new one.
+//! This clone's own log on the fleet's remote (docs/design.md, section 1.4): read back if the
+//! record lacks something, repaired if it is damaged, published again if it was rewritten. If
+//! somebody else goes on with this clone's id, this clone takes a new one.
 
 use super::log_out::ASSIGNMENTS;
 use super::{adopt, rewritten_log};
@@ -64,7 +64,7 @@ pub(super) fn last_of_log(
 
 /// Takes a log that is damaged out of the way, as a power loss leaves it. All that it had and the
 /// record or a remote has is published anew.
-pub(super) fn mend_log(ws: &Workspace, lock: &mut Lock, name: &RefName) -> Result<(), Error> {
+pub(super) fn repair_log(ws: &Workspace, lock: &mut Lock, name: &RefName) -> Result<(), Error> {
     lock.about_to_write(name.as_str())?;
     let stamp = ws.clock.now().to_string().replace(':', "");
     let keep = ws.private.broken("log", &stamp);

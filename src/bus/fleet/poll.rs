@@ -1,4 +1,5 @@
-//! Looks at the fleet's remote again and again, beside a command that waits (docs/design.md, section 3,
+//! Looks at the fleet's remote again and again, beside a command that waits (docs/design.md,
+//! section 3,
 //! *Fleet*).
 
 use std::time::Duration;
@@ -21,7 +22,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(480);
 ///
 /// # Errors
 ///
-/// [`FleetFault::None`] where the clone belongs to no fleet; else as [`Workspace::fleet`].
+/// [`FleetFault::None`] if the clone belongs to no fleet; else as [`Workspace::fleet`].
 pub(crate) fn keep_looking(ws: &Workspace) -> Result<Looking, Error> {
     if ws.fleet()?.is_none() && ws.has_fresh_answer()? {
         return Err(FleetFault::None.into());
@@ -29,7 +30,7 @@ pub(crate) fn keep_looking(ws: &Workspace) -> Result<Looking, Error> {
     Ok(look_every(ws, INTERVAL))
 }
 
-/// The same for a command that waits, more often, where there is a fleet.
+/// The same for a command that waits, more often, if there is a fleet.
 pub(in crate::bus) fn look_meanwhile(ws: &Workspace) {
     let may_be_in_one = || {
         ws.fleet().is_ok_and(|fleet| fleet.is_some())
@@ -40,7 +41,7 @@ pub(in crate::bus) fn look_meanwhile(ws: &Workspace) {
     }
 }
 
-/// Why the fleet's remote did not answer what a waiting command asked it last; none where it did.
+/// Why the fleet's remote did not answer what a waiting command asked it last, or `None` if it did.
 #[must_use]
 pub(crate) fn remote_fault(ws: &Workspace) -> Option<String> {
     ws.looking.get().and_then(Looking::fault)

@@ -2,8 +2,8 @@
 //!
 //! Decide on what is known here, write the commit, push it with the remote's known value as lease,
 //! look again, and only then bring the local refs to what was seen and settle. What the push prints
-//! proves nothing. No refusal, and no "already yours", comes from local knowledge alone. The lock is
-//! never held across the network.
+//! proves nothing. No refusal, and no "already yours", comes from local knowledge alone. The lock
+//! is never held across the network.
 
 use std::time::Duration;
 

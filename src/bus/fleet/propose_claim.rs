@@ -80,7 +80,7 @@ impl<D: Fn(&View, &Who) -> Result<ClaimDecision, Error>> Proposal for ClaimPropo
     fn decide(&self, lock: &mut Lock, known: Known) -> Result<Turn<Self::Step>, Error> {
         let There { ws, remote, .. } = self.there;
         let who = ws.who(self.agent.clone())?;
-        let view = claim::mended_view(ws, lock, &self.task)?;
+        let view = claim::repaired_view(ws, lock, &self.task)?;
         let previous = view.claim().cloned();
         let next = match (self.decide)(&view, &who) {
             Err(error) if !known.seen && is_about_ownership(&error) => return Ok(Turn::Look),
@@ -249,7 +249,7 @@ impl<D> ClaimProposal<'_, D> {
     }
 }
 
-/// Whether the remote was seen to have all of the chain that ends at `tip` but for signs of life.
+/// Whether the remote was seen to have all of the chain that ends at `tip` but for heartbeats.
 fn is_published(ws: &Workspace, remote: &Remote, tip: &State) -> Result<bool, Error> {
     let Some(seen) = ws.seen_at(remote, &RefName::claim(&tip.claim.task_id))? else {
         return Ok(ws.archived_id(&tip.claim.task_id)? == Some(tip.link.id));

@@ -9,8 +9,8 @@ use crate::git::{RefName, Sight};
 use crate::record::Fleet;
 use crate::store::Lock;
 
-/// Changes the ref called `name` as `decide` says, if the remote of `fleet` agrees, and returns what
-/// `finish` makes of it. Both are called under the lock.
+/// Changes the ref called `name` as `decide` says, if the remote of `fleet` agrees, and returns
+/// what `finish` makes of it. Both are called under the lock.
 ///
 /// # Errors
 ///

@@ -62,7 +62,7 @@ pub(crate) struct Synced {
 pub(crate) struct Freshness {
     /// The fleet.
     pub(crate) fleet: Fleet,
-    /// When all of the remote was last seen; none where it never was.
+    /// When all of the remote was last seen, or `None` if it never was.
     pub(crate) seen: Option<Timestamp>,
 }
 
@@ -70,8 +70,8 @@ pub(crate) struct Freshness {
 ///
 /// # Errors
 ///
-/// [`FleetFault::None`]; [`FleetFault::Other`] where the remote serves another fleet;
-/// [`Error::Git`] where it cannot be reached. What it took by then stays.
+/// [`FleetFault::None`]; [`FleetFault::Other`] if the remote serves another fleet;
+/// [`Error::Git`] if it cannot be reached. What it took by then stays.
 pub(crate) fn sync(ws: &Workspace) -> Result<Synced, Error> {
     ws.ask_for_fleet()?;
     let fleet = ws.fleet()?.ok_or(FleetFault::None)?;
@@ -213,13 +213,13 @@ fn receive_logs(
             }
         }
     }
-    // Also where nothing is new: a command that was killed may have left something undone.
+    // Also if nothing is new: a command that was killed may have left something undone.
     synced.taken.add(log_in::take_in_logs(ws, remote.name())?);
     Ok(())
 }
 
 /// The tasks of which the remote has no ref, and this clone a chain that knows nothing of the one
-/// that was put away: they were claimed here, without asking, when they were finished already.
+/// that was archived: they were claimed here, without asking, when they were finished already.
 fn begun_anew(ws: &Workspace, remote: &Remote, sight: &Sight) -> Result<Vec<TaskId>, Error> {
     let mut tasks = Vec::new();
     for task in ws.repo.claimed_tasks()?.into_iter().filter_map(|name| TaskId::new(name).ok()) {
@@ -421,7 +421,7 @@ pub(super) fn receive_if_due(ws: &Workspace, interval: Duration) -> Result<bool,
     Ok(true)
 }
 
-/// How fresh this clone's view of its fleet is; none where it belongs to none.
+/// How fresh this clone's view of its fleet is, or `None` if it belongs to none.
 ///
 /// # Errors
 ///

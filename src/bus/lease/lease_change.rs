@@ -25,7 +25,7 @@ pub(crate) struct LeaseRequest {
     pub(crate) objective: String,
     /// The task that it is for.
     pub(crate) task: Option<TaskId>,
-    /// How long it lives without a sign of life.
+    /// How long it lives without a heartbeat.
     pub(crate) ttl: Option<Span>,
 }
 
@@ -86,7 +86,7 @@ impl Leased {
     }
 }
 
-/// The rows of the caller's own leases that are meant; none where the one that is named is not in
+/// The rows of the caller's own leases that are meant, or `None` if the one that is named is not in
 /// the table.
 pub(in crate::bus) fn own_rows<'a>(
     view: &'a TableView,
@@ -224,7 +224,7 @@ pub(in crate::bus) fn table_turn(
     known: Known,
     decide: impl Fn(&TableView, &Who) -> Result<LeaseDecision, Error>,
 ) -> Result<Turn<Written<Vec<Leased>>>, Error> {
-    let view = lease_table::mended_table(ws, lock)?;
+    let view = lease_table::repaired_table(ws, lock)?;
     let draft = match decide(&view, who) {
         Ok(LeaseDecision::Write(draft)) => draft,
         Ok(LeaseDecision::Settle(_)) | Err(Error::Lease(_)) if !known.seen => {
@@ -251,8 +251,8 @@ pub(in crate::bus) fn table_turn(
     Ok(Turn::Write { from, to: link.id, what })
 }
 
-/// Changes the table of leases as `decide` says, in this clone alone, under the lock that the caller
-/// holds. The caller settles it.
+/// Changes the table of leases as `decide` says, in this clone alone, under the lock that the
+/// caller holds. The caller settles it.
 ///
 /// # Errors
 ///

@@ -102,7 +102,7 @@ fn known_end(ws: &Workspace, view: &TableView, id: &LeaseId) -> Result<Option<Le
 ///
 /// # Errors
 ///
-/// [`LeaseFault::Lost`] where somebody else has ended it; [`LeaseFault::NoLease`] where it was not
+/// [`LeaseFault::Lost`] if somebody else has ended it; [`LeaseFault::NoLease`] if it was not
 /// the caller's.
 pub(in crate::bus) fn own_end(
     ws: &Workspace,

@@ -23,7 +23,7 @@ pub struct LeaseConflict {
     pub path: String,
     /// Since when.
     pub since: Timestamp,
-    /// When it dies without a sign of life.
+    /// When it dies without a heartbeat.
     pub expires_at: Timestamp,
     /// Whether it may be taken over, and why: `stale`, `expired`.
     pub reclaimable: Option<&'static str>,
@@ -54,7 +54,7 @@ pub enum LeaseFault {
         /// Whether that is the caller's own id in another place.
         elsewhere: bool,
     },
-    /// The lease shows signs of life.
+    /// The lease shows heartbeats.
     #[error("`{lease}` is alive: {owner} holds `{patterns}` until {expires_at} (last seen {})", ago(*last_seen, *now))]
     Alive {
         /// The lease.
@@ -63,7 +63,7 @@ pub enum LeaseFault {
         owner: AgentId,
         /// Its patterns.
         patterns: String,
-        /// When it dies without a sign of life.
+        /// When it dies without a heartbeat.
         expires_at: Timestamp,
         /// The last sign of its owner's life.
         last_seen: Option<Timestamp>,
@@ -112,8 +112,8 @@ fn held_text(first: &LeaseConflict, others: usize, now: Timestamp) -> String {
     let LeaseConflict { lease, owner, patterns, path, since, objective, .. } = first;
     let more = match others {
         0 => String::new(),
-        1 => ", and one more lease is in the way".to_owned(),
-        others => format!(", and {others} more leases are in the way"),
+        1 => ", and one more lease conflicts".to_owned(),
+        others => format!(", and {others} more leases conflict"),
     };
     let state = first.reclaimable.map_or_else(String::new, |why| format!(", {why}"));
     let whose = if first.elsewhere {
@@ -159,10 +159,10 @@ impl LeaseFault {
             Self::Held { first, .. } => match first.reclaimable {
                 Some(why) => format!("it is {why}: take it over with `bus lock reclaim {} --note WHY`", first.lease),
                 None if first.elsewhere => {
-                    "work there, or give it back there; the same name in two places is two workers".to_owned()
+                    "work there, or release it there; the same name in two places is two workers".to_owned()
                 }
                 None => format!(
-                    "take other paths, leave its paths out with `--deny`, or ask for them: `bus message send --to {} --type request --summary WHY`; it expires at {}",
+                    "choose other paths, exclude these with `--deny`, ask for them: `bus message send --to {} --type request --summary WHY`, or wait: the lease expires at {}",
                     first.owner, first.expires_at
                 ),
             },
@@ -170,7 +170,7 @@ impl LeaseFault {
                 "run this where it was taken; `bus lock list` shows which lease is where".to_owned()
             }
             Self::NotYours { lease, .. } => {
-                format!("`bus lock show {lease}` tells how it stands; one that is stale or expired can be taken over")
+                format!("`bus lock show {lease}` shows its state; a stale or expired lease can be taken over")
             }
             Self::Alive { lease, .. } => format!(
                 "wait until it is expired, or ask its owner to release it; a manager may add `--force` to `bus lock reclaim {lease} --note WHY`"

@@ -45,13 +45,13 @@ pub(super) const fn reclaimable(liveness: Liveness) -> Option<&'static str> {
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`] where the table of leases, or a lease in it, cannot be read; else as the
+/// [`Error::Malformed`] if the table of leases, or a lease in it, cannot be read; else as the
 /// system refuses.
 pub(crate) fn leases(ws: &Workspace) -> Result<Vec<LeaseStatus>, Error> {
     leases_with(ws, None, &mut LastEvents::default())
 }
 
-/// The same, where signs of life were looked for already, or another time than the policy's makes a
+/// The same, where heartbeats were looked for already, or another time than the policy's makes a
 /// lease stale.
 fn leases_with(
     ws: &Workspace,

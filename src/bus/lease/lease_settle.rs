@@ -11,7 +11,7 @@ use crate::record::json::Object;
 use crate::record::{Event, EventKind, Lease, LeaseMode, LeaseTable};
 use crate::store::{Lock, crash_point, recently_has};
 
-/// The sorts of events that tell of a lease.
+/// The types of events that tell of a lease.
 const TAKEN: &str = "lock";
 
 const ENDED: &str = "unlock";
@@ -80,7 +80,7 @@ fn has_begun(ws: &Workspace, lease: &Lease) -> bool {
     is_this || view.tip.is_some_and(|tip| claim::knows_claim(ws, &tip, id))
 }
 
-/// The event of a lease as a write has just left it; none where it was only renewed.
+/// The event of a lease as a write has just left it, or `None` if it was only renewed.
 pub(super) fn lease_event(_ws: &Workspace, lease: &Lease) -> Result<Option<Event>, Error> {
     let told = lease.revision <= 1 || !lease.is_live();
     if told { event_of(lease).map(Some) } else { Ok(None) }

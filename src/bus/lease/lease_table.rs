@@ -29,7 +29,7 @@ pub(in crate::bus) fn claims_of_leases(ws: &Workspace) -> Result<Vec<RefName>, E
 /// The table of leases, and the commit that holds it.
 #[derive(Debug)]
 pub(in crate::bus) struct TableView {
-    /// The ref's state, where there is a ref that can be read.
+    /// The ref's state, if there is a ref that can be read.
     pub(in crate::bus) tip: Option<Link>,
     /// Why the ref cannot be read, where it cannot.
     pub(in crate::bus) unreadable: Option<String>,
@@ -57,7 +57,7 @@ pub(in crate::bus) fn lease_table(ws: &Workspace) -> Result<TableView, Error> {
 }
 
 /// The same; a ref that cannot be read is first set aside, and what the record has takes its place.
-pub(in crate::bus) fn mended_table(ws: &Workspace, lock: &mut Lock) -> Result<TableView, Error> {
+pub(in crate::bus) fn repaired_table(ws: &Workspace, lock: &mut Lock) -> Result<TableView, Error> {
     let view = lease_table(ws)?;
     if view.unreadable.is_none() {
         return Ok(view);

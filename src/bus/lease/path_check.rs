@@ -34,7 +34,7 @@ pub(crate) enum CheckOf<'a> {
 /// What was found.
 #[derive(Debug)]
 pub(crate) struct PathCheck {
-    /// Who was judged; nobody in particular where no id is known.
+    /// Who was judged; nobody in particular if no id is known.
     pub(crate) agent: Option<AgentId>,
     /// How many paths were looked at; the bus's own files are not.
     pub(crate) paths: usize,
@@ -79,7 +79,7 @@ struct Rows<'a> {
 /// # Errors
 ///
 /// Whatever keeps it from telling: [`Error::Malformed`] for the table, [`Error::MalformedConfig`]
-/// for the policy, [`Error::Git`] where git does not say what is changed.
+/// for the policy, [`Error::Git`] if git does not say what is changed.
 pub(crate) fn check_paths(
     ws: &Workspace,
     agent: Option<&AgentId>,

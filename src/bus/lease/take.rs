@@ -45,7 +45,7 @@ pub(in crate::bus) fn decide_take(
     }
 }
 
-/// The caller's own lease, asked for again: a sign of life where that is due, or where it shall
+/// The caller's own lease, asked for again: a heartbeat where that is due, or where it shall
 /// live for another time.
 fn kept(ws: &Workspace, lease: &Lease, request: &LeaseRequest) -> Result<LeaseDecision, Error> {
     let ttl = request.ttl.map(Span::get).filter(|wanted| *wanted != lease.ttl());
@@ -60,7 +60,7 @@ fn kept(ws: &Workspace, lease: &Lease, request: &LeaseRequest) -> Result<LeaseDe
     )))
 }
 
-/// The lease with a sign of life.
+/// The lease with a heartbeat.
 pub(in crate::bus) fn renewed(
     ws: &Workspace,
     lease: &Lease,

@@ -10,7 +10,7 @@ use crate::bus::workspace::{Who, Workspace};
 use crate::bus::{Error, claim};
 use crate::record::{Lease, LeaseRow, Span};
 
-/// Ends what stands and takes its paths, where its owner gives no sign of life or `force` is given.
+/// Ends what stands and takes its paths, where its owner gives no heartbeat or `force` is given.
 pub(in crate::bus) fn takeover(
     ws: &Workspace,
     view: &TableView,
@@ -65,7 +65,7 @@ pub(in crate::bus) fn takeover(
     Ok(LeaseDecision::Write(Draft::new("reclaim", changed, LeaseOutcome::Reclaimed)))
 }
 
-/// Refuses where the owner of `lease` gives signs of life.
+/// Refuses where the owner of `lease` gives heartbeats.
 fn check_silent(ws: &Workspace, lease: &Lease) -> Result<(), Error> {
     let stale_after = ws.config()?.stale_after.get();
     let (liveness, signs) =

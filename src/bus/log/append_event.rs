@@ -8,15 +8,15 @@ use crate::record::json::Object;
 use crate::record::{AgentId, CLONE, CORE_FIELDS, Event, EventKind, PlanId, Severity, TaskId};
 use crate::store::Lock;
 
-/// The sorts of events that speak for a task: only its claim's owner may log them (docs/design.md, section
-/// 7).
+/// The types of events that speak for a task: only its claim's owner may log them (docs/design.md,
+/// section 7).
 pub(in crate::bus) const GUARDED: [&str; 5] =
     ["status", "complete", "proposal", "pr_opened", "release"];
 
 /// What `bus event log` asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct EventRequest {
-    /// What sort of event.
+    /// What type of event.
     pub(crate) event: EventKind,
     /// What happened, in words.
     pub(crate) summary: String,

@@ -1,4 +1,5 @@
-//! Batches: in a tracked bus, the lines of the record as files of a branch (docs/design.md, section 1.2).
+//! Batches: in a tracked bus, the lines of the record as files of a branch (docs/design.md, section
+//! 1.2).
 //!
 //! A batch is a file of its own, `_bus/events/<agent>@<batch>.jsonl` or
 //! `_bus/messages/<agent>@<batch>.jsonl`. It takes lines until HEAD moves or the file is gone; then

@@ -1,4 +1,5 @@
-//! What agents say to each other: channels of tasks, and inboxes (docs/design.md, sections 2 and 7).
+//! What agents say to each other: channels of tasks, and inboxes (docs/design.md, sections 2 and
+//! 7).
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,7 @@ impl Audience {
 pub(crate) struct MessageRequest {
     /// Whom it is for.
     pub(crate) audience: Audience,
-    /// What sort of message.
+    /// What type of message.
     pub(crate) kind: EventKind,
     /// In words.
     pub(crate) summary: String,
@@ -94,7 +95,7 @@ pub(in crate::bus) enum Channel {
 }
 
 impl Channel {
-    /// The channel that the file at `path` is; none where its name is no id.
+    /// The channel that the file at `path` is, or `None` if its name is no id.
     pub(in crate::bus) fn at(path: &Path) -> Option<Self> {
         let stem = path.file_stem()?.to_str()?;
         match stem.split_at_checked("agent-".len()) {
@@ -138,7 +139,7 @@ pub(super) fn channel_files(ws: &Workspace) -> Vec<PathBuf> {
 ///
 /// # Errors
 ///
-/// [`Error::Store`] where a channel cannot be read.
+/// [`Error::Store`] if a channel cannot be read.
 pub(crate) fn messages(
     ws: &Workspace,
     filter: &MessageFilter,

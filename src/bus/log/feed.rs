@@ -50,7 +50,7 @@ pub(crate) struct Feed {
 ///
 /// # Errors
 ///
-/// [`Error::Store`] where a log file cannot be read.
+/// [`Error::Store`] if a log file cannot be read.
 pub(crate) fn feed(
     ws: &Workspace,
     filter: Filter,
@@ -101,7 +101,7 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where a log file cannot be read.
+    /// [`Error::Store`] if a log file cannot be read.
     pub(crate) fn next_event(&mut self) -> Result<Option<Entry>, Error> {
         if let Some(ready) = &mut self.ready {
             return Ok(ready.pop_front());

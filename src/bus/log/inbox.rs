@@ -36,7 +36,7 @@ impl Inbox {
 ///
 /// # Errors
 ///
-/// [`Error::Store`] where the inbox cannot be read.
+/// [`Error::Store`] if the inbox cannot be read.
 pub(crate) fn inbox(ws: &Workspace, agent: &AgentId, limit: Option<usize>) -> Result<Inbox, Error> {
     let marks = ReadMarks::at(&ws.private.read_marks(agent))?;
     let mut mail = Mail::new(ws.sources());
@@ -61,7 +61,7 @@ pub(crate) fn inbox(ws: &Workspace, agent: &AgentId, limit: Option<usize>) -> Re
 ///
 /// # Errors
 ///
-/// [`Error::Store`] where the lock is not free or the disk refuses: the messages are then unread as
+/// [`Error::Store`] if the lock is not free or the disk refuses: the messages are then unread as
 /// before.
 pub(crate) fn mark_read(ws: &Workspace, agent: &AgentId, inbox: &Inbox) -> Result<(), Error> {
     if inbox.letters.is_empty() {

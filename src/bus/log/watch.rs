@@ -26,7 +26,7 @@ const MAX_TICKS: u32 = 12;
 pub(crate) struct WatchQuery {
     /// Which events.
     pub(crate) filter: Filter,
-    /// How many of those that stand in the log already; all where there is no limit.
+    /// How many of those that stand in the log already; all if there is no limit.
     pub(crate) limit: Option<usize>,
     /// The cursor that is read.
     pub(crate) cursor: Option<CursorName>,
@@ -74,7 +74,7 @@ pub(crate) struct Backlog {
 ///
 /// # Errors
 ///
-/// [`Error::Store`] where the log cannot be read, or another process has the cursor.
+/// [`Error::Store`] if the log cannot be read, or another process has the cursor.
 pub(crate) fn watch(ws: &Workspace, query: WatchQuery) -> Result<(Watch<'_>, Backlog), Error> {
     raise_file_limit();
     let place = query.cursor.map(|name| ws.private.cursor(&name));
@@ -159,7 +159,7 @@ impl Watch<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the log cannot be read or the cursor not be written.
+    /// [`Error::Store`] if the log cannot be read or the cursor not be written.
     pub(crate) fn begin(&mut self) -> Result<(), Error> {
         let Some(cursor) = self.cursor.as_mut().filter(|cursor| cursor.is_new()) else {
             return Ok(());
@@ -172,7 +172,7 @@ impl Watch<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the log cannot be read any more.
+    /// [`Error::Store`] if the log cannot be read any more.
     pub(crate) fn read(&mut self) -> Result<Fresh, Error> {
         let fresh = match std::mem::replace(&mut self.due, Due::Nothing) {
             Due::Nothing => Fresh::default(),
@@ -233,7 +233,7 @@ impl Watch<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the cursor cannot be written.
+    /// [`Error::Store`] if the cursor cannot be written.
     pub(crate) fn shown(&mut self, fresh: &Fresh) -> Result<(), Error> {
         Ok(self.cursor.as_mut().map_or(Ok(()), |cursor| cursor.shown(fresh))?)
     }
@@ -262,7 +262,7 @@ impl Watch<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the log cannot be read any more.
+    /// [`Error::Store`] if the log cannot be read any more.
     pub(crate) fn wait(&mut self, at_most: Duration) -> Result<bool, Error> {
         self.learn()?;
         let Some(hints) = self.hints.as_mut() else { return Ok(true) };

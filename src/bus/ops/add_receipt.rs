@@ -11,7 +11,7 @@ use crate::record::AgentId;
 ///
 /// # Errors
 ///
-/// [`Error::Usage`] where it is too large; [`PlanFault::NoPlan`] or [`PlanFault::Ambiguous`] where
+/// [`Error::Usage`] if it is too large; [`PlanFault::NoPlan`] or [`PlanFault::Ambiguous`] if
 /// the plan is not one; else as the system refuses.
 pub(crate) fn add_receipt(
     ws: &Workspace,

@@ -34,7 +34,7 @@ pub(crate) struct Assigned {
     pub(crate) assignment: Assignment,
     /// What the task's channel says of it.
     pub(crate) message: Message,
-    /// The assignment before, where there was one.
+    /// The assignment before, if there was one.
     pub(crate) previous: Option<Assignment>,
     /// Whether the assignment stood already.
     pub(crate) unchanged: bool,
@@ -47,7 +47,7 @@ pub(crate) struct Assigned {
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`] where a record of it is none; [`Error::Usage`] where the branch is none, or
+/// [`Error::Malformed`] if a record of it is none; [`Error::Usage`] if the branch is none, or
 /// the words are too many; else as the system refuses.
 pub(crate) fn assign(
     ws: &Workspace,

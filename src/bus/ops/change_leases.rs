@@ -46,7 +46,7 @@ pub(super) fn beside_claim(
     decide: impl Fn(&TableView, &Who) -> Result<LeaseDecision, Error>,
 ) -> Result<Option<Beside>, Error> {
     let name = RefName::leases();
-    let view = lease::mended_table(ws, lock)?;
+    let view = lease::repaired_table(ws, lock)?;
     let LeaseDecision::Write(draft) = decide(&view, who)? else { return Ok(None) };
     let (link, written) = lease::prepare_table(ws, lock, view, who, draft)?;
     let swap = Swap { expected: ws.seen_at(remote, &name)?, name, new: Some(link.id) };

@@ -27,7 +27,7 @@ const MAX_LOOKS: usize = 2;
 ///
 /// # Errors
 ///
-/// [`QueueFault::NothingReady`] where there is none; else as [`claim_task::claim`] where the system
+/// [`QueueFault::NothingReady`] if there is none; else as [`claim_task::claim`] if the system
 /// refuses.
 pub(crate) fn claim_next(
     ws: &Workspace,
@@ -114,7 +114,7 @@ fn claim_best_in_fleet(
 ///
 /// # Errors
 ///
-/// As [`claim_next`], but [`WaitFault::Timeout`] where nothing is ready in time.
+/// As [`claim_next`], but [`WaitFault::Timeout`] if nothing is ready in time.
 pub(crate) fn claim_next_when_ready(
     ws: &Workspace,
     agent: &AgentId,
@@ -189,7 +189,7 @@ fn decide_entry(
 fn finish_next(ws: &Workspace, lock: &mut Lock, who: &Who) -> Result<Left, Error> {
     let Some(asked) = claim::asked(ws, who)? else { return Ok(Left::Asked(None)) };
     // What cannot be read now is not what was claimed then.
-    let tip = claim::mended_view(ws, lock, &asked.task_id).ok().and_then(|view| view.tip);
+    let tip = claim::repaired_view(ws, lock, &asked.task_id).ok().and_then(|view| view.tip);
     let is_asked = |claim: &Claim| asked.same_claim(claim) && who.owns(claim);
     let tip = tip.filter(|tip| tip.link.verb() == "claim" && is_asked(&tip.claim));
     // The note stays until another claim is asked for: this one may come to the remote yet.

@@ -14,8 +14,8 @@ use crate::record::{AgentId, Assignment, Ended, PlanId, Status, TaskId};
 ///
 /// # Errors
 ///
-/// What `decide` refuses; [`Error::RefContended`] where the ref is moved again and again by
-/// something that does not take the lock; [`Error::Store`] and [`Error::Git`] where the system or
+/// What `decide` refuses; [`Error::RefContended`] if the ref is moved again and again by
+/// something that does not take the lock; [`Error::Store`] and [`Error::Git`] if the system or
 /// the remote refuses.
 fn change(
     ws: &Workspace,
@@ -52,7 +52,7 @@ fn change(
 pub struct ReclaimRequest {
     /// Why.
     pub note: String,
-    /// Take over a claim that shows signs of life.
+    /// Take over a claim that shows heartbeats.
     pub force: bool,
 }
 
@@ -61,9 +61,9 @@ pub struct ReclaimRequest {
 /// # Errors
 ///
 /// [`ClaimFault::Held`], [`ClaimFault::HeldElsewhere`], [`ClaimFault::Finished`],
-/// [`ClaimFault::AssignedElsewhere`], [`ClaimFault::NotAssigned`] or [`ClaimFault::Diverged`] where it is not the
-/// agent's to claim; [`Error::Malformed`] where what stands cannot be read; else as the system
-/// refuses.
+/// [`ClaimFault::AssignedElsewhere`], [`ClaimFault::NotAssigned`] or [`ClaimFault::Diverged`] if it
+/// is not the agent's to claim; [`Error::Malformed`] if what stands cannot be read; else as the
+/// system refuses.
 pub fn claim(
     ws: &Workspace,
     agent: &AgentId,
@@ -121,8 +121,8 @@ pub(super) fn note_plan(
 ///
 /// # Errors
 ///
-/// [`ClaimFault::Lost`] where somebody else has ended it; [`ClaimFault::Held`],
-/// [`ClaimFault::HeldElsewhere`] or [`ClaimFault::NotHeld`] where it is not the agent's; else as
+/// [`ClaimFault::Lost`] if somebody else has ended it; [`ClaimFault::Held`],
+/// [`ClaimFault::HeldElsewhere`] or [`ClaimFault::NotHeld`] if it is not the agent's; else as
 /// [`self::claim`].
 pub fn release(
     ws: &Workspace,
@@ -152,7 +152,7 @@ pub fn release(
     Ok(changed)
 }
 
-/// Gives a sign of life of `agent`'s claim: it renews the ref, and no file. That the fleet could
+/// Gives a heartbeat of `agent`'s claim: it renews the ref, and no file. That the fleet could
 /// not be told is returned beside what was done.
 ///
 /// # Errors
@@ -181,7 +181,7 @@ pub fn heartbeat(
 ///
 /// # Errors
 ///
-/// [`ClaimFault::Alive`] where it is alive; [`ClaimFault::NotHeld`] where there is nothing to take over;
+/// [`ClaimFault::Alive`] if it is alive; [`ClaimFault::NotHeld`] if there is nothing to take over;
 /// else as [`self::claim`].
 pub fn reclaim(
     ws: &Workspace,
@@ -239,7 +239,8 @@ fn planned_by(request: &ClaimRequest, assignment: Option<&Assignment>) -> ClaimR
     ClaimRequest { plan, ..request.clone() }
 }
 
-/// The request, with the plan that the claim before had, or that links to the task, if it names none.
+/// The request, with the plan that the claim before had, or that links to the task, if it names
+/// none.
 fn with_plan(ws: &Workspace, view: &View, request: &ClaimRequest) -> ClaimRequest {
     let before = || view.claim()?.plan_id.clone();
     let plan = request.plan.clone().or_else(before).or_else(|| plan::plan_of(ws, &view.task));

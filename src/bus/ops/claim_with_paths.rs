@@ -37,7 +37,7 @@ pub(crate) fn claim_with_paths(
     }
     let mut lock = ws.lock()?;
     let who = ws.who(agent.clone())?;
-    let view = claim::mended_view(ws, &mut lock, task)?;
+    let view = claim::repaired_view(ws, &mut lock, task)?;
     let claim = match claim_task::decide_claim(ws, &view, &who, request)? {
         ClaimDecision::Write { claim, .. } => claim.claim_id,
         ClaimDecision::Settle => view.claim().and_then(|claim| claim.claim_id.clone()),
@@ -121,7 +121,7 @@ pub(super) fn free_paths(
     told_later(freed)
 }
 
-/// Gives a sign of life of the leases that were taken with `claim`, too.
+/// Gives a heartbeat of the leases that were taken with `claim`, too.
 pub(super) fn renew_paths(ws: &Workspace, agent: &AgentId, claim: &Claim) -> Result<(), Error> {
     let Some(id) = claim.claim_id.as_ref().filter(|id| lease::has_leases_of(ws, id)) else {
         return Ok(());
@@ -140,7 +140,7 @@ pub(super) fn renew_paths(ws: &Workspace, agent: &AgentId, claim: &Claim) -> Res
     told_later(renewed)
 }
 
-/// What a claim's own end or sign of life brings about is no reason to fail where the fleet's
+/// What a claim's own end or heartbeat brings about is no reason to fail where the fleet's
 /// remote is away: the leases hold nothing any more, or live until they expire, and the next write
 /// tells.
 fn told_later(changed: Result<Vec<Leased>, Error>) -> Result<(), Error> {

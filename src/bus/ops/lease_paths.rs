@@ -15,8 +15,8 @@ use crate::record::{AgentId, LeaseId};
 ///
 /// # Errors
 ///
-/// [`LeaseFault::Held`] where others hold paths of it; [`Error::Usage`] where nothing is left of
-/// it; [`Error::Malformed`] where the table of leases cannot be read; else as the system refuses.
+/// [`LeaseFault::Held`] if others hold paths of it; [`Error::Usage`] if nothing is left of
+/// it; [`Error::Malformed`] if the table of leases cannot be read; else as the system refuses.
 pub(crate) fn acquire_lease(
     ws: &Workspace,
     agent: &AgentId,
@@ -31,12 +31,12 @@ pub(crate) fn acquire_lease(
     taken(&answer, agent)
 }
 
-/// Gives a sign of life of `agent`'s own leases.
+/// Gives a heartbeat of `agent`'s own leases.
 ///
 /// # Errors
 ///
-/// [`LeaseFault::Lost`] where somebody else has ended it; [`LeaseFault::NotYours`],
-/// [`LeaseFault::NoLease`], [`LeaseFault::NoneHeld`] or [`LeaseFault::Several`] where it is none
+/// [`LeaseFault::Lost`] if somebody else has ended it; [`LeaseFault::NotYours`],
+/// [`LeaseFault::NoLease`], [`LeaseFault::NoneHeld`] or [`LeaseFault::Several`] if it is none
 /// that can be meant; else as [`acquire_lease`].
 pub(crate) fn renew_leases(
     ws: &Workspace,
@@ -107,7 +107,7 @@ pub(crate) fn release_leases(
 ///
 /// # Errors
 ///
-/// [`LeaseFault::Alive`] where it is alive and `force` is not given; [`LeaseFault::NoLease`] where
+/// [`LeaseFault::Alive`] if it is alive and `force` is not given; [`LeaseFault::NoLease`] if
 /// nobody holds it; else as [`acquire_lease`].
 pub(crate) fn reclaim_lease(
     ws: &Workspace,

@@ -45,8 +45,8 @@ fn give_due_pulse(ws: &Workspace, lock: &mut Lock, view: &View, who: &Who) -> Re
 ///
 /// # Errors
 ///
-/// [`ClaimFault::Guarded`] or [`ClaimFault::Lost`] where the event speaks for a task that is not the
-/// agent's; [`Error::Usage`] where it is too long or sets a core field; else as the system refuses.
+/// [`ClaimFault::Guarded`] or [`ClaimFault::Lost`] if the event speaks for a task that is not the
+/// agent's; [`Error::Usage`] if it is too long or sets a core field; else as the system refuses.
 pub(crate) fn log_event(
     ws: &Workspace,
     agent: &AgentId,

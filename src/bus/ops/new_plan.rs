@@ -11,7 +11,7 @@ use crate::record::{AgentId, PLAN_VERSION, PlanLink, PlanRecord, Progress, Recei
 ///
 /// # Errors
 ///
-/// [`PlanFault::Exists`] where a plan of that id says something else; [`Error::Malformed`] where it
+/// [`PlanFault::Exists`] if a plan of that id says something else; [`Error::Malformed`] if it
 /// cannot be read; else as the system refuses.
 pub(crate) fn new_plan(
     ws: &Workspace,

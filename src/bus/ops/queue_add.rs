@@ -13,7 +13,7 @@ use crate::store::Lock;
 ///
 /// # Errors
 ///
-/// [`QueueFault::Exists`] where the given id is taken; [`Error::Usage`] where title or fields are no
+/// [`QueueFault::Exists`] if the given id is taken; [`Error::Usage`] if title or fields are no
 /// lines, or the task would wait for itself; [`Error::RefContended`]; else as the system refuses.
 pub(crate) fn queue_add(
     ws: &Workspace,

@@ -11,7 +11,7 @@ use crate::record::json::Object;
 use crate::record::{AgentId, Message, TaskId};
 use crate::store::Place;
 
-/// The sorts of messages that speak for a task: only its claim's owner may send them (design,
+/// The types of messages that speak for a task: only its claim's owner may send them (design,
 /// section 7).
 const GUARDED: [&str; 3] = ["status", "proposal", "summary"];
 
@@ -23,8 +23,8 @@ const GUARDED: [&str; 3] = ["status", "proposal", "summary"];
 ///
 /// # Errors
 ///
-/// [`ClaimFault::Guarded`] or [`ClaimFault::Lost`] where the message speaks for a task that is not the
-/// agent's; [`Error::Usage`] where it is too long or says a thing twice; else as the system
+/// [`ClaimFault::Guarded`] or [`ClaimFault::Lost`] if the message speaks for a task that is not the
+/// agent's; [`Error::Usage`] if it is too long or says a thing twice; else as the system
 /// refuses.
 pub(crate) fn send_message(
     ws: &Workspace,

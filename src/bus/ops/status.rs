@@ -38,7 +38,7 @@ pub(crate) struct StatusReport {
     pub(crate) bad_lines: Faults,
     /// What is wrong with the policy, for which the defaults stand in.
     pub(crate) config_fault: Option<Error>,
-    /// How fresh the view of the fleet is; none where the clone belongs to none.
+    /// How fresh the view of the fleet is, or `None` if the clone belongs to none.
     pub(crate) freshness: Option<Freshness>,
     /// The logs that were rewritten on the fleet's remote, and that nobody has accepted.
     pub(crate) rewritten: Vec<RewrittenLog>,
@@ -61,7 +61,7 @@ impl StatusReport {
 ///
 /// # Errors
 ///
-/// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
+/// [`Error::Store`] or [`Error::Git`] if the system refuses to read.
 pub(crate) fn status(ws: &Workspace, query: &StatusQuery) -> Result<StatusReport, Error> {
     let mut signs = LastEvents::default();
     let mut seen = claim::seen_claims(ws, query, &mut signs, claim::view_by)?;
@@ -108,7 +108,7 @@ pub(crate) fn status(ws: &Workspace, query: &StatusQuery) -> Result<StatusReport
 ///
 /// # Errors
 ///
-/// [`Error::Git`] where the refs cannot be read.
+/// [`Error::Git`] if the refs cannot be read.
 pub(crate) fn known_tasks(ws: &Workspace) -> Result<BTreeSet<TaskId>, Error> {
     let mut tasks = claim::spoken_tasks(ws)?;
     tasks.extend(queue::queue_files(ws).tasks.into_keys());
@@ -132,7 +132,7 @@ pub(crate) fn known_agents(ws: &Workspace) -> BTreeSet<AgentId> {
 /// that cannot be told.
 #[must_use]
 pub(crate) fn is_stranger(ws: &Workspace, agent: &AgentId) -> bool {
-    // The log is read only where there is no shorter way.
+    // The log is read only if there is no shorter way.
     !known_agents(ws).contains(agent)
         && LastEvents::default().all(ws).is_ok_and(|seen| !seen.contains_key(agent))
 }

@@ -59,7 +59,7 @@ impl Until {
         }
     }
 
-    /// Whether it holds where a task's claim is in `state`; nothing where it cannot come to hold
+    /// Whether it holds where a task's claim is in `state`, or `None` if it cannot come to hold
     /// any more.
     fn holds(self, state: Option<ClaimState>) -> Option<bool> {
         use ClaimState::{Active, Done, Expired, Paused, Released, Stale};
@@ -94,7 +94,7 @@ impl FromStr for Until {
 pub struct Standing {
     /// The task, in the spelling that stands.
     pub task: TaskId,
-    /// Its claim; none where it was never claimed.
+    /// Its claim, or `None` if it was never claimed.
     pub claim: Option<Claim>,
     /// How the claim stands.
     pub state: Option<ClaimState>,
@@ -150,7 +150,7 @@ impl Patience {
         Self { end, span: span.unwrap_or(Span::new(Duration::ZERO)) }
     }
 
-    /// How long may still be waited, at most a `tick`; none where the time is over.
+    /// How long may still be waited, at most a `tick`, or `None` if the time is over.
     pub(in crate::bus) fn left(&self, tick: Duration) -> Option<Duration> {
         let left =
             self.end.map_or(tick, |end| end.saturating_duration_since(Instant::now()).min(tick));
@@ -165,9 +165,9 @@ pub(crate) struct Awaited {
     pub(crate) task: TaskId,
     /// What it must be.
     pub(crate) until: Until,
-    /// Whose claim it must be; anybody's where there are none.
+    /// Whose claim it must be; anybody's if there are none.
     pub(crate) agents: Vec<AgentId>,
-    /// Who waits: for as long as that lasts, it is a sign of life.
+    /// Who waits: for as long as that lasts, it is a heartbeat.
     pub(crate) waiter: Option<AgentId>,
 }
 
@@ -185,8 +185,8 @@ impl Awaited {
 ///
 /// # Errors
 ///
-/// [`WaitFault::Timeout`] where it does not hold in time; [`WaitFault::Never`] where it cannot any
-/// more; [`Error::Malformed`] where the claim cannot be read.
+/// [`WaitFault::Timeout`] if it does not hold in time; [`WaitFault::Never`] if it cannot any
+/// more; [`Error::Malformed`] if the claim cannot be read.
 pub(crate) fn wait_for_task(
     ws: &Workspace,
     awaited: &Awaited,
@@ -232,7 +232,7 @@ pub(crate) fn wait_for_task(
 ///
 /// # Errors
 ///
-/// As [`claim_task::claim`], but for a task that somebody else holds: [`WaitFault::Timeout`] where
+/// As [`claim_task::claim`], but for a task that somebody else holds: [`WaitFault::Timeout`] if
 /// it is not free in time.
 pub(crate) fn claim_when_free(
     ws: &Workspace,
@@ -276,7 +276,7 @@ pub(crate) fn claim_when_free(
 ///
 /// # Errors
 ///
-/// [`WaitFault::Timeout`] where none comes in time; [`Error::Store`] where the log cannot be read.
+/// [`WaitFault::Timeout`] if none comes in time; [`Error::Store`] if the log cannot be read.
 pub(crate) fn wait_for_event(
     ws: &Workspace,
     filter: Filter,
@@ -306,12 +306,12 @@ pub(crate) fn wait_for_event(
     }
 }
 
-/// Waits until `agent` has an unread message, by one of `from` where there are any, and returns the
+/// Waits until `agent` has an unread message, by one of `from` if there are any, and returns the
 /// oldest one. It stays unread.
 ///
 /// # Errors
 ///
-/// [`WaitFault::Timeout`] where none comes in time; [`Error::Store`] where the inbox cannot be
+/// [`WaitFault::Timeout`] if none comes in time; [`Error::Store`] if the inbox cannot be
 /// read.
 pub(crate) fn wait_for_message(
     ws: &Workspace,

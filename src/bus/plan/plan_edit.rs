@@ -31,7 +31,7 @@ pub(crate) struct NewPlan {
     pub(crate) summary: String,
     /// Its steps, by id and title.
     pub(crate) steps: Vec<(StepId, String)>,
-    /// Who looks at its end; whoever makes it where nobody is named.
+    /// Who looks at its end; whoever makes it if nobody is named.
     pub(crate) owner: Option<AgentId>,
     /// What must be so at its end.
     pub(crate) checkpoint: Option<String>,
@@ -71,7 +71,7 @@ pub(crate) struct Planned {
     /// Receipts of finished steps that are not as they should be in this worktree, into which the
     /// plan was copied just now, and the worktree that has them.
     pub(crate) absent: Option<(Vec<String>, PathBuf)>,
-    /// What came of noting the plan in the caller's own claim, where there was one to note it in.
+    /// What came of noting the plan in the caller's own claim, if there was one to note it in.
     pub(crate) claim: Option<Result<Changed, Error>>,
 }
 
@@ -79,8 +79,8 @@ pub(crate) struct Planned {
 ///
 /// # Errors
 ///
-/// [`PlanFault`] where there is no such plan or step, or a rule of plans forbids it;
-/// [`Error::Malformed`] where the plan cannot be read; else as the system refuses.
+/// [`PlanFault`] if there is no such plan or step, or a rule of plans forbids it;
+/// [`Error::Malformed`] if the plan cannot be read; else as the system refuses.
 pub(crate) fn change_step(
     ws: &Workspace,
     agent: &AgentId,

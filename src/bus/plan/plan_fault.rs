@@ -127,10 +127,10 @@ impl PlanFault {
             Self::NoStep { steps, .. } => format!("its steps are {}", steps.join(", ")),
             Self::Exists { plan } => format!("look at it with `bus plan show {plan}`, or call yours otherwise"),
             Self::Final { plan, step: None, .. } => {
-                format!("make a new plan for what is to be done again; see `bus plan show {plan}`")
+                format!("make a new plan for work that must be done again; see `bus plan show {plan}`")
             }
             Self::Final { .. } => {
-                "what is to be done again is a step of a new plan; notes and receipts may still be added".to_owned()
+                "work that must be done again is a step of a new plan; notes and receipts may still be added".to_owned()
             }
             Self::InProgress { plan, current, .. } => {
                 format!(

@@ -68,7 +68,7 @@ pub(crate) fn plans(ws: &Workspace) -> Plans {
 ///
 /// # Errors
 ///
-/// [`PlanFault::NoPlan`] or [`PlanFault::Ambiguous`] where it is not one plan; [`Error::Malformed`]
+/// [`PlanFault::NoPlan`] or [`PlanFault::Ambiguous`] if it is not one plan; [`Error::Malformed`]
 /// where it cannot be read.
 pub(crate) fn plan(ws: &Workspace, asked: &str) -> Result<FoundPlan, Error> {
     let id = plan_called(ws, asked)?;
@@ -188,7 +188,7 @@ fn linked_plan(
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`] where its file is no plan, or another one's.
+/// [`Error::Malformed`] if its file is no plan, or another one's.
 fn plan_in(
     ws: &Workspace,
     layout: &Layout,

@@ -57,7 +57,7 @@ pub(crate) struct AddedReceipt {
 ///
 /// # Errors
 ///
-/// [`PlanFault::NoReceipt`] where it is not there; [`Error::Usage`] where it is no regular file of
+/// [`PlanFault::NoReceipt`] if it is not there; [`Error::Usage`] if it is no regular file of
 /// this worktree.
 pub(crate) fn receipt(ws: &Workspace, standing: &Path, given: &str) -> Result<NamedReceipt, Error> {
     let root = ws.layout.root();
@@ -126,7 +126,7 @@ fn numbered(name: &ReceiptName, number: usize) -> String {
     if number == 1 { name.to_string() } else { format!("{stem}-{number}{end}") }
 }
 
-/// The path below `root` that `path` leads to, as its words go; none where it leads out, to the
+/// The path below `root` that `path` leads to, as its words go, or `None` if it leads out, to the
 /// root itself, or to git's own.
 fn below(root: &Path, path: &Path) -> Option<PathBuf> {
     // Whoever stands behind a link spells the root otherwise.

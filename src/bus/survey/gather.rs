@@ -17,7 +17,7 @@ use crate::record::json::parse_line;
 use crate::record::{AgentId, Claim, ClaimId, Message, Refusal, Timestamp};
 use crate::store::{Letter, Line, LogTally, Window, scan};
 
-/// The sort of message that wants an answer.
+/// The type of message that wants an answer.
 const REQUEST: &str = "request";
 
 /// How many open requests are told at most: the latest.
@@ -56,7 +56,7 @@ pub(crate) struct Held {
     pub(crate) agent: AgentId,
     /// From when.
     pub(crate) from: Timestamp,
-    /// Until when; none where it is still held.
+    /// Until when, or `None` if it is still held.
     pub(crate) until: Option<Timestamp>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Held {
 ///
 /// # Errors
 ///
-/// [`Error::Store`] or [`Error::Git`] where the system refuses to read.
+/// [`Error::Store`] or [`Error::Git`] if the system refuses to read.
 pub(crate) fn survey(ws: &Workspace, window: Window) -> Result<Survey, Error> {
     let query = StatusQuery { limit: Some(0), long: true, ..StatusQuery::default() };
     let status = ops::status(ws, &query)?;
@@ -85,7 +85,7 @@ pub(crate) fn survey(ws: &Workspace, window: Window) -> Result<Survey, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Git`] where the ref cannot be read.
+/// [`Error::Git`] if the ref cannot be read.
 pub(crate) fn times_held(ws: &Workspace, claim: &Claim) -> Result<Vec<Held>, Error> {
     let held = |claim: &Claim| Held {
         agent: claim.agent_id.clone(),

@@ -14,8 +14,8 @@ const MAX_FILE: usize = 16 * 1024 * 1024;
 ///
 /// # Errors
 ///
-/// [`Error::NoPart`] where it is no file of this worktree, or does not have both lines once, in
-/// this order; [`Error::Store`] where the disk refuses.
+/// [`Error::NoPart`] if it is no file of this worktree, or does not have both lines once, in
+/// this order; [`Error::Store`] if the disk refuses.
 pub(crate) fn write_between(
     ws: &Workspace,
     path: &Path,

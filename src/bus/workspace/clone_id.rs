@@ -1,4 +1,5 @@
-//! The clone's random id (docs/design.md, section 3): what tells two clones of one repository apart.
+//! The clone's random id (docs/design.md, section 3): what tells two clones of one repository
+//! apart.
 //!
 //! A line of `<common dir>/bus/clone-id` says which id holds at which host, path and inode. A copy
 //! of the folder is another place, so it gets an id, and a line, of its own; a folder that was
@@ -64,7 +65,7 @@ impl Workspace {
         Ok(!known.is_empty() && id_of(&known, &self.here()).is_none())
     }
 
-    /// The origin of claims that this worktree makes; none where it has made none.
+    /// The origin of claims that this worktree makes, or `None` if it has made none.
     pub(in crate::bus) fn here_origin(&self) -> Result<Option<Origin>, Error> {
         let id = self.known_clone_id()?;
         Ok(id.map(|id| Origin::new(&id, self.repo.worktree_name().as_deref())))

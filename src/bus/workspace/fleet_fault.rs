@@ -101,7 +101,7 @@ impl FleetFault {
             ),
             Self::None => "found one, or join it: `bus init --remote origin`".to_owned(),
             Self::Refused { what, .. } if what.contains("File exists") => {
-                "run the same command again; where it stays so, a git was killed there: remove the `.lock` file that is named from the remote"
+                "run the same command again; if it stays so, a git was killed there: remove the `.lock` file that is named from the remote"
                     .to_owned()
             }
             Self::Refused { .. } => {

@@ -42,7 +42,7 @@ impl Workspace {
     ///
     /// # Errors
     ///
-    /// [`Error::Malformed`] where it would come from a manifest that cannot be read.
+    /// [`Error::Malformed`] if it would come from a manifest that cannot be read.
     pub(crate) fn agent(&self, source: &IdentitySource) -> Result<Option<AgentId>, Error> {
         if let Some(agent) = source.argument.as_ref().or(source.environment.as_ref()) {
             return Ok(Some(agent.clone()));
@@ -54,11 +54,11 @@ impl Workspace {
         Ok(Some(manifest.agent_id))
     }
 
-    /// The caller's agent id, which a write needs, and a sign of life of it.
+    /// The caller's agent id, which a write needs, and a heartbeat of it.
     ///
     /// # Errors
     ///
-    /// [`Error::NoIdentity`] where none is given; else as [`Workspace::agent`].
+    /// [`Error::NoIdentity`] if none is given; else as [`Workspace::agent`].
     pub(crate) fn writer(&self, source: &IdentitySource) -> Result<AgentId, Error> {
         let agent = self.agent(source)?.ok_or(Error::NoIdentity)?;
         self.note_presence(&agent);

@@ -29,7 +29,7 @@ impl Workspace {
     ///
     /// # Errors
     ///
-    /// [`Error::NoManifest`] where there is none of that name; [`Error::Malformed`] where it is
+    /// [`Error::NoManifest`] if there is none of that name; [`Error::Malformed`] if it is
     /// none: nothing is changed then.
     pub(crate) fn swap_manifest(&self, name: &ManifestName) -> Result<(), Error> {
         let _lock = self.lock()?;
@@ -68,7 +68,7 @@ impl Workspace {
         names
     }
 
-    /// Writes the manifest of `agent` where there is none. One that stands is the user's, whomever
+    /// Writes the manifest of `agent` if there is none. One that stands is the user's, whomever
     /// it names.
     pub(in crate::bus) fn settle_manifest(
         &self,

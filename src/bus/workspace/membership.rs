@@ -18,7 +18,7 @@ use crate::store::{Clock, Lock, last_touched, note_bytes, read_note, replace, to
 /// How far a change of a claim goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::bus) enum Reach {
-    /// The fleet's remote decides, where there is a fleet.
+    /// The fleet's remote decides, if there is a fleet.
     Fleet,
     /// It is done here, and the fleet is told when it can be.
     Later,
@@ -31,8 +31,8 @@ impl Workspace {
     ///
     /// # Errors
     ///
-    /// [`FleetFault::Contradiction`] where `config.toml` names another one than this clone's note;
-    /// [`Error::Malformed`] where that cannot be read; [`Error::MalformedConfig`] where the policy
+    /// [`FleetFault::Contradiction`] if `config.toml` names another one than this clone's note;
+    /// [`Error::Malformed`] if that cannot be read; [`Error::MalformedConfig`] if the policy
     /// cannot be.
     pub(crate) fn fleet(&self) -> Result<Option<&Fleet>, Error> {
         if self.fleet.get().is_none() && !self.has_no_fleet.get() {
@@ -116,7 +116,7 @@ impl Workspace {
         Err(FleetFault::Other { id: fleet.id.clone(), remote, url, serves: found.is_some() }.into())
     }
 
-    /// The id of the fleet that a remote serves; none where it serves none.
+    /// The id of the fleet that a remote serves, or `None` if it serves none.
     pub(in crate::bus) fn served(&self, there: &Remote) -> Result<Option<String>, Error> {
         let name = RefName::fleet();
         let sight = self.repo.look_at(there, std::slice::from_ref(&name))?;

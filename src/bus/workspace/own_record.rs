@@ -1,6 +1,6 @@
-//! The log of record (docs/design.md, section 1.1): what this clone logged, said, assigned and claimed, in
-//! a place that git never touches and that all worktrees share; and what is written beside it for
-//! people and for readers of older tools.
+//! The log of record (docs/design.md, section 1.1): what this clone logged, said, assigned and
+//! claimed, in a place that git never touches and that all worktrees share; and what is written
+//! beside it for people and for readers of older tools.
 
 use std::fs;
 use std::path::{Path, PathBuf};

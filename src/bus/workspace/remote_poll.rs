@@ -9,7 +9,7 @@ pub(crate) struct Looking {
 }
 
 impl Looking {
-    /// Why the last look has failed; none where it has not.
+    /// Why the last look has failed, or `None` if it has not.
     #[must_use]
     pub(crate) fn fault(&self) -> Option<String> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What became of a process.
 pub(super) struct Ran {
-    /// Its exit status; none where it was killed.
+    /// Its exit status, or `None` if it was killed.
     pub(super) status: Option<i32>,
     /// What it printed, stdout before stderr.
     pub(super) said: String,

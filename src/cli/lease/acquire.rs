@@ -21,9 +21,9 @@ Examples:
 
 Patterns begin at the root of the repository: `src/**` is all below src, `src/*` what is in it, `docs/` a folder, `*.toml` the \
 files of the root, `**/*.toml` those of any folder; `{a,b}`, `[a-z]`, `?`. Quote them, or the shell takes them for its own. \
-Two leases are in each other's way where a path could be in both, whether or not there is such a file. Your own from the same \
-worktree are not, nor are shared ones. The same again finds your lease, and renews it where that is due.
-Exit status: 0 it is yours; 2 a pattern means nothing; 3 somebody holds a path of it: who, which, and what to do is said; \
+Two leases conflict if any path, existing or not, matches both; not if both are yours from this worktree, or both are shared. \
+Acquiring the same lease again finds it, and renews it if that is due.
+Exit status: 0 it is yours; 2 a pattern means nothing; 3 somebody holds one of its paths, with who, which and what to do; \
 7 the fleet's remote did not answer or refused.";
 
 #[derive(Debug, Args)]
@@ -37,10 +37,10 @@ pub(super) struct AcquireArgs {
     /// The task that it is for
     #[arg(long, value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
     task: Option<TaskId>,
-    /// How long it lives without a sign of life [default: 50m]
+    /// How long it lives without a heartbeat [default: 50m]
     #[arg(long, value_name = "TIME", value_parser = crate::cli::args::ttl)]
     ttl: Option<Span>,
-    /// Let others hold the same paths, if theirs are shared, too
+    /// Let others hold the same paths, if theirs are shared as well
     #[arg(long)]
     shared: bool,
     /// Paths to leave out (repeatable)

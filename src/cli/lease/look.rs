@@ -28,7 +28,7 @@ Exit status: 0 it is shown; 4 there is none.";
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// Those that have ended, too
+    /// Also those that have ended
     #[arg(long)]
     all: bool,
     /// Only those for this task

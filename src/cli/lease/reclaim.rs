@@ -18,7 +18,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   bus lock reclaim L-7f3k9mq --note 'codex-2 crashed, silent since noon'
 
-The lease ends, and you get one of your own on the same paths, under a new id. The holder who comes back is told: exit status 8.
+The lease ends, and you get one of your own on the same paths, under a new id. If the holder comes back, its commands exit with 8.
 Exit status: 0 the paths are yours; 3 their holder is alive; 4 nobody holds it; 7 the fleet's remote did not answer.";
 
 #[derive(Debug, Args)]

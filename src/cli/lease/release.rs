@@ -15,7 +15,7 @@ Examples:
   bus lock release L-7f3k9mq
   bus lock release --all
 
-A lease that was taken with a task, by `bus claim --lock`, is given back with it, too.
+A lease that was taken with a task, by `bus claim --lock`, ends with the claim.
 Exit status: 0 it has ended; 3 it is somebody else's; 4 you hold none; 7 the fleet's remote did not answer; 8 you had lost it.";
 
 #[derive(Debug, Args)]

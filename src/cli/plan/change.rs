@@ -17,7 +17,7 @@ use crate::record::PlanRecord;
 pub(super) const STEP_EXAMPLES: &str = "\
 Examples:
   bus plan step queue-001 S1 --status in_progress
-  bus plan step queue-001 S1 --note 'the lexer needs it, too'
+  bus plan step queue-001 S1 --note 'the lexer also needs it'
   bus plan step queue-001 S1 --status done --receipt _report/agent/codex-1/QUEUE-001/tests.log
 
 One step may be in progress. A step that is done names what proves it, and stays done. A note is added to those before it. A \

@@ -182,8 +182,7 @@ pub(super) fn warn(queue: &QueueView, output: &mut Output) {
     let doubtful: Vec<&QueueEntry> = queue.items.iter().filter(doubtful).collect();
     doubtful.iter().take(MAX_NAMED.1).for_each(|entry| warn_of_entry(entry, output));
     if doubtful.len().max(queue.faults.len()) > MAX_NAMED.1 {
-        output
-            .warn("there is more of that; `bus validate` and `bus queue list --json` tell of all");
+        output.warn("there are more; `bus validate` and `bus queue list --json` list all");
     }
 }
 
@@ -194,7 +193,7 @@ pub(super) fn warn_of_cycles<'a>(
 ) {
     for circle in cycles.take(MAX_NAMED.1) {
         output.warn(&format!(
-            "none of these can begin, as each waits for the next: {}; mend an `After`",
+            "none of these can begin, since each waits for the next: {}; fix an `After`",
             name_circle(circle)
         ));
     }

@@ -313,7 +313,7 @@ impl<'a> Subsets<'a> {
         self.sets[set].iter().any(|(glob, at)| self.globs[*glob].may_end(*at))
     }
 
-    /// The set after a character; none where all that can follow is denied.
+    /// The set after a character, or `None` if all that can follow is denied.
     fn take(&mut self, set: usize, c: char) -> Option<usize> {
         if self.globs.is_empty() {
             return Some(set);

@@ -44,11 +44,11 @@ pub enum PatternFault {
     #[error("`{0}` has a name that is empty or `.`: write one `/` between two names")]
     NoName(String),
     /// git's own folder.
-    #[error("`{0}` is within `.git`, where git keeps no file of the repository")]
+    #[error("`{0}` is within `.git`, which has no file of the repository")]
     GitFolder(String),
     /// `**` and something else in one name.
     #[error(
-        "`**` stands alone between slashes, as in `src/**` and `**/a`: write `*` within a name in `{0}`"
+        "`**` must be alone between slashes, as in `src/**` and `**/a`: write `*` within a name in `{0}`"
     )]
     StarStar(String),
     /// `**/` at the end.

@@ -148,7 +148,7 @@ impl Glob {
         both.is_some_and(|starts| self.differs_from(starts, other, fold))
     }
 
-    /// The step with which the last name of each path begins, where nothing may follow below it.
+    /// The step with which the last name of each path begins, if nothing may follow below it.
     fn last_name(&self) -> Option<usize> {
         let (Op::End, before) = self.ops.split_last()? else { return None };
         Some(

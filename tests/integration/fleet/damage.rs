@@ -52,7 +52,7 @@ fn a_ref_that_comes_to_life_after_its_task_was_put_away_is_void() {
     fleet.by(0, "a", &["claim", "T-1"]).ok();
     fleet.by(1, "b", &["sync"]).ok();
     // What a push that was under way for long would bring: a claim that knows nothing of the one
-    // that was put away.
+    // that was archived.
     let rival = fleet.clones[1]
         .git(&["log", "-1", "--format=%B", "refs/bus/claims/T-1"])
         .replace("\"a\"", "\"late\"");

@@ -60,7 +60,7 @@ impl Remote {
         String::from_utf8(done.stdout).unwrap()
     }
 
-    /// What a ref is at; empty where there is none.
+    /// What a ref is at; empty if there is none.
     pub(crate) fn at(&self, name: &str) -> String {
         self.git(&["for-each-ref", "--format=%(objectname)", name]).trim().to_owned()
     }

@@ -11,7 +11,7 @@ use super::site::Site;
 pub(super) enum Verdict {
     /// Write this state, and push it.
     Write(Verb),
-    /// The claim is the caller's: give a sign of life at the remote.
+    /// The claim is the caller's: give a heartbeat at the remote.
     Renew,
     /// It has ended by the caller.
     Ended,

@@ -108,7 +108,7 @@ fn confirmed(state: &State) -> impl Iterator<Item = (usize, ClaimId)> {
     })
 }
 
-/// Whether what a chain says, signs of life aside, is in some place, be it as an import. The list
+/// Whether what a chain says, heartbeats aside, is in some place, be it as an import. The list
 /// of a clone that is alone is none.
 fn is_kept(fleet: &Fleet, state: &State, chain: Chain) -> bool {
     let of_site = |site: &Site| [site.local, site.record, site.tracking.archive];

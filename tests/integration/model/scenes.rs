@@ -34,7 +34,7 @@ pub(super) fn race() -> Fleet {
     scene(THREE, [&[Claim, Release], &[Claim, Release, Seize], &[Claim, Release, Seize]], (3, 1, 1))
 }
 
-/// An owner gives signs of life while others find its claim stale.
+/// An owner gives heartbeats while others find its claim stale.
 pub(super) fn heartbeats() -> Fleet {
     scene(
         THREE,
