@@ -248,8 +248,7 @@ mod tests {
     #[test]
     fn each_command_is_in_one_group_with_its_own_words() {
         let lines: Vec<&str> = GROUPS.lines().chain(MORE.lines()).collect();
-        let mut command = Cli::command();
-        command.build();
+        let command = Cli::command();
         let commands: Vec<_> = command
             .get_subcommands()
             .filter(|command| command.get_name() != "help" && !command.is_hide_set())

@@ -360,7 +360,7 @@ mod tests {
         assert!(fault("[]").contains("a table of leases"));
         assert_eq!(
             fault(r#"{"leases":[],"leases":[]}"#),
-            "the key `leases` stands there twice (column 21)"
+            "the key `leases` occurs twice (column 21)"
         );
         assert!(
             fault(r#"{"leases":[{"owner":"a"}]}"#)
