@@ -160,15 +160,21 @@ named_branch() {
   name=${CI_MERGE_REQUEST_SOURCE_BRANCH_NAME:-${CI_COMMIT_BRANCH:-${GITHUB_HEAD_REF:-}}}
   # A tag is no branch.
   case ${GITHUB_REF_TYPE:-},${GITHUB_EVENT_NAME:-} in branch,pull_request*) ;; branch,*) name=${name:-${GITHUB_REF_NAME:-}} ;; esac
-  # Of a pull request that one, else the one that was pushed.
-  name=${name:-${BUILDKITE_BRANCH:-${CIRCLE_BRANCH:-${SYSTEM_PULLREQUEST_SOURCEBRANCH:-}}}}
+  # Of a pull request that one, else the one that was pushed. Buildkite calls a tag a branch, too.
+  if [ -z "${BUILDKITE_TAG:-}" ]; then name=${name:-${BUILDKITE_BRANCH:-}}; fi
+  name=${name:-${CIRCLE_BRANCH:-${SYSTEM_PULLREQUEST_SOURCEBRANCH:-}}}
   if [ -z "$name" ]; then
     case ${BUILD_SOURCEBRANCH:-} in refs/heads/*) name=$BUILD_SOURCEBRANCH ;; esac
   fi
   name=${name:-${CHANGE_BRANCH:-${BITBUCKET_BRANCH:-}}}
-  # Jenkins calls a pull request PR-1 here, which CHANGE_BRANCH has ruled out.
-  name=${name:-${BRANCH_NAME:-}}
-  if [ -z "$name" ] && [ -n "${JENKINS_URL:-}" ]; then name=${GIT_BRANCH:-} && name=${name#origin/}; fi
+  # Jenkins calls a pull request PR-1 here, and a tag by its name.
+  if [ -z "${CHANGE_ID:-}${TAG_NAME:-}" ]; then
+    name=${name:-${BRANCH_NAME:-}}
+    if [ -z "$name" ] && [ -n "${JENKINS_URL:-}" ]; then
+      # With the name of the remote before it.
+      case ${GIT_BRANCH:-} in detached) ;; */*) name=${GIT_BRANCH#refs/remotes/} && name=${name#*/} ;; esac
+    fi
+  fi
   name=${name#refs/heads/}
   # What GitHub and Azure check out to try a pull request is nobody's branch.
   case $name in refs/* | *:*) name= ;; esac

@@ -265,9 +265,7 @@ mod tests {
     #[test]
     fn a_key_may_stand_once_at_any_depth() {
         assert_eq!(fault(r#"{"a":1,"a":2}"#), "the key `a` occurs twice (column 10)");
-        assert!(
-            fault(r#"{"x":[{"y":{"b":1,"c":2,"\u0062":3}}]}"#).contains("`b` occurs twice")
-        );
+        assert!(fault(r#"{"x":[{"y":{"b":1,"c":2,"\u0062":3}}]}"#).contains("`b` occurs twice"));
         assert!(parse_line(br#"{"a":{"b":1},"c":{"b":1}}"#).is_ok());
     }
 

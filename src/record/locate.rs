@@ -2,7 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::rc::Rc;
+
+use serde::Deserializer;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::fault::Position;
 
@@ -34,10 +39,19 @@ pub fn locate(bytes: &[u8], path: &[Step<'_>]) -> Position {
 #[derive(Debug)]
 pub struct Places<'a> {
     bytes: &'a [u8],
+    text: &'a str,
     /// The positions of every [`STRIDE`]th byte.
     marks: Vec<Position>,
-    /// Where the elements of an object or a list begin, by where it begins itself.
-    elements: RefCell<HashMap<usize, Rc<[usize]>>>,
+    /// The elements of an object or a list, by where it begins.
+    elements: RefCell<HashMap<usize, Rc<[Element]>>>,
+}
+
+/// An element of an object or a list.
+#[derive(Clone, Copy, Debug)]
+struct Element {
+    /// Where it begins: its key if it has one, else its value.
+    place: usize,
+    value: usize,
 }
 
 impl<'a> Places<'a> {
@@ -51,6 +65,7 @@ impl<'a> Places<'a> {
         };
         Self {
             bytes,
+            text: std::str::from_utf8(bytes).unwrap_or_default(),
             marks: bytes.chunks(STRIDE).scan(Position::START, next).collect(),
             elements: RefCell::default(),
         }
@@ -59,20 +74,21 @@ impl<'a> Places<'a> {
     /// Where the value at the end of `path` stands, as [`locate`] says.
     #[must_use]
     pub fn locate(&self, path: &[Step<'_>]) -> Position {
-        let mut offset = skip_space(self.bytes, 0);
-        let mut place = offset;
+        let mut at = self.text.len() - self.text.trim_start().len();
+        let mut place = at;
         for (depth, step) in path.iter().enumerate() {
-            let elements = self.elements(offset, depth);
-            match *step {
-                Step::Key(key) => match find_key(self.bytes, &elements, key) {
-                    Some((key, value)) => (place, offset) = (key, value),
-                    None => break,
-                },
-                Step::Item(number) => match elements.get(number) {
-                    Some(item) => (place, offset) = (*item, *item),
-                    None => break,
-                },
-            }
+            let elements = self.elements(at, depth);
+            let found = match *step {
+                Step::Item(number) => elements.get(number),
+                Step::Key(key) => {
+                    let quoted = format!("\"{key}\"");
+                    let is_it =
+                        |element: &&Element| self.text[element.place..].starts_with(&quoted);
+                    elements.iter().find(is_it)
+                }
+            };
+            let Some(found) = found else { break };
+            (place, at) = (found.place, found.value);
         }
         self.position(place)
     }
@@ -84,11 +100,11 @@ impl<'a> Places<'a> {
         walk(from, &self.bytes[(mark * STRIDE).min(offset)..offset])
     }
 
-    fn elements(&self, offset: usize, depth: usize) -> Rc<[usize]> {
+    fn elements(&self, offset: usize, depth: usize) -> Rc<[Element]> {
         if let Some(known) = self.elements.borrow().get(&offset) {
             return Rc::clone(known);
         }
-        let found: Rc<[usize]> = elements(self.bytes, offset).collect();
+        let found: Rc<[Element]> = elements(self.text, offset).into();
         if depth < REMEMBERED {
             self.elements.borrow_mut().insert(offset, Rc::clone(&found));
         }
@@ -105,62 +121,52 @@ fn walk(at: Position, bytes: &[u8]) -> Position {
     })
 }
 
-/// Where the object with these elements has `key`, and where its value begins.
-fn find_key(bytes: &[u8], elements: &[usize], key: &str) -> Option<(usize, usize)> {
-    let quoted = format!("\"{key}\"");
-    let found = *elements.iter().find(|start| bytes[**start..].starts_with(quoted.as_bytes()))?;
-    let colon = skip_space(bytes, found + quoted.len());
-    Some((found, skip_space(bytes, colon + 1)))
+/// Reads the elements of one object or list, and nothing within them.
+struct Reader<'e> {
+    /// Where the text begins in memory.
+    begin: usize,
+    elements: &'e mut Vec<Element>,
 }
 
-/// Where each element of the object or list at `offset` begins: its key, or its value.
-fn elements(bytes: &[u8], offset: usize) -> impl Iterator<Item = usize> {
-    let is_open = matches!(bytes.get(offset), Some(b'{' | b'['));
-    let first = skip_space(bytes, offset + 1);
-    let first = Some(first).filter(|first| is_open && *first < bytes.len());
-    std::iter::successors(first, move |start| {
-        let end = end_of_element(bytes, *start);
-        (bytes.get(end) == Some(&b','))
-            .then(|| skip_space(bytes, end + 1))
-            .filter(|start| *start < bytes.len())
-    })
-}
-
-/// The comma or bracket that ends the element that begins at `offset`.
-fn end_of_element(bytes: &[u8], mut offset: usize) -> usize {
-    let mut depth = 0_usize;
-    while let Some(byte) = bytes.get(offset) {
-        match byte {
-            b'"' => {
-                offset = end_of_text(bytes, offset);
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' | b',' if depth == 0 => return offset,
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        offset += 1;
+impl Reader<'_> {
+    fn offset_of(&self, value: &RawValue) -> usize {
+        value.get().as_ptr().addr() - self.begin
     }
-    bytes.len()
 }
 
-/// The end of the text that begins at `start`.
-fn end_of_text(bytes: &[u8], start: usize) -> usize {
-    let mut offset = start + 1;
-    while let Some(byte) = bytes.get(offset) {
-        match byte {
-            b'"' => return offset + 1,
-            b'\\' => offset += 2,
-            _ => offset += 1,
-        }
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a list")
     }
-    bytes.len()
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = entries.next_entry::<&RawValue, &RawValue>()? {
+            let (place, value) = (self.offset_of(key), self.offset_of(value));
+            self.elements.push(Element { place, value });
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            let place = self.offset_of(item);
+            self.elements.push(Element { place, value: place });
+        }
+        Ok(())
+    }
 }
 
-fn skip_space(bytes: &[u8], offset: usize) -> usize {
-    let rest = bytes.get(offset..).unwrap_or_default();
-    offset + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
+/// The elements of the object or list at `offset`, as far as the text is valid; none of anything
+/// else.
+fn elements(text: &str, offset: usize) -> Vec<Element> {
+    let mut elements = Vec::new();
+    let reader = Reader { begin: text.as_ptr().addr(), elements: &mut elements };
+    let mut deserializer = serde_json::Deserializer::from_str(text.get(offset..).unwrap_or(""));
+    // Where the text ends or breaks off, so do its elements.
+    let _ = deserializer.deserialize_any(reader);
+    elements
 }
 
 #[cfg(test)]

@@ -341,7 +341,7 @@ fn a_linked_worktree_is_another_place_with_its_own_index() {
     git(&repo, "a", &tree, &["commit", "--quiet", "--all", "--message=x"]).exits(1);
     let error = repo.by("b", &["check", "--worktree"]).within(&tree).fails(1, "path-denied");
     assert_eq!(denied(&error), [("docs/a", "held")], "the same name in two places is two workers");
-    assert!(error["hint"].as_str().unwrap().contains("where the lease was taken"));
+    assert!(error["hint"].as_str().unwrap().contains("of the lease"));
     git(&repo, "a", &repo.root(), &["commit", "--quiet", "--all", "--message=x"]).ok();
 }
 

@@ -581,6 +581,7 @@ fn each_service_says_in_its_own_words_which_branch_it_tries_and_what_that_is_for
         "validate --branch=agent/a/x --base HEAD~1".to_owned(),
     );
     let fork = format!("validate --branch= {base}");
+    let nobody = "validate --base HEAD~1".to_owned();
     for (variables, called) in [
         ("BUILDKITE_BRANCH=agent/a/x", &push),
         (
@@ -605,6 +606,11 @@ fn each_service_says_in_its_own_words_which_branch_it_tries_and_what_that_is_for
         ("BRANCH_NAME=PR-7 CHANGE_BRANCH=agent/a/x CHANGE_TARGET=main CHANGE_FORK=me", &fork),
         ("BRANCH_NAME=agent/a/x", &push),
         ("JENKINS_URL=https://x.org GIT_BRANCH=origin/agent/a/x", &push),
+        ("JENKINS_URL=https://x.org GIT_BRANCH=upstream/agent/a/x", &push),
+        ("JENKINS_URL=https://x.org GIT_BRANCH=detached", &nobody),
+        ("JENKINS_URL=https://x.org BRANCH_NAME=agent/a/x TAG_NAME=agent/a/x", &nobody),
+        ("JENKINS_URL=https://x.org BRANCH_NAME=PR-7 CHANGE_ID=7", &nobody),
+        ("BUILDKITE_BRANCH=agent/a/x BUILDKITE_TAG=agent/a/x", &nobody),
         ("BITBUCKET_BRANCH=agent/a/x", &push),
         ("BITBUCKET_BRANCH=agent/a/x BITBUCKET_PR_DESTINATION_BRANCH=main", &pull),
         ("CI_COMMIT_BRANCH=agent/a/x", &push),

@@ -388,7 +388,7 @@ fn a_circle_is_named_until_it_is_broken() {
     repo.write("queue/005-e.md", "# E\n\n- **After**: QUEUE-001\n");
     repo.by("a", &["queue", "list"])
         .ok()
-        .says("`queue/005-e.md` line 3: `After` stands where it is no field");
+        .says("`queue/005-e.md` line 3: `After` is not at the top");
     fs::remove_file(repo.path("queue/005-e.md")).unwrap();
     assert!(!repo.by("a", &["queue", "show", "QUEUE-004"]).ok().stderr.contains("circle"));
     let list = repo.by("a", &["queue", "ready", "--json"]).ok().json();
