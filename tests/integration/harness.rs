@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -40,6 +41,20 @@ pub(crate) fn record(relative: &str) -> String {
     format!(".git/bus/log/_bus/{relative}")
 }
 
+/// A folder of its own for a test, in memory if there is room: most of what a test takes is the disk.
+pub(crate) fn scratch() -> TempDir {
+    const ROOM: u64 = 4 << 30;
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    let root = ROOT.get_or_init(|| {
+        let memory = Path::new("/dev/shm");
+        let has_room = rustix::fs::statvfs(memory)
+            .is_ok_and(|about| about.f_bavail.saturating_mul(about.f_frsize) > ROOM);
+        let is_asked = std::env::var_os("TMPDIR").is_some();
+        if has_room && !is_asked { memory.to_owned() } else { std::env::temp_dir() }
+    });
+    tempfile::tempdir_in(root).unwrap()
+}
+
 /// A git repository with one commit, in a folder of its own.
 pub(crate) struct Repo {
     folder: TempDir,
@@ -48,26 +63,62 @@ pub(crate) struct Repo {
 impl Repo {
     /// A repository without a bus.
     pub(crate) fn bare_of_bus() -> Self {
-        let repo = Self::at_home();
-        fs::create_dir(repo.root()).unwrap();
-        repo.git(&["init", "--quiet", "--initial-branch=main"]);
-        repo.git(&["commit", "--quiet", "--allow-empty", "--message=first"]);
-        repo
+        static MADE: OnceLock<Repo> = OnceLock::new();
+        Self::copy_of(MADE.get_or_init(|| {
+            // Nothing removes it in the end, so it is where builds are.
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            let repo = Self { folder };
+            fs::create_dir(repo.home()).unwrap();
+            fs::create_dir(repo.root()).unwrap();
+            repo.git(&["init", "--quiet", "--initial-branch=main"]);
+            repo.git(&["commit", "--quiet", "--allow-empty", "--message=first"]);
+            let _ = fs::remove_dir_all(repo.path(".git/hooks"));
+            fs::create_dir(repo.path(".git/hooks")).unwrap();
+            repo
+        }))
     }
 
     /// A repository with a bus, as `bus init` makes it, committed.
     pub(crate) fn new() -> Self {
-        let repo = Self::bare_of_bus();
-        repo.bus(&["init"]).ok();
-        repo.commit_all("bus");
-        repo
+        static MADE: OnceLock<Repo> = OnceLock::new();
+        Self::copy_of(MADE.get_or_init(|| Self::with_bus(&["init"])))
     }
 
     /// A repository whose bus keeps its records in files of the branches, too.
     pub(crate) fn tracked() -> Self {
-        let repo = Self::bare_of_bus();
-        repo.bus(&["init", "--tracked"]).ok();
+        static MADE: OnceLock<Repo> = OnceLock::new();
+        Self::copy_of(MADE.get_or_init(|| Self::with_bus(&["init", "--tracked"])))
+    }
+
+    fn with_bus(init: &[&str]) -> Self {
+        let repo = Self::copy_to(
+            &Self::bare_of_bus(),
+            tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
+        );
+        repo.bus(init).ok();
         repo.commit_all("bus");
+        repo
+    }
+
+    /// A copy of a repository that no command has made anything of its own of yet: nothing there
+    /// names its place, and no clone has an id. Half a dozen processes per test are saved so.
+    fn copy_of(made: &Self) -> Self {
+        Self::copy_to(made, scratch())
+    }
+
+    fn copy_to(made: &Self, folder: TempDir) -> Self {
+        let repo = Self { folder };
+        for entry in walkdir::WalkDir::new(made.folder.path()).min_depth(1) {
+            let entry = entry.unwrap();
+            let from = entry.path();
+            let to = repo.folder.path().join(from.strip_prefix(made.folder.path()).unwrap());
+            if entry.file_type().is_dir() {
+                fs::create_dir(to).unwrap();
+            } else {
+                fs::copy(from, to).unwrap();
+            }
+        }
+        repo.git(&["update-index", "--refresh", "-q"]);
         repo
     }
 
@@ -115,7 +166,7 @@ impl Repo {
 
     /// A folder with a home, and no repository yet.
     fn at_home() -> Self {
-        let repo = Self { folder: tempfile::tempdir().unwrap() };
+        let repo = Self { folder: scratch() };
         fs::create_dir(repo.home()).unwrap();
         repo
     }

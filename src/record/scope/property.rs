@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{Fold, Pattern, Scope, ScopeIndex};
 
 /// How many scopes are made at a time: each is held against each.
-const SCOPES: usize = 160;
+const SCOPES: usize = 80;
 
 /// How many times.
 const CASES: u32 = 8;

@@ -22,7 +22,7 @@ pub(crate) struct Remote {
 impl Remote {
     /// An empty one.
     pub(crate) fn new(transport: Transport) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::harness::scratch();
         let remote = Self { server: Server::new(transport, folder.path()), folder };
         let run = |arguments: &[&str]| {
             let done = alone("git", remote.folder.path(), remote.folder.path())
