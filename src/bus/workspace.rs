@@ -16,7 +16,6 @@ mod ref_swap;
 mod remote_objects;
 mod remote_poll;
 
-pub(in crate::bus) use branch_records::RECORD_FOLDERS;
 pub(crate) use fleet_fault::FleetFault;
 pub(crate) use identity::IdentitySource;
 pub(in crate::bus) use identity::Who;

@@ -15,6 +15,7 @@ use gix::objs::tree::EntryKind;
 use super::error::store;
 use super::trunk::{Ahead, SLOP, Trunk};
 use super::{Error, History, ObjectId};
+use crate::record::ROOTS;
 
 /// How many commits of the default branch are looked at for what a branch has, the youngest first.
 const MAX_COMMITS: usize = 5000;
@@ -30,9 +31,6 @@ const MAX_PARTS: usize = 100;
 
 /// The largest file whose lines are compared, in bytes; of a larger one only the whole.
 const MAX_BLOB: u64 = 4 * 1024 * 1024;
-
-/// The folders of the bus itself: what stands there is merged line by line, and is not the work.
-const STATE: [&str; 4] = ["_bus", "_plans", "_report", "queue"];
 
 /// How the default branch has a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -438,7 +436,7 @@ impl History {
 
     /// What `after` changes outside of the bus's own folders, or `None` if that is too much.
     fn work(&self, before: ObjectId, after: ObjectId) -> Result<Option<Changes>, Error> {
-        self.changes(Some(before), after, &|path| !STATE.contains(&path))
+        self.changes(Some(before), after, &|path| !ROOTS.contains(&path))
     }
 
     /// What differs between two commits, in the files and folders that are `wanted`, or `None` if

@@ -3,9 +3,7 @@
 use serde::Deserialize;
 
 use super::{Fold, Pattern};
-
-/// The folders of the bus's own files.
-const OWN_FOLDERS: [&str; 4] = ["_bus", "_plans", "queue", "_report"];
+use crate::record::ROOTS;
 
 /// For which paths a lease is required.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -58,7 +56,7 @@ impl LeasePolicy {
 #[must_use]
 pub fn is_of_bus(path: &str, fold: Fold) -> bool {
     path.split_once('/').is_some_and(|(folder, _)| {
-        OWN_FOLDERS
+        ROOTS
             .iter()
             .any(|own| folder == *own || (fold == Fold::On && folder.eq_ignore_ascii_case(own)))
     })

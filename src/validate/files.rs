@@ -5,22 +5,13 @@ use std::path::Path;
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::record::{AgentId, PlanId};
-
-/// The folders at the root that a bus is made of.
-const ROOTS: [&str; 4] = ["_bus", "_plans", "queue", "_report"];
-
-/// The file that keeps the records of an untracked bus out of commits.
-pub(super) const IGNORE_FILE: &str = "_bus/.gitignore";
+use crate::record::{AgentId, BUS_FOLDERS, CONFIG_FILE, IGNORE_FILE, PlanId, README_FILE, ROOTS};
 
 /// How many characters tell a batch from the other batches of its owner.
 const BATCH_LENGTH: usize = 12;
 
 /// The file that says how git treats the files beside and below it.
 pub(super) const ATTRIBUTES: &str = ".gitattributes";
-
-/// The folders of `_bus`.
-const FOLDERS: [&str; 6] = ["claims", "locks", "assignments", "events", "messages", "meta"];
 
 /// The endings that make a file one of the bus's.
 const ENDINGS: [&str; 4] = [".plan.json", ".jsonl", ".json", ".md"];
@@ -79,7 +70,7 @@ impl Misspelled {
                 {
                     true
                 }
-                (1, "_bus") => FOLDERS.contains(&name.as_str()) || name == "config.toml",
+                (1, "_bus") => BUS_FOLDERS.contains(&name.as_str()) || name == "config.toml",
                 (1, "_report") => name == "agent",
                 (2, "_bus") => name == "agents.json" && meant[1] == "meta",
                 _ => false,
@@ -108,7 +99,7 @@ fn is_bus_folder(name: &str) -> bool {
 /// Whether `path` is a record file's: anything below `_bus/`, in whatever letter case, but for what
 /// belongs in a branch in every bus (docs/design.md, section 1.2).
 pub(super) fn is_record_file(path: &str) -> bool {
-    let belongs = ["_bus", IGNORE_FILE, "_bus/README.md", "_bus/config.toml", "_bus/meta"];
+    let belongs = ["_bus", IGNORE_FILE, README_FILE, CONFIG_FILE, "_bus/meta"];
     is_bus_folder(path.split('/').next().unwrap_or_default())
         && !belongs.contains(&path)
         && !path.starts_with("_bus/meta/")

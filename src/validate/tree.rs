@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use super::files::{
-    IGNORE_FILE, Misspelled, Stands, is_below_roots, is_folder_of_bus, is_manifest, is_record_file,
-    kind_of,
+    Misspelled, Stands, is_below_roots, is_folder_of_bus, is_manifest, is_record_file, kind_of,
 };
 use super::finding::Findings;
 use super::rule::Rule;
 use super::{Error, Run};
 use crate::git::TreeFile;
+use crate::record::IGNORE_FILE;
 
 /// Files that are git's own, and that it does not heed if they are links.
 const OF_GIT: [&str; 2] = [".gitattributes", ".gitignore"];

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::base::{Base, Change, Commit, Delta};
-use super::files::{Found, IGNORE_FILE, Stands, is_looked_at, is_record_file};
+use super::files::{Found, Stands, is_looked_at, is_record_file};
 use super::finding::Findings;
 use super::policy::CONFIG;
 use super::rule::Rule;
 use super::{Error, Run, policy, records};
 use crate::git::{Indexed, TreeFile};
-use crate::record::Records;
+use crate::record::{IGNORE_FILE, Records};
 
 /// What `bus init` writes into [`IGNORE_FILE`], a line each.
 const IGNORED: [&str; 5] = ["/*", "!/.gitignore", "!/README.md", "!/config.toml", "!/meta/"];

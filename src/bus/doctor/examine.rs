@@ -12,7 +12,7 @@ use crate::bus::claim::{ClaimFault, ClaimFiles, FileClaim, View, is_in_line};
 use crate::bus::workspace::{IGNORE_RECORDS, IdentitySource, Workspace};
 use crate::bus::{Error, claim, fleet, lease, setup, workspace};
 use crate::git::{RefName, Tip};
-use crate::record::TaskId;
+use crate::record::{IGNORE_FILE, ROOTS, TaskId};
 use crate::store::{
     Error as StoreError, Layout, Lock, Place, Stream, Verb, close_line, create, is_cut_off, replace,
 };
@@ -182,7 +182,7 @@ fn apply(ws: &Workspace, lock: &mut Lock, cure: Cure) -> Result<(), Error> {
         // It comes last: the lock is not held across the network.
         Cure::MergeOnRemote(_) => Ok(()),
         Cure::IgnoreRecords => {
-            Ok(create(&ws.layout.place("_bus/.gitignore"), IGNORE_RECORDS.as_bytes()).map(drop)?)
+            Ok(create(&ws.layout.place(IGNORE_FILE), IGNORE_RECORDS.as_bytes()).map(drop)?)
         }
         Cure::CloseLine(place) => Ok(close_line(lock, &place)?),
         Cure::Remove(path) => match fs::remove_file(&path) {
@@ -473,7 +473,7 @@ fn examine_leftovers(ws: &Workspace, findings: &mut Vec<Finding>) {
             }
         }
     };
-    for folder in ["_bus", "_plans", "queue", "_report"] {
+    for folder in ROOTS {
         look(ws.layout.root().join(folder), &temporary, "temporary-file");
     }
     look(ws.private.folder(), &temporary, "temporary-file");

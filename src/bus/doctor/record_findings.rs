@@ -1,8 +1,9 @@
 //! What `bus doctor` finds of where records are kept.
 
 use super::examine::{Cure, Finding, finding};
-use crate::bus::workspace::{Mode, Note, RECORD_FOLDERS, Workspace};
+use crate::bus::workspace::{Mode, Note, Workspace};
 use crate::bus::{Error, setup};
+use crate::record::{IGNORE_FILE, RECORD_FOLDERS};
 
 /// Whether this worktree has no more of a bus than copies, which stay behind on a branch without
 /// one.
@@ -33,12 +34,8 @@ pub(super) fn examine_records(ws: &Workspace, findings: &mut Vec<Finding>) -> Re
             if !ws.ignores_records() {
                 let what = "it does not cover the records, so `bus` writes no copies of them here"
                     .to_owned();
-                let found = finding(
-                    "uncovered-records",
-                    "_bus/.gitignore".to_owned(),
-                    what,
-                    cure_of_ignore(ws)?,
-                );
+                let found =
+                    finding("uncovered-records", IGNORE_FILE.to_owned(), what, cure_of_ignore(ws)?);
                 findings.push(
                     found.advise("let it say what `bus init` writes: remove it and run `bus init`"),
                 );
@@ -67,7 +64,7 @@ pub(super) fn examine_records(ws: &Workspace, findings: &mut Vec<Finding>) -> Re
 
 /// Writes `_bus/.gitignore` if there is none; one that says something else is somebody's.
 fn cure_of_ignore(ws: &Workspace) -> Result<Option<Cure>, Error> {
-    let is_there = ws.layout.place("_bus/.gitignore").inspect()?.is_some();
+    let is_there = ws.layout.place(IGNORE_FILE).inspect()?.is_some();
     Ok((!is_there).then_some(Cure::IgnoreRecords))
 }
 

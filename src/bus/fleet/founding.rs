@@ -3,7 +3,7 @@
 use crate::bus::Error;
 use crate::bus::workspace::{FleetFault, Workspace, usage};
 use crate::git::{ObjectId, Pushed, RefName, Remote, Swap};
-use crate::record::{BRANCH_PREFIX, Fleet, OWN_PREFIX};
+use crate::record::{BRANCH_PREFIX, CONFIG_FILE, Fleet, OWN_PREFIX};
 use crate::store::{crash_point, replace};
 
 /// The longest `config.toml` that gets a section, in bytes.
@@ -124,7 +124,7 @@ fn enter(
 /// `git pull`.
 #[must_use]
 pub(crate) fn waits_for_pull(ws: &Workspace) -> bool {
-    !ws.layout.has_bus() && ws.repo.file_on_remote_trunk("_bus/config.toml").is_some()
+    !ws.layout.has_bus() && ws.repo.file_on_remote_trunk(CONFIG_FILE).is_some()
 }
 
 /// Adds the section to `config.toml`, at its end, so that its comments and its order stay; says

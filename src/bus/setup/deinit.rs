@@ -10,7 +10,7 @@ use crate::bus::setup::SetupFault;
 use crate::bus::workspace::{FleetFault, Workspace, remove};
 use crate::bus::{Error, claim, fleet, lease};
 use crate::git::{Pushed, RefName, Swap};
-use crate::record::{Fleet, Lease};
+use crate::record::{Fleet, IGNORE_FILE, Lease, ROOTS};
 use crate::store::{Error as StoreError, Verb, names, replace};
 
 /// The longest file that is compared with what `bus init` writes, in bytes.
@@ -65,7 +65,7 @@ pub(crate) fn deinit(ws: &Workspace) -> Result<Taken, Error> {
     for own in init::own_files(ws, mode) {
         let bytes = own.place.read(MAX_OWN)?;
         if bytes.as_deref() == Some(own.text.as_bytes()) {
-            if own.place.relative().ends_with("_bus/.gitignore") {
+            if own.place.relative().ends_with(IGNORE_FILE) {
                 remove_copies(ws)?;
             }
             remove(&own.place.path())?;
@@ -88,7 +88,7 @@ pub(crate) fn deinit(ws: &Workspace) -> Result<Taken, Error> {
         taken.removed.push(place.relative().display().to_string());
     }
     hooks::take_hooks(ws, &mut taken)?;
-    for folder in ["_bus", "_plans", "queue", "_report"] {
+    for folder in ROOTS {
         leave(ws, folder, &mut taken);
     }
     if ws.private.records().inspect()?.is_some() {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::{deinit, hooks};
 use crate::bus::Error;
-use crate::bus::workspace::{IGNORE_RECORDS, Mode, Note, RECORD_FOLDERS, Workspace, remove};
-use crate::record::{Config, Records};
+use crate::bus::workspace::{IGNORE_RECORDS, Mode, Note, Workspace, remove};
+use crate::record::{Config, IGNORE_FILE, README_FILE, RECORD_FOLDERS, Records};
 use crate::store::{Lock, Place, create, replace, sha256_of};
 
 /// The longest `.gitignore` or `.gitattributes` that is read, in bytes.
@@ -195,7 +195,7 @@ fn lay_records(ws: &Workspace, lock: &Lock, mode: Mode) -> Result<Vec<Laid>, Err
         replace(&place, &text)?;
         laid.push(Laid::committed(&place, vec![line]));
     }
-    let ignore = ws.layout.place("_bus/.gitignore");
+    let ignore = ws.layout.place(IGNORE_FILE);
     if records == Records::Tracked
         && ignore.read(MAX_TEXT)?.as_deref() == Some(IGNORE_RECORDS.as_bytes())
     {
@@ -231,7 +231,7 @@ fn renew_older(ws: &Workspace) -> Result<Vec<Laid>, Error> {
             ));
         }
     }
-    let page = ws.layout.place("_bus/README.md");
+    let page = ws.layout.place(README_FILE);
     if page.read(MAX_TEXT)?.is_some_and(|text| sha256_of(&text).to_string() == OLDER_README) {
         replace(&page, README.as_bytes())?;
         laid.push(Laid::committed(&page, Vec::new()));
@@ -285,13 +285,10 @@ pub(super) fn own_files(ws: &Workspace, mode: Mode) -> Vec<Own> {
     };
     let mut files = vec![
         Own { place: ws.layout.config(), text: config },
-        Own { place: ws.layout.place("_bus/README.md"), text: README.to_owned() },
+        Own { place: ws.layout.place(README_FILE), text: README.to_owned() },
     ];
     if mode == Mode::Untracked {
-        files.push(Own {
-            place: ws.layout.place("_bus/.gitignore"),
-            text: IGNORE_RECORDS.to_owned(),
-        });
+        files.push(Own { place: ws.layout.place(IGNORE_FILE), text: IGNORE_RECORDS.to_owned() });
     }
     let keep = |folder: &str| Own {
         place: ws.layout.place(format!("{folder}/.gitkeep")),

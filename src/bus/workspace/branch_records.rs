@@ -6,7 +6,7 @@ use super::Workspace;
 use super::notes::Note;
 use crate::bus::Error;
 use crate::record::json::MAX_RECORD;
-use crate::record::{Lease, LeaseTable};
+use crate::record::{Lease, LeaseTable, RECORD_FOLDERS};
 use crate::store::{Error as StoreError, Layout, Verb, read_note};
 
 /// The longest note that is read, in bytes.
@@ -17,10 +17,6 @@ const MAX_FROZEN: usize = 1024 * 1024 * 1024;
 
 /// Where what came with the target's commit is kept.
 pub(super) const TARGET: &str = "target";
-
-/// The folders of record files below `_bus`.
-pub(in crate::bus) const RECORD_FOLDERS: [&str; 4] =
-    ["claims", "assignments", "events", "messages"];
 
 /// What was imported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

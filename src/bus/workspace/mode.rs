@@ -8,7 +8,7 @@
 use super::Workspace;
 use super::notes::Note;
 use crate::bus::Error;
-use crate::record::{Config, Records};
+use crate::record::{CONFIG_FILE, Config, Records};
 use crate::store::{Lock, replace};
 
 /// The longest note that is read, in bytes.
@@ -82,7 +82,7 @@ impl Workspace {
     /// What the policies say that count before anything is noted: the target's, then this
     /// worktree's.
     fn records_of_policy(&self) -> Result<Option<Records>, Error> {
-        let target = self.repo.target_file("_bus/config.toml");
+        let target = self.repo.target_file(CONFIG_FILE);
         let parsed = target.and_then(|bytes| Config::parse(std::str::from_utf8(&bytes).ok()?).ok());
         // A target without `[records]` is an older bus, whatever this branch says; one without a
         // policy says nothing.

@@ -11,7 +11,7 @@ use super::notes::Note;
 use crate::bus::Error;
 use crate::git::{Link, RefName, Tip};
 use crate::record::json::MAX_LINE;
-use crate::record::{AgentId, Claim, EventLayout, MAX_TABLE};
+use crate::record::{AgentId, Claim, EventLayout, IGNORE_FILE, MAX_TABLE};
 use crate::store::{
     Clones, Error as StoreError, Layout, Lock, Place, Stream, Verb, append, append_copy, list,
     replace_copy,
@@ -164,7 +164,7 @@ impl Workspace {
     /// Whether this worktree's `_bus/.gitignore` covers all records.
     pub(in crate::bus) fn ignores_records(&self) -> bool {
         let text =
-            self.layout.place("_bus/.gitignore").read(16 * 1024).ok().flatten().unwrap_or_default();
+            self.layout.place(IGNORE_FILE).read(16 * 1024).ok().flatten().unwrap_or_default();
         let lines = |text: &[u8]| {
             let lines = text.split(|byte| *byte == b'\n').map(|line| line.trim_ascii().to_vec());
             lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")).collect::<Vec<_>>()
