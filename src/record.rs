@@ -30,6 +30,7 @@ mod session_mark;
 mod slug;
 mod text;
 mod time;
+pub mod verb;
 
 pub use assignment::{Assignment, NOBODY};
 pub use checkpoint::{Checkpoint, CheckpointStatus, PlanLink};

@@ -8,7 +8,7 @@ use super::view::{State, View, state};
 use crate::bus::Error;
 use crate::bus::workspace::Workspace;
 use crate::git::{Link, ObjectId, RefName, Tip};
-use crate::record::{Claim, ClaimId, TaskId};
+use crate::record::{Claim, ClaimId, TaskId, verb};
 use crate::store::{Lock, crash_point, replace};
 
 /// How the local chain stands to the remote's value.
@@ -49,7 +49,7 @@ pub(in crate::bus) fn relation(
         return Ok(Relation::LocalCounts);
     }
     let own = ours.iter().take_while(|link| !theirs.contains(&link.id));
-    let worth = own.into_iter().any(|link| link.verb() != "heartbeat");
+    let worth = own.into_iter().any(|link| link.verb() != verb::HEARTBEAT);
     Ok(Relation::Forked { worth })
 }
 

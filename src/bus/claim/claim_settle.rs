@@ -8,7 +8,7 @@ use super::view::State;
 use super::{claim_chain, claim_files, loss};
 use crate::bus::workspace::{Mode, Note, Workspace};
 use crate::bus::{Error, log};
-use crate::record::{Claim, Event, EventKind, Status, Timestamp};
+use crate::record::{Claim, Event, EventKind, Status, Timestamp, verb};
 use crate::store::{
     Error as StoreError, Layout, Lock, Place, Verb, crash_point, recently_has, replace,
     replace_copy,
@@ -54,7 +54,7 @@ pub(in crate::bus) fn settle_landed(
 /// Brings the claim's files in line with a state that was written just now. A heartbeat changes no
 /// file of a tracked bus's branch: git would show it.
 fn settle_new_files(ws: &Workspace, state: &State) -> Result<(), Error> {
-    if state.link.verb() == "heartbeat" && ws.mode()? == Mode::Tracked {
+    if state.link.verb() == verb::HEARTBEAT && ws.mode()? == Mode::Tracked {
         return settle_record(ws, state);
     }
     settle_files(ws, state)
@@ -197,7 +197,8 @@ pub(in crate::bus) fn is_in_line(file: Option<&FileClaim>, state: &State) -> boo
         return true;
     }
     let without_pulse = |claim: &Claim| Claim { revision: 0, expires_at: None, ..claim.clone() };
-    state.link.verb() == "heartbeat" && without_pulse(&file.claim) == without_pulse(&state.claim)
+    state.link.verb() == verb::HEARTBEAT
+        && without_pulse(&file.claim) == without_pulse(&state.claim)
 }
 
 /// The event of a state, wholly derived from its commit and the one before, so that it has the same
@@ -205,9 +206,9 @@ pub(in crate::bus) fn is_in_line(file: Option<&FileClaim>, state: &State) -> boo
 fn derive(state: &State, news: Option<&str>) -> Option<Event> {
     let claim = &state.claim;
     let kind = match state.link.verb() {
-        "claim" | "reopen" | "move" => "claim",
-        "release" | "pause" => "release",
-        word @ ("reclaim" | "update") => word,
+        verb::CLAIM | verb::REOPEN | verb::MOVE => verb::CLAIM,
+        verb::RELEASE | verb::PAUSE => verb::RELEASE,
+        word @ (verb::RECLAIM | verb::UPDATE) => word,
         _ => return None,
     };
     let mut extra = crate::record::json::Object::new();
@@ -254,17 +255,17 @@ fn summary(state: &State, news: Option<&str>) -> String {
     let claim = &state.claim;
     let before = claim.lineage.last();
     let (what, why) = match state.link.verb() {
-        "claim" => ("claimed".to_owned(), claim.notes.as_deref()),
-        "reopen" => {
+        verb::CLAIM => ("claimed".to_owned(), claim.notes.as_deref()),
+        verb::REOPEN => {
             let finisher =
                 before.map_or_else(|| "somebody".to_owned(), |past| past.agent_id.to_string());
             (format!("reopened, after {finisher}"), news)
         }
-        "move" => ("moved to another worktree".to_owned(), news),
-        "update" if claim.status == Status::Paused => ("paused".to_owned(), news),
-        "update" => ("updated".to_owned(), news),
-        "pause" => ("paused".to_owned(), news),
-        "reclaim" => match before {
+        verb::MOVE => ("moved to another worktree".to_owned(), news),
+        verb::UPDATE if claim.status == Status::Paused => ("paused".to_owned(), news),
+        verb::UPDATE => ("updated".to_owned(), news),
+        verb::PAUSE => ("paused".to_owned(), news),
+        verb::RECLAIM => match before {
             Some(past) => (format!("taken over from {}", past.agent_id), past.note.as_deref()),
             None => ("taken over".to_owned(), None),
         },

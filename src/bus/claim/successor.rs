@@ -10,7 +10,7 @@ use super::view::View;
 use crate::bus::Error;
 use crate::bus::workspace::{Who, Workspace};
 use crate::record::{
-    AgentId, Claim, ClaimId, Ended, LINEAGE_LIMIT, PastClaim, PlanId, Span, Status, Timestamp,
+    AgentId, Claim, ClaimId, Ended, LINEAGE_LIMIT, PastClaim, PlanId, Span, Status, Timestamp, verb,
 };
 
 /// What `bus claim` asks for.
@@ -82,7 +82,7 @@ pub(in crate::bus) fn keep(
     } else {
         Outcome::Updated
     };
-    Ok(ClaimDecision::Write { verb: "update", claim: Box::new(next), outcome })
+    Ok(ClaimDecision::Write { verb: verb::UPDATE, claim: Box::new(next), outcome })
 }
 
 /// The claim that follows what stands: a new owner, or a new time.
@@ -150,7 +150,7 @@ pub(in crate::bus) fn ending(
     if request.status.is_live() {
         next.expires_at = self::ttl(ws, view, claim).map(|ttl| now.after(ttl));
         return ClaimDecision::Write {
-            verb: "pause",
+            verb: verb::PAUSE,
             claim: Box::new(next),
             outcome: Outcome::Paused,
         };
@@ -164,14 +164,14 @@ pub(in crate::bus) fn ending(
         next.released_by = Some(who.agent.clone());
         next.release_note.clone_from(&request.force);
     }
-    ClaimDecision::Write { verb: "release", claim: Box::new(next), outcome: Outcome::Released }
+    ClaimDecision::Write { verb: verb::RELEASE, claim: Box::new(next), outcome: Outcome::Released }
 }
 
 /// A heartbeat.
 pub(in crate::bus) fn pulse(ws: &Workspace, view: &View, claim: &Claim) -> ClaimDecision {
     let expires_at = self::ttl(ws, view, claim).map(|ttl| ws.clock.now().after(ttl));
     ClaimDecision::Write {
-        verb: "heartbeat",
+        verb: verb::HEARTBEAT,
         claim: Box::new(Claim { expires_at, ..claim.clone() }),
         outcome: Outcome::Renewed,
     }

@@ -10,7 +10,7 @@ use crate::bus::workspace::{Turn, Who, Workspace};
 use crate::bus::{Error, log};
 use crate::git::{ObjectId, RefName};
 use crate::record::json::MAX_RECORD;
-use crate::record::{AgentId, Claim, Event, TaskId};
+use crate::record::{AgentId, Claim, Event, TaskId, verb};
 use crate::store::Lock;
 
 /// Changes the claim of the task that is asked for, as `decide` says, in this clone alone, under
@@ -157,7 +157,7 @@ fn settle_own_past(
         tip.link.author.eq_ignore_ascii_case(who.agent.as_str()) && who.owns(&tip.claim)
     };
     match view.tip.as_ref().filter(own).filter(|tip| !is_in_line(view.record.as_ref(), tip)) {
-        Some(tip) if verb == "heartbeat" => claim_settle::settle(ws, lock, tip),
+        Some(tip) if verb == verb::HEARTBEAT => claim_settle::settle(ws, lock, tip),
         Some(tip) => claim_settle::settle_event(ws, lock, tip),
         None => Ok(()),
     }

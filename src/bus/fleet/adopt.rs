@@ -13,7 +13,7 @@ use crate::bus::claim::{Relation, State, goes_on_from, state};
 use crate::bus::workspace::{Note, Workspace, remove};
 use crate::bus::{Error, claim};
 use crate::git::{ObjectId, RefName, Remote, Sight, Tip};
-use crate::record::{AgentId, TaskId};
+use crate::record::{AgentId, TaskId, verb};
 use crate::store::{Lock, crash_point, replace_copy};
 
 /// What became of the local chain of a task.
@@ -129,7 +129,7 @@ fn restore_ref(
     }
     let ours = claim::chain(ws, local)?;
     let imported =
-        ours.iter().position(|link| link.verb() == "import" && link.body == theirs.link.body);
+        ours.iter().position(|link| link.verb() == verb::IMPORT && link.body == theirs.link.body);
     let Some(imported) = imported.filter(|imported| *imported > 0) else { return Ok(()) };
     let mut tip = theirs.link.id;
     for link in ours[..imported].iter().rev() {
@@ -305,7 +305,7 @@ pub(super) fn give_up_unsent(
             .collect();
         let own =
             claim::chain(ws, local)?.into_iter().take_while(|link| !theirs.contains(&link.id));
-        if own.into_iter().any(|link| link.verb() != "heartbeat") {
+        if own.into_iter().any(|link| link.verb() != verb::HEARTBEAT) {
             claim::keep_lost(ws, lock, &task, local)?;
         }
         lock.about_to_write(name.as_str())?;

@@ -8,7 +8,7 @@ use crate::bus::lease::{Leased, Written};
 use crate::bus::workspace::{Known, Turn, Who, Workspace};
 use crate::bus::{Error, claim, lease};
 use crate::git::{ObjectId, Pushed, RefName, Remote, Sight, Swap};
-use crate::record::{AgentId, Claim, Event, Fleet, TaskId};
+use crate::record::{AgentId, Claim, Event, Fleet, TaskId, verb};
 use crate::store::Lock;
 
 /// A change of the table of leases that goes to the remote together with a claim.
@@ -112,7 +112,7 @@ impl<D: Fn(&View, &Who) -> Result<ClaimDecision, Error>> Proposal for ClaimPropo
             }
             // It is so here, and the fleet does not know, or there is no ref of it any more.
             (ClaimDecision::Settle, _) => match view.claim() {
-                Some(claim) => ("confirm", Box::new(claim.clone()), Outcome::Confirmed),
+                Some(claim) => (verb::CONFIRM, Box::new(claim.clone()), Outcome::Confirmed),
                 None => {
                     return Err(Error::Claim(ClaimFault::NotHeld { task: view.task, ended: None }));
                 }
@@ -132,7 +132,7 @@ impl<D: Fn(&View, &Who) -> Result<ClaimDecision, Error>> Proposal for ClaimPropo
         let (state, event) = match verb {
             // What leaves the owner as it is is written here first: a release that is done here
             // meanwhile then goes on from it.
-            "confirm" | "heartbeat" => {
+            verb::CONFIRM | verb::HEARTBEAT => {
                 match claim::write_state(ws, lock, &view, &who, verb, &claim)? {
                     Some(written) => written,
                     None => return Ok(Turn::Look),
@@ -260,7 +260,7 @@ fn is_published(ws: &Workspace, remote: &Remote, tip: &State) -> Result<bool, Er
             return Ok(true);
         }
         match claim::before(ws, &link)? {
-            Some(before) if link.verb() == "heartbeat" => link = before,
+            Some(before) if link.verb() == verb::HEARTBEAT => link = before,
             _ => return Ok(false),
         }
     }

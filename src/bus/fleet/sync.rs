@@ -18,7 +18,7 @@ use crate::bus::claim::state;
 use crate::bus::workspace::{FleetFault, Reach, Who, Workspace};
 use crate::bus::{Error, claim};
 use crate::git::{MAX_PUSH, ObjectId, Pushed, RefName, Remote, Sight, Swap, Tip};
-use crate::record::{AgentId, Claim, Fleet, Origin, TaskId, Timestamp};
+use crate::record::{AgentId, Claim, Fleet, Origin, TaskId, Timestamp, verb};
 use crate::store::{Clock, Lock, crash_point, last_touched, touch};
 
 /// How often is pushed while others are faster: with each turn fewer claims in one push, so that
@@ -309,7 +309,7 @@ fn note(
             synced.published.insert(task.clone());
             let here = ws.here_origin()?;
             let confirmed = claim::tip(ws, task)?
-                .filter(|tip| tip.link.verb() == "confirm" && tip.claim.origin == here);
+                .filter(|tip| tip.link.verb() == verb::CONFIRM && tip.claim.origin == here);
             confirmed.map_or(Ok(()), |tip| claim::settle(ws, lock, &tip))?;
         }
         Adopted::Followed => {
@@ -371,7 +371,7 @@ fn unpublished(ws: &Workspace, remote: &Remote, sight: &Sight) -> Result<Vec<Swa
             let origin = claim.origin.clone().unwrap_or_else(|| Origin::new("-", None));
             let who = Who { agent: claim.agent_id.clone(), origin };
             let Some((state, _)) =
-                claim::write_state(ws, &mut lock, &view, &who, "confirm", &claim)?
+                claim::write_state(ws, &mut lock, &view, &who, verb::CONFIRM, &claim)?
             else {
                 continue;
             };

@@ -9,7 +9,7 @@ use crate::bus::workspace::{Known, Turn, Who, Workspace};
 use crate::bus::{Error, log};
 use crate::git::{Link, RefName};
 use crate::record::json::MAX_LINE;
-use crate::record::{Lease, LeaseId, LeaseMode, LeaseRow, MAX_TABLE, Pattern, Span, TaskId};
+use crate::record::{Lease, LeaseId, LeaseMode, LeaseRow, MAX_TABLE, Pattern, Span, TaskId, verb};
 use crate::store::Lock;
 
 /// What `bus lock acquire` asks for.
@@ -238,7 +238,7 @@ pub(in crate::bus) fn table_turn(
             let live = leases.into_iter().filter(Lease::is_live);
             let renewed =
                 live.map(|lease| take::renewed(ws, &lease, None)).collect::<Result<_, _>>()?;
-            Draft::new("renew", renewed, LeaseOutcome::Unchanged)
+            Draft::new(verb::RENEW, renewed, LeaseOutcome::Unchanged)
         }
         Ok(LeaseDecision::Settle(leases)) => {
             let table = view.tip.map(|tip| tip.body);

@@ -7,7 +7,7 @@ use super::{lease_change, take};
 use crate::bus::workspace::{Who, Workspace};
 use crate::bus::{Error, claim};
 use crate::git::{Link, RefName, Tip};
-use crate::record::{ClaimId, Lease, LeaseBrief, LeaseId, LeaseRow, LeaseTable, MAX_TABLE};
+use crate::record::{ClaimId, Lease, LeaseBrief, LeaseId, LeaseRow, LeaseTable, MAX_TABLE, verb};
 
 /// Whether the table of leases speaks of this claim. Without a lock, and without reading what it
 /// says.
@@ -174,8 +174,9 @@ pub(in crate::bus) fn reclaimed_already(
     id: &LeaseId,
 ) -> Result<LeaseDecision, Error> {
     let end = end_of(ws, view.tip.as_ref(), id)?;
-    let own = end
-        .filter(|end| end.verb == "reclaim" && end.lease.released_by.as_ref() == Some(&who.agent));
+    let own = end.filter(|end| {
+        end.verb == verb::RECLAIM && end.lease.released_by.as_ref() == Some(&who.agent)
+    });
     let taken = own.and_then(|end| {
         let taken = end
             .changed

@@ -8,7 +8,7 @@ use super::{lease_list, lease_rules, lease_table, take};
 use crate::bus::claim::{LastEvents, Liveness};
 use crate::bus::workspace::{Who, Workspace};
 use crate::bus::{Error, claim};
-use crate::record::{Lease, LeaseRow, Span};
+use crate::record::{Lease, LeaseRow, Span, verb};
 
 /// Ends what stands and takes its paths, where its owner gives no heartbeat or `force` is given.
 pub(in crate::bus) fn takeover(
@@ -62,7 +62,7 @@ pub(in crate::bus) fn takeover(
         .map(|lease| take::ending_lease(ws, lease, who, Some(note)))
         .collect::<Result<Vec<_>, _>>()?;
     changed.push(take::new_lease(ws, view, who, &taken, &scope, None));
-    Ok(LeaseDecision::Write(Draft::new("reclaim", changed, LeaseOutcome::Reclaimed)))
+    Ok(LeaseDecision::Write(Draft::new(verb::RECLAIM, changed, LeaseOutcome::Reclaimed)))
 }
 
 /// Refuses where the owner of `lease` gives heartbeats.

@@ -11,7 +11,7 @@ use crate::bus::ops::WaitFault;
 use crate::bus::queue::{Blocker, QueueEntry, QueueFault};
 use crate::bus::workspace::{Reach, Who, Workspace};
 use crate::bus::{Error, claim, fleet, queue};
-use crate::record::{AgentId, Claim, Fleet, Status};
+use crate::record::{AgentId, Claim, Fleet, Status, verb};
 use crate::store::{Error as StoreError, Hints, Layout, Lock, crash_point};
 
 /// How long is waited for a hint before the queue is looked at again, where something changed that
@@ -191,7 +191,7 @@ fn finish_next(ws: &Workspace, lock: &mut Lock, who: &Who) -> Result<Left, Error
     // What cannot be read now is not what was claimed then.
     let tip = claim::repaired_view(ws, lock, &asked.task_id).ok().and_then(|view| view.tip);
     let is_asked = |claim: &Claim| asked.same_claim(claim) && who.owns(claim);
-    let tip = tip.filter(|tip| tip.link.verb() == "claim" && is_asked(&tip.claim));
+    let tip = tip.filter(|tip| tip.link.verb() == verb::CLAIM && is_asked(&tip.claim));
     // The note stays until another claim is asked for: this one may come to the remote yet.
     let Some(tip) = tip else { return Ok(Left::Asked(Some(Box::new(asked)))) };
     claim::settle(ws, lock, &tip)?;

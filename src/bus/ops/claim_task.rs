@@ -8,7 +8,7 @@ use crate::bus::claim::{
 use crate::bus::workspace::{FleetFault, Reach, Who, Workspace};
 use crate::bus::{Error, claim, fleet, log, plan};
 use crate::git::Repository;
-use crate::record::{AgentId, Assignment, Ended, PlanId, Status, TaskId};
+use crate::record::{AgentId, Assignment, Ended, PlanId, Status, TaskId, verb};
 
 /// Changes the claim of the task that is asked for, as `decide` says, as far as `reach` goes.
 ///
@@ -92,9 +92,9 @@ pub(super) fn decide_claim(
     let wish = Wish { reopen: request.reopen, here: request.here, assignment: verdict };
     let (verb, ended, outcome) = match claim::claim(view.claim(), who, wish) {
         Ok(Grant::Keep) => return claim::keep(ws, view, request),
-        Ok(Grant::Take) => ("claim", None, Outcome::Claimed),
-        Ok(Grant::Reopen) => ("reopen", None, Outcome::Reopened),
-        Ok(Grant::Move) => ("move", Some((Ended::Moved, None)), Outcome::Moved),
+        Ok(Grant::Take) => (verb::CLAIM, None, Outcome::Claimed),
+        Ok(Grant::Reopen) => (verb::REOPEN, None, Outcome::Reopened),
+        Ok(Grant::Move) => (verb::MOVE, Some((Ended::Moved, None)), Outcome::Moved),
         Err(Refusal::Assigned) => return Err(assigned(view, assignment)),
         Err(refusal) => return Err(claim::refused(ws, view, who, refusal)?),
     };
@@ -207,7 +207,7 @@ pub fn reclaim(
                 let ended = Some((Ended::Reclaimed, Some(request.note.clone())));
                 let request = with_plan(ws, view, &ClaimRequest::default());
                 let claim = Box::new(claim::successor(ws, view, who, &request, ended)?);
-                Ok(ClaimDecision::Write { verb: "reclaim", claim, outcome: Outcome::Reclaimed })
+                Ok(ClaimDecision::Write { verb: verb::RECLAIM, claim, outcome: Outcome::Reclaimed })
             }
             Err(Refusal::Alive) => {
                 let owner =

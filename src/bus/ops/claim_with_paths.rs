@@ -13,7 +13,7 @@ use crate::bus::lease::{
 use crate::bus::workspace::{Reach, Who, Workspace};
 use crate::bus::{Error, claim, fleet, lease};
 use crate::git::Remote;
-use crate::record::{AgentId, Claim, ClaimId, Fleet, LeaseRow, Scope, TaskId};
+use crate::record::{AgentId, Claim, ClaimId, Fleet, LeaseRow, Scope, TaskId, verb};
 use crate::store::{Lock, crash_point};
 
 /// Claims a task and takes paths for it in one step: both, or none.
@@ -116,7 +116,7 @@ pub(super) fn free_paths(
             lease::ending_lease(ws, lease::whole(row)?, who, note.filter(|_| by_another))
         };
         let ended = ended.into_iter().map(end).collect::<Result<_, Error>>()?;
-        Ok(LeaseDecision::Write(Draft::new("release", ended, LeaseOutcome::Released)))
+        Ok(LeaseDecision::Write(Draft::new(verb::RELEASE, ended, LeaseOutcome::Released)))
     });
     told_later(freed)
 }
@@ -134,7 +134,9 @@ pub(super) fn renew_paths(ws: &Workspace, agent: &AgentId, claim: &Claim) -> Res
             .collect::<Result<Vec<_>, Error>>()?;
         match renewed.is_empty() {
             true => Ok(LeaseDecision::Settle(renewed)),
-            false => Ok(LeaseDecision::Write(Draft::new("renew", renewed, LeaseOutcome::Renewed))),
+            false => {
+                Ok(LeaseDecision::Write(Draft::new(verb::RENEW, renewed, LeaseOutcome::Renewed)))
+            }
         }
     });
     told_later(renewed)

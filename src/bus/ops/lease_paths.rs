@@ -8,7 +8,7 @@ use crate::bus::lease::{
 };
 use crate::bus::workspace::Workspace;
 use crate::bus::{Error, claim, lease};
-use crate::record::{AgentId, LeaseId};
+use crate::record::{AgentId, LeaseId, verb};
 
 /// Takes a lease for `agent`: all paths that are asked for, or none. The same again finds it taken,
 /// and renews it where that is due.
@@ -54,7 +54,7 @@ pub(crate) fn renew_leases(
         }
         match (which, renewed.is_empty()) {
             (_, false) => {
-                Ok(LeaseDecision::Write(Draft::new("renew", renewed, LeaseOutcome::Renewed)))
+                Ok(LeaseDecision::Write(Draft::new(verb::RENEW, renewed, LeaseOutcome::Renewed)))
             }
             (WhichLeases::One(id), true) => Err(lease::gone(ws, view, who, id)?.into()),
             (WhichLeases::All | WhichLeases::Only, true) => {
@@ -88,7 +88,11 @@ pub(crate) fn release_leases(
             ended.push(lease::ending_lease(ws, whole(row)?, who, None)?);
         }
         if !ended.is_empty() {
-            return Ok(LeaseDecision::Write(Draft::new("release", ended, LeaseOutcome::Released)));
+            return Ok(LeaseDecision::Write(Draft::new(
+                verb::RELEASE,
+                ended,
+                LeaseOutcome::Released,
+            )));
         }
         // Run again after a crash: what had ended by then is settled.
         let past = match which {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{Audit, short};
 use crate::git::{Link, ObjectId, RefName};
-use crate::record::Claim;
+use crate::record::{Claim, verb};
 use crate::validate::Error;
 use crate::validate::bus_refs::key;
 use crate::validate::finding::Findings;
@@ -151,7 +151,7 @@ impl Chain<'_> {
     /// Checks that the state `new` may follow the state `old`.
     fn check_step(&self, findings: &mut Findings, old: &Claim, link: &Link, new: &Claim) {
         // What a file knew when its ref was lost may be what the ref had.
-        if link.verb() == "import" {
+        if link.verb() == verb::IMPORT {
             return;
         }
         let is_same = old.same_claim(new);
