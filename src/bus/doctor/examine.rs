@@ -5,20 +5,14 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::{fleet_findings, lease_findings, record_findings};
-use crate::bus::claim::{ClaimFault, ClaimFiles, FileClaim, View, is_in_line};
+use super::{claim_findings, fleet_findings, lease_findings, log_findings, record_findings};
+use crate::bus::claim::ClaimFault;
 use crate::bus::workspace::{IGNORE_RECORDS, IdentitySource, Workspace};
 use crate::bus::{Error, claim, fleet, lease, setup, workspace};
 use crate::git::{RefName, Tip};
-use crate::record::{IGNORE_FILE, ROOTS, TaskId};
-use crate::store::{
-    Error as StoreError, Layout, Lock, Place, Stream, Verb, close_line, create, is_cut_off, replace,
-};
-
-/// How old a lock of a ref must be before it counts as left behind. git holds one for milliseconds.
-const ABANDONED_AFTER: Duration = Duration::from_secs(60);
+use crate::record::{IGNORE_FILE, TaskId};
+use crate::store::{Error as StoreError, Lock, Place, Verb, close_line, create, replace};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug)]
@@ -121,15 +115,15 @@ pub(crate) fn examine(ws: &Workspace) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     let files = claim::claim_files(ws);
     for task in claim::tasks(ws, &files)? {
-        examine_task(ws, &task, &files, &mut findings)?;
+        claim_findings::examine_task(ws, &task, &files, &mut findings)?;
     }
-    examine_spellings(ws, &files, &mut findings)?;
-    examine_other_worktrees(ws, &files, &mut findings)?;
+    claim_findings::examine_spellings(ws, &files, &mut findings)?;
+    claim_findings::examine_other_worktrees(ws, &files, &mut findings)?;
     lease_findings::examine_leases(ws, &mut findings)?;
     examine_settings(ws, &mut findings)?;
     record_findings::examine_records(ws, &mut findings)?;
-    examine_log(ws, &mut findings)?;
-    examine_leftovers(ws, &mut findings);
+    log_findings::examine_log(ws, &mut findings)?;
+    log_findings::examine_leftovers(ws, &mut findings);
     examine_clone(ws, &mut findings)?;
     fleet_findings::examine_fleet(ws, &mut findings)?;
     Ok(findings)
@@ -211,177 +205,6 @@ fn restore(ws: &Workspace, lock: &Lock, task: &TaskId) -> Result<(), Error> {
     claim::settle(ws, lock, &tip)
 }
 
-fn examine_task(
-    ws: &Workspace,
-    task: &TaskId,
-    files: &ClaimFiles,
-    findings: &mut Vec<Finding>,
-) -> Result<(), Error> {
-    let view = match claim::view_by(ws, task, Some(files)) {
-        Ok(view) => view,
-        Err(error) => {
-            findings.push(of_error(ws, "malformed-claim", error)?);
-            return Ok(());
-        }
-    };
-    if let Some(what) = &view.unreadable {
-        let cure = Some(Cure::SetRefAside(view.task.clone()));
-        findings.push(finding("unreadable-ref", view.name.as_str().to_owned(), what.clone(), cure));
-    }
-    findings.extend(fleet_findings::examine_missing_ref(ws, &view)?);
-    match view.bad_file {
-        Some(error) => findings.push(of_error(ws, "malformed-claim", error)?),
-        None => findings.extend(examine_file(ws, &view)?),
-    }
-    Ok(())
-}
-
-/// The claim's files against the ref: the record's, and this worktree's if it is a record.
-fn examine_file(ws: &Workspace, view: &View) -> Result<Option<Finding>, Error> {
-    // One at a time: what repairs the first does the same for the other.
-    match examine_file_of(ws, view, &ws.record, view.record.as_ref())? {
-        None if ws.reading_mode().reads_worktrees() => {
-            examine_file_of(ws, view, &ws.layout, view.file.as_ref())
-        }
-        found => Ok(found),
-    }
-}
-
-fn examine_file_of(
-    ws: &Workspace,
-    view: &View,
-    layout: &Layout,
-    file: Option<&FileClaim>,
-) -> Result<Option<Finding>, Error> {
-    let Some(tip) = view.tip.as_ref().filter(|_| view.stand_in.is_none()) else { return Ok(None) };
-    let (task, place) = (view.task.clone(), ws.show(&layout.claim(&view.task)));
-    if let Some(file) = file
-        && claim::lost_claim(ws, &file.claim)?.is_some()
-        && !is_in_line(Some(file), tip)
-    {
-        let owner = &tip.claim.agent_id;
-        let what = format!("its claim was not the first in the fleet: {owner} has the task");
-        return Ok(Some(finding("claim-lost", place, what, Some(Cure::GiveUp(task)))));
-    }
-    if let Some(file) = file.filter(|file| file.claim.revision > tip.claim.revision) {
-        let (theirs, ours) = (file.claim.revision, tip.claim.revision);
-        if claim::is_known(ws, tip, &file.claim)? {
-            let what =
-                format!("it was edited: it says revision {theirs}, and the ref revision {ours}");
-            return Ok(Some(finding("claim-edited", place, what, Some(Cure::Restore(task)))));
-        }
-        let claim = &file.claim;
-        let what = format!(
-            "it is ahead of the ref: it names {}, {}, at revision {theirs}, the ref names {}, {}, at revision {ours}",
-            claim.agent_id, claim.status, tip.claim.agent_id, tip.claim.status
-        );
-        let advice = format!(
-            "look at `git log {}`; if the file is wrong, remove it, and run the same command again",
-            view.name.as_str()
-        );
-        return Ok(Some(finding("claim-ahead", place, what, None).advise(advice)));
-    }
-    let here = ws.here_origin()?;
-    let own = here.is_some() && tip.claim.origin == here;
-    if !own || view.ref_id.is_none() || is_in_line(file, tip) {
-        return Ok(None);
-    }
-    let is_record = layout.root() == ws.record.root();
-    Ok(match file {
-        // Another branch may be checked out, which knows nothing of it.
-        _ if !is_record && !layout.has_bus() => None,
-        // Before the clone has moved over, no claim has a file there.
-        None if is_record && ws.import_note()?.is_none() => None,
-        None if is_record => {
-            let what = "the record has no file of it, so its event may be missing".to_owned();
-            Some(finding("unsettled-claim", place, what, Some(Cure::Settle(task))))
-        }
-        None if !tip.claim.status.is_live() => None,
-        None => Some(finding(
-            "missing-file",
-            place,
-            "a live claim of this worktree has no file".to_owned(),
-            Some(Cure::Settle(task)),
-        )),
-        Some(file) if file.claim.status.is_live() && !claim::is_known(ws, tip, &file.claim)? => {
-            let what = format!(
-                "it says that {} holds the task, in a claim that the ref knows nothing of",
-                file.claim.agent_id
-            );
-            let found = finding("claim-ahead", place, what, None);
-            Some(found.advise(
-                "if that claim is of another clone, it counts here until the base has its end; \
-                 else remove the file",
-            ))
-        }
-        Some(file) if !claim::is_past_state(ws, tip, &file.claim)? => {
-            let what = "it was edited: the ref has never said this".to_owned();
-            Some(finding("claim-edited", place, what, Some(Cure::Restore(task))))
-        }
-        Some(_) => {
-            let what = "it is behind the ref, which this worktree wrote".to_owned();
-            Some(finding("unsettled-claim", place, what, Some(Cure::Settle(task))))
-        }
-    })
-}
-
-/// Files of one task in two spellings: a checkout on a case-insensitive disk loses one.
-fn examine_spellings(
-    ws: &Workspace,
-    files: &ClaimFiles,
-    findings: &mut Vec<Finding>,
-) -> Result<(), Error> {
-    for (name, task) in fleet::old_spellings_seen(ws)? {
-        let what = "version 0.1 took this spelling of the number for another task".to_owned();
-        findings.push(finding(
-            "two-spellings",
-            name.as_str().to_owned(),
-            what,
-            Some(Cure::MergeOnRemote(task)),
-        ));
-    }
-    for name in files.other_refs() {
-        let what = "version 0.1 took this spelling of the number for another task".to_owned();
-        if let Some(task) = name.task() {
-            findings.push(finding(
-                "two-spellings",
-                name.as_str().to_owned(),
-                what,
-                Some(Cure::MergeSpellings(task)),
-            ));
-        }
-    }
-    for (index, layout) in ws.record_layouts().iter().enumerate() {
-        for (first, second) in files.doubles(index) {
-            let what = format!("`{first}` and `{second}` are one task");
-            let found = finding("two-spellings", ws.show(&layout.claim(second)), what, None);
-            findings.push(found.advise("keep the file that is right, and remove the other"));
-        }
-    }
-    Ok(())
-}
-
-/// Claim files of other worktrees that cannot be read: they are repaired there.
-fn examine_other_worktrees(
-    ws: &Workspace,
-    files: &ClaimFiles,
-    findings: &mut Vec<Finding>,
-) -> Result<(), Error> {
-    let layouts = ws.record_layouts().iter().enumerate();
-    for (index, layout) in layouts.filter(|(_, layout)| {
-        layout.root() != ws.layout.root() && layout.root() != ws.record.root()
-    }) {
-        for task in files.in_layout(index) {
-            if let Err(error) = claim::file_claim(ws, layout, task) {
-                let advice =
-                    format!("run `bus doctor` there: `bus -C {} doctor`", layout.root().display());
-                findings.push(of_error(ws, "malformed-claim", error)?.advise(advice));
-            }
-        }
-    }
-    Ok(())
-}
-
 /// The policy, the assignments and the manifest, which commands refuse to work with where they
 /// cannot be read.
 fn examine_settings(ws: &Workspace, findings: &mut Vec<Finding>) -> Result<(), Error> {
@@ -399,85 +222,6 @@ fn examine_settings(ws: &Workspace, findings: &mut Vec<Finding>) -> Result<(), E
         findings.push(of_error(ws, "malformed-manifest", error)?);
     }
     Ok(())
-}
-
-/// The files that lines are appended to: cut-off lines, and what an older bus left that is not in
-/// the record.
-fn examine_log(ws: &Workspace, findings: &mut Vec<Finding>) -> Result<(), Error> {
-    for place in Stream::ALL.into_iter().flat_map(|stream| files_here(ws, stream)) {
-        match is_cut_off(&place) {
-            Ok(true) => {
-                let what = "its last line was cut off".to_owned();
-                findings.push(finding(
-                    "torn-line",
-                    ws.show(&place),
-                    what,
-                    Some(Cure::CloseLine(place)),
-                ));
-            }
-            Ok(false) => {}
-            Err(error) => {
-                let found = of_error(ws, "torn-line", error.into())?;
-                // A link in the place of the folder stands in the way of each file.
-                if findings
-                    .iter()
-                    .all(|known| (known.name, &known.place) != (found.name, &found.place))
-                {
-                    findings.push(found);
-                }
-            }
-        }
-    }
-    for left in ws.import_note()?.unwrap_or_default().left {
-        let what =
-            "it could not be read when this clone moved over, so what it says is not in the record"
-                .to_owned();
-        findings.push(finding("not-imported", left, what, Some(Cure::Import)));
-    }
-    Ok(())
-}
-
-/// The files of `stream` that are written here, and what stands in their place: the record's, and
-/// this worktree's in a bus whose files are tracked.
-fn files_here(ws: &Workspace, stream: Stream) -> Vec<Place> {
-    let layouts =
-        [&ws.record].into_iter().chain(ws.reading_mode().reads_worktrees().then_some(&ws.layout));
-    let files = layouts.flat_map(|layout| {
-        ws.listed(&layout.folder(stream)).into_iter().map(move |entry| (layout, entry.name))
-    });
-    let lines =
-        files.filter(|(_, name)| Path::new(name).extension().is_some_and(|end| end == "jsonl"));
-    lines.filter_map(|(layout, name)| Some(layout.file(stream, name.to_str()?))).collect()
-}
-
-/// Temporary files and locks of refs that a killed process left.
-fn examine_leftovers(ws: &Workspace, findings: &mut Vec<Finding>) {
-    let temporary = |name: &str| name.starts_with('.') && name.ends_with(".tmp");
-    let lock = |name: &str| name.ends_with(".lock");
-    let mut look = |folder: PathBuf, wanted: &dyn Fn(&str) -> bool, name: &'static str| {
-        for entry in walkdir::WalkDir::new(folder).into_iter().flatten() {
-            let old = entry.metadata().ok().and_then(|metadata| metadata.modified().ok());
-            let old = old.is_some_and(|time| {
-                ws.clock.system().duration_since(time).unwrap_or_default() >= ABANDONED_AFTER
-            });
-            if entry.file_type().is_file() && wanted(&entry.file_name().to_string_lossy()) && old {
-                let path = entry.into_path();
-                let shown =
-                    path.strip_prefix(ws.layout.root()).unwrap_or(&path).display().to_string();
-                findings.push(finding(
-                    name,
-                    shown,
-                    "a killed process left it".to_owned(),
-                    Some(Cure::Remove(path)),
-                ));
-            }
-        }
-    };
-    for folder in ROOTS {
-        look(ws.layout.root().join(folder), &temporary, "temporary-file");
-    }
-    look(ws.private.folder(), &temporary, "temporary-file");
-    look(ws.private.common().join("refs/bus"), &lock, "ref-lock");
 }
 
 fn examine_clone(ws: &Workspace, findings: &mut Vec<Finding>) -> Result<(), Error> {
