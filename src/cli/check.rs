@@ -237,11 +237,14 @@ fn denied_json(denied: &DeniedPath, agent: Option<&AgentId>) -> Value {
 /// The answer that is no.
 fn refusal(check: &PathCheck, which: &str, has_reason: bool) -> Failure {
     let agent = check.agent.as_ref();
-    let whose = agent.map_or_else(
-        || "are somebody else's".to_owned(),
-        |agent| format!("are not {agent}'s to change"),
-    );
-    let what = format!("{} of {} {whose}", check.denied.len(), counted(check.paths, which));
+    let whose = agent
+        .map_or_else(|| "somebody else's".to_owned(), |agent| format!("not {agent}'s to change"));
+    let are = if check.denied.len() == 1 { "is" } else { "are" };
+    let all = counted(check.paths, which);
+    let what = match check.denied.len() {
+        denied if denied == check.paths => format!("{all} {are} {whose}"),
+        denied => format!("{denied} of {all} {are} {whose}"),
+    };
     let mut hint = check.denied.first().map(next).unwrap_or_default();
     hint.push_str(match (agent, has_reason) {
         (None, true) => "; BUS_OVERRIDE is logged, so also say who you are: `BUS_AGENT=ID`",

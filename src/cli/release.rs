@@ -87,10 +87,11 @@ pub(super) fn run(
     } else if status == Status::Paused {
         output.line(&format!("paused {task}; it is still claimed by {}", changed.claim.agent_id));
     } else {
-        output.line(&format!(
-            "released {task} as {status}, claimed by {} since {}",
-            changed.claim.agent_id, changed.claim.claimed_at
-        ));
+        let (owner, since) = (&changed.claim.agent_id, changed.claim.claimed_at);
+        output.line(&match status {
+            Status::Done => format!("{task} is done; {owner} held it since {since}"),
+            _ => format!("released {task}, so others may claim it; {owner} held it since {since}"),
+        });
     }
     words::note_unconfirmed(&changed.claim, output);
     Ok(0)

@@ -268,8 +268,9 @@ fn of_assignment(task: &TaskFacts, stale_after: Duration, now: Timestamp, needs:
 }
 
 fn of_trunk(trunk: &ComparedWith) -> Need {
+    let commits = if trunk.unpushed == 1 { "commit" } else { "commits" };
     let what = format!(
-        "{} has {} commits that its remote has not: what is merged there is not pushed",
+        "{} has {} {commits} that its remote does not have: merged work is not pushed",
         trunk.name, trunk.unpushed
     );
     need(NeedKind::Unpushed, None, what, Some("git push".to_owned()))

@@ -78,7 +78,7 @@ fn what_nobody_else_holds_is_allowed_and_what_somebody_holds_is_denied_with_all_
         (&json!("2026-03-01T12:50:00Z"), &json!("src/** !src/gen/"))
     );
     assert!(path["hint"].as_str().unwrap().contains("bus message send --to a"), "{path}");
-    let ran = repo.by("b", &["check"]).exits(1).says("1 of 3 paths staged are not b's to change");
+    let ran = repo.by("b", &["check"]).exits(1).says("1 of 3 paths staged is not b's to change");
     assert_eq!(ran.stdout, format!("`src/a` is in `{a}`, a's until 2026-03-01T12:50:00Z: x\n"));
     let nobody = repo.bus(&["check"]).fails(1, "path-denied");
     assert_eq!((denied(&nobody), &nobody["agent"]), (vec![("src/a", "held")], &Value::Null));
@@ -237,7 +237,7 @@ fn a_commit_is_checked_by_the_hook_with_the_index_that_it_makes_for_itself() {
     repo.write("src/a", "changed\n");
     git(&repo, "a", &root, &["commit", "--quiet", "--all", "--message=x"])
         .exits(1)
-        .says("are not a's to change");
+        .says("not a's to change");
     git(&repo, "a", &root, &["commit", "--quiet", "--message=x", "docs/a"]).exits(1);
     git(&repo, "a", &root, &["commit", "--quiet", "--message=x", "src/a"]).ok();
     git(&repo, "a", &root, &["commit", "--quiet", "--all", "--message=x"])
