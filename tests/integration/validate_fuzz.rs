@@ -8,12 +8,13 @@ use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use agent_bus::git::Repository;
 use agent_bus::record::json::{Object, parse_line, parse_record};
 use agent_bus::record::{
     Assignment, Claim, Config, Event, Fault, Glance, Message, PathStep, Places, PlanRecord,
     Position, QueueItem, Refusal, locate,
 };
-use agent_bus::validate::{Finding, Report, Rule, SHOWN};
+use agent_bus::validate::{Against, Finding, Query, Report, Rule, SHOWN, validate};
 
 use super::dice::Dice;
 use super::harness::Repo;
@@ -65,18 +66,34 @@ fn fuzz(name: &str, times: u64, mut attempt: impl FnMut(&mut Dice)) {
     let seed = number("BUS_SEED").unwrap_or(1);
     let end =
         number("BUS_FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let mut count = 0;
+    let (mut count, mut longest) = (0, Duration::ZERO);
     while end.map_or(count < times, |end| Instant::now() < end) {
         let mut dice = Dice::new(seed ^ (count << 20));
+        let begin = Instant::now();
         let done = catch_unwind(AssertUnwindSafe(|| attempt(&mut dice)));
         assert!(done.is_ok(), "{name}: seed {seed}, execution {count}");
+        longest = longest.max(begin.elapsed());
         count += 1;
     }
     if end.is_some() {
+        let mib = peak_memory() >> 10;
         // What a test prints by `eprintln` is kept back where it passes.
         let mut stderr = std::io::stderr().lock();
-        writeln!(stderr, "{name}: {count} executions, seed {seed}").unwrap();
+        writeln!(
+            stderr,
+            "{name}: {count} executions, seed {seed}, the longest {longest:?}, {mib} MiB"
+        )
+        .unwrap();
+        assert!(longest < Duration::from_secs(5), "{name}: one took {longest:?}");
+        assert!(mib <= 256, "{name}: {mib} MiB");
     }
+}
+
+/// The most memory that this process has had, in KiB; nothing where the system does not say.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
 /// Spoils `bytes` in a few places; `other` is what parts are taken from.
@@ -212,6 +229,94 @@ fn the_validator_takes_any_files() {
             (0, 0)
         );
     }
+}
+
+/// What git is told to do with files, on their way between commit and worktree.
+const ATTRIBUTES: [&str; 7] = [
+    "* text eol=crlf\n",
+    "*.json filter=odd\n",
+    "*.jsonl merge=union ident\n",
+    "queue/* working-tree-encoding=UTF-16\n",
+    "[attr]odd text\n* odd\n",
+    "* -text\n*.json text eol=lf\n",
+    "\u{1}\n",
+];
+
+/// Where links lead that a tree may have.
+const TARGETS: [&str; 5] = ["/dev/zero", "../..", "_bus", ".", "nothing"];
+
+/// A path of the bus, or one that some disk takes for one.
+fn odd_path(dice: &mut Dice, path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').collect();
+    let path = match dice.below(6) {
+        0 => parts[..=dice.below(parts.len())].join("/"),
+        1 => format!("{}/.gitattributes", parts[..=dice.below(parts.len() - 1)].join("/")),
+        2 => ".gitattributes".to_owned(),
+        3 => format!("{path}/below"),
+        _ => path.to_owned(),
+    };
+    match dice.below(5) {
+        0 => path.to_uppercase(),
+        1 => {
+            let at = dice.below(path.len());
+            path.char_indices()
+                .map(
+                    |(place, letter)| {
+                        if place == at { letter.to_ascii_uppercase() } else { letter }
+                    },
+                )
+                .collect()
+        }
+        _ => path,
+    }
+}
+
+#[test]
+fn the_validator_takes_any_trees() {
+    let repo = sound_bus(Layout::PerAgent);
+    let sound = files(&repo);
+    repo.git(&["branch", "sound"]);
+    let head = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    let stream = repo.beside("stream");
+    fuzz("trees", 12, |dice| {
+        let mut commands = b"commit refs/heads/odd\ncommitter x <x@x.invalid> 1772366400 +0000\n\
+            data 3\nodd\nfrom refs/heads/sound^0\n"
+            .to_vec();
+        for _ in 0..=dice.below(5) {
+            let (path, mut bytes) = dice.pick(&sound).clone();
+            let path = odd_path(dice, &path);
+            let mode = *dice.pick(&["100644", "100644", "100755", "120000", "160000"]);
+            if mode == "160000" {
+                writeln!(commands, "M {mode} {head} {path}").unwrap();
+                continue;
+            }
+            if mode == "120000" {
+                bytes = dice.pick(&TARGETS).as_bytes().to_vec();
+            } else if path.ends_with(".gitattributes") {
+                bytes = dice.pick(&ATTRIBUTES).as_bytes().to_vec();
+            }
+            writeln!(commands, "M {mode} inline {path}\ndata {}", bytes.len()).unwrap();
+            commands.extend(bytes.iter().chain(b"\n"));
+        }
+        std::fs::write(&stream, &commands).unwrap();
+        let input = std::fs::File::open(&stream).unwrap();
+        repo.git_reads(&["fast-import", "--quiet", "--force"], input);
+        // What no disk can have is not checked out: the commit is judged.
+        for step in
+            [&["checkout", "--quiet", "--force", "--detach", "odd"][..], &["clean", "-qffdx"]]
+        {
+            repo.try_git_in(&repo.root(), step);
+        }
+        for base in [Against::Nothing, Against::Revision("sound".to_owned())] {
+            let opened = Repository::discover(&repo.root()).unwrap();
+            let branch = Some("agent/codex-1/x".to_owned());
+            // A policy that means nothing is an error of its own.
+            if let Ok(report) = validate(&opened, &Query { base, branch, ..Query::default() }) {
+                assert!(report.findings.is_sorted());
+                assert_eq!(report.findings.len() as u64, report.total().min(SHOWN as u64));
+            }
+        }
+    });
 }
 
 /// What holds of any two reports, one of the files alone and one that compares with the base.

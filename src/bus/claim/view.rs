@@ -102,7 +102,7 @@ pub(in crate::bus) fn view(ws: &Workspace, asked: &TaskId) -> Result<View, Error
     Ok(view)
 }
 
-/// As [`self::view`], but it mentions nothing; `files` saves a look at the folders for each of many
+/// As [`view`], but it mentions nothing; `files` saves a look at the folders for each of many
 /// tasks.
 pub(in crate::bus) fn view_by(
     ws: &Workspace,

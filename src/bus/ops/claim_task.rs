@@ -123,7 +123,7 @@ pub(super) fn note_plan(
 ///
 /// [`ClaimFault::Lost`] if somebody else has ended it; [`ClaimFault::Held`],
 /// [`ClaimFault::HeldElsewhere`] or [`ClaimFault::NotHeld`] if it is not the agent's; else as
-/// [`self::claim`].
+/// `claim`.
 pub fn release(
     ws: &Workspace,
     agent: &AgentId,
@@ -182,7 +182,7 @@ pub fn heartbeat(
 /// # Errors
 ///
 /// [`ClaimFault::Alive`] if it is alive; [`ClaimFault::NotHeld`] if there is nothing to take over;
-/// else as [`self::claim`].
+/// else as `claim`.
 pub fn reclaim(
     ws: &Workspace,
     agent: &AgentId,

@@ -195,11 +195,11 @@ pub(in crate::bus) fn queue(ws: &Workspace, agent: Option<&AgentId>) -> Result<Q
     queue_with(ws, agent, |_, _| {})
 }
 
-/// As [`self::queue`]; `on_progress` is told how many tasks of how many were looked at.
+/// As [`queue`]; `on_progress` is told how many tasks of how many were looked at.
 ///
 /// # Errors
 ///
-/// As [`self::queue`].
+/// As [`queue`].
 pub(crate) fn queue_with(
     ws: &Workspace,
     agent: Option<&AgentId>,
