@@ -163,3 +163,80 @@ fn doctor_makes_one_ref_of_both_and_the_audit_refuses_two() {
         fleet.assert_agreed("QUEUE-007");
     }
 }
+
+/// A commit of the remote on `tree`, by `old`.
+fn commit(fleet: &Fleet, tree: &str, parent: &str, message: &str) -> String {
+    let who = ["-c", "user.name=old", "-c", "user.email=old@bus.invalid", "commit-tree", tree];
+    let parents: &[&str] = if parent.is_empty() { &[] } else { &["-p", parent] };
+    fleet.remote.git(&[&who[..], parents, &["-m", message]].concat()).trim().to_owned()
+}
+
+#[test]
+fn a_lease_that_names_its_task_by_an_old_spelling_lives_with_the_claim() {
+    let fleet = fleet();
+    pushes(&fleet, "active", 1, EARLY);
+    let lease = r#"{"claim_id":"old-1","expires_at":"2026-03-01T23:50:00Z","heartbeat":"2026-03-01T12:00:00Z","lock_id":"L-0000001","mode":"exclusive","objective":"x","origin":"0123456789ab","owner":"old","revision":1,"scope":["src/**"],"start_time":"2026-03-01T12:00:00Z","task_id":"QUEUE-7"}"#;
+    let table = format!(r#"{{"changed":[],"leases":[{lease}],"revision":1}}"#);
+    let tip = commit(&fleet, EMPTY, "", &format!("acquire\n\n{table}\n"));
+    fleet.remote.git(&["update-ref", "refs/bus/locks", &tip]);
+    let acquire = ["lock", "acquire", "src/x", "--objective", "y"];
+    assert_eq!(fleet.by(0, "a", &acquire).fails(3, "lock-held")["owner"], "old");
+    pushes(&fleet, "released", 2, EARLY);
+    fleet.by(0, "a", &acquire).ok();
+}
+
+#[test]
+fn a_task_that_was_archived_under_an_old_spelling_is_finished() {
+    let fleet = fleet();
+    pushes(&fleet, "active", 1, EARLY);
+    let done = pushes(&fleet, "done", 2, EARLY);
+    let clone = &fleet.clones[0];
+    let entry = |text: String| {
+        std::fs::write(clone.beside("entry"), format!("{text}\n")).unwrap();
+        let entry = std::fs::File::open(clone.beside("entry")).unwrap();
+        let remote = fleet.remote.path("");
+        let mktree = ["--git-dir", remote.to_str().unwrap(), "mktree", "--missing"];
+        clone.git_answers(&mktree, entry).trim().to_owned()
+    };
+    std::fs::write(clone.beside("name"), "QUEUE-7").unwrap();
+    let name = clone.git(&["hash-object", clone.beside("name").to_str().unwrap()]);
+    let inner = entry(format!("160000 commit {done}\tQUEUE-7"));
+    let outer = entry(format!("040000 tree {inner}\t{}", &name[..2]));
+    let before = fleet.remote.at("refs/bus/archive");
+    let parents = ["-p", before.as_str(), "-p", done.as_str()];
+    let who = ["-c", "user.name=bus", "-c", "user.email=bus@bus.invalid", "commit-tree", &outer];
+    let archive = fleet.remote.git(&[&who[..], &parents, &["-m", "archive"]].concat());
+    fleet.remote.git(&["update-ref", "refs/bus/archive", archive.trim()]);
+    fleet.remote.git(&["update-ref", "-d", OLD]);
+    for task in ["QUEUE-7", "QUEUE-007", "queue-0007"] {
+        let error = fleet.by(0, "a", &["claim", task]).fails(3, "task-finished");
+        assert_eq!(error["owner"], "old", "{task}");
+    }
+}
+
+#[test]
+fn a_claim_that_comes_with_another_spelling_is_taken_back_and_gives_way_if_that_is_refused() {
+    for is_refused in [false, true] {
+        let fleet = fleet();
+        let old = pushes(&fleet, "active", 1, EARLY);
+        fleet.remote.git(&["update-ref", "-d", OLD]);
+        // The other one comes right after the push, before anybody looks again.
+        fleet.remote.hook(
+            "post-receive",
+            &format!("while read -r was is name; do case $name in {USUAL}) git update-ref {OLD} {old};; esac; done\n"),
+        );
+        if is_refused {
+            let zeros = "0".repeat(40);
+            fleet.remote.hook("update", &format!("[ \"$3\" != {zeros} ] || exit 1\n"));
+        }
+        let error = fleet.by(0, "a", &["claim", "QUEUE-007"]).fails(3, "claim-held");
+        assert_eq!(error["owner"], "old", "{is_refused}");
+        assert_eq!(fleet.remote.at(OLD), old, "{is_refused}");
+        assert_eq!(!fleet.remote.at(USUAL).is_empty(), is_refused);
+        fleet.remote.without_hook("post-receive");
+        let error = fleet.by(1, "b", &["claim", "QUEUE-007"]).fails(3, "claim-held");
+        assert_eq!(error["owner"], "old", "{is_refused}");
+        // It was never a's: nobody said so.
+        fleet.by(0, "a", &["release", "QUEUE-007"]).fails(3, "claim-held");
+    }
+}
