@@ -13,9 +13,9 @@ use crate::record::{AgentId, Claim, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
-  bus sync                    get what is new in the other clones, and publish what is new here
-  bus sync --quiet            the same from a hook or a timer
-  bus sync --remote upstream  use this remote name from now on
+  bus sync                     get what is new in the other clones, and publish what is new here
+  bus sync --quiet             the same from a hook or a timer
+  bus sync --remote upstream   use this remote name from now on
 
 Only refs are exchanged: claims, and each clone's log. No branch, no index and no file of a worktree is touched. It may run at \
 any time, many times at once, and be killed.
