@@ -19,7 +19,7 @@ pub(in crate::bus) struct FileClaim {
     pub(in crate::bus) claim: Claim,
 }
 
-/// Without a ref: the spelling that stands, if one does, and the file of the highest revision in
+/// Without a ref: the existing spelling, if there is one, and the file of the highest revision in
 /// the record and in all that counts as it.
 pub(super) fn stand_in(
     ws: &Workspace,

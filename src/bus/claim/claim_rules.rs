@@ -90,8 +90,8 @@ pub(in crate::bus) fn release(
     match claim.status.is_live() {
         true if who.owns(claim) && claim.status == wanted => Ok(Release::Already),
         true if who.owns(claim) => Ok(Release::Change),
-        // Not by force either: `--here` is how one's own name elsewhere loses a claim, and is told
-        // so.
+        // Not by force either: `--here` is how one's own name elsewhere loses a claim, and learns
+        // that.
         true if who.agent == claim.agent_id => Err(Refusal::HeldElsewhere),
         true if force => Ok(Release::Change),
         true => Err(Refusal::Held),

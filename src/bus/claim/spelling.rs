@@ -10,7 +10,7 @@ use crate::git::{ObjectId, RefName};
 use crate::record::{Claim, TaskId};
 use crate::store::{Lock, crash_point};
 
-/// The task, in the spelling that stands.
+/// The task, in its existing spelling.
 pub(in crate::bus) fn spelling(ws: &Workspace, task: &TaskId) -> TaskId {
     view::deciding_view(ws, task, None).map_or_else(|_| task.clone(), |view| view.task)
 }

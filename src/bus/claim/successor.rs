@@ -204,7 +204,7 @@ pub(in crate::bus) fn written(view: &View, claim: &Claim) -> Timestamp {
     if view.stand_in.is_some() { known.max(claim.claimed_at) } else { known }
 }
 
-/// The earlier claims, with the one that stands among them.
+/// The earlier claims, with the current one among them.
 fn lineage(
     before: &Claim,
     ended: Option<(Ended, Option<String>)>,

@@ -18,7 +18,7 @@ pub(in crate::bus) struct State {
 /// All that stands about one task.
 #[derive(Debug)]
 pub(in crate::bus) struct View {
-    /// The task, in the spelling that stands.
+    /// The task, in its existing spelling.
     pub(in crate::bus) task: TaskId,
     pub(in crate::bus) name: RefName,
     /// The ref's state, or what the fleet's remote was seen to have if that is further; without a

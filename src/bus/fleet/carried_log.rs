@@ -37,19 +37,19 @@ impl CarriedLog {
             self.swap.as_ref().and_then(|swap| ws.seen_at(remote, &swap.name).ok().flatten());
     }
 
-    /// Notes what came of the log that went with a push of the ref called `name`, which was at
-    /// `expected`. Returns whether the log may have kept that ref back, so that the same must be
+    /// Notes what came of the log that went with a push of the ref called `name`. Returns whether the log may have kept that ref back, so that the same must be
     /// tried again.
     pub(super) fn unload(
         &mut self,
         ws: &Workspace,
         remote: &Remote,
-        (name, expected): (&RefName, Option<ObjectId>),
+        name: &RefName,
         answer: &Answer,
     ) -> bool {
         let Some(swap) = self.swap.take() else { return false };
         let now = answer.sight.get(&swap.name).copied();
-        let is_stuck = answer.sight.get(name).copied() == expected && answer.pushed != Pushed::Done;
+        let is_stuck =
+            answer.sight.get(name).copied() == answer.expected && answer.pushed != Pushed::Done;
         let noted = if now == swap.new {
             ws.lock().and_then(|mut lock| adopt::note_seen(ws, &mut lock, remote, &swap.name, now))
         } else if now != swap.expected {

@@ -30,6 +30,8 @@ pub(super) struct There<'a> {
 
 /// What came of a push and the look after it.
 pub(super) struct Answer {
+    /// What the remote was last seen at before the push.
+    pub(super) expected: Option<ObjectId>,
     pub(super) pushed: Pushed,
     pub(super) sight: Sight,
 }
@@ -133,13 +135,13 @@ fn try_to_propose<P: Proposal>(there: There<'_>, proposal: &P) -> Result<P::Done
         crash_point("pushed");
         let sight = proposal.look(log.swap().map(|swap| &swap.name));
         let sight = sight.map_err(|error| unknown(fleet, &pushed, error))?;
-        let answer = Answer { pushed, sight };
-        if log.unload(ws, remote, (name, expected), &answer) {
+        let answer = Answer { expected, pushed, sight };
+        if log.unload(ws, remote, name, &answer) {
             proposal.adopt(&mut ws.lock()?, &answer.sight)?;
             continue;
         }
         tries += 1;
-        let Answer { pushed, sight } = proposal.check(&step, answer)?;
+        let Answer { pushed, sight, .. } = proposal.check(&step, answer)?;
         let now = sight.get(name).copied();
         let landed = now.map_or(Ok(false), |now| ws.repo.descends(now, new))?;
         let mut lock = ws.lock()?;

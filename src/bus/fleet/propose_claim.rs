@@ -59,8 +59,6 @@ struct ClaimStep {
     event: Option<Event>,
     outcome: Outcome,
     previous: Option<Claim>,
-    /// What the remote was last seen at.
-    expected: Option<ObjectId>,
     beside: Option<Beside>,
 }
 
@@ -106,7 +104,6 @@ impl<D: Fn(&View, &Who) -> Result<ClaimDecision, Error>> Proposal for ClaimPropo
                     event: None,
                     outcome: Outcome::Unchanged,
                     previous,
-                    expected: None,
                     beside: None,
                 })));
             }
@@ -141,8 +138,7 @@ impl<D: Fn(&View, &Who) -> Result<ClaimDecision, Error>> Proposal for ClaimPropo
             _ => claim::prepare_state(ws, lock, &view, &who, verb, &claim)?,
         };
         let (from, to, task) = (view.ref_id, state.link.id, view.task);
-        let expected = ws.seen_at(remote, &self.name)?;
-        let what = Box::new(ClaimStep { task, state, event, outcome, previous, expected, beside });
+        let what = Box::new(ClaimStep { task, state, event, outcome, previous, beside });
         Ok(Turn::Write { from, to, what })
     }
 
@@ -182,12 +178,12 @@ impl<D: Fn(&View, &Who) -> Result<ClaimDecision, Error>> Proposal for ClaimPropo
             return Ok(answer);
         }
         let back = |swap: Swap| Swap { expected: swap.new, new: swap.expected, ..swap };
-        let claim = Swap { name: self.name.clone(), expected: step.expected, new: Some(wanted) };
+        let claim = Swap { name: self.name.clone(), expected: answer.expected, new: Some(wanted) };
         let swaps: Vec<Swap> = [claim].into_iter().chain(self.beside(step)).map(back).collect();
         self.there.ws.repo.push(self.there.remote, &swaps, true)?;
         let sight = self.look(None)?;
         let what = "stale info: it has another spelling of the task".to_owned();
-        Ok(Answer { pushed: Pushed::Refused(what), sight })
+        Ok(Answer { pushed: Pushed::Refused(what), sight, ..answer })
     }
 
     fn done(&self, lock: &mut Lock, step: Self::Step) -> Result<Self::Done, Error> {
@@ -275,13 +271,15 @@ fn is_own(view: &View, who: &Who) -> bool {
 const fn is_about_ownership(error: &Error) -> bool {
     matches!(
         error,
-        Error::Claim(ClaimFault::Held { .. })
-            | Error::Claim(ClaimFault::HeldElsewhere { .. })
-            | Error::Claim(ClaimFault::Finished { .. })
-            | Error::Claim(ClaimFault::Diverged { .. })
-            | Error::Claim(ClaimFault::Alive { .. })
-            | Error::Claim(ClaimFault::Lost { .. })
-            | Error::Claim(ClaimFault::NotHeld { .. })
-            | Error::Lease(_)
+        Error::Lease(_)
+            | Error::Claim(
+                ClaimFault::Held { .. }
+                    | ClaimFault::HeldElsewhere { .. }
+                    | ClaimFault::Finished { .. }
+                    | ClaimFault::Diverged { .. }
+                    | ClaimFault::Alive { .. }
+                    | ClaimFault::Lost { .. }
+                    | ClaimFault::NotHeld { .. },
+            )
     )
 }

@@ -239,14 +239,15 @@ fn first_to_be_had(
 const fn is_lost(error: &Error) -> bool {
     matches!(
         error,
-        Error::Claim(ClaimFault::Held { .. })
-            | Error::Claim(ClaimFault::HeldElsewhere { .. })
-            | Error::Claim(ClaimFault::Finished { .. })
-            | Error::Claim(ClaimFault::AssignedElsewhere { .. })
-            | Error::Claim(ClaimFault::NotAssigned { .. })
-            | Error::Claim(ClaimFault::NotHeld { .. })
-            | Error::Claim(ClaimFault::Diverged { .. })
-            | Error::Malformed { .. }
+        Error::Claim(
+            ClaimFault::Held { .. }
+                | ClaimFault::HeldElsewhere { .. }
+                | ClaimFault::Finished { .. }
+                | ClaimFault::AssignedElsewhere { .. }
+                | ClaimFault::NotAssigned { .. }
+                | ClaimFault::NotHeld { .. }
+                | ClaimFault::Diverged { .. },
+        ) | Error::Malformed { .. }
             | Error::UnreadableRef { .. }
             | Error::OddRef { .. }
     )

@@ -92,7 +92,7 @@ impl FromStr for Until {
 /// How a task stands, as a waiting command sees it.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    /// The task, in the spelling that stands.
+    /// The task, in its existing spelling.
     pub task: TaskId,
     /// Its claim, or `None` if it was never claimed.
     pub claim: Option<Claim>,
