@@ -142,7 +142,7 @@ fn command_line(all: bool) -> clap::Command {
 
 /// Parses `arguments`, runs one command, and picks the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    signals::survive_limits();
+    signals::take_as_usual();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if let Some(failed) = crate::git::become_git(&arguments) {
         return failed;

@@ -1,19 +1,29 @@
-//! Signals that would end a command without a word, and what ends one that waits.
+//! How a command takes signals: as if its parent had left them alone; and what ends one that waits.
 
 use crate::store::Stopper;
 
-/// Lets a write over `ulimit -f` fail with an error, which is then reported like a full disk;
-/// SIGXFSZ would kill the process (setrlimit(2)).
+/// Undoes what the parent may have left that a program of ours cannot live with; `signal(7)` names
+/// what a process inherits. It comes before the first thread and the first `git`.
+///
+/// - A write over `ulimit -f` fails with an error, which is then reported like a full disk; SIGXFSZ
+///   would kill the process (setrlimit(2)).
+/// - The end of a `git` can be waited for. If SIGCHLD is ignored, the kernel keeps no exit status
+///   (wait(2)).
+/// - What is to end a command reaches it, also if the parent has blocked that signal.
 #[cfg(unix)]
-pub(super) fn survive_limits() {
-    // Any handler will do; where it cannot be set, the signal ends the process, as it did before.
-    let caught = std::sync::Arc::default();
-    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, caught);
+pub(super) fn take_as_usual() {
+    use nix::sys::signal::{SigSet, Signal};
+    // Any handler will do; where it cannot be set, all is as it was before.
+    for caught in [signal_hook::consts::SIGXFSZ, signal_hook::consts::SIGCHLD] {
+        let _ = signal_hook::flag::register(caught, std::sync::Arc::default());
+    }
+    let heard = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD];
+    let _ = heard.into_iter().collect::<SigSet>().thread_unblock();
 }
 
-/// Other systems have no such signal.
+/// Other systems have no such signals.
 #[cfg(not(unix))]
-pub(super) fn survive_limits() {}
+pub(super) fn take_as_usual() {}
 
 /// Ends the waiting of a command on `Ctrl-C`, on a request to end, and once nobody reads its stdout
 /// any more.

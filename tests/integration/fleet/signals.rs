@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Child;
 
+use nix::sys::signal::SigSet;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::rig::{Fleet, path_with_git, until};
@@ -81,6 +82,30 @@ fn a_signal_ends_the_git_too() {
         }
     }
     fleet.by(0, "a", &["claim", "T-1"]).ok();
+}
+
+#[test]
+fn a_signal_that_the_parent_has_blocked_ends_the_git_too() {
+    let fleet = Fleet::new(Transport::File, 1);
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let blocked = nix::sys::signal::Signal::try_from(signal.as_raw()).unwrap();
+        let blocked = SigSet::from(blocked);
+        blocked.thread_block().unwrap();
+        let (started, git) = hanging(&fleet, &["claim", "T-1"], "push");
+        blocked.thread_unblock().unwrap();
+        send(i32::try_from(started.id()).unwrap(), signal);
+        until(|| has_ended(git));
+        let ran = Ran::of(started);
+        assert!(ran.stderr.contains("interrupted"), "{signal:?}: {}", ran.transcript);
+    }
+}
+
+#[test]
+fn git_runs_although_the_parent_ignores_the_end_of_children() {
+    let fleet = Fleet::new(Transport::File, 1);
+    let script = "trap '' CHLD; exec \"$0\" claim T-1";
+    let started = fleet.clones[0].other("bash", &["-c", script, env!("CARGO_BIN_EXE_bus")]);
+    started.env("BUS_AGENT", "a").ok();
 }
 
 #[test]
