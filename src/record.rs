@@ -48,12 +48,15 @@ pub use id::{
     Plan, PlanId, PlanStep, ReceiptFile, ReceiptName, SessionId, StepId, Task, TaskId,
 };
 pub use lease::{DEFAULT_LEASE, Lease, LeaseMode};
-pub use lease_policy::{LeasePolicy, Needed, Require, is_of_bus};
+pub use lease_policy::{LeasePolicy, Needed, Require};
 pub use lease_table::{LeaseBrief, LeaseRow, LeaseTable, MAX_TABLE};
 pub use locate::{Places, Step as PathStep, locate};
 pub use manifest::Manifest;
 pub use message::Message;
-pub use places::{BUS_FOLDERS, CONFIG_FILE, IGNORE_FILE, README_FILE, RECORD_FOLDERS, ROOTS};
+pub use places::{
+    BUS_FOLDERS, CONFIG_FILE, IGNORE_FILE, README_FILE, RECORD_FOLDERS, REPORT_FOLDERS, ROOTS,
+    is_folder_of_bus, is_own_file,
+};
 pub use plan::{PLAN_VERSION, Plan as PlanRecord, Progress, Step, Tally};
 pub use queue_item::{Doubt, Priority, QueueField, QueueItem};
 pub use receipts::{Receipts, Sha256, Sha256Fault};

@@ -26,10 +26,10 @@ Examples:
   bus check --paths src/app.rs Cargo.toml --json
 
 A path is denied if somebody else has an exclusive lease on it (`bus lock list`), or if `[locks] require` in config.toml \
-wants a lease that you do not have. The bus's own files (_bus, _plans, queue, _report) never need one. For a renamed \
-file both names are checked; for a merge, only changes that come from neither parent. Without an agent id every lease \
-is somebody else's, and you need none. Set BUS_OVERRIDE=<reason> to commit a denied change anyway; the override is \
-logged.
+wants a lease that you do not have. The bus's own files never need one: _bus/**, queue/<number>-*.md, \
+_plans/*.plan.json, _report/agent/** and _report/manager/**. For a renamed file both names are checked; for a merge, \
+only changes that come from neither parent. Without an agent id every lease is somebody else's, and you need none. Set \
+BUS_OVERRIDE=<reason> to commit a denied change anyway; the override is logged.
 Exit status: 0 allowed; 1 denied, with path, lease, owner and what to do; 2 usage; 5 it could not be checked.";
 
 /// See whether changed paths are yours to change

@@ -15,7 +15,7 @@ use gix::objs::tree::EntryKind;
 use super::error::store;
 use super::trunk::{Ahead, SLOP, Trunk};
 use super::{Error, History, ObjectId};
-use crate::record::ROOTS;
+use crate::record::{Fold, is_own_file};
 
 /// How many commits of the default branch are looked at for what a branch has, the youngest first.
 const MAX_COMMITS: usize = 5000;
@@ -48,7 +48,7 @@ pub struct Landing {
     pub ahead: Ahead,
     /// Whether the default branch has it.
     pub landed: Option<Landed>,
-    /// Whether it changes anything outside of the bus's own folders, as far as the default branch
+    /// Whether it changes anything but the bus's own files, as far as the default branch
     /// has not the commit itself.
     pub has_work: bool,
     /// The commit of the default branch that takes it back, after it had landed.
@@ -425,7 +425,7 @@ impl History {
         ObjectId::from_hex(rest.as_bytes().get(..40)?).ok()
     }
 
-    /// Whether `after` changes anything that `before` has, outside of the bus's own folders.
+    /// Whether `after` changes anything that `before` has, but the bus's own files.
     ///
     /// # Errors
     ///
@@ -434,9 +434,9 @@ impl History {
         Ok(self.work(before, after)?.is_none_or(|changes| !changes.is_empty()))
     }
 
-    /// What `after` changes outside of the bus's own folders, or `None` if that is too much.
+    /// What `after` changes but the bus's own files, or `None` if that is too much.
     fn work(&self, before: ObjectId, after: ObjectId) -> Result<Option<Changes>, Error> {
-        self.changes(Some(before), after, &|path| !ROOTS.contains(&path))
+        self.changes(Some(before), after, &|path| !is_own_file(path, Fold::Off))
     }
 
     /// What differs between two commits, in the files and folders that are `wanted`, or `None` if

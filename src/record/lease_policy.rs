@@ -3,7 +3,6 @@
 use serde::Deserialize;
 
 use super::{Fold, Pattern};
-use crate::record::ROOTS;
 
 /// For which paths a lease is required.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -51,17 +50,6 @@ impl LeasePolicy {
     }
 }
 
-/// Whether a path is one of the bus's own files, which each agent writes as it works: leases do not
-/// concern them.
-#[must_use]
-pub fn is_of_bus(path: &str, fold: Fold) -> bool {
-    path.split_once('/').is_some_and(|(folder, _)| {
-        ROOTS
-            .iter()
-            .any(|own| folder == *own || (fold == Fold::On && folder.eq_ignore_ascii_case(own)))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,18 +63,5 @@ mod tests {
         assert_eq!(needed(Require::Hotspots, "db/x/y"), Some(Needed::Hotspot("db/".to_owned())));
         assert_eq!(needed(Require::Hotspots, "src/Cargo.toml"), None);
         assert_eq!(needed(Require::All, "src/Cargo.toml"), Some(Needed::All));
-    }
-
-    #[test]
-    fn the_bus_keeps_its_files_in_four_folders() {
-        assert!(
-            is_of_bus("_bus/claims/A.json", Fold::Off) && is_of_bus("queue/001-x.md", Fold::Off)
-        );
-        assert!(
-            !is_of_bus("_bus", Fold::Off)
-                && !is_of_bus("src/_bus/x", Fold::Off)
-                && !is_of_bus("_Bus/x", Fold::Off)
-        );
-        assert!(is_of_bus("_Bus/x", Fold::On));
     }
 }

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::record::{AgentId, BUS_FOLDERS, CONFIG_FILE, IGNORE_FILE, PlanId, README_FILE, ROOTS};
+use crate::record::{
+    AgentId, BUS_FOLDERS, CONFIG_FILE, IGNORE_FILE, PlanId, README_FILE, REPORT_FOLDERS, ROOTS,
+    is_folder_of_bus,
+};
 
 /// How many characters tell a batch from the other batches of its owner.
 const BATCH_LENGTH: usize = 12;
@@ -71,7 +74,7 @@ impl Misspelled {
                     true
                 }
                 (1, "_bus") => BUS_FOLDERS.contains(&name.as_str()) || name == "config.toml",
-                (1, "_report") => name == "agent",
+                (1, "_report") => REPORT_FOLDERS.contains(&name.as_str()),
                 (2, "_bus") => name == "agents.json" && meant[1] == "meta",
                 _ => false,
             };
@@ -294,21 +297,6 @@ fn what(kind: FileType) -> Option<&'static str> {
         (.., true) => Some("a folder"),
         _ => Some("a device"),
     }
-}
-
-/// Whether a folder of the bus is expected at `path`.
-pub(super) fn is_folder_of_bus(path: &str) -> bool {
-    let folders = [
-        "_bus/claims",
-        "_bus/locks",
-        "_bus/assignments",
-        "_bus/events",
-        "_bus/messages",
-        "_bus/meta",
-        "_report/agent",
-        "_report/manager",
-    ];
-    ROOTS.contains(&path) || folders.contains(&path)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::git::Repository;
 use crate::record::json::MAX_RECORD;
 use crate::record::{
     AgentId, Budget, Claim, Fold, Lease, LeaseId, LeaseMode, LeasePolicy, LeaseTable, Needed,
-    Pattern, Scope, ScopeIndex, Spent, Timestamp, is_of_bus,
+    Pattern, Scope, ScopeIndex, Spent, Timestamp, is_own_file,
 };
 
 /// How many states of the table of leases are looked through for the end of one lease.
@@ -382,7 +382,7 @@ impl<'a, 'r> Leases<'a, 'r> {
         let mut own = ScopeIndex::new(own, self.fold);
         let mut index = ScopeIndex::new(theirs.iter().map(|held| &held.scope), self.fold);
         for path in self.run.changed_paths(base)? {
-            if is_of_bus(path, self.fold) {
+            if is_own_file(path, self.fold) {
                 continue;
             }
             if let Some(held) = index.containing(path).first().map(|place| &theirs[*place].lease) {

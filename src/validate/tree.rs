@@ -3,14 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::files::{
-    Misspelled, Stands, is_below_roots, is_folder_of_bus, is_manifest, is_record_file, kind_of,
-};
+use super::files::{Misspelled, Stands, is_below_roots, is_manifest, is_record_file, kind_of};
 use super::finding::Findings;
 use super::rule::Rule;
 use super::{Error, Run};
 use crate::git::TreeFile;
-use crate::record::IGNORE_FILE;
+use crate::record::{IGNORE_FILE, is_folder_of_bus};
 
 /// Files that are git's own, and that it does not heed if they are links.
 const OF_GIT: [&str; 2] = [".gitattributes", ".gitignore"];

@@ -140,6 +140,29 @@ fn the_policy_wants_leases_for_hotspots_or_for_all_of_agents_alone() {
 }
 
 #[test]
+fn only_files_of_the_bus_are_free_of_leases_and_not_all_of_its_folders() {
+    let repo = Repo::new();
+    acquire(&repo, "b", &["queue/**", "_plans/**", "_report/**"]);
+    let own = ["queue/001-x.md", "_plans/2026-01-01-x.plan.json", "_report/agent/a/T-1/test.txt"];
+    let projects = ["queue/worker.go", "_plans/notes.md", "_report/run.py", "queue/sub/001-x.md"];
+    for path in own {
+        repo.by("a", &["check", "--paths", path]).ok();
+    }
+    for path in projects {
+        let error = repo.by("a", &["check", "--paths", path]).fails(1, "path-denied");
+        assert_eq!(denied(&error), [(path, "held")]);
+    }
+    for path in own.iter().chain(&projects) {
+        repo.write(path, "x\n");
+    }
+    repo.git(&["add", "--force", "--all"]);
+    let error = repo.by("a", &["check"]).fails(1, "path-denied");
+    let mut all: Vec<_> = projects.iter().map(|path| (*path, "held")).collect();
+    all.sort_unstable();
+    assert_eq!(denied(&error), all);
+}
+
+#[test]
 fn what_cannot_be_checked_is_neither_yes_nor_no() {
     let (repo, ..) = with_leases();
     repo.by("a", &["check", "--base", "nowhere"]).fails(5, "could-not-check");

@@ -62,6 +62,12 @@ fn work_is_told_from_no_work_and_from_landed_work() {
         (&"active".into(), &true.into()),
         "{claim}"
     );
+    commit(&repo, &tree, "queue/001-x.md", "# x\n");
+    assert_eq!(shown(&repo)["seen"]["no_work"], true, "an item of the queue is no work");
+    repo.git_in(&tree, &["reset", "--hard", "--quiet", "HEAD~1"]);
+    commit(&repo, &tree, "queue/worker.go", "package queue\n");
+    assert_eq!(shown(&repo)["seen"]["no_work"], false, "a file of the project is work");
+    repo.git_in(&tree, &["reset", "--hard", "--quiet", "HEAD~1"]);
     commit(&repo, &tree, "src/a", "one\n");
     commit(&repo, &tree, "src/a", "one\ntwo\n");
     let seen = &shown(&repo)["seen"];

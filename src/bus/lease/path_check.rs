@@ -16,7 +16,7 @@ use crate::git::ChangesOf;
 use crate::record::json::Object;
 use crate::record::{
     AgentId, Event, EventKind, LeaseBrief, LeaseMode, LeaseRow, Needed, Origin, Scope, ScopeIndex,
-    Severity, is_of_bus,
+    Severity, is_own_file,
 };
 
 /// How many bytes of paths an event names at most.
@@ -102,7 +102,7 @@ pub(crate) fn check_paths(
     let (mut paths, mut denied) = (0, Vec::new());
     for bytes in changed {
         let path = String::from_utf8_lossy(&bytes);
-        if is_of_bus(&path, fold) {
+        if is_own_file(&path, fold) {
             continue;
         }
         paths += 1;
