@@ -17,6 +17,7 @@ mod event;
 mod exit;
 mod export;
 mod gc;
+mod guess;
 mod heartbeat;
 mod inbox;
 mod init;
@@ -165,9 +166,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let json = arguments.iter().any(|argument| argument == "--json");
             let mut output = Output::new(json, false, clap::ColorChoice::Auto);
             // What was typed stands in what clap says, as it is.
-            let error =
+            let mut error =
                 harmless(&arguments).and_then(|arguments| parse(&arguments).err()).unwrap_or(error);
-            let done = exit::usage(&error, &commands::named(&arguments), &mut output);
+            let hint = guess::name_the_command(&mut error);
+            let done = exit::usage(&mut error, hint, &commands::named(&arguments), &mut output);
             (output, done)
         }
     };

@@ -18,6 +18,7 @@ mod refs;
 mod remote;
 mod repository;
 mod sharing;
+mod tracked;
 mod trunk;
 mod trunk_file;
 
@@ -34,6 +35,7 @@ pub use log_tree::{ItemKind, LogTree, TreeItem};
 pub use ref_name::RefName;
 pub use remote::{MAX_PUSH, Pushed, Remote, Sight, Swap};
 pub use repository::{Repository, Worktree};
+pub use tracked::TrackedFiles;
 pub use trunk::{Ahead, Branches, MAX_AHEAD, Trunk};
 pub use trunk_file::FileIn;
 

@@ -8,9 +8,11 @@ mod lease_list;
 mod lease_rules;
 mod lease_settle;
 mod lease_table;
+mod named_files;
 mod path_check;
 mod take;
 mod takeover;
+mod wanted_paths;
 
 pub(in crate::bus) use lease_change::{
     Draft, LeaseDecision, Written, change_leases_here, own_rows, prepare_table, table_turn, whole,
@@ -25,6 +27,8 @@ pub(in crate::bus) use lease_list::{readable_leases, stands};
 pub(in crate::bus) use lease_rules::is_mine;
 pub(in crate::bus) use lease_settle::{settle_last_leases, settle_leases};
 pub(in crate::bus) use lease_table::{TableView, claims_of_leases, lease_table, repaired_table};
+pub(crate) use named_files::files_named;
 pub(crate) use path_check::{CheckOf, Denial, DeniedPath, PathCheck, check_paths, log_override};
 pub(in crate::bus) use take::{decide_take, ending_lease, renewed, taken, wanted_scope};
 pub(in crate::bus) use takeover::takeover;
+pub(crate) use wanted_paths::{WantedPattern, files_matching, wanted_patterns};

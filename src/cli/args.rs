@@ -59,6 +59,65 @@ pub(super) struct Global {
     pub(super) verbose: bool,
 }
 
+/// A text for others to read: as it is typed, or `-`, which reads it from standard input.
+#[derive(Clone, Debug)]
+pub(super) struct Text(String);
+
+impl Text {
+    /// What was typed.
+    pub(super) fn typed(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Text {
+    type Err = String;
+
+    /// Takes any text but one that looks like an option: its value was forgotten, most likely.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut rest = text.strip_prefix('-').unwrap_or_default().chars();
+        let is_option =
+            rest.next().is_some_and(|first| first == '-' || first.is_ascii_alphabetic())
+                && !text.contains(char::is_whitespace);
+        if is_option {
+            return Err(
+                "it looks like an option, so the value seems to be missing; to say just that, \
+                        write `-` and give it on standard input"
+                    .to_owned(),
+            );
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A [`Text`] that says something.
+pub(super) fn text(text: &str) -> Result<Text, String> {
+    if text.trim().is_empty() { Err("it says nothing".to_owned()) } else { text.parse() }
+}
+
+/// The line that others see first: as an option, or from a file.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Summary {
+    /// In a line, for everybody to read; `-` reads it from standard input
+    #[arg(long, value_name = "TEXT", value_parser = text, allow_hyphen_values = true)]
+    pub(super) summary: Option<Text>,
+    /// Read the summary from a file
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(super) summary_file: Option<PathBuf>,
+}
+
+/// Why something is taken from somebody, and whether at any rate.
+#[derive(Debug, Args)]
+pub(super) struct TakeOver {
+    /// Why you take it over; `-` reads it from standard input
+    #[arg(long, value_name = "TEXT", required = true, value_parser = text, allow_hyphen_values = true)]
+    pub(super) note: Text,
+    /// Take it over although its owner is alive
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
 /// A task, as an argument or as `--task`.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]

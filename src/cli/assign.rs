@@ -4,7 +4,7 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
-use super::args::TaskArg;
+use super::args::{TaskArg, Text};
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
@@ -41,9 +41,9 @@ pub(super) struct AssignArgs {
     /// The branch that the work is meant for
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
-    /// Why, or how
-    #[arg(long, value_name = "TEXT")]
-    note: Option<String>,
+    /// Why, or how; `-` reads it from standard input
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    note: Option<Text>,
 }
 
 pub(super) fn run(
@@ -64,7 +64,7 @@ pub(super) fn run(
         manager,
         plan: args.plan.clone(),
         branch: args.branch.clone(),
-        note: args.note.clone(),
+        note: context.text_if("--note", args.note.as_ref())?,
     };
     // Before the write: afterwards nothing is unknown.
     let stranger =

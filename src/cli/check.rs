@@ -1,6 +1,6 @@
 //! `bus check`
 
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -89,12 +89,15 @@ fn checked(
     let ws = context.open("check", output)?;
     let agent = context.agent(&ws)?;
     agent.iter().for_each(|agent| ws.note_presence(agent));
-    let paths =
-        args.paths.iter().map(|path| within(context, &ws, path)).collect::<Result<Vec<_>, _>>()?;
+    let standing = context.standing()?;
+    let named = lease::files_named(&ws, &standing, &args.paths)?;
+    named.outside.iter().for_each(|path| {
+        output.note(&format!("`{}` is in no worktree of this clone", path.display()));
+    });
     let of = match &args.base {
         Some(base) => CheckOf::Changes(ChangesOf::Since(base)),
         None if args.worktree => CheckOf::Changes(ChangesOf::Worktree),
-        None if !paths.is_empty() => CheckOf::Paths(&paths),
+        None if !args.paths.is_empty() => CheckOf::Paths(&named.files),
         None => CheckOf::Changes(ChangesOf::Staged),
     };
     let check = lease::check_paths(&ws, agent.as_ref(), of)?;
@@ -107,32 +110,6 @@ fn unsure(failure: Failure) -> Failure {
         Failure::Bus(error) => Failure::Unsure(error),
         failure => failure,
     }
-}
-
-/// The path of a file from the root of the worktree, as git has it.
-fn within(context: &Context, ws: &Workspace, path: &Path) -> Result<Vec<u8>, Failure> {
-    let usage = |what: String, hint: &str| Err(Failure::Usage { what, hint: hint.to_owned() });
-    let mut whole = PathBuf::new();
-    for part in context.standing()?.join(path).components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(whole.pop()),
-            part => whole.push(part),
-        }
-    }
-    let shown = path.display();
-    let Ok(inner) = whole.strip_prefix(ws.root()) else {
-        return usage(format!("`{shown}` is not in this worktree"), "name files of this worktree");
-    };
-    if whole.is_dir() && !whole.is_symlink() {
-        return usage(
-            format!("`{shown}` is a folder"),
-            "name files, or look at all that is changed: `bus check --worktree`",
-        );
-    }
-    let names: Vec<&[u8]> =
-        inner.components().map(|part| part.as_os_str().as_encoded_bytes()).collect();
-    Ok(names.join(&b'/'))
 }
 
 impl CheckArgs {

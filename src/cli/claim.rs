@@ -4,15 +4,17 @@ use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
+use super::args::Text;
 use super::context::Context;
 use super::exit::Failure;
+use super::lease::PatternArg;
 use super::output::Output;
 use super::{args, completions, lease, words};
 use crate::bus::claim::{ClaimRequest, Outcome};
 use crate::bus::lease::{LeaseRequest, Leased};
 use crate::bus::ops::{Patience, Standing};
 use crate::bus::{Error, ops};
-use crate::record::{Claim, LeaseMode, Pattern, PlanId, Span, Status, TaskId};
+use crate::record::{Claim, LeaseMode, PlanId, Scope, Span, Status, TaskId};
 use crate::testing::{Changed, Workspace};
 
 const EXAMPLES: &str = "\
@@ -44,9 +46,9 @@ pub(super) struct ClaimArgs {
     /// or agent/<your id>/<task>]
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
-    /// Notes, for everybody to read
-    #[arg(long, value_name = "TEXT", conflicts_with = "clear_notes")]
-    notes: Option<String>,
+    /// Notes, for everybody to read; `-` reads them from standard input
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "clear_notes")]
+    notes: Option<Text>,
     /// Drop the existing notes
     #[arg(long)]
     clear_notes: bool,
@@ -71,7 +73,7 @@ pub(super) struct ClaimArgs {
     offline: bool,
     /// Take a lease on these paths with it: both, or none; it ends with the claim (see `bus lock`)
     #[arg(long, value_name = "PATTERN", num_args = 1.., conflicts_with_all = ["next", "wait"])]
-    lock: Vec<Pattern>,
+    lock: Vec<PatternArg>,
     /// If somebody else holds it, wait until it is free; with --next, until something is ready
     #[arg(long)]
     wait: bool,
@@ -102,13 +104,12 @@ enum LiveStatus {
 }
 
 pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> Result<u8, Failure> {
-    words::check_length("--notes", args.notes.as_deref())?;
     let ws = context.open("claim", output)?;
     let agent = context.writer(&ws, output)?;
     let request = ClaimRequest {
         plan: args.plan.clone(),
         branch: args.branch.clone(),
-        notes: args.notes.clone(),
+        notes: context.text_if("--notes", args.notes.as_ref())?,
         clear_notes: args.clear_notes,
         status: args.status.map(|status| match status {
             LiveStatus::Active => Status::Active,
@@ -130,10 +131,15 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
             ops::claim_next_when_ready(&ws, &agent, &request, Patience::new(args.timeout), on_wait)?
         }
         Some(task) if !args.lock.is_empty() => {
-            lease::check_roots(context, &ws, args.lock.iter(), output)?;
-            let (changed, taken) =
-                ops::claim_with_paths(&ws, &agent, task, &request, &paths(args, task))?;
-            leased = Some(taken);
+            let (scope, matches) = lease::wanted(context, &ws, &args.lock, &[], output)?;
+            let (changed, taken) = ops::claim_with_paths(
+                &ws,
+                &agent,
+                task,
+                &request,
+                &paths(args, &request, &scope, task),
+            )?;
+            leased = Some((taken, matches));
             changed
         }
         Some(task) if !args.wait => ops::claim(&ws, &agent, task, &request)?,
@@ -169,7 +175,7 @@ fn show(
     ws: &Workspace,
     args: &ClaimArgs,
     changed: &Changed,
-    leased: Option<&Leased>,
+    leased: Option<&(Leased, Option<usize>)>,
     output: &mut Output,
 ) {
     let asked = args.which.task.as_ref().or(args.which.task_option.as_ref());
@@ -185,7 +191,7 @@ fn show(
     }
     output.document(&with_lease(words::changed_json(changed), leased));
     output.line(&sentence(changed.outcome, &changed.claim));
-    leased.iter().for_each(|leased| output.line(&lease::sentence(leased)));
+    leased.iter().for_each(|(leased, _)| output.line(&lease::sentence(leased)));
     words::note_unconfirmed(&changed.claim, output);
     if asked.is_none() {
         output.note(&format!("to see the task: `bus queue show {}`", changed.claim.task_id));
@@ -198,20 +204,20 @@ fn show(
 }
 
 /// What came of it, with the lease where one was asked for.
-fn with_lease(mut document: Value, leased: Option<&Leased>) -> Value {
-    if let (Value::Object(document), Some(leased)) = (&mut document, leased) {
-        document.insert("lock".to_owned(), lease::leased_json(leased));
+fn with_lease(mut document: Value, leased: Option<&(Leased, Option<usize>)>) -> Value {
+    if let (Value::Object(document), Some((leased, matches))) = (&mut document, leased) {
+        document.insert("lock".to_owned(), lease::taken_json(leased, *matches));
     }
     document
 }
 
 /// The lease that is wanted with the task.
-fn paths(args: &ClaimArgs, task: &TaskId) -> LeaseRequest {
+fn paths(args: &ClaimArgs, request: &ClaimRequest, scope: &Scope, task: &TaskId) -> LeaseRequest {
     LeaseRequest {
-        scope: args.lock.clone(),
+        scope: scope.patterns().to_vec(),
         deny: Vec::new(),
         mode: LeaseMode::Exclusive,
-        objective: args
+        objective: request
             .notes
             .clone()
             .filter(|notes| !notes.trim().is_empty())

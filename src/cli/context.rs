@@ -1,10 +1,13 @@
 //! What every command starts from: the folder, the clock, the patience, the identity.
 
+use std::cell::Cell;
+use std::io::Read;
 use std::path::PathBuf;
 
-use super::args::Global;
+use super::args::{Global, Summary, Text};
 use super::exit::Failure;
 use super::output::Output;
+use super::words;
 use crate::bus::Error as BusError;
 use crate::bus::workspace::{IdentitySource, Notes, Options, Workspace};
 use crate::git::Repository;
@@ -18,7 +21,13 @@ pub(super) struct Context {
     notes: Notes,
     environment: Option<AgentId>,
     session: Option<SessionId>,
+    /// Whether standard input has been read.
+    has_read_input: Cell<bool>,
 }
+
+/// The most that is read of a text, in bytes: far more than a record may have, so that the refusal
+/// can say how much too long it is.
+const MAX_TEXT: u64 = 16 << 20;
 
 impl Context {
     /// `notes` gathers what is mentioned beside the answer.
@@ -33,12 +42,55 @@ impl Context {
         let session = session.map_err(|fault| usage(format!("BUS_SESSION: {fault}")))?;
         let fixed = variable("BUS_NOW").map(|text| text.parse::<Timestamp>()).transpose();
         let clock = Clock::new(fixed.map_err(|fault| usage(format!("BUS_NOW: {fault}")))?);
-        Ok(Self { global, clock, notes, environment, session })
+        Ok(Self { global, clock, notes, environment, session, has_read_input: Cell::new(false) })
     }
 
     /// A variable of the environment that says something.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         variable(name)
+    }
+
+    /// What `option` says, from standard input if it is `-`, without the end of its last line.
+    ///
+    /// # Errors
+    ///
+    /// A usage error if nothing comes, if it is no UTF-8, if it is longer than a record may be, or
+    /// if another option has read it.
+    pub(super) fn text(&self, option: &str, text: &Text) -> Result<String, Failure> {
+        if text.typed() != "-" {
+            words::check_length(option, Some(text.typed()))?;
+            return Ok(text.typed().to_owned());
+        }
+        if self.has_read_input.replace(true) {
+            return Err(Failure::Usage {
+                what: format!("`{option} -`: another option reads standard input"),
+                hint: "give `-` once".to_owned(),
+            });
+        }
+        read_text(option, "standard input", std::io::stdin().lock())
+    }
+
+    /// As [`Context::text`], of an option that may be absent.
+    pub(super) fn text_if(
+        &self,
+        option: &str,
+        text: Option<&Text>,
+    ) -> Result<Option<String>, Failure> {
+        text.map(|text| self.text(option, text)).transpose()
+    }
+
+    /// The summary, from wherever it is to be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::text`]; the system's if the file cannot be read.
+    pub(super) fn summary(&self, summary: &Summary) -> Result<String, Failure> {
+        let Some(path) = &summary.summary_file else {
+            let text = summary.summary.as_ref().expect("the group is required");
+            return self.text("--summary", text);
+        };
+        let file = std::fs::File::open(path).map_err(StoreError::io(Verb::Read, path));
+        read_text("--summary-file", &path.display().to_string(), file.map_err(BusError::from)?)
     }
 
     /// Finds the repository, for who needs nothing but to read it.
@@ -162,6 +214,26 @@ impl Context {
             output.note(&format!("the task is spelled `{stands}`"));
         }
     }
+}
+
+/// The text in `source`, which is called `name`.
+fn read_text(option: &str, name: &str, source: impl Read) -> Result<String, Failure> {
+    let usage = |what: &str| Failure::Usage {
+        what: format!("`{option}`: {name} {what}"),
+        hint: "give it a text in UTF-8".to_owned(),
+    };
+    let mut bytes = Vec::new();
+    source
+        .take(MAX_TEXT)
+        .read_to_end(&mut bytes)
+        .map_err(|error| usage(&format!("cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| usage("is no UTF-8"))?;
+    let text = text.trim_end_matches(['\n', '\r']);
+    if text.trim().is_empty() {
+        return Err(usage("is empty"));
+    }
+    words::check_length(option, Some(text))?;
+    Ok(text.to_owned())
 }
 
 fn variable(name: &str) -> Option<String> {

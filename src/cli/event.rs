@@ -4,7 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
-use super::args::{Wanted, When};
+use super::args::{Summary, Wanted, When};
 use super::context::Context;
 use super::exit::Failure;
 use super::output::{Output, Width};
@@ -53,9 +53,8 @@ struct LogArgs {
     /// The type of the event: note, status, complete, review, …
     #[arg(long, value_name = "NAME")]
     event: EventKind,
-    /// What happened
-    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    summary: String,
+    #[command(flatten)]
+    summary: Summary,
     /// The task
     #[arg(long, value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
     task: Option<TaskId>,
@@ -106,7 +105,7 @@ fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Fai
     let agent = context.writer(&ws, output)?;
     let request = EventRequest {
         event: args.event.clone(),
-        summary: args.summary.clone(),
+        summary: context.summary(&args.summary)?,
         task: args.task.clone(),
         plan: args.plan.clone(),
         branch: args.branch.clone(),

@@ -1,6 +1,7 @@
 //! The one place where an error becomes words and an exit status.
 
-use clap::error::ErrorKind;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::{Map, Value};
 
 use super::output::Output;
@@ -96,9 +97,10 @@ pub(super) fn report(failure: &Failure, output: &mut Output) -> u8 {
 }
 
 /// Shows what clap has to say: help, the version, or what is wrong with the command line of
-/// `command`.
+/// `command`, with a hint if there is a better one than its help.
 pub(super) fn usage(
-    error: &clap::Error,
+    error: &mut clap::Error,
+    hint: Option<String>,
     command: &str,
     output: &mut Output,
 ) -> Result<u8, Failure> {
@@ -118,13 +120,17 @@ pub(super) fn usage(
             .join(" ")
             .trim_start_matches("error: ")
             .to_owned();
-        let hint = format!("see `{command} --help`");
+        let hint = hint.unwrap_or_else(|| format!("see `{command} --help`"));
         let is_id = std::error::Error::source(error).is_some_and(|source| source.is::<IdFault>());
         return Err(if is_id {
             Failure::BadId { what, hint }
         } else {
             Failure::Usage { what, hint }
         });
+    }
+    if let Some(hint) = hint {
+        let tips = vec![StyledStr::from(hint)];
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
     }
     output.help(&error.render(), asked_for);
     Ok(if asked_for { 0 } else { Code::Usage.status() })

@@ -7,6 +7,9 @@ mod release;
 mod renew;
 mod table;
 
+use std::path::Path;
+use std::str::FromStr;
+
 use anstyle::AnsiColor;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
@@ -17,9 +20,9 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::{columns, completions, words};
-use crate::bus::lease::{LeaseStatus, Leased, WhichLeases};
+use crate::bus::lease::{self, LeaseStatus, Leased, WantedPattern, WhichLeases};
 use crate::bus::workspace::Workspace;
-use crate::record::{Lease, LeaseId, Pattern, Span, Timestamp};
+use crate::record::{Lease, LeaseId, Pattern, PatternFault, Scope, Span, Timestamp};
 
 pub(super) use acquire::sentence;
 
@@ -79,26 +82,73 @@ impl WhichArgs {
     }
 }
 
-/// Patterns begin at the root of the repository: refuses those that name a file of this system in
-/// full, and says so where the command is run in a folder further down.
-pub(super) fn check_roots<'a>(
+/// A pattern of paths, as it was typed.
+#[derive(Clone, Debug)]
+pub(super) struct PatternArg(String);
+
+impl FromStr for PatternArg {
+    type Err = PatternFault;
+
+    fn from_str(text: &str) -> Result<Self, PatternFault> {
+        Pattern::parse(text).map(|_| Self(text.to_owned()))
+    }
+}
+
+/// The paths that are meant, and how many files they match now, as far as that is known. What is
+/// likely to be a slip is said.
+pub(super) fn wanted(
     context: &Context,
     ws: &Workspace,
-    patterns: impl Iterator<Item = &'a Pattern>,
+    allow: &[PatternArg],
+    deny: &[PatternArg],
     output: &mut Output,
-) -> Result<(), Failure> {
-    let root = format!("{}/", ws.root().display());
-    let (mut whole, root) =
-        (patterns.map(|pattern| pattern.as_str()), root.trim_start_matches('/'));
-    if let Some(below) = whole.find_map(|pattern| pattern.strip_prefix(root)) {
-        let what =
-            "patterns begin at the root of the repository, not at that of the system".to_owned();
-        return Err(Failure::Usage { what, hint: format!("write `{below}`") });
+) -> Result<(Scope, Option<usize>), Failure> {
+    let meant = |patterns: &[PatternArg], output: &mut Output| -> Result<Vec<Pattern>, Failure> {
+        let typed = patterns.iter().map(|pattern| pattern.0.as_str());
+        let wanted = lease::wanted_patterns(ws, typed)?;
+        wanted.iter().for_each(|wanted| note_meaning(wanted, output));
+        Ok(wanted.into_iter().flat_map(|wanted| wanted.patterns).collect())
+    };
+    let scope = Scope::new(meant(allow, output)?, meant(deny, output)?);
+    let matches = lease::files_matching(ws, &scope);
+    let below = context.standing()?;
+    let below = below.strip_prefix(ws.root()).ok().filter(|below| !below.as_os_str().is_empty());
+    for (pattern, matches) in scope.patterns().iter().zip(&matches) {
+        if *matches == Some(0) {
+            note_no_match(ws, pattern, below, output);
+        }
     }
-    if context.standing()? != ws.root() {
+    if below.is_some() {
         output.note("patterns begin at the root of the repository, wherever the command is run");
     }
-    Ok(())
+    Ok((scope, matches.into_iter().sum()))
+}
+
+/// Says so if a pattern means other paths than its words say.
+fn note_meaning(wanted: &WantedPattern, output: &mut Output) {
+    match wanted.patterns.as_slice() {
+        [link, target] => output.note(&format!("`{link}` is a link: `{target}` is held with it")),
+        [pattern] if wanted.is_changed() => {
+            output.note(&format!("`{}` is `{pattern}` in this repository", wanted.typed));
+        }
+        _ => {}
+    }
+}
+
+/// Says that a pattern matches nothing yet, and what was meant, most likely.
+fn note_no_match(ws: &Workspace, pattern: &Pattern, below: Option<&Path>, output: &mut Output) {
+    let text = pattern.as_str();
+    let is_list = text.contains(',') && !text.contains(['{', '\\']);
+    let elsewhere = below.map(|below| below.join(text));
+    let elsewhere = elsewhere.filter(|name| ws.root().join(name).symlink_metadata().is_ok());
+    let guess = match elsewhere {
+        _ if is_list => {
+            "; it is one pattern: to hold several, write each as a word of its own".to_owned()
+        }
+        Some(name) => format!("; `{}` is there", name.display()),
+        None => String::new(),
+    };
+    output.note(&format!("`{text}` matches no file now{guess}"));
 }
 
 pub(super) fn run(context: &Context, args: &LeaseArgs, output: &mut Output) -> Result<u8, Failure> {
@@ -114,7 +164,7 @@ pub(super) fn run(context: &Context, args: &LeaseArgs, output: &mut Output) -> R
 }
 
 /// What came of a command on one lease, as JSON.
-pub(super) fn leased_json(leased: &Leased) -> Value {
+fn leased_json(leased: &Leased) -> Value {
     let previous =
         leased.previous.as_ref().map_or(Value::Null, |lease| Value::Object(lease.to_object()));
     words::object([
@@ -122,6 +172,13 @@ pub(super) fn leased_json(leased: &Leased) -> Value {
         ("lease", Value::Object(leased.lease.to_object())),
         ("previous", previous),
     ])
+}
+
+/// What came of taking a lease, as JSON, with how many files it matches now.
+pub(super) fn taken_json(leased: &Leased, matches: Option<usize>) -> Value {
+    let mut document = leased_json(leased);
+    document["matches"] = Value::from(matches);
+    document
 }
 
 /// What came of a command on several leases, as JSON.

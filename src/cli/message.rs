@@ -1,10 +1,9 @@
 //! `bus message send` and `bus message list`
 
-use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
-use super::args::When;
+use super::args::{Summary, Text, When};
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
@@ -56,12 +55,11 @@ struct SendArgs {
     /// The type of the message: note, request, review, status, …
     #[arg(long = "type", value_name = "NAME", default_value = "note")]
     kind: EventKind,
-    /// What there is to say
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    summary: String,
-    /// More words
-    #[arg(long, value_name = "TEXT")]
-    note: Option<String>,
+    #[command(flatten)]
+    summary: Summary,
+    /// More words; `-` reads them from standard input
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    note: Option<Text>,
     /// A file that proves it (repeatable)
     #[arg(long = "receipt", value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     receipts: Vec<String>,
@@ -139,8 +137,8 @@ fn send(context: &Context, args: &SendArgs, output: &mut Output) -> Result<u8, F
     let request = MessageRequest {
         audience: args.audience.get(),
         kind: args.kind.clone(),
-        summary: args.summary.clone(),
-        note: args.note.clone(),
+        summary: context.summary(&args.summary)?,
+        note: context.text_if("--note", args.note.as_ref())?,
         branch: args.branch.clone(),
         plan: args.plan.clone(),
         receipts: args.receipts.clone(),

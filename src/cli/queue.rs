@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
-use super::args::TaskArg;
+use super::args::{TaskArg, Text};
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
@@ -87,12 +87,12 @@ struct AddArgs {
     /// The task's id, if not the next one
     #[arg(long, value_name = "QUEUE-NNN")]
     id: Option<TaskId>,
-    /// What for
-    #[arg(long, value_name = "TEXT")]
-    goal: Option<String>,
-    /// Notes, for everybody to read
-    #[arg(long, value_name = "TEXT")]
-    notes: Option<String>,
+    /// What for; `-` reads it from standard input
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    goal: Option<Text>,
+    /// Notes, for everybody to read; `-` reads them from standard input
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    notes: Option<Text>,
     /// How urgent it is: critical, high, medium or low, or P0 to P3 [default: medium]
     #[arg(long, value_name = "PRIORITY")]
     priority: Option<Priority>,
@@ -102,9 +102,9 @@ struct AddArgs {
     /// The plan of the work
     #[arg(long, value_name = "ID")]
     plan: Option<PlanId>,
-    /// How one sees that it is done
-    #[arg(long, value_name = "TEXT")]
-    acceptance: Option<String>,
+    /// How one sees that it is done; `-` reads it from standard input
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    acceptance: Option<Text>,
 }
 
 #[derive(Debug, Args)]
@@ -135,12 +135,12 @@ fn add(context: &Context, args: &AddArgs, output: &mut Output) -> Result<u8, Fai
     let request = QueueRequest {
         title: args.title.clone(),
         id: args.id.clone(),
-        goal: args.goal.clone(),
-        notes: args.notes.clone(),
+        goal: context.text_if("--goal", args.goal.as_ref())?,
+        notes: context.text_if("--notes", args.notes.as_ref())?,
         priority: args.priority,
         after: args.after.clone(),
         plan: args.plan.clone(),
-        acceptance: args.acceptance.clone(),
+        acceptance: context.text_if("--acceptance", args.acceptance.as_ref())?,
     };
     let queued = ops::queue_add(&ws, &agent, &request)?;
     for task in &queued.unknown {

@@ -1,9 +1,8 @@
 //! `bus reclaim`
 
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
 
-use super::args::TaskArg;
+use super::args::{TakeOver, TaskArg};
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
@@ -25,12 +24,8 @@ Exit status: 0 it is yours; 3 its owner is alive; 4 there is nothing to take ove
 pub(super) struct ReclaimArgs {
     #[command(flatten)]
     task: TaskArg,
-    /// Why you take it over
-    #[arg(long, value_name = "TEXT", required = true, value_parser = NonEmptyStringValueParser::new())]
-    note: String,
-    /// Take it over although its owner is alive
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    take_over: TakeOver,
 }
 
 pub(super) fn run(
@@ -38,10 +33,12 @@ pub(super) fn run(
     args: &ReclaimArgs,
     output: &mut Output,
 ) -> Result<u8, Failure> {
-    words::check_length("--note", Some(&args.note))?;
     let ws = context.open("reclaim", output)?;
     let agent = context.writer(&ws, output)?;
-    let request = ReclaimRequest { note: args.note.clone(), force: args.force };
+    let request = ReclaimRequest {
+        note: context.text("--note", &args.take_over.note)?,
+        force: args.take_over.force,
+    };
     let changed = ops::reclaim(&ws, &agent, args.task.get(), &request)?;
     Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
     output.document(&words::changed_json(&changed));

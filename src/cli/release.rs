@@ -2,11 +2,11 @@
 
 use clap::{Args, ValueEnum};
 
-use super::args::TaskArg;
+use super::args::{TaskArg, Text};
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
-use super::words;
+use super::{args, words};
 use crate::bus::claim::{Outcome, ReleaseRequest};
 use crate::bus::ops;
 use crate::record::Status;
@@ -29,15 +29,15 @@ pub(super) struct ReleaseArgs {
     /// What becomes of it [default: done; with --force: released]
     #[arg(long, value_enum, value_name = "STATUS")]
     status: Option<EndStatus>,
-    /// Notes, for everybody to read
-    #[arg(long, value_name = "TEXT")]
-    notes: Option<String>,
+    /// Notes, for everybody to read; `-` reads them from standard input
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    notes: Option<Text>,
     /// End a claim that is not yours, as a manager
     #[arg(long, requires = "note")]
     force: bool,
-    /// Why you end somebody else's claim
-    #[arg(long, value_name = "TEXT", requires = "force", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    note: Option<String>,
+    /// Why you end somebody else's claim; `-` reads it from standard input
+    #[arg(long, value_name = "TEXT", requires = "force", value_parser = args::text, allow_hyphen_values = true)]
+    note: Option<Text>,
     /// In a fleet: do not ask the remote; `bus sync` publishes it later
     #[arg(long)]
     offline: bool,
@@ -58,8 +58,6 @@ pub(super) fn run(
     args: &ReleaseArgs,
     output: &mut Output,
 ) -> Result<u8, Failure> {
-    words::check_length("--notes", args.notes.as_deref())?;
-    words::check_length("--note", args.note.as_deref())?;
     let ws = context.open("release", output)?;
     let agent = context.writer(&ws, output)?;
     let status = match args.status {
@@ -71,8 +69,8 @@ pub(super) fn run(
     };
     let request = ReleaseRequest {
         status,
-        notes: args.notes.clone(),
-        force: args.note.clone(),
+        notes: context.text_if("--notes", args.notes.as_ref())?,
+        force: context.text_if("--note", args.note.as_ref())?,
         offline: args.offline,
     };
     let changed = ops::release(&ws, &agent, args.task.get(), &request)?;
@@ -80,7 +78,7 @@ pub(super) fn run(
     output.document(&words::changed_json(&changed));
     let (task, status) = (&changed.claim.task_id, changed.claim.status);
     if changed.outcome == Outcome::Unchanged {
-        if args.notes.is_some() && args.notes != changed.claim.notes {
+        if request.notes.is_some() && request.notes != changed.claim.notes {
             output.warn("the claim had ended before, so its notes stay as they are");
         }
         output.line(&format!("{task} is already {status}; nothing to do"));

@@ -1,14 +1,15 @@
 //! `bus session start` and `bus session end`
 
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
+use super::args::{Summary, Text};
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
-use super::{completions, exit, session_overview as overview, words};
+use super::{args, completions, exit, session_overview as overview, words};
 use crate::bus::session::{OpenSession, Overview, Role, SessionEnd, SessionRequest, SessionStart};
 use crate::bus::workspace::{ManifestState, Workspace};
 use crate::bus::{Error, session};
@@ -49,21 +50,20 @@ pub(super) struct SessionArgs {
 enum SessionCommand {
     /// Say that you are here, and see what you hold, what was said, who else is at work and what is
     /// next
-    #[command(after_help = START_EXAMPLES)]
+    #[command(after_help = START_EXAMPLES, mut_group("Summary", |group| group.required(false)))]
     Start(StartArgs),
     /// Say that you stop, and see what you still hold
-    #[command(after_help = END_EXAMPLES)]
+    #[command(after_help = END_EXAMPLES, mut_group("Summary", |group| group.required(false)))]
     End(EndArgs),
 }
 
 #[derive(Debug, Args)]
 struct StartArgs {
-    /// What the session is for
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    summary: Option<String>,
-    /// What you will look at
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    focus: Option<String>,
+    #[command(flatten)]
+    summary: Option<Summary>,
+    /// What you will look at; `-` reads it from standard input
+    #[arg(long, value_name = "TEXT", value_parser = args::text, allow_hyphen_values = true)]
+    focus: Option<Text>,
     /// What you are here for: engineer, manager
     #[arg(long, value_name = "ROLE", value_parser = PossibleValuesParser::new(Role::ALL.map(Role::as_str)).map(|word| role(&word)))]
     role: Option<Role>,
@@ -77,9 +77,8 @@ struct StartArgs {
 
 #[derive(Debug, Args)]
 struct EndArgs {
-    /// What you did, and what is left
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    summary: Option<String>,
+    #[command(flatten)]
+    summary: Option<Summary>,
 }
 
 /// The role that a word names: clap sees to it that it names one.
@@ -111,8 +110,8 @@ fn start(context: &Context, args: &StartArgs, output: &mut Output) -> Result<u8,
     // Not yet a heartbeat: that of another session with this id must be seen first.
     let agent = context.addressee(&ws)?;
     let request = SessionRequest {
-        summary: args.summary.clone(),
-        focus: args.focus.clone(),
+        summary: args.summary.as_ref().map(|summary| context.summary(summary)).transpose()?,
+        focus: context.text_if("--focus", args.focus.as_ref())?,
         role: args.role,
     };
     let start = session::session_start(&ws, &agent, &request)?;
@@ -290,7 +289,8 @@ fn fetch_json(fetched: Option<&Result<Fetch, Error>>) -> Value {
 fn end(context: &Context, args: &EndArgs, output: &mut Output) -> Result<u8, Failure> {
     let ws = context.open("session end", output)?;
     let agent = context.writer(&ws, output)?;
-    let end = session::session_end(&ws, &agent, args.summary.as_deref())?;
+    let summary = args.summary.as_ref().map(|summary| context.summary(summary)).transpose()?;
+    let end = session::session_end(&ws, &agent, summary.as_deref())?;
     let now = context.clock.now();
     output.document(&words::object([
         ("agent_id", Value::from(agent.as_str())),

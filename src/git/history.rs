@@ -361,6 +361,12 @@ impl History {
         Indexed { index: self.repo.try_index().ok().flatten() }
     }
 
+    /// The worktree's index, or `None` if it has none yet.
+    pub(super) fn index(&self) -> Result<Option<gix::worktree::Index>, Error> {
+        let path = self.repo.index_path();
+        self.repo.try_index().map_err(|error| store("read", &path.display().to_string(), &error))
+    }
+
     /// The branches, of this clone and of its remotes as last fetched, that have other files in one
     /// of `folders` than the commit they left HEAD at, and that HEAD does not have; as git shows
     /// them.

@@ -151,7 +151,10 @@ impl<K: IdKind> Id<K> {
         let text = text.into();
         match broken_rule(&text, K::MAY_BEGIN_WITH_AGENT) {
             None => Ok(Self { text, kind: PhantomData }),
-            Some(rule) => Err(IdFault { noun: K::NOUN, text, rule }),
+            Some(rule) => {
+                let instead = near(&text).filter(|near| is_id::<K>(near));
+                Err(IdFault { noun: K::NOUN, text, rule, instead })
+            }
         }
     }
 }
@@ -261,6 +264,16 @@ fn broken_rule(text: &str, may_begin_with_agent: bool) -> Option<&'static str> {
     }
 }
 
+/// What is left of a text that is no id if all that an id may not have becomes a dash:
+/// `feature-login` of `feature/login`, `123` of `#123`.
+fn near(text: &str) -> Option<String> {
+    let parts = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '_' | '-'));
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    let joined = parts.join("-").replace("..", ".");
+    let near = joined.trim_matches(['.', '_', '-']);
+    (!near.is_empty()).then(|| near.to_owned())
+}
+
 /// Whether ASCII `text` begins so, whatever its letter case.
 fn starts_with(text: &str, start: &str) -> bool {
     text.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
@@ -284,11 +297,17 @@ fn is_device_name(text: &str) -> bool {
 
 /// A text that is no id, and the rule that it breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no {noun}: it must {rule}")]
+#[error("`{text}` is no {noun}: it must {rule}{}", would_do(.instead.as_deref()))]
 pub struct IdFault {
     noun: &'static str,
     text: String,
     rule: &'static str,
+    instead: Option<String>,
+}
+
+/// The id that would do, as the end of a sentence.
+fn would_do(id: Option<&str>) -> String {
+    id.map_or_else(String::new, |id| format!("; `{id}` would do"))
 }
 
 impl<K: IdKind> FromStr for Id<K> {

@@ -178,8 +178,46 @@ fn what_cannot_be_checked_is_neither_yes_nor_no() {
         Repo::bare_of_bus().by("a", &["check"]).fails(5, "could-not-check")["cause"],
         "no-bus"
     );
-    repo.by("a", &["check", "--paths", "src"]).fails(2, "usage");
-    repo.by("a", &["check", "--paths", "../x"]).fails(2, "usage");
+}
+
+#[test]
+fn any_spelling_of_a_path_gets_an_answer() {
+    let (repo, ..) = with_leases();
+    let link = repo.beside("link");
+    std::os::unix::fs::symlink(repo.root(), &link).unwrap();
+    std::os::unix::fs::symlink("docs", repo.path("papers")).unwrap();
+    std::os::unix::fs::symlink("docs/guide", repo.path("GUIDE")).unwrap();
+    std::os::unix::fs::symlink("/etc", repo.path("system")).unwrap();
+    repo.write("docs/guide", "x");
+    repo.write("free/a", "x");
+    let other = repo.worktree("other");
+    let denies = |path: &str| {
+        let error = repo.by("a", &["check", "--paths", path]).fails(1, "path-denied");
+        denied(&error).iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>()
+    };
+    let link = link.to_str().unwrap();
+    for (path, file) in [
+        (format!("{link}/docs/guide"), "docs/guide"),
+        (format!("{link}/docs/new"), "docs/new"),
+        (repo.path("docs/guide").to_str().unwrap().to_owned(), "docs/guide"),
+        (other.join("docs/guide").to_str().unwrap().to_owned(), "docs/guide"),
+        ("papers/guide".to_owned(), "docs/guide"),
+        ("papers/../docs/x/../guide".to_owned(), "docs/guide"),
+        ("GUIDE".to_owned(), "docs/guide"),
+    ] {
+        assert_eq!(denies(&path), [file], "{path}");
+    }
+    for path in ["papers", "docs", "."] {
+        assert_eq!(denies(path), ["docs/a", "docs/guide"], "{path}");
+    }
+    for path in ["free", "free/no", "/etc/hostname", "../x", "system/hostname", ".git/config"] {
+        repo.by("a", &["check", "--paths", path]).ok();
+    }
+    let outside = repo.by("a", &["check", "--paths", "/etc/hostname"]).ok();
+    outside.says("`/etc/hostname` is in no worktree of this clone");
+    std::os::unix::fs::symlink("loop", repo.path("loop")).unwrap();
+    let error = repo.by("a", &["check", "--paths", "loop/x"]).fails(5, "could-not-check");
+    assert_eq!(error["cause"], "system");
 }
 
 #[test]

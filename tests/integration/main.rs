@@ -79,6 +79,7 @@ mod scene;
 mod session;
 #[cfg(unix)]
 mod shared_repository;
+mod slips;
 mod snapshot;
 mod sound_bus;
 mod status;

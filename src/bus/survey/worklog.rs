@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::bus::Error;
-use crate::bus::workspace::Workspace;
+use crate::bus::workspace::{NamedPath, Workspace, named_path};
 use crate::store::replace;
 
 /// The longest file that a part is kept in, in bytes.
@@ -23,10 +23,11 @@ pub(crate) fn write_between(
     text: &str,
 ) -> Result<bool, Error> {
     let refuse = |what: &str| Error::NoPart { path: path.to_owned(), what: what.to_owned(), name };
-    let folder = path.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
-    let whole = folder.zip(path.file_name()).map(|(folder, file)| folder.join(file));
-    let relative = whole.as_deref().and_then(|whole| whole.strip_prefix(ws.layout.root()).ok());
-    let relative = relative.ok_or_else(|| refuse("is in no folder of this worktree"))?;
+    let NamedPath::Inside { name: relative, is_here: true, .. } =
+        named_path(ws, ws.layout.root(), path)?
+    else {
+        return Err(refuse("is in no folder of this worktree"));
+    };
     let place = ws.layout.place(relative);
     // Two at once would each keep the other's table.
     let _lock = ws.lock()?;

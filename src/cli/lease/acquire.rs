@@ -1,17 +1,17 @@
 //! `bus lock acquire`
 
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
 use clap_complete::ArgValueCompleter;
 
-use super::leased_json;
+use super::{PatternArg, taken_json};
 use crate::bus::lease::{LeaseOutcome, LeaseRequest, Leased};
 use crate::bus::ops;
+use crate::cli::args::Text;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
-use crate::cli::{completions, words};
-use crate::record::{LeaseMode, Pattern, Span, TaskId};
+use crate::cli::{args, completions};
+use crate::record::{LeaseMode, Span, TaskId};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -30,22 +30,22 @@ Exit status: 0 it is yours; 2 a pattern means nothing; 3 somebody holds one of i
 pub(super) struct AcquireArgs {
     /// The paths
     #[arg(value_name = "PATTERN", required = true)]
-    patterns: Vec<Pattern>,
-    /// What you are about to change, in a line
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    objective: String,
+    patterns: Vec<PatternArg>,
+    /// What you are about to change, in a line; `-` reads it from standard input
+    #[arg(long, value_name = "TEXT", value_parser = args::text, allow_hyphen_values = true)]
+    objective: Text,
     /// The task that it is for
     #[arg(long, value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
     task: Option<TaskId>,
     /// How long it lives without a heartbeat [default: 50m]
-    #[arg(long, value_name = "TIME", value_parser = crate::cli::args::ttl)]
+    #[arg(long, value_name = "TIME", value_parser = args::ttl)]
     ttl: Option<Span>,
     /// Let others hold the same paths, if theirs are shared as well
     #[arg(long)]
     shared: bool,
     /// Paths to leave out (repeatable)
     #[arg(long, value_name = "PATTERN")]
-    deny: Vec<Pattern>,
+    deny: Vec<PatternArg>,
 }
 
 pub(super) fn run(
@@ -53,20 +53,19 @@ pub(super) fn run(
     args: &AcquireArgs,
     output: &mut Output,
 ) -> Result<u8, Failure> {
-    words::check_length("--objective", Some(&args.objective))?;
     let ws = context.open("lock acquire", output)?;
     let agent = context.writer(&ws, output)?;
-    super::check_roots(context, &ws, args.patterns.iter().chain(&args.deny), output)?;
+    let (scope, matches) = super::wanted(context, &ws, &args.patterns, &args.deny, output)?;
     let request = LeaseRequest {
-        scope: args.patterns.clone(),
-        deny: args.deny.clone(),
+        scope: scope.patterns().to_vec(),
+        deny: scope.deny().to_vec(),
         mode: if args.shared { LeaseMode::Shared } else { LeaseMode::Exclusive },
-        objective: args.objective.clone(),
+        objective: context.text("--objective", &args.objective)?,
         task: args.task.clone(),
         ttl: args.ttl,
     };
     let leased = ops::acquire_lease(&ws, &agent, &request)?;
-    output.document(&leased_json(&leased));
+    output.document(&taken_json(&leased, matches));
     if leased.lease.objective != request.objective {
         output.note(&format!("it keeps its objective: {}", leased.lease.objective));
     }

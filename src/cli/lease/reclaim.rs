@@ -1,17 +1,17 @@
 //! `bus lock reclaim`
 
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
 use clap_complete::ArgValueCompleter;
 
 use super::acquire::sentence;
 use super::leased_json;
 use crate::bus::lease::LeaseOutcome;
 use crate::bus::ops;
+use crate::cli::args::TakeOver;
+use crate::cli::completions;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
-use crate::cli::{completions, words};
 use crate::record::LeaseId;
 
 pub(super) const EXAMPLES: &str = "\
@@ -26,12 +26,8 @@ pub(super) struct ReclaimArgs {
     /// The lease
     #[arg(value_name = "LOCK", add = ArgValueCompleter::new(completions::locks))]
     lock: LeaseId,
-    /// Why you take it over
-    #[arg(long, value_name = "TEXT", required = true, value_parser = NonEmptyStringValueParser::new())]
-    note: String,
-    /// Take it over although its holder is alive
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    take_over: TakeOver,
 }
 
 pub(super) fn run(
@@ -39,10 +35,10 @@ pub(super) fn run(
     args: &ReclaimArgs,
     output: &mut Output,
 ) -> Result<u8, Failure> {
-    words::check_length("--note", Some(&args.note))?;
+    let note = context.text("--note", &args.take_over.note)?;
     let ws = context.open("lock reclaim", output)?;
     let agent = context.writer(&ws, output)?;
-    let leased = ops::reclaim_lease(&ws, &agent, &args.lock, &args.note, args.force)?;
+    let leased = ops::reclaim_lease(&ws, &agent, &args.lock, &note, args.take_over.force)?;
     output.document(&leased_json(&leased));
     match (&leased.previous, leased.outcome) {
         (Some(previous), LeaseOutcome::Reclaimed) => {

@@ -1,12 +1,12 @@
 //! `bus plan step` and `bus plan status`
 
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
 use serde_json::Value;
 
 use super::{CheckpointArg, PlanArg, ProgressArg, planned_json, progress_json, tell_of};
 use crate::bus::plan;
 use crate::bus::plan::{PlanChange, StepChange};
+use crate::cli::args::{self, Text};
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
@@ -59,9 +59,9 @@ struct StepChangeArgs {
     /// How far it has come
     #[arg(long, value_enum, value_name = "STATUS")]
     status: Option<ProgressArg>,
-    /// Words to add to its notes
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    note: Option<String>,
+    /// Words to add to its notes; `-` reads them from standard input
+    #[arg(long, value_name = "TEXT", value_parser = args::text, allow_hyphen_values = true)]
+    note: Option<Text>,
     /// A file that proves it (repeatable)
     #[arg(long = "receipt", value_name = "PATH", num_args = 1.., value_hint = clap::ValueHint::FilePath)]
     receipts: Vec<String>,
@@ -80,7 +80,6 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn step(context: &Context, args: &StepArgs, output: &mut Output) -> Result<u8, Failure> {
-    words::check_length("--note", args.change.note.as_deref())?;
     let ws = context.open("plan step", output)?;
     let agent = context.writer(&ws, output)?;
     let standing = context.standing()?;
@@ -92,7 +91,11 @@ pub(super) fn step(context: &Context, args: &StepArgs, output: &mut Output) -> R
         .collect::<Result<Vec<_>, _>>()?;
     receipts.iter().for_each(|receipt| warn_if_ignored(&ws, &receipt.path, output));
     let status = args.change.status.map(Into::into);
-    let change = StepChange { status, note: args.change.note.clone(), receipts };
+    let change = StepChange {
+        status,
+        note: context.text_if("--note", args.change.note.as_ref())?,
+        receipts,
+    };
     let planned = plan::change_step(&ws, &agent, &args.plan.plan, &args.step, &change)?;
     output.document(&planned_json("updated", &planned, &ws));
     let plan = &planned.found.plan;

@@ -1,11 +1,11 @@
 //! `bus plan new`
 
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
 use clap_complete::ArgValueCompleter;
 
 use crate::bus::plan::NewPlan;
 use crate::bus::{ops, plan};
+use crate::cli::args::{self, Summary, Text};
 use crate::cli::completions;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
@@ -30,9 +30,8 @@ pub(super) struct NewArgs {
     /// What it is called: small letters and digits, with dashes between the words
     #[arg(value_name = "SLUG")]
     slug: Slug,
-    /// What it is for
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    summary: String,
+    #[command(flatten)]
+    summary: Summary,
     /// A step (repeatable, in order)
     #[arg(long = "step", value_name = "ID:TITLE", required = true, num_args = 1.., value_parser = step)]
     steps: Vec<(StepId, String)>,
@@ -40,8 +39,8 @@ pub(super) struct NewArgs {
     #[arg(long, value_name = "AGENT", add = ArgValueCompleter::new(completions::agents))]
     owner: Option<AgentId>,
     /// What must be so at its end [default: every step is done and proved]
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    checkpoint: Option<String>,
+    #[arg(long, value_name = "TEXT", value_parser = args::text, allow_hyphen_values = true)]
+    checkpoint: Option<Text>,
     /// The task that it is for
     #[arg(long, value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
     task: Option<TaskId>,
@@ -71,10 +70,10 @@ pub(super) fn run(context: &Context, args: &NewArgs, output: &mut Output) -> Res
     let agent = context.writer(&ws, output)?;
     let request = NewPlan {
         slug: args.slug.clone(),
-        summary: args.summary.clone(),
+        summary: context.summary(&args.summary)?,
         steps: args.steps.clone(),
         owner: args.owner.clone(),
-        checkpoint: args.checkpoint.clone(),
+        checkpoint: context.text_if("--checkpoint", args.checkpoint.as_ref())?,
         task: args.task.clone(),
     };
     let planned = ops::new_plan(&ws, &agent, &request)?;

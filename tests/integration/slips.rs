@@ -1,0 +1,208 @@
+//! A likely slip is not accepted in silence: guessed commands, forgotten values, ids of trackers,
+//! paths that mean something else than their words.
+
+use std::fs::File;
+use std::os::unix::fs::symlink;
+
+use serde_json::{Value, json};
+
+use super::harness::{Ran, Repo};
+
+/// A command whose standard input is `text`.
+fn fed(repo: &Repo, arguments: &[&str], text: &str) -> Ran {
+    let path = repo.beside("input");
+    std::fs::write(&path, text).unwrap();
+    let mut command =
+        super::harness::alone(env!("CARGO_BIN_EXE_bus"), &repo.root(), &repo.beside("home"));
+    command.args(arguments).args(["--agent", "a", "--json"]).stdin(File::open(path).unwrap());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    Ran::of(command.spawn().unwrap())
+}
+
+#[test]
+fn a_wrong_guess_gets_the_command_that_does_what_is_meant() {
+    let repo = Repo::new();
+    for (guess, command) in [
+        ("unclaim T-1", "bus release TASK --status released"),
+        ("done T-1", "bus release TASK"),
+        ("complete", "bus release TASK"),
+        ("finish", "bus release TASK"),
+        ("ready", "bus queue ready"),
+        ("next", "bus claim --next"),
+        ("list", "bus status"),
+        ("log x", "bus event log"),
+        ("send b hi", "bus message send"),
+        ("unlock", "bus lock release"),
+        ("queue next", "bus claim --next"),
+        ("lock unlock", "bus lock release"),
+        ("event write", "bus event log"),
+        ("--agent queue next", "bus claim --next"),
+        ("UNCLAIM", "bus release TASK --status released"),
+    ] {
+        let words: Vec<&str> = guess.split(' ').collect();
+        let error = repo.bus(&words).fails(2, "usage");
+        let hint = error["hint"].as_str().unwrap();
+        assert!(hint.contains(&format!("`{command}`")), "{guess}: {hint}");
+        let text = repo.bus(&words).exits(2).says(&format!("`{command}`"));
+        assert!(!text.stderr.contains("reclaim"), "{guess}: {}", text.stderr);
+    }
+    // A take-over is suggested only to who began to type it.
+    assert!(!repo.bus(&["claime"]).exits(2).stderr.contains("'reclaim'"));
+    repo.bus(&["recliam"]).exits(2).says("'reclaim'");
+}
+
+#[test]
+fn a_text_may_come_from_standard_input_or_a_file_and_may_begin_with_a_dash() {
+    let repo = Repo::new();
+    let list = "- the lexer\n- the parser";
+    let event =
+        fed(&repo, &["event", "log", "--event", "note", "--summary", "-"], &format!("{list}\n"));
+    assert_eq!(event.json()["event"]["summary"], list);
+    let claim = fed(&repo, &["claim", "T-1", "--notes", "-"], "two\nlines\n");
+    assert_eq!(claim.json()["claim"]["notes"], "two\nlines");
+    let message =
+        fed(&repo, &["message", "send", "--to", "b", "--summary", "s", "--note", "-"], "more");
+    assert_eq!(message.json()["message"]["note"], "more");
+    let log = |summary: &[&str]| {
+        let mut words = vec!["event", "log", "--event", "note"];
+        words.extend_from_slice(summary);
+        repo.by("a", &words)
+    };
+    repo.write("summary.txt", list);
+    let json =
+        |summary: &[&str]| log(summary).arg("--json").ok().json()["event"]["summary"].clone();
+    assert_eq!(json(&["--summary-file", "summary.txt"]), list);
+    for text in ["- a list", "-5 %", "--no-verify is bad", "-1"] {
+        assert_eq!(json(&["--summary", text]), text);
+        assert_eq!(json(&[&format!("--summary={text}")]), text);
+    }
+    // A forgotten value.
+    for text in ["--json", "-q", "--task"] {
+        let error = log(&["--summary", text]).fails(2, "usage");
+        assert!(error["message"].as_str().unwrap().contains("looks like an option"), "{error}");
+    }
+    log(&["--summary-file", "none.txt"]).fails(9, "system");
+    repo.by("a", &["session", "start"]).ok();
+    repo.by("a", &["session", "end", "--summary-file", "summary.txt"]).ok();
+}
+
+#[test]
+fn standard_input_that_gives_no_text_is_a_usage_error_and_nothing_is_logged() {
+    let repo = Repo::new();
+    let before = repo.log_lines();
+    for (text, why) in [("", "is empty"), ("\n \n", "is empty"), (&"x".repeat(70_000), "bytes")] {
+        let ran = fed(&repo, &["event", "log", "--event", "note", "--summary", "-"], text);
+        assert_eq!(ran.status, Some(2), "{}", ran.stdout);
+        assert!(ran.json()["error"]["message"].as_str().unwrap().contains(why), "{}", ran.stdout);
+    }
+    let twice = ["message", "send", "--to", "b", "--summary", "-", "--note", "-"];
+    let ran = fed(&repo, &twice, "x");
+    assert_eq!((ran.status, &ran.json()["error"]["code"]), (Some(2), &json!("usage")));
+    assert_eq!(repo.log_lines(), before);
+}
+
+#[test]
+fn an_id_that_is_none_comes_with_one_that_would_do() {
+    let repo = Repo::new();
+    for (id, instead) in [
+        ("#123", Some("123")),
+        ("feature/login", Some("feature-login")),
+        ("fix the parser!", Some("fix-the-parser")),
+        ("../x", Some("x")),
+        ("ünï", Some("n")),
+        ("//", None),
+    ] {
+        let error = repo.by("a", &["claim", id]).fails(2, "bad-id");
+        let message = error["message"].as_str().unwrap();
+        match instead {
+            Some(instead) => {
+                assert!(message.contains(&format!("; `{instead}` would do")), "{message}")
+            }
+            None => assert!(!message.contains("would do"), "{message}"),
+        }
+    }
+    let error = repo.bus(&["claim", "T-1"]).env("BUS_AGENT", "Claude Code").fails(2, "usage");
+    assert!(error["message"].as_str().unwrap().contains("`Claude-Code` would do"), "{error}");
+}
+
+/// What a lease on `pattern` holds and how many files it matches.
+fn held(repo: &Repo, pattern: &str) -> (Value, Value) {
+    let words = ["lock", "acquire", pattern, "--objective", "o", "--json"];
+    let answer = repo.by("a", &words).ok().json();
+    repo.by("a", &["lock", "release", "--all"]).ok();
+    (answer["lease"]["scope"].clone(), answer["matches"].clone())
+}
+
+#[test]
+fn a_lease_is_on_the_file_that_is_meant() {
+    let repo = Repo::new();
+    for name in ["src/a.rs", "src/b.rs", "AGENTS.md", "a[1].rs"] {
+        repo.write(name, "x");
+    }
+    symlink("src", repo.path("lib")).unwrap();
+    symlink("AGENTS.md", repo.path("CLAUDE.md")).unwrap();
+    repo.commit_all("files");
+    let other = repo.worktree("other");
+    let inner = repo.path("trees/inner");
+    repo.git(&["worktree", "add", "--quiet", "-b", "inner", inner.to_str().unwrap()]);
+    let root = repo.root().display().to_string();
+    let linked = repo.beside("linked");
+    symlink(repo.root(), &linked).unwrap();
+    let (linked, other) = (linked.display(), other.display());
+    for (typed, scope, matches) in [
+        (format!("{root}/src/a.rs"), json!(["src/a.rs"]), 1),
+        (format!("{root}/src/**"), json!(["src/**"]), 2),
+        (format!("{other}/src/*.rs"), json!(["src/*.rs"]), 2),
+        (format!("{linked}/src/"), json!(["src/"]), 2),
+        (format!("{root}/a[1].rs"), json!(["a[1].rs"]), 0),
+        ("trees/inner/src/a.rs".to_owned(), json!(["src/a.rs"]), 1),
+        ("lib/a.rs".to_owned(), json!(["src/a.rs"]), 1),
+        ("lib/*.rs".to_owned(), json!(["src/*.rs"]), 2),
+        ("CLAUDE.md".to_owned(), json!(["CLAUDE.md", "AGENTS.md"]), 2),
+        ("/src/a.rs".to_owned(), json!(["src/a.rs"]), 1),
+        ("./src/a.rs".to_owned(), json!(["src/a.rs"]), 1),
+        ("src/new.rs".to_owned(), json!(["src/new.rs"]), 0),
+    ] {
+        let (found, count) = held(&repo, &typed);
+        assert_eq!((found, count), (scope, json!(matches)), "{typed}");
+    }
+    // As well with a task.
+    let words = ["claim", "T-1", "--lock", "lib/a.rs", "--json"];
+    let answer = repo.by("a", &words).ok().json();
+    assert_eq!(
+        (&answer["lock"]["lease"]["scope"], &answer["lock"]["matches"]),
+        (&json!(["src/a.rs"]), &json!(1))
+    );
+}
+
+#[test]
+fn a_lease_on_what_is_in_no_worktree_is_refused() {
+    let repo = Repo::new();
+    symlink("/etc", repo.path("system")).unwrap();
+    for typed in ["/etc/passwd", "/etc/**", "~/x", "~", "system/passwd", "system/*"] {
+        let words = ["lock", "acquire", typed, "--objective", "o"];
+        repo.by("a", &words).fails(2, "usage");
+    }
+    assert_eq!(repo.bus(&["lock", "list", "--json"]).ok().json()["leases"], json!([]));
+}
+
+#[test]
+fn a_pattern_without_a_file_is_said_with_what_was_meant_most_likely() {
+    let repo = Repo::new();
+    repo.write("src/a.rs", "x");
+    repo.write("src/untracked/b.rs", "x");
+    repo.git(&["add", "src/a.rs"]);
+    let acquire = |folder: &str, pattern: &str| {
+        let words = ["lock", "acquire", pattern, "--objective", "o"];
+        let ran = repo.by("a", &words).within(&repo.path(folder)).ok();
+        repo.by("a", &["lock", "release", "--all"]).ok();
+        ran
+    };
+    acquire("", "src/a.rs, src/b.rs").says("matches no file now; it is one pattern");
+    acquire("src", "a.rs").says("`a.rs` matches no file now; `src/a.rs` is there");
+    acquire("", "sr/**").says("`sr/**` matches no file now");
+    for pattern in ["src/**", "src/untracked/", "**/*.rs", "{src,lib}/a.rs"] {
+        let said = acquire("", pattern).stderr;
+        assert!(!said.contains("matches no file"), "{pattern}: {said}");
+    }
+}
