@@ -33,6 +33,7 @@ mod release;
 mod report;
 mod session;
 mod session_overview;
+mod show;
 mod signals;
 mod status;
 mod sync;
@@ -97,6 +98,7 @@ Start:
 
 Work:
   claim        Claim a task: exactly one agent owns it
+  show         Show one task: what it is, how far it is, who has it
   release      End or pause your claim: done, released or paused
   reclaim      Take over a task whose owner is gone
   lock         Hold paths, so that nobody else edits them

@@ -53,7 +53,7 @@ pub use place::Place;
 pub use read_marks::ReadMarks;
 pub use replace::{create, is_program, replace, replace_copy, replace_program, replace_record};
 pub use scan::{Counts, Line, on_all_cores, scan};
-pub use tally::{AgentTally, LogTally, Window};
+pub use tally::{AgentTally, LogTally, PROTOCOL, Window};
 pub use union::{BadLine, Direction, Entry, Faults, Union};
 
 /// How much of a file's end is searched for what may have been written lately (docs/design.md,

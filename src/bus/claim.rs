@@ -37,7 +37,8 @@ pub(in crate::bus) use claim_files::{ClaimFiles, FileClaim, claim_files, file_cl
 pub(crate) use claim_list::ClaimState;
 pub(crate) use claim_list::{ClaimStatus, StatusQuery};
 pub(in crate::bus) use claim_list::{
-    SeenClaims, assigned_tasks, held_tasks, seen_claims, spoken_tasks, state_of, tasks,
+    SeenClaims, assigned_tasks, held_tasks, seen_claims, spoken_tasks, state_of, status_of_task,
+    tasks,
 };
 pub(in crate::bus) use claim_rules::{
     Grant, Reclaim, Refusal, Release, Wish, assignment, claim, heartbeat, reclaim, release,

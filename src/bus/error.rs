@@ -216,7 +216,7 @@ impl Error {
             Self::NoPart { name, .. } => no_part_hint(name),
             Self::Claim(fault) => fault.hint(),
             Self::Lease(fault) => fault.hint(),
-            Self::Queue(fault) => fault.hint().to_owned(),
+            Self::Queue(fault) => fault.hint(),
             Self::Plan(fault) => fault.hint(),
             Self::Fleet(fault) => fault.hint(),
             Self::Wait(fault) => fault.hint(),

@@ -22,7 +22,7 @@ pub(in crate::bus) use lease_end::{
     claim_gone, gone, has_leases_of, own_end, reclaimed_already, rows_of, unsettled_ends,
 };
 pub(crate) use lease_fault::{LeaseConflict, LeaseFault};
-pub(crate) use lease_list::{LeaseStatus, ended_leases, known_leases, leases};
+pub(crate) use lease_list::{LeaseStatus, ended_leases, known_leases, leases, meant_lease};
 pub(in crate::bus) use lease_list::{readable_leases, stands};
 pub(in crate::bus) use lease_rules::is_mine;
 pub(in crate::bus) use lease_settle::{settle_last_leases, settle_leases};

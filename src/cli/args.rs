@@ -7,7 +7,10 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 
 use super::completions;
+use super::context::Context;
+use super::exit::Failure;
 use crate::bus::log::Filter;
+use crate::bus::workspace::Workspace;
 use crate::record::{AgentId, EventKind, Span, SpanFault, TaskId, Timestamp};
 
 /// The options that every command takes.
@@ -131,9 +134,28 @@ pub(super) struct TaskArg {
 }
 
 impl TaskArg {
-    /// The task that was named: clap sees to it that there is exactly one.
-    pub(super) fn get(&self) -> &TaskId {
+    /// The task that was named, as it was typed: clap sees to it that there is exactly one.
+    pub(super) fn typed(&self) -> &TaskId {
         self.task.as_ref().or(self.task_option.as_ref()).expect("the group is required")
+    }
+}
+
+/// A task, as an argument or as `--task`, or none for the one that the agent holds here.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct OwnTaskArg {
+    /// The task [default: the one that you hold in this worktree]
+    #[arg(value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
+    task: Option<TaskId>,
+    /// The task, as an option
+    #[arg(long = "task", value_name = "TASK", add = ArgValueCompleter::new(completions::tasks))]
+    task_option: Option<TaskId>,
+}
+
+impl OwnTaskArg {
+    /// The task that was named, as it was typed; `None` if none was.
+    pub(super) fn typed(&self) -> Option<&TaskId> {
+        self.task.as_ref().or(self.task_option.as_ref())
     }
 }
 
@@ -152,15 +174,23 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// The filter that is meant, seen from `now`.
-    pub(super) fn filter(&self, agents: &[AgentId], now: Timestamp) -> Filter {
-        Filter {
-            agents: agents.to_vec(),
+    /// The filter that is meant.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::task`].
+    pub(super) fn filter(&self, context: &Context, ws: &Workspace) -> Result<Filter, Failure> {
+        Ok(Filter {
+            agents: context.global.agent.clone(),
             events: self.events.clone(),
-            tasks: self.tasks.clone(),
-            since: self.since.map(|when| when.resolve(now)),
+            tasks: self
+                .tasks
+                .iter()
+                .map(|task| context.task(ws, task))
+                .collect::<Result<_, _>>()?,
+            since: self.since.map(|when| when.resolve(context.clock.now())),
             until: None,
-        }
+        })
     }
 }
 

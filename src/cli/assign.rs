@@ -69,9 +69,10 @@ pub(super) fn run(
     // Before the write: afterwards nothing is unknown.
     let stranger =
         request.engineer.as_ref().is_some_and(|engineer| ops::is_stranger(&ws, engineer));
-    let is_new = ops::known_tasks(&ws).is_ok_and(|known| !known.contains(args.task.get()));
-    let assigned = ops::assign(&ws, args.task.get(), &request)?;
-    Context::note_spelling(args.task.get(), &assigned.assignment.task_id, output);
+    let task = context.task(&ws, args.task.typed())?;
+    let is_new = ops::known_tasks(&ws).is_ok_and(|known| !known.contains(&task));
+    let assigned = ops::assign(&ws, &task, &request)?;
+    Context::note_spelling(args.task.typed(), &assigned.assignment.task_id, output);
     output.document(&document(&assigned));
     output.line(&line(&assigned));
     if let Some(claim) = &assigned.held {

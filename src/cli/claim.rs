@@ -29,8 +29,9 @@ Examples:
   bus claim QUEUE-001 --wait --timeout 1h    as soon as its owner gives it back
   bus claim QUEUE-001 --lock 'src/**'        take its paths as well: both, or none
   bus claim QUEUE-001 --offline              in a fleet whose remote is away
+  bus claim 1                                QUEUE-001, in short
 
-Exit status: 0 it is yours; 3 it is somebody else's, or meant for somebody else; 4 nothing is ready; 5 its record cannot be \
+Exit status: 0 it is yours; 3 it is somebody else's, or meant for somebody else; 4 nothing is ready, or the queue has no such task; 5 its record cannot be \
 read; 6 it was not free in time; 7 the fleet's remote did not answer or refused.";
 
 /// Claim a task. Run again, it changes only what is given: it is safe to repeat after a crash.
@@ -67,6 +68,9 @@ pub(super) struct ClaimArgs {
     /// Move your own claim here from another worktree or clone
     #[arg(long)]
     here: bool,
+    /// Claim it although it looks like a task of the queue, and the queue does not have it
+    #[arg(long, conflicts_with = "next")]
+    new: bool,
     /// In a fleet: do not ask the remote. The claim is unconfirmed until `bus sync`, and what the
     /// remote has by then beats it
     #[arg(long, conflicts_with_all = ["next", "wait", "lock"])]
@@ -97,6 +101,13 @@ struct Which {
     next: bool,
 }
 
+impl Which {
+    /// The task that was named, as it was typed.
+    fn typed(&self) -> Option<&TaskId> {
+        self.task.as_ref().or(self.task_option.as_ref())
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LiveStatus {
     Active,
@@ -119,12 +130,13 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
         allow_unassigned: args.allow_unassigned,
         reopen: args.reopen,
         here: args.here,
+        new: args.new,
         claim_id: None,
         offline: args.offline,
     };
-    let asked = args.which.task.as_ref().or(args.which.task_option.as_ref());
+    let asked = context.task_if(&ws, args.which.typed())?;
     let mut leased = None;
-    let changed = match asked {
+    let changed = match &asked {
         None if !args.wait => ops::claim_next(&ws, &agent, &request)?,
         None => {
             let on_wait = |error: &Error| output.note(&format!("waiting: {error}"));
@@ -166,20 +178,22 @@ pub(super) fn run(context: &Context, args: &ClaimArgs, output: &mut Output) -> R
             )?
         }
     };
-    show(&ws, args, &changed, leased.as_ref(), output);
+    show(&ws, (args, asked.as_ref()), &changed, leased.as_ref(), output);
     Ok(0)
 }
 
 /// Shows what came of it, and what to do next.
 fn show(
     ws: &Workspace,
-    args: &ClaimArgs,
+    (args, asked): (&ClaimArgs, Option<&TaskId>),
     changed: &Changed,
     leased: Option<&(Leased, Option<usize>)>,
     output: &mut Output,
 ) {
-    let asked = args.which.task.as_ref().or(args.which.task_option.as_ref());
-    asked.iter().for_each(|task| Context::note_spelling(task, &changed.claim.task_id, output));
+    args.which
+        .typed()
+        .iter()
+        .for_each(|task| Context::note_spelling(task, &changed.claim.task_id, output));
     if matches!(changed.outcome, Outcome::Claimed | Outcome::Reopened | Outcome::Moved) {
         words::note_earlier_work(changed.previous.as_ref(), &changed.claim, output);
     }
@@ -194,7 +208,7 @@ fn show(
     leased.iter().for_each(|(leased, _)| output.line(&lease::sentence(leased)));
     words::note_unconfirmed(&changed.claim, output);
     if asked.is_none() {
-        output.note(&format!("to see the task: `bus queue show {}`", changed.claim.task_id));
+        output.note(&format!("to see the task: `bus show {}`", changed.claim.task_id));
     }
     let branch = &changed.claim.branch;
     if !ws.is_on(branch) {

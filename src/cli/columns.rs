@@ -46,6 +46,6 @@ pub(super) fn print<const N: usize>(
         let padded =
             cells.map(|((cell, width), _)| format!("{cell}{}", " ".repeat(width - cell.width())));
         let line = padded.collect::<Vec<_>>().join("  ");
-        output.row(row.colour, line.trim_end(), Width::Terminal);
+        output.row(row.colour, line.trim_end(), Width::Bounded);
     }
 }

@@ -10,8 +10,8 @@ use super::exit::Failure;
 use super::output::Output;
 use super::{
     assign, check, claim, completions, deinit, demo, doctor, event, export, gc, heartbeat, inbox,
-    init, lease, man, message, plan, queue, receipt, reclaim, release, report, session, status,
-    sync, validate, wait, watch,
+    init, lease, man, message, plan, queue, receipt, reclaim, release, report, session, show,
+    status, sync, validate, wait, watch,
 };
 
 /// The command that was typed.
@@ -28,6 +28,8 @@ pub(super) enum Command {
     Queue(queue::QueueArgs),
     /// Claim a task: exactly one agent owns it
     Claim(claim::ClaimArgs),
+    /// Show one task: what it is, how far it is, who has it
+    Show(show::ShowArgs),
     /// End or pause your claim: done, released or paused
     Release(release::ReleaseArgs),
     /// Send a heartbeat for a task
@@ -111,6 +113,7 @@ impl Command {
             Self::Session(args) => session::run(context, args, output),
             Self::Queue(args) => queue::run(context, args, output),
             Self::Claim(args) => claim::run(context, args, output),
+            Self::Show(args) => show::run(context, args, output),
             Self::Release(args) => release::run(context, args, output),
             Self::Heartbeat(args) => heartbeat::run(context, args, output),
             Self::Reclaim(args) => reclaim::run(context, args, output),

@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::io::Read;
 use std::path::PathBuf;
 
-use super::args::{Global, Summary, Text};
+use super::args::{Global, OwnTaskArg, Summary, Text};
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
-use crate::bus::Error as BusError;
 use crate::bus::workspace::{IdentitySource, Notes, Options, Workspace};
+use crate::bus::{Error as BusError, ops};
 use crate::git::Repository;
 use crate::record::{AgentId, SessionId, TaskId, Timestamp};
 use crate::store::{Clock, Error as StoreError, Verb};
@@ -194,6 +194,41 @@ impl Context {
             argument: self.global.agent.first().cloned(),
             environment: self.environment.clone(),
         })
+    }
+
+    /// The task that is meant, which may be typed as a number alone.
+    ///
+    /// # Errors
+    ///
+    /// As the system refuses to read.
+    pub(super) fn task(&self, ws: &Workspace, typed: &TaskId) -> Result<TaskId, Failure> {
+        Ok(ops::meant_task(ws, typed)?)
+    }
+
+    /// As [`Context::task`], of an option that may be absent.
+    pub(super) fn task_if(
+        &self,
+        ws: &Workspace,
+        typed: Option<&TaskId>,
+    ) -> Result<Option<TaskId>, Failure> {
+        typed.map(|typed| self.task(ws, typed)).transpose()
+    }
+
+    /// The task that is meant; without a name the one that `agent` holds in this worktree.
+    ///
+    /// # Errors
+    ///
+    /// As [`ops::held_here`].
+    pub(super) fn own_task(
+        &self,
+        ws: &Workspace,
+        typed: &OwnTaskArg,
+        agent: &AgentId,
+    ) -> Result<TaskId, Failure> {
+        match typed.typed() {
+            Some(typed) => self.task(ws, typed),
+            None => Ok(ops::held_here(ws, agent)?),
+        }
     }
 
     /// A heartbeat of whoever reads, where environment or manifest say who that is.

@@ -80,9 +80,9 @@ struct LogArgs {
 
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// Only the last N; 0 shows all
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    limit: usize,
+    /// Only the last N [default: all]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     #[command(flatten)]
     wanted: Wanted,
     /// Only events until then
@@ -106,7 +106,7 @@ fn log(context: &Context, args: &LogArgs, output: &mut Output) -> Result<u8, Fai
     let request = EventRequest {
         event: args.event.clone(),
         summary: context.summary(&args.summary)?,
-        task: args.task.clone(),
+        task: context.task_if(&ws, args.task.as_ref())?,
         plan: args.plan.clone(),
         branch: args.branch.clone(),
         pr: args.pr.clone(),
@@ -136,9 +136,8 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
     context.note_reader(&ws);
     let now = context.clock.now();
     let until = args.until.map(|when| when.resolve(now));
-    let filter = Filter { until, ..args.wanted.filter(&context.global.agent, now) };
-    let limit = Some(args.limit).filter(|limit| *limit > 0);
-    let mut feed = log::feed(&ws, filter, limit, args.reverse)?;
+    let filter = Filter { until, ..args.wanted.filter(context, &ws)? };
+    let mut feed = log::feed(&ws, filter, args.limit, args.reverse)?;
     while let Some(entry) = feed.next_event()? {
         words::show(&entry, now, Width::Whole, output);
         if output.is_closed() {

@@ -44,7 +44,7 @@ const MEANINGS: &[(&str, &[&str], &[&str])] = &[
     ("", &["evidence", "artifact", "attach", "proof"], &["bus receipt"]),
     ("", &["merge", "land", "integrate"], &["bus report"]),
     ("", &["summary", "ledger"], &["bus report"]),
-    ("", &["brief", "info", "describe", "view"], &["bus queue show TASK"]),
+    ("", &["brief", "info", "describe", "view"], &["bus show TASK"]),
     ("", &["block", "sleep", "until"], &["bus wait"]),
     ("", &["lint", "verify"], &["bus validate"]),
     ("", &["fsck", "fix", "repair", "health"], &["bus doctor"]),
@@ -55,7 +55,7 @@ const MEANINGS: &[(&str, &[&str], &[&str])] = &[
     ("queue", &["done", "complete", "finish", "close", "release"], &["bus release TASK"]),
     ("queue", &["new", "create", "push", "append"], &["bus queue add TITLE"]),
     ("queue", &["ls", "status", "all"], &["bus queue list"]),
-    ("queue", &["get", "view", "info"], &["bus queue show TASK"]),
+    ("queue", &["get", "view", "info"], &["bus show TASK"]),
     ("lock", &["take", "add", "new", "get", "claim", "on", "create"], &["bus lock acquire"]),
     ("lock", &["unlock", "free", "drop", "remove", "rm", "off", "delete"], &["bus lock release"]),
     ("lock", &["ls", "status"], &["bus lock list"]),
@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn each_guess_is_no_command_and_has_one_meaning_that_is_one() {
-        let bus = super::super::command_line(false);
+        let mut bus = super::super::command_line(false);
+        bus.build();
         let find = |words: &str| {
             words.split_whitespace().try_fold(&bus, |command, word| command.find_subcommand(word))
         };

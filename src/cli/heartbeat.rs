@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::args::TaskArg;
+use super::args::OwnTaskArg;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
@@ -11,7 +11,8 @@ use crate::bus::ops;
 
 const EXAMPLES: &str = "\
 Examples:
-  bus heartbeat QUEUE-001   before a long silence, so that the task is not stale
+  bus heartbeat             before a long silence, so that your task is not stale
+  bus heartbeat QUEUE-001   the same, if you hold several
 
 Most commands that name the task send a heartbeat themselves if one is due.
 Exit status: 0 sent; 3 it is somebody else's; 4 nobody holds it; 8 you had lost it.";
@@ -21,7 +22,7 @@ Exit status: 0 sent; 3 it is somebody else's; 4 nobody holds it; 8 you had lost 
 #[command(after_help = EXAMPLES)]
 pub(super) struct HeartbeatArgs {
     #[command(flatten)]
-    task: TaskArg,
+    task: OwnTaskArg,
 }
 
 pub(super) fn run(
@@ -31,8 +32,10 @@ pub(super) fn run(
 ) -> Result<u8, Failure> {
     let ws = context.open("heartbeat", output)?;
     let agent = context.writer(&ws, output)?;
-    let (changed, untold) = ops::heartbeat(&ws, &agent, args.task.get())?;
-    Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
+    let task = context.own_task(&ws, &args.task, &agent)?;
+    let (changed, untold) = ops::heartbeat(&ws, &agent, &task)?;
+    let typed = args.task.typed();
+    typed.iter().for_each(|typed| Context::note_spelling(typed, &changed.claim.task_id, output));
     output.document(&words::changed_json(&changed));
     let expires =
         changed.claim.expires_at.map_or_else(String::new, |time| format!(", expires {time}"));

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::exit::Failure;
-use super::output::Output;
+use super::output::{Output, Width};
 use super::{exit, words};
 use crate::bus::log;
 use crate::bus::log::Inbox;
@@ -29,16 +29,16 @@ pub(super) struct InboxArgs {
     /// Remember that the messages that are shown are read
     #[arg(long)]
     mark_read: bool,
-    /// Only the last N; 0 shows all
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    limit: usize,
+    /// Only the last N [default: all]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
 }
 
 pub(super) fn run(context: &Context, args: &InboxArgs, output: &mut Output) -> Result<u8, Failure> {
     let ws = context.open("inbox", output)?;
     let agent = context.addressee(&ws)?;
     context.note_reader(&ws);
-    let inbox = log::inbox(&ws, &agent, Some(args.limit).filter(|limit| *limit > 0))?;
+    let inbox = log::inbox(&ws, &agent, args.limit)?;
     let now = context.clock.now();
     let json =
         |letter: &Letter| words::message_json(&letter.message, letter.elsewhere.as_ref(), now);
@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context, args: &InboxArgs, output: &mut Output) -> R
         ("messages", Value::Array(messages)),
     ]));
     inbox.letters.iter().for_each(|letter| {
-        words::show_message(&letter.message, letter.elsewhere.as_ref(), now, output)
+        words::show_message(&letter.message, letter.elsewhere.as_ref(), now, Width::Whole, output)
     });
     if inbox.unread == 0 && output.status_of_look() == 0 {
         output.line("no unread messages");

@@ -64,7 +64,7 @@ enum LeaseCommand {
 /// Some of the caller's own leases.
 #[derive(Debug, Args)]
 struct WhichArgs {
-    /// The lease [default: the only one that you hold here]
+    /// The lease, or the beginning of its id [default: the only one that you hold here]
     #[arg(value_name = "LOCK", conflicts_with = "all", add = ArgValueCompleter::new(completions::locks))]
     lock: Option<LeaseId>,
     /// All that you hold here
@@ -73,12 +73,12 @@ struct WhichArgs {
 }
 
 impl WhichArgs {
-    fn get(&self) -> WhichLeases {
-        match &self.lock {
-            Some(id) => WhichLeases::One(id.clone()),
+    fn get(&self, ws: &Workspace) -> Result<WhichLeases, Failure> {
+        Ok(match &self.lock {
+            Some(typed) => WhichLeases::One(lease::meant_lease(ws, typed)?),
             None if self.all => WhichLeases::All,
             None => WhichLeases::Only,
-        }
+        })
     }
 }
 

@@ -6,9 +6,10 @@ use clap_complete::ArgValueCompleter;
 use super::args::{Summary, Text, When};
 use super::context::Context;
 use super::exit::Failure;
-use super::output::Output;
+use super::output::{Output, Width};
 use super::{args, completions, words};
 use crate::bus::log::{Audience, MessageFilter, MessageRequest};
+use crate::bus::workspace::Workspace;
 use crate::bus::{log, ops};
 use crate::record::{AgentId, EventKind, PlanId, TaskId};
 use crate::store::Stream;
@@ -87,11 +88,12 @@ struct AudienceArgs {
 }
 
 impl AudienceArgs {
-    fn get(&self) -> Audience {
-        match (&self.to, &self.task) {
-            (Some(to), task) => Audience::Agent(to.clone(), task.clone()),
-            (None, task) => Audience::Task(task.clone().expect("the group is required")),
-        }
+    fn get(&self, context: &Context, ws: &Workspace) -> Result<Audience, Failure> {
+        let task = context.task_if(ws, self.task.as_ref())?;
+        Ok(match &self.to {
+            Some(to) => Audience::Agent(to.clone(), task),
+            None => Audience::Task(task.expect("the group is required")),
+        })
     }
 }
 
@@ -112,9 +114,9 @@ struct ListArgs {
     /// Only messages since then: a time, or 30s, 10m, 4h, 2d ago
     #[arg(long, value_name = "WHEN")]
     since: Option<When>,
-    /// Only the last N; 0 shows all
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    limit: usize,
+    /// Only the last N [default: all]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Newest first
     #[arg(long)]
     reverse: bool,
@@ -135,7 +137,7 @@ fn send(context: &Context, args: &SendArgs, output: &mut Output) -> Result<u8, F
     let ws = context.open("message send", output)?;
     let agent = context.writer(&ws, output)?;
     let request = MessageRequest {
-        audience: args.audience.get(),
+        audience: args.audience.get(context, &ws)?,
         kind: args.kind.clone(),
         summary: context.summary(&args.summary)?,
         note: context.text_if("--note", args.note.as_ref())?,
@@ -159,7 +161,7 @@ fn send(context: &Context, args: &SendArgs, output: &mut Output) -> Result<u8, F
     }
     let now = context.clock.now();
     output.document(&words::object([("message", words::message_json(&message, None, now))]));
-    words::show_message(&message, None, now, output);
+    words::show_message(&message, None, now, Width::Whole, output);
     Ok(0)
 }
 
@@ -169,20 +171,19 @@ fn list(context: &Context, args: &ListArgs, output: &mut Output) -> Result<u8, F
     context.note_reader(&ws);
     let now = context.clock.now();
     let filter = MessageFilter {
-        task: args.task.clone(),
+        task: context.task_if(&ws, args.task.as_ref())?,
         to: args.to.clone(),
         kinds: args.kinds.clone(),
         from: args.from.iter().chain(&context.global.agent).cloned().collect(),
         since: args.since.map(|when| when.resolve(now)),
     };
-    let (mut letters, faults) =
-        log::messages(&ws, &filter, Some(args.limit).filter(|limit| *limit > 0))?;
+    let (mut letters, faults) = log::messages(&ws, &filter, args.limit)?;
     if args.reverse {
         letters.reverse();
     }
     for letter in letters {
         output.ndjson(&words::message_json(&letter.message, letter.elsewhere.as_ref(), now));
-        words::show_message(&letter.message, letter.elsewhere.as_ref(), now, output);
+        words::show_message(&letter.message, letter.elsewhere.as_ref(), now, Width::Whole, output);
         if output.is_closed() {
             break;
         }

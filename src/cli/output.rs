@@ -33,6 +33,8 @@ pub(super) struct Output {
     closed: bool,
     /// Each JSON document is a line.
     streaming: bool,
+    /// Lines and lists are shown whole, however long they are.
+    full: bool,
     notes: Notes,
 }
 
@@ -41,9 +43,12 @@ pub(super) struct Output {
 pub(super) enum Width {
     /// As long as it is.
     Whole,
-    /// As wide as the terminal, if there is one.
-    Terminal,
+    /// As wide as the terminal; without one as long as people and agents read.
+    Bounded,
 }
+
+/// How many columns a line has that nobody asked to see whole.
+const MAX_COLUMNS: usize = 300;
 
 impl Output {
     /// How much is gathered before it is written, in bytes.
@@ -68,6 +73,7 @@ impl Output {
             failed: None,
             closed: false,
             streaming: false,
+            full: false,
             notes: Notes::default(),
         }
     }
@@ -108,6 +114,16 @@ impl Output {
         self.streaming = true;
     }
 
+    /// From now on lines and lists are shown whole.
+    pub(super) fn show_whole(&mut self) {
+        self.full = true;
+    }
+
+    /// How many of `count` lines are shown if nobody asked to see all, `most` at most.
+    pub(super) fn shown_of(&self, count: usize, most: usize) -> usize {
+        if self.full { count } else { count.min(most) }
+    }
+
     /// A line of text on stdout, or `None` if stdout is JSON.
     pub(super) fn line(&mut self, text: &str) {
         if !self.json {
@@ -141,7 +157,10 @@ impl Output {
 
     /// A line of many, perhaps in a colour, perhaps cut to the width of the terminal.
     pub(super) fn row(&mut self, colour: Option<AnsiColor>, text: &str, width: Width) {
-        let columns = if width == Width::Terminal { self.columns() } else { None };
+        let columns = match width {
+            Width::Bounded if !self.full => Some(self.columns().unwrap_or(MAX_COLUMNS)),
+            _ => None,
+        };
         let safe = escape::terminal(text);
         let safe = columns.map_or_else(|| safe.clone(), |columns| cut(&safe, columns));
         match colour {

@@ -140,7 +140,7 @@ fn progress_json(tally: Tally) -> Value {
 }
 
 /// A plan as JSON, with what can be seen from it.
-fn found_json(found: &FoundPlan, ws: &Workspace) -> Value {
+pub(super) fn found_json(found: &FoundPlan, ws: &Workspace) -> Value {
     words::merge(
         found.plan.to_object(),
         [

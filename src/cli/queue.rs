@@ -1,6 +1,6 @@
 //! `bus queue add`, `list`, `show` and `ready`
 
-mod shown;
+pub(super) mod shown;
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 
-use super::args::{TaskArg, Text};
+use super::args::Text;
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
-use super::{completions, words};
+use super::{completions, show, words};
 use crate::bus::queue::{QueueRequest, QueueView};
-use crate::bus::{Error, ops, queue};
-use crate::cli::queue::queue::QueueFault;
+use crate::bus::workspace::Workspace;
+use crate::bus::{ops, queue};
 use crate::record::{AgentId, PlanId, Priority, TaskId};
 
 const ADD_EXAMPLES: &str = "\
@@ -36,13 +36,6 @@ Examples:
 
 States: ready, assigned (to somebody else than you), unassigned (the policy wants an assignment first), blocked (another \
 task must be done before), claimed, done, unreadable. With --agent, as that agent sees it.";
-
-const SHOW_EXAMPLES: &str = "\
-Examples:
-  bus queue show QUEUE-001   what it is, how far, and what it waits for
-  bus queue show QUEUE-001 --json
-
-Exit status: 0 it is shown; 4 it is not in the queue.";
 
 const READY_EXAMPLES: &str = "\
 Examples:
@@ -71,9 +64,9 @@ enum QueueCommand {
     /// Show all tasks of all worktrees, and how far each is
     #[command(after_help = LIST_EXAMPLES)]
     List,
-    /// Show one task, and what it waits for
-    #[command(after_help = SHOW_EXAMPLES)]
-    Show(ShowArgs),
+    /// Show one task, as `bus show` does
+    #[command(after_help = show::EXAMPLES)]
+    Show(show::ShowArgs),
     /// Show what may be claimed now, the best first
     #[command(after_help = READY_EXAMPLES)]
     Ready(ReadyArgs),
@@ -108,23 +101,17 @@ struct AddArgs {
 }
 
 #[derive(Debug, Args)]
-struct ShowArgs {
-    #[command(flatten)]
-    task: TaskArg,
-}
-
-#[derive(Debug, Args)]
 struct ReadyArgs {
-    /// Only the first N; 0 shows all
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    limit: usize,
+    /// Only the first N [default: all]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
 }
 
 pub(super) fn run(context: &Context, args: &QueueArgs, output: &mut Output) -> Result<u8, Failure> {
     match &args.command {
         QueueCommand::Add(args) => add(context, args, output),
         QueueCommand::List => list(context, output),
-        QueueCommand::Show(args) => show(context, args, output),
+        QueueCommand::Show(args) => show::run(context, args, output),
         QueueCommand::Ready(args) => ready(context, args, output),
     }
 }
@@ -160,7 +147,9 @@ fn add(context: &Context, args: &AddArgs, output: &mut Output) -> Result<u8, Fai
 }
 
 fn list(context: &Context, output: &mut Output) -> Result<u8, Failure> {
-    let queue = look(context, "queue list", output)?;
+    let ws = context.open("queue list", output)?;
+    context.note_reader(&ws);
+    let queue = look(context, &ws, output)?;
     output.document(&shown::document(&queue, queue.items.iter()));
     shown::table(queue.items.iter(), output);
     if queue.items.is_empty() {
@@ -171,11 +160,11 @@ fn list(context: &Context, output: &mut Output) -> Result<u8, Failure> {
 }
 
 fn ready(context: &Context, args: &ReadyArgs, output: &mut Output) -> Result<u8, Failure> {
-    let queue = look(context, "queue ready", output)?;
+    let ws = context.open("queue ready", output)?;
+    context.note_reader(&ws);
+    let queue = look(context, &ws, output)?;
     let mut ready = queue.ready();
-    if args.limit > 0 {
-        ready.truncate(args.limit);
-    }
+    ready.truncate(args.limit.unwrap_or(usize::MAX));
     output.document(&shown::document(&queue, ready.iter().copied()));
     shown::table(ready.iter().copied(), output);
     if ready.is_empty() {
@@ -185,32 +174,18 @@ fn ready(context: &Context, args: &ReadyArgs, output: &mut Output) -> Result<u8,
     Ok(0)
 }
 
-fn show(context: &Context, args: &ShowArgs, output: &mut Output) -> Result<u8, Failure> {
-    let queue = look(context, "queue show", output)?;
-    let task = args.task.get();
-    let entry = queue.items.iter().find(|entry| entry.task == *task);
-    let entry = entry.ok_or_else(|| Error::Queue(QueueFault::NotQueued { task: task.clone() }))?;
-    output.document(&words::object([("item", shown::whole(entry))]));
-    shown::page(entry, output);
-    shown::warn_of_cycles(queue.cycles.iter().filter(|circle| circle.contains(task)), output);
-    shown::warn_of_entry(entry, output);
-    Ok(0)
-}
-
 /// The queue as the caller sees it, or as the agent does that is named.
-fn look(
+pub(super) fn look(
     context: &Context,
-    command: &'static str,
+    ws: &Workspace,
     output: &mut Output,
 ) -> Result<QueueView, Failure> {
-    let ws = context.open(command, output)?;
-    context.note_reader(&ws);
     let agent: Option<AgentId> = match &context.global.agent[..] {
-        [] => context.reader(&ws),
-        _ => Some(context.addressee(&ws)?),
+        [] => context.reader(ws),
+        _ => Some(context.addressee(ws)?),
     };
     let mut last = Instant::now();
-    Ok(queue::queue_with(&ws, agent.as_ref(), |number, all| {
+    Ok(queue::queue_with(ws, agent.as_ref(), |number, all| {
         if output.is_watched() && last.elapsed() > PATIENCE {
             last = Instant::now();
             output.note(&format!("looked at {number} of {all} tasks"));

@@ -82,12 +82,9 @@ pub(super) fn run(
         plan::check_step(&ws, plan, step)?;
     }
     let bytes = read(context, &args.file)?;
-    let request = AddReceipt {
-        name: &name,
-        bytes: &bytes,
-        task: args.task.as_ref(),
-        plan: args.plan.as_deref(),
-    };
+    let task = context.task_if(&ws, args.task.as_ref())?;
+    let request =
+        AddReceipt { name: &name, bytes: &bytes, task: task.as_ref(), plan: args.plan.as_deref() };
     let added = ops::add_receipt(&ws, &agent, request)?;
     if let Some(error) = &added.pulse {
         output.warn(&format!(

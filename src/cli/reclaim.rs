@@ -39,8 +39,9 @@ pub(super) fn run(
         note: context.text("--note", &args.take_over.note)?,
         force: args.take_over.force,
     };
-    let changed = ops::reclaim(&ws, &agent, args.task.get(), &request)?;
-    Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
+    let task = context.task(&ws, args.task.typed())?;
+    let changed = ops::reclaim(&ws, &agent, &task, &request)?;
+    Context::note_spelling(args.task.typed(), &changed.claim.task_id, output);
     output.document(&words::changed_json(&changed));
     let claim = &changed.claim;
     if changed.outcome == Outcome::Unchanged {

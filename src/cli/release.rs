@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::args::{TaskArg, Text};
+use super::args::{OwnTaskArg, Text};
 use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
@@ -13,7 +13,8 @@ use crate::record::Status;
 
 const EXAMPLES: &str = "\
 Examples:
-  bus release QUEUE-001                                      it is done
+  bus release                                                your task here is done
+  bus release QUEUE-001                                      the same, if you hold several
   bus release QUEUE-001 --status released --notes 'stuck'    others may take it
   bus release QUEUE-001 --status paused                      you will be back
   bus release QUEUE-001 --agent boss --force --note 'gone'   as a manager
@@ -25,7 +26,7 @@ Exit status: 0 it has ended; 3 it is somebody else's; 4 nobody holds it; 7 the f
 #[command(after_help = EXAMPLES)]
 pub(super) struct ReleaseArgs {
     #[command(flatten)]
-    task: TaskArg,
+    task: OwnTaskArg,
     /// What becomes of it [default: done; with --force: released]
     #[arg(long, value_enum, value_name = "STATUS")]
     status: Option<EndStatus>,
@@ -73,8 +74,10 @@ pub(super) fn run(
         force: context.text_if("--note", args.note.as_ref())?,
         offline: args.offline,
     };
-    let changed = ops::release(&ws, &agent, args.task.get(), &request)?;
-    Context::note_spelling(args.task.get(), &changed.claim.task_id, output);
+    let task = context.own_task(&ws, &args.task, &agent)?;
+    let changed = ops::release(&ws, &agent, &task, &request)?;
+    let typed = args.task.typed();
+    typed.iter().for_each(|typed| Context::note_spelling(typed, &changed.claim.task_id, output));
     output.document(&words::changed_json(&changed));
     let (task, status) = (&changed.claim.task_id, changed.claim.status);
     if changed.outcome == Outcome::Unchanged {

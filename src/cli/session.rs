@@ -73,6 +73,9 @@ struct StartArgs {
     /// Do not ask the remote
     #[arg(long)]
     no_fetch: bool,
+    /// Show each line and each list whole
+    #[arg(long)]
+    full: bool,
 }
 
 #[derive(Debug, Args)]
@@ -130,6 +133,9 @@ fn start(context: &Context, args: &StartArgs, output: &mut Output) -> Result<u8,
     // Of thousands of claims it is much, and for people it is not read.
     if output.is_json() {
         output.document(&document(&agent, &ws, &start, fetched.as_ref(), &overview));
+    }
+    if args.full {
+        output.show_whole();
     }
     output.line(&greeting(&agent, args.role, &overview));
     output.line(&format!("export BUS_SESSION={}", start.session));

@@ -13,6 +13,9 @@ use crate::store::Letter;
 /// How many claims are shown to people, of one's own and of each peer's; JSON has all.
 const SHOWN: usize = 10;
 
+/// How many lines a section has for people who do not ask for all.
+const MAX_LINES: usize = 20;
+
 /// For people: a section each, with a line each.
 pub(super) fn show(agent: &AgentId, overview: &Overview, output: &mut Output) {
     let now = overview.generated_at;
@@ -179,7 +182,13 @@ fn section(title: &str, lines: impl Iterator<Item = String>, output: &mut Output
         return output.line(&format!("{title}: none"));
     }
     output.line(title);
-    lines.for_each(|line| output.row(None, &line, Width::Terminal));
+    let lines: Vec<String> = lines.collect();
+    let shown = output.shown_of(lines.len(), MAX_LINES);
+    lines[..shown].iter().for_each(|line| output.row(None, line, Width::Bounded));
+    match lines.len() - shown {
+        0 => {}
+        more => output.line(&format!("  and {more} more; `--full` shows all")),
+    }
 }
 
 /// The paths that the agent holds, and that others hold some, or `None` if nobody does.
@@ -221,7 +230,7 @@ fn unread(overview: &Overview, output: &mut Output) {
         }
     }
     inbox.letters.iter().for_each(|letter| {
-        words::show_message(&letter.message, letter.elsewhere.as_ref(), now, output)
+        words::show_message(&letter.message, letter.elsewhere.as_ref(), now, Width::Bounded, output)
     });
 }
 

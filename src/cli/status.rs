@@ -26,6 +26,9 @@ const HEADER: [&str; 7] = ["TASK", "STATE", "AGENT", "SINCE", "SEEN", "BRANCH", 
 const LONG_HEADER: [&str; 9] =
     ["TASK", "STATE", "AGENT", "SINCE", "AHEAD", "PUSHED", "LANDED", "BRANCH", "NOTES"];
 
+/// How many live claims, and how many leases, are shown to people who do not ask for all.
+const MAX_LIVE: usize = 100;
+
 /// How many columns a terminal must have for a time to be shown both ways.
 const WIDE: usize = 140;
 
@@ -35,6 +38,7 @@ Examples:
   bus status --active-only --limit 5      only who works now
   bus status --agent codex-1 --since 2h   one agent's, of two hours
   bus status --long                       what is pushed, landed, not begun
+  bus status --full                       all claims and events, each line whole
   bus status --json | jq '.claims[] | select(.state == \"stale\") | .task_id'
 
 It shows the same in every worktree of the clone. States: active, paused, stale (silent for too long), expired, released, \
@@ -46,9 +50,12 @@ paths are shown below the claims; see `bus lock`.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct StatusArgs {
-    /// How many events, and how many ended claims as text; 0 shows all
+    /// How many events, and how many ended claims as text; 0 shows none
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
+    /// Show all claims and events, and each line whole
+    #[arg(long, conflicts_with = "limit")]
+    full: bool,
     /// Only live claims
     #[arg(long)]
     active_only: bool,
@@ -73,11 +80,14 @@ pub(super) fn run(
     let query = StatusQuery {
         agents: context.global.agent.clone(),
         active_only: args.active_only,
-        limit: Some(args.limit).filter(|limit| *limit > 0),
+        limit: (!args.full).then_some(args.limit),
         since: args.since.map(|when| when.resolve(context.clock.now())),
         stale_after: args.stale_after.map(Span::get),
         long: args.long,
     };
+    if args.full {
+        output.show_whole();
+    }
     let report = ops::status(&ws, &query)?;
     output.document(&document(&report, &query));
     table(&report, &query, output);
@@ -115,7 +125,7 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
     let filters = words::object([
         ("agents", Value::Array(query.agents.iter().map(|agent| text(agent)).collect())),
         ("active_only", Value::from(query.active_only)),
-        ("limit", Value::from(query.limit.unwrap_or(0))),
+        ("limit", Value::from(query.limit)),
         ("since", or_null(query.since)),
     ]);
     let events = report.events.iter().map(|entry| {
@@ -162,32 +172,35 @@ fn fleet(freshness: &Freshness) -> Value {
 fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     output.line(&summary(report));
     let live = report.claims.iter().filter(|status| status.claim.status.is_live()).count();
-    let most = query.limit.map_or(usize::MAX, |limit| limit.saturating_add(live));
-    let (shown, hidden) = report.claims.split_at(report.claims.len().min(most));
+    let (live, ended) = report.claims.split_at(live);
+    let (shown, more) = live.split_at(output.shown_of(live.len(), MAX_LIVE));
+    let most = query.limit.unwrap_or(usize::MAX);
+    let (last, older) = ended.split_at(ended.len().min(most));
+    let shown: Vec<&ClaimStatus> = shown.iter().chain(last).collect();
     let narrow = output.columns().is_some_and(|columns| columns < WIDE);
     let mut rows: Vec<Row<7>> =
         shown.iter().map(|status| row(status, report.generated_at, narrow)).collect();
     rows.extend(report.unreadable.iter().map(|(task, _)| unreadable(task)));
     if query.long {
-        long(report, shown, output);
+        long(report, &shown, output);
     } else if !rows.is_empty() {
         output.line("");
         // The branch goes first: it mostly says agent and task again.
         columns::print(HEADER, &rows, |column| !narrow || column != "BRANCH", output);
     }
-    if !hidden.is_empty() {
-        output
-            .line(&format!("… and {} more that have ended; `--limit 0` shows them", hidden.len()));
-    }
+    tell_of_hidden(more.len(), "live claims", output);
+    tell_of_hidden(older.len(), "claims that have ended", output);
     if !report.leases.is_empty() {
         output.line("");
-        lease::print(report.leases.iter(), report.generated_at, output);
+        let shown = output.shown_of(report.leases.len(), MAX_LIVE);
+        lease::print(report.leases[..shown].iter(), report.generated_at, output);
+        tell_of_hidden(report.leases.len() - shown, "leases", output);
     }
     if !report.events.is_empty() {
         output.line("");
     }
     for Entry { event, elsewhere, .. } in &report.events {
-        words::show_line(event, elsewhere.as_ref(), report.generated_at, Width::Terminal, output);
+        words::show_line(event, elsewhere.as_ref(), report.generated_at, Width::Bounded, output);
     }
     if let Some(Freshness { fleet, seen }) = &report.freshness {
         let remote = &fleet.remote;
@@ -202,8 +215,17 @@ fn table(report: &StatusReport, query: &StatusQuery, output: &mut Output) {
     }
 }
 
+/// Says how many lines are left out.
+fn tell_of_hidden(count: usize, what: &str, output: &mut Output) {
+    match count {
+        0 => {}
+        1 => output.line(&format!("… and 1 more of the {what}; `--full` shows it")),
+        _ => output.line(&format!("… and {count} more {what}; `--full` shows them")),
+    }
+}
+
 /// The claims with what git shows of their branches, and the tasks that wait for somebody to begin.
-fn long(report: &StatusReport, shown: &[ClaimStatus], output: &mut Output) {
+fn long(report: &StatusReport, shown: &[&ClaimStatus], output: &mut Output) {
     let now = report.generated_at;
     let mut rows: Vec<Row<9>> = shown.iter().map(|status| long_row(status, now)).collect();
     rows.extend(report.unreadable.iter().map(|(task, _)| {

@@ -71,7 +71,8 @@ pub(super) fn run(context: &Context, args: &WaitArgs, output: &mut Output) -> Re
     let task = args.task.as_ref().or(args.task_option.as_ref());
     check(args, task)?;
     let ws = context.open("wait", output)?;
-    let waited = wait(context, args, task, &ws, output);
+    let task = context.task_if(&ws, task)?;
+    let waited = wait(context, args, task.as_ref(), &ws, output);
     if waited.is_err()
         && let Some(fault) = fleet::remote_fault(&ws)
     {
@@ -96,7 +97,7 @@ fn wait(
             "message",
             words::message_json(&message, elsewhere.as_ref(), now),
         )]));
-        words::show_message(&message, elsewhere.as_ref(), now, output);
+        words::show_message(&message, elsewhere.as_ref(), now, Width::Whole, output);
         return Ok(0);
     }
     context.note_reader(ws);

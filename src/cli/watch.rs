@@ -44,7 +44,7 @@ pub(super) struct WatchArgs {
     /// Go on, and show each event as it is written
     #[arg(short, long)]
     follow: bool,
-    /// How many of the latest events come first; 0 shows all
+    /// How many of the latest events come first; 0 shows none
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
     #[command(flatten)]
@@ -75,15 +75,16 @@ pub(super) fn run(context: &Context, args: &WatchArgs, output: &mut Output) -> R
     let ws = context.open("watch", output)?;
     context.note_reader(&ws);
     let now = context.clock.now();
-    let mut filter = args.wanted.filter(&context.global.agent, now);
+    let mut filter = args.wanted.filter(context, &ws)?;
     filter.since = filter.since.or_else(|| args.window(now));
-    let limit = Some(args.limit).filter(|limit| *limit > 0);
-    let (mut watch, backlog) =
-        log::watch(&ws, WatchQuery { filter, limit, cursor: args.cursor.clone() })?;
+    let (mut watch, backlog) = log::watch(
+        &ws,
+        WatchQuery { filter, limit: Some(args.limit), cursor: args.cursor.clone() },
+    )?;
     if let Some(hints) = hints {
         watch.follow(hints);
     }
-    backlog.events.iter().for_each(|entry| words::show(entry, now, Width::Terminal, output));
+    backlog.events.iter().for_each(|entry| words::show(entry, now, Width::Bounded, output));
     words::warn_of_bad_lines(Stream::Log, &backlog.bad, ws.root(), output);
     output.flush();
     if output.is_closed() {
@@ -123,9 +124,7 @@ impl Screen<'_> {
     fn show_next(&mut self, watch: &mut Watch<'_>) -> Result<bool, Failure> {
         let fresh = watch.read()?;
         let now = self.context.clock.now();
-        watch
-            .wanted(&fresh)
-            .for_each(|entry| words::show(entry, now, Width::Terminal, self.output));
+        watch.wanted(&fresh).for_each(|entry| words::show(entry, now, Width::Bounded, self.output));
         self.output.flush();
         if self.output.is_closed() {
             return Ok(false);

@@ -106,13 +106,10 @@ pub(super) fn show_message(
     message: &Message,
     elsewhere: Option<&Elsewhere>,
     now: Timestamp,
+    width: Width,
     output: &mut Output,
 ) {
-    output.row(
-        colour_of(message.kind.as_str()),
-        &message_line(message, elsewhere, now),
-        Width::Whole,
-    );
+    output.row(colour_of(message.kind.as_str()), &message_line(message, elsewhere, now), width);
 }
 
 /// A message as a line: like an event's, and whom it is for.

@@ -7,7 +7,7 @@ use gix::objs::FindExt;
 use gix::refs::Target;
 
 use super::index::Found;
-use super::{Error, ItemKind, ObjectId, Repository, index};
+use super::{Error, ItemKind, ObjectId, Repository, TreeItem, index};
 
 /// The name of a file of a commit, and its bytes or why they cannot be had.
 pub type FileIn = (String, Result<Vec<u8>, String>);
@@ -33,6 +33,26 @@ impl Repository {
     #[must_use]
     pub fn target_file(&self, path: &str) -> Option<Vec<u8>> {
         self.read_blob(self.blob_at(self.target_commit()?, Path::new(path))?)
+    }
+
+    /// The names of the files in the folder `name` at the root of that branch; none if it has no
+    /// such folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] if an object is missing, as in a partial clone, or cannot be read;
+    /// [`Error::Store`] if the system refuses.
+    pub fn target_names(&self, name: &str) -> Result<Vec<String>, Error> {
+        let Some(target) = self.target_commit() else { return Ok(Vec::new()) };
+        let damaged =
+            |what| Error::Damaged { name: format!("{}:{name}", target.to_hex_with_len(10)), what };
+        let root = self.tree_of(target)?.map_err(damaged)?;
+        let items = self.list_tree(root)?.map_err(damaged)?;
+        let is_folder = |item: &TreeItem| item.kind == ItemKind::Folder && item.name == name;
+        let Some(folder) = items.into_iter().find(is_folder) else { return Ok(Vec::new()) };
+        let items = self.list_tree(folder.id)?.map_err(damaged)?;
+        let files = items.into_iter().filter(|item| item.kind == ItemKind::File);
+        Ok(files.map(|item| item.name).collect())
     }
 
     /// Whether there is anything at `path` on that branch.

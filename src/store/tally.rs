@@ -14,7 +14,7 @@ use super::{Clones, Entry, Error};
 use crate::record::{AgentId, Event, Glance, TaskId, Timestamp};
 
 /// The types of events that `bus` logs by itself: they are no words about the work.
-const PROTOCOL: [&str; 5] = ["claim", "release", "reclaim", "update", "handshake"];
+pub const PROTOCOL: [&str; 5] = ["claim", "release", "reclaim", "update", "handshake"];
 
 /// The type of event that say that somebody went on where `bus check` said no.
 const OVERRIDE: &str = "override";

@@ -79,6 +79,7 @@ mod scene;
 mod session;
 #[cfg(unix)]
 mod shared_repository;
+mod show;
 mod slips;
 mod snapshot;
 mod sound_bus;

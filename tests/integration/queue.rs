@@ -136,7 +136,7 @@ fn a_number_is_more_than_all_that_were_ever_given_or_spoken_of() {
     repo.write("queue/0007-x.md", "# x\n");
     repo.write("queue/99999999999-x.md", "# x\n");
     assert_eq!(next(&wt), "QUEUE-008");
-    repo.by("a", &["claim", "queue-010"]).ok();
+    repo.by("a", &["claim", "queue-010", "--new"]).ok();
     assert_eq!(next(&wt), "QUEUE-011");
     repo.by("a", &["assign", "QUEUE-020", "--engineer", "b"]).ok();
     assert_eq!(next(&wt), "QUEUE-021");
@@ -154,7 +154,7 @@ fn a_given_number_is_taken_where_a_file_or_a_claim_has_it() {
     assert_eq!(error["task_id"], "QUEUE-005");
     assert!(error["message"].as_str().unwrap().contains("queue/005-x.md"), "{error}");
     add(&repo, &["y", "--id", "QUEUE-0005"]).fails(3, "task-exists");
-    repo.by("a", &["claim", "QUEUE-007"]).ok();
+    repo.by("a", &["claim", "QUEUE-007", "--new"]).ok();
     let error = add(&repo, &["y", "--id", "QUEUE-007"]).fails(3, "task-exists");
     assert_eq!(error["place"], "refs/bus/claims/QUEUE-007");
     add(&repo, &["y", "--id", "QUEUE-002"]).ok();
@@ -592,7 +592,7 @@ fn numbers_of_other_widths_are_the_same_number() {
         (repo.claim("QUEUE-013")["agent_id"].clone(), state(&repo, "QUEUE-0013")),
         (json!("a"), "claimed".to_owned())
     );
-    repo.by("a", &["claim", "QUEUE-99"]).ok();
+    repo.by("a", &["claim", "QUEUE-99", "--new"]).ok();
     assert_eq!(repo.claim("QUEUE-099")["agent_id"], "a", "the queue knows nothing of it");
     repo.write("queue/099-z.md", "# Task: z\n");
     repo.by("b", &["claim", "QUEUE-0099"]).fails(3, "claim-held");

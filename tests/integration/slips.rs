@@ -206,3 +206,82 @@ fn a_pattern_without_a_file_is_said_with_what_was_meant_most_likely() {
         assert!(!said.contains("matches no file"), "{pattern}: {said}");
     }
 }
+
+#[test]
+fn a_claim_of_what_looks_like_a_task_of_the_queue_and_is_none_is_refused() {
+    let repo = Repo::new();
+    for title in ["read the syntax", "the lexer", "tests"] {
+        repo.by("boss", &["queue", "add", title]).ok();
+    }
+    for (typed, hint) in [
+        ("QUEUE-099", "bus claim QUEUE-099 --new"),
+        ("99", "bus claim 99 --new"),
+        ("QUEUE002", "the queue has `bus claim QUEUE-002`"),
+        ("q-3", "the queue has `bus claim QUEUE-003`"),
+        ("next", "`bus claim --next`"),
+        ("READY", "`bus claim --next`"),
+        ("002-the-lexer", "the queue has `bus claim QUEUE-002`"),
+        ("the-lexer", "the queue has `bus claim QUEUE-002`"),
+    ] {
+        let error = repo.by("a", &["claim", typed]).fails(4, "no-task");
+        assert!(error["hint"].as_str().unwrap().contains(hint), "{typed}: {error}");
+    }
+    let numbers = repo.by("boss", &["queue", "add", "more", "--json"]).ok().json();
+    assert_eq!(numbers["task_id"], "QUEUE-004", "a slip takes no number");
+    // What is like none of them is a task of another kind; so is what somebody insists on.
+    for typed in [&["T-9"][..], &["GH-2"], &["next", "--new"], &["QUEUE-077", "--new"]] {
+        repo.by("a", &[&["claim"], typed].concat()).ok();
+    }
+    // A claim or an assignment says that it is a task.
+    repo.by("a", &["claim", "QUEUE-077"]).ok();
+    repo.by("boss", &["assign", "QUEUE-088", "--engineer", "b"]).ok();
+    repo.by("b", &["claim", "QUEUE-088"]).ok();
+    // Without a queue nothing looks like one of it.
+    let repo = Repo::new();
+    repo.by("a", &["claim", "QUEUE-099"]).ok();
+    repo.by("a", &["claim", "next"]).ok();
+}
+
+#[test]
+fn the_queue_of_the_target_counts_as_well() {
+    let repo = Repo::new();
+    let before = repo.worktree("before");
+    repo.by("boss", &["queue", "add", "the lexer"]).ok();
+    repo.commit_all("queue");
+    // The worktree with the file goes to a branch without it.
+    repo.git(&["checkout", "--quiet", "-b", "elsewhere", "HEAD~1"]);
+    for folder in [repo.root(), before] {
+        repo.by("a", &["claim", "QUEUE-044"]).within(&folder).fails(4, "no-task");
+    }
+    repo.by("a", &["claim", "1"]).ok();
+    assert_eq!(repo.claim("QUEUE-001")["agent_id"], "a");
+}
+
+#[test]
+fn a_number_alone_is_a_task_of_the_queue_unless_a_claim_has_that_id() {
+    let repo = Repo::new();
+    for title in ["one", "two", "three"] {
+        repo.by("boss", &["queue", "add", title]).ok();
+    }
+    repo.by("a", &["claim", "3"]).ok().says("the task is spelled `QUEUE-003`");
+    assert_eq!(repo.claim("QUEUE-003")["agent_id"], "a");
+    let event = ["event", "log", "--event", "status", "--task", "03", "--summary", "s", "--json"];
+    assert_eq!(repo.by("a", &event).ok().json()["event"]["task_id"], "QUEUE-003");
+    repo.by("a", &["message", "send", "--task", "3", "--summary", "m"]).ok();
+    let listed = repo.bus(&["message", "list", "--task", "3", "--json"]).ok();
+    assert_eq!(listed.ndjson().len(), 1);
+    repo.by("b", &["reclaim", "3", "--note", "x"]).fails(3, "claim-alive");
+    repo.by("boss", &["assign", "2", "--engineer", "b"]).ok();
+    repo.by("a", &["claim", "2"]).fails(3, "assigned-elsewhere");
+    repo.by("a", &["heartbeat", "3"]).ok();
+    repo.by("a", &["release", "3"]).ok();
+    repo.bus(&["wait", "3", "--until", "done", "--timeout", "1s"]).ok();
+    // A claim has that very id.
+    repo.by("a", &["claim", "1", "--branch", "agent/a/x", "--new"]).ok();
+    assert_eq!(repo.claim("QUEUE-001")["agent_id"], "a");
+    let bare = Repo::new();
+    bare.by("a", &["claim", "1"]).ok();
+    bare.by("boss", &["queue", "add", "one"]).ok();
+    bare.by("a", &["release", "1"]).ok();
+    assert_eq!(bare.claim("1")["status"], "done");
+}

@@ -114,6 +114,53 @@ fn many_ended_claims_do_not_bury_the_live_ones() {
     }
     repo.by("a", &["claim", "LIVE-1"]).ok();
     let shown = repo.bus(&["status", "--limit", "2"]).ok().stdout;
-    assert!(shown.contains("LIVE-1") && shown.contains("… and 3 more that have ended"), "{shown}");
-    assert!(!repo.bus(&["status", "--limit", "0"]).ok().stdout.contains("more that have ended"));
+    assert!(
+        shown.contains("LIVE-1") && shown.contains("… and 3 more claims that have ended"),
+        "{shown}"
+    );
+    assert!(!repo.bus(&["status", "--full"]).ok().stdout.contains("that have ended"));
+}
+
+#[test]
+fn what_agents_wrote_at_length_is_bounded_unless_it_is_asked_for() {
+    let repo = Repo::new();
+    let long = "x".repeat(20_000);
+    for _ in 0..5 {
+        repo.by("b", &["event", "log", "--event", "note", "--summary", &long]).ok();
+        repo.by("b", &["message", "send", "--to", "a", "--summary", &long, "--note", &long]).ok();
+    }
+    repo.by("a", &["claim", "T-1", "--notes", &long]).ok();
+    for command in [&["status"][..], &["session", "start"]] {
+        let shown = repo.by("a", command).ok().stdout;
+        assert!(shown.len() < 8_000 && shown.contains('…'), "{} bytes", shown.len());
+        assert!(shown.lines().all(|line| line.chars().count() <= 300));
+        let whole = repo.by("a", &[command, &["--full"]].concat()).ok().stdout;
+        assert!(whole.contains(&long), "{} bytes", whole.len());
+    }
+    let none = repo.bus(&["status", "--limit", "0"]).ok().stdout;
+    assert!(!none.contains(" :: note :: "), "{none}");
+    for command in [&["event", "list"][..], &["message", "list"], &["inbox"], &["watch"]] {
+        let none = repo.by("a", &[command, &["--limit", "0", "--json"]].concat()).ok();
+        let lines = none.stdout.lines().filter(|line| line.contains(&long)).count();
+        assert_eq!(lines, 0, "{command:?}");
+    }
+}
+
+#[test]
+fn many_live_claims_are_counted_and_the_first_are_shown() {
+    let repo = Repo::new();
+    let tip = repo.by("a", &["claim", "T-0"]).ok();
+    drop(tip);
+    let text = repo.read("_bus/claims/T-0.json");
+    repo.by("a", &["release", "T-0"]).ok();
+    // Claims of a tracked bus come with the branch, as files.
+    let repo = Repo::tracked();
+    for number in 100..220 {
+        let name = format!("T-{number}");
+        repo.write(&format!("_bus/claims/{name}.json"), text.replace("T-0", &name));
+    }
+    let shown = repo.bus(&["status"]).ok().stdout;
+    assert!(shown.starts_with("120 claims: 120 active"), "{}", &shown[..60]);
+    assert!(shown.contains("… and 20 more live claims; `--full` shows them"), "{shown}");
+    assert_eq!(repo.bus(&["status", "--full"]).ok().stdout.matches("T-").count() % 120, 0);
 }

@@ -218,6 +218,20 @@ pub(in crate::bus) fn assigned_tasks(ws: &Workspace) -> BTreeSet<TaskId> {
         .collect()
 }
 
+/// The claim of one task, and how it stands; `None` if it has none.
+///
+/// # Errors
+///
+/// As [`view::view_by`].
+pub(in crate::bus) fn status_of_task(
+    ws: &Workspace,
+    task: &TaskId,
+) -> Result<Option<ClaimStatus>, Error> {
+    let view = view::view_by(ws, task, None)?;
+    let (stale_after, _) = ws.stale_after();
+    claim_status(ws, &view, &StatusQuery::default(), stale_after, &mut LastEvents::default())
+}
+
 fn claim_status(
     ws: &Workspace,
     view: &View,

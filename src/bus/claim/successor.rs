@@ -34,6 +34,8 @@ pub struct ClaimRequest {
     pub reopen: bool,
     /// Move the claim here from another place.
     pub here: bool,
+    /// Claim it although it looks like a task of the queue, and is none.
+    pub new: bool,
     /// What a new claim is called; by a name of its own where none is given.
     pub claim_id: Option<ClaimId>,
     /// Do not ask the fleet's remote: `bus sync` does later.

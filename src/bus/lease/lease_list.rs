@@ -102,6 +102,38 @@ pub(crate) fn known_leases(ws: &Workspace) -> Vec<LeaseId> {
     rows.into_iter().map(|row| row.brief.lease_id).collect()
 }
 
+/// The lease that is meant by `typed`: its id, or the beginning of one live lease's id, with or
+/// without `L-`. What is the beginning of none is taken as an id.
+///
+/// # Errors
+///
+/// [`Error::Usage`] if several live leases begin so; [`Error::Malformed`] if the table cannot be
+/// read.
+pub(crate) fn meant_lease(ws: &Workspace, typed: &LeaseId) -> Result<LeaseId, Error> {
+    let rows = lease_table::lease_table(ws)?.table.rows;
+    let ids: Vec<&LeaseId> = rows.iter().map(|row| &row.brief.lease_id).collect();
+    if ids.contains(&typed) {
+        return Ok(typed.clone());
+    }
+    let wanted = typed.as_str().to_ascii_lowercase();
+    let begins = |id: &&&LeaseId| {
+        let id = id.as_str().to_ascii_lowercase();
+        id.starts_with(&wanted) || id.strip_prefix("l-").is_some_and(|id| id.starts_with(&wanted))
+    };
+    let found: Vec<&&LeaseId> = ids.iter().filter(begins).collect();
+    match found.as_slice() {
+        [] => Ok(typed.clone()),
+        [only] => Ok((**only).clone()),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|id| id.as_str()).collect();
+            Err(Error::Usage {
+                what: format!("several leases begin with `{typed}`: {}", ids.join(", ")),
+                hint: "write one more character of its id".to_owned(),
+            })
+        }
+    }
+}
+
 /// How a live lease stands, and the signs that say so.
 pub(super) fn lease_liveness(
     ws: &Workspace,

@@ -176,7 +176,8 @@ fn decide_entry(
         return Err(claim::refused(ws, view, who, Refusal::Held)?);
     }
     let plan = entry.item.as_ref().and_then(|item| item.plan.clone());
-    let request = ClaimRequest { plan: request.plan.clone().or(plan), ..request.clone() };
+    let request =
+        ClaimRequest { plan: request.plan.clone().or(plan), new: true, ..request.clone() };
     let next = claim_task::decide_claim(ws, view, who, &request)?;
     if let ClaimDecision::Write { claim, .. } = &next {
         claim::note_asked(ws, who, claim)?;

@@ -1,6 +1,6 @@
 //! Claim, release, heartbeat, reclaim: what agents do with tasks (docs/design.md, section 3).
 
-use super::claim_with_paths;
+use super::{claim_with_paths, meant_task};
 use crate::bus::claim::{
     Changed, ClaimDecision, ClaimFault, ClaimRequest, Grant, LastEvents, Outcome, Reclaim, Refusal,
     Release, ReleaseRequest, View, Wish, assigned,
@@ -62,7 +62,8 @@ pub struct ReclaimRequest {
 ///
 /// [`ClaimFault::Held`], [`ClaimFault::HeldElsewhere`], [`ClaimFault::Finished`],
 /// [`ClaimFault::AssignedElsewhere`], [`ClaimFault::NotAssigned`] or [`ClaimFault::Diverged`] if it
-/// is not the agent's to claim; [`Error::Malformed`] if what stands cannot be read; else as the
+/// is not the agent's to claim; [`Error::Queue`] if it looks like a task of the queue and is none;
+/// [`Error::Malformed`] if what stands cannot be read; else as the
 /// system refuses.
 pub fn claim(
     ws: &Workspace,
@@ -88,6 +89,9 @@ pub(super) fn decide_claim(
     }
     let (assignment, verdict) =
         if request.allow_unassigned { (None, None) } else { claim::assignment_for(ws, view, who)? };
+    if view.claim().is_none() && assignment.is_none() && !request.new {
+        meant_task::check_is_queued(ws, &view.task)?;
+    }
     let wanted = planned_by(request, assignment.as_ref());
     let wish = Wish { reopen: request.reopen, here: request.here, assignment: verdict };
     let (verb, ended, outcome) = match claim::claim(view.claim(), who, wish) {

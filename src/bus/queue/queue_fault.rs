@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::Code;
-use crate::record::TaskId;
+use crate::record::{AgentId, TaskId};
 
 /// Why the queue does not give what was asked for, with the facts.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,22 @@ pub enum QueueFault {
         /// The task.
         task: TaskId,
     },
+    /// What is to be claimed looks like a task of the queue, and is none.
+    #[error("`{task}` is not in the queue")]
+    NoSuchItem {
+        /// What was asked for.
+        task: TaskId,
+        /// What was meant, most likely.
+        meant: Option<TaskId>,
+        /// Whether it is a word for the next task.
+        is_next: bool,
+    },
+    /// The agent holds no task that could be meant.
+    #[error("{agent} holds no task")]
+    NothingHeld {
+        /// The agent.
+        agent: AgentId,
+    },
     /// No task of the queue may be claimed now.
     #[error("nothing is ready: {summary}")]
     NothingReady {
@@ -35,14 +51,33 @@ impl QueueFault {
     pub(in crate::bus) const fn code(&self) -> Code {
         match self {
             Self::Exists { .. } => Code::TaskExists,
-            Self::NotQueued { .. } => Code::NoTask,
+            Self::NotQueued { .. } | Self::NoSuchItem { .. } => Code::NoTask,
+            Self::NothingHeld { .. } => Code::ClaimNotHeld,
             Self::NothingReady { .. } => Code::NothingReady,
         }
     }
 
     /// What to do next.
-    pub(in crate::bus) const fn hint(&self) -> &'static str {
-        match self {
+    pub(in crate::bus) fn hint(&self) -> String {
+        let hint = match self {
+            Self::NoSuchItem { task, is_next: true, .. } => {
+                return format!(
+                    "the next task: `bus claim --next`; to claim `{task}` all the same: `bus claim {task} --new`"
+                );
+            }
+            Self::NoSuchItem { task, meant: Some(meant), .. } => {
+                return format!(
+                    "the queue has `bus claim {meant}`; to claim `{task}` all the same: `bus claim {task} --new`"
+                );
+            }
+            Self::NoSuchItem { task, .. } => {
+                return format!(
+                    "`bus queue list` shows what there is; to claim it all the same: `bus claim {task} --new`"
+                );
+            }
+            Self::NothingHeld { .. } => {
+                "claim a task with `bus claim --next`, or name the one that you mean"
+            }
             Self::Exists { .. } => {
                 "leave `--id` out to get the next number; `bus queue list` shows what there is"
             }
@@ -51,7 +86,8 @@ impl QueueFault {
                 "`bus queue list` shows what each task waits for; to wait until something is ready: \
                  `bus claim --next --wait`"
             }
-        }
+        };
+        hint.to_owned()
     }
 
     /// The facts, for programs.
@@ -63,8 +99,10 @@ impl QueueFault {
                     ("place", Some(Value::from(place.as_str()))),
                 ]
             }
-            Self::NotQueued { task } => vec![("task_id", Some(Value::from(task.as_str())))],
-            Self::NothingReady { .. } => Vec::new(),
+            Self::NotQueued { task } | Self::NoSuchItem { task, .. } => {
+                vec![("task_id", Some(Value::from(task.as_str())))]
+            }
+            Self::NothingHeld { .. } | Self::NothingReady { .. } => Vec::new(),
         }
     }
 }

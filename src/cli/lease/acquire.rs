@@ -61,7 +61,7 @@ pub(super) fn run(
         deny: scope.deny().to_vec(),
         mode: if args.shared { LeaseMode::Shared } else { LeaseMode::Exclusive },
         objective: context.text("--objective", &args.objective)?,
-        task: args.task.clone(),
+        task: context.task_if(&ws, args.task.as_ref())?,
         ttl: args.ttl,
     };
     let leased = ops::acquire_lease(&ws, &agent, &request)?;

@@ -38,7 +38,7 @@ pub(super) struct ListArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// The lease
+    /// The lease, or the beginning of its id
     #[arg(value_name = "LOCK", add = ArgValueCompleter::new(completions::locks))]
     lock: LeaseId,
 }
@@ -48,9 +48,10 @@ pub(super) fn list(context: &Context, args: &ListArgs, output: &mut Output) -> R
     context.note_reader(&ws);
     let now = ws.clock().now();
     let agents = &context.global.agent;
+    let task = context.task_if(&ws, args.task.as_ref())?;
     let wanted = |lease: &Lease| {
         (agents.is_empty() || agents.contains(&lease.owner))
-            && args.task.as_ref().is_none_or(|task| lease.task_id.as_ref() == Some(task))
+            && task.as_ref().is_none_or(|task| lease.task_id.as_ref() == Some(task))
     };
     let mut leases = lease::leases(&ws)?;
     leases.retain(|status| wanted(&status.lease));
@@ -75,14 +76,15 @@ pub(super) fn show(context: &Context, args: &ShowArgs, output: &mut Output) -> R
     let ws = context.open("lock show", output)?;
     context.note_reader(&ws);
     let now = ws.clock().now();
+    let lock = lease::meant_lease(&ws, &args.lock)?;
     if let Some(status) =
-        lease::leases(&ws)?.into_iter().find(|status| status.lease.lease_id == args.lock)
+        lease::leases(&ws)?.into_iter().find(|status| status.lease.lease_id == lock)
     {
         output.document(&words::object([("lease", status_json(&status, now))]));
         page(&status, now, output);
         return Ok(0);
     }
-    let lease = ended(&ws, &args.lock)?;
+    let lease = ended(&ws, &lock)?;
     output.document(&words::object([(
         "lease",
         words::merge(lease.to_object(), [("state", Value::from("ended"))]),

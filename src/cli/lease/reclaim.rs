@@ -5,7 +5,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::acquire::sentence;
 use super::leased_json;
-use crate::bus::lease::LeaseOutcome;
+use crate::bus::lease::{self, LeaseOutcome};
 use crate::bus::ops;
 use crate::cli::args::TakeOver;
 use crate::cli::completions;
@@ -23,7 +23,7 @@ Exit status: 0 the paths are yours; 3 their holder is alive; 4 nobody holds it; 
 
 #[derive(Debug, Args)]
 pub(super) struct ReclaimArgs {
-    /// The lease
+    /// The lease, or the beginning of its id
     #[arg(value_name = "LOCK", add = ArgValueCompleter::new(completions::locks))]
     lock: LeaseId,
     #[command(flatten)]
@@ -38,7 +38,8 @@ pub(super) fn run(
     let note = context.text("--note", &args.take_over.note)?;
     let ws = context.open("lock reclaim", output)?;
     let agent = context.writer(&ws, output)?;
-    let leased = ops::reclaim_lease(&ws, &agent, &args.lock, &note, args.take_over.force)?;
+    let lock = lease::meant_lease(&ws, &args.lock)?;
+    let leased = ops::reclaim_lease(&ws, &agent, &lock, &note, args.take_over.force)?;
     output.document(&leased_json(&leased));
     match (&leased.previous, leased.outcome) {
         (Some(previous), LeaseOutcome::Reclaimed) => {

@@ -31,7 +31,7 @@ pub(super) fn run(
 ) -> Result<u8, Failure> {
     let ws = context.open("lock release", output)?;
     let agent = context.writer(&ws, output)?;
-    let leased = ops::release_leases(&ws, &agent, &args.which.get())?;
+    let leased = ops::release_leases(&ws, &agent, &args.which.get(&ws)?)?;
     output.document(&all_leased_json(&leased));
     for leased in &leased {
         let (id, patterns) = (&leased.lease.lease_id, leased.lease.patterns());

@@ -27,7 +27,7 @@ pub(super) struct RenewArgs {
 pub(super) fn run(context: &Context, args: &RenewArgs, output: &mut Output) -> Result<u8, Failure> {
     let ws = context.open("lock renew", output)?;
     let agent = context.writer(&ws, output)?;
-    let leased = ops::renew_leases(&ws, &agent, &args.which.get())?;
+    let leased = ops::renew_leases(&ws, &agent, &args.which.get(&ws)?)?;
     output.document(&all_leased_json(&leased));
     leased.iter().for_each(|leased| output.line(&sentence(leased)));
     Ok(0)

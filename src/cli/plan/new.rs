@@ -74,7 +74,7 @@ pub(super) fn run(context: &Context, args: &NewArgs, output: &mut Output) -> Res
         steps: args.steps.clone(),
         owner: args.owner.clone(),
         checkpoint: context.text_if("--checkpoint", args.checkpoint.as_ref())?,
-        task: args.task.clone(),
+        task: context.task_if(&ws, args.task.as_ref())?,
     };
     let planned = ops::new_plan(&ws, &agent, &request)?;
     output.document(&super::planned_json("created", &planned, &ws));

@@ -39,7 +39,7 @@ pub(super) fn document<'a>(
 }
 
 /// A task, with all that its file says.
-pub(super) fn whole(entry: &QueueEntry) -> Value {
+pub(in crate::cli) fn whole(entry: &QueueEntry) -> Value {
     let mut object = item(entry);
     let mut fields = Map::new();
     for field in entry.item.iter().flat_map(|item| &item.fields) {
@@ -123,7 +123,7 @@ fn row(entry: &QueueEntry) -> Row<4> {
 }
 
 /// How far a task is, in some words.
-fn state(entry: &QueueEntry) -> String {
+pub(in crate::cli) fn state(entry: &QueueEntry) -> String {
     match (&entry.state, &entry.assignee) {
         (QueueState::Ready, Some(assignee)) => format!("ready for {assignee}"),
         (QueueState::Assigned(engineer), _) => format!("assigned to {engineer}"),
@@ -141,11 +141,8 @@ fn state(entry: &QueueEntry) -> String {
     }
 }
 
-/// All that there is to say of a task.
-pub(super) fn page(entry: &QueueEntry, output: &mut Output) {
-    let title = entry.item.as_ref().map_or_else(String::new, |item| format!(": {}", item.title));
-    output.line(&format!("{}{title}", entry.task));
-    output.line(&format!("state: {}", state(entry)));
+/// What the task's file says, and what it waits for.
+pub(in crate::cli) fn page(entry: &QueueEntry, output: &mut Output) {
     output.line(&format!("file: {}", entry.path));
     for blocker in &entry.blockers {
         let by = agent_of(blocker).map_or_else(String::new, |agent| format!(" by {agent}"));
@@ -187,7 +184,7 @@ pub(super) fn warn(queue: &QueueView, output: &mut Output) {
 }
 
 /// Says on stderr which tasks wait for one another.
-pub(super) fn warn_of_cycles<'a>(
+pub(in crate::cli) fn warn_of_cycles<'a>(
     cycles: impl Iterator<Item = &'a Vec<TaskId>>,
     output: &mut Output,
 ) {
@@ -200,7 +197,7 @@ pub(super) fn warn_of_cycles<'a>(
 }
 
 /// Says on stderr what is wrong with a task.
-pub(super) fn warn_of_entry(entry: &QueueEntry, output: &mut Output) {
+pub(in crate::cli) fn warn_of_entry(entry: &QueueEntry, output: &mut Output) {
     if let QueueState::Unreadable(error) = &entry.state {
         output.warn(&format!(
             "`{}` cannot be read, so it is not ready: {}",
