@@ -190,15 +190,14 @@ fn all_leased_json(leased: &[Leased]) -> Value {
 pub(super) fn status_json(status: &LeaseStatus, now: Timestamp) -> Value {
     let seen = status.last_seen.map_or(Value::Null, |seen| Value::from(seen.to_string()));
     let left = status.lease.expires_at.since(now).as_secs();
-    words::merge(
-        status.lease.to_object(),
-        [
-            ("state", Value::from(status.state())),
-            ("last_seen", seen),
-            ("seconds_left", Value::from(left)),
-            ("here", Value::from(status.here)),
-        ],
-    )
+    let more = [
+        ("state", Value::from(status.state())),
+        ("last_seen", seen),
+        ("seconds_left", Value::from(left)),
+        ("here", Value::from(status.here)),
+    ];
+    let more = more.into_iter().chain(words::clock_json(status.clock_ahead));
+    words::merge(status.lease.to_object(), more)
 }
 
 /// How long a lease has to live, in words.
@@ -228,7 +227,7 @@ fn row(status: &LeaseStatus, now: Timestamp) -> Row<7> {
     let mode = if lease.mode == crate::record::LeaseMode::Shared { ", shared" } else { "" };
     let cells = [
         lease.lease_id.to_string(),
-        format!("{}{mode}", status.state()),
+        format!("{}{mode}{}", status.state(), words::clock(status.clock_ahead)),
         lease.owner.to_string(),
         left(lease, now),
         task,

@@ -172,6 +172,7 @@ pub(super) fn claim_json(own: &OwnClaim) -> Value {
         ("last_seen", time(own.status.last_seen)),
         ("here", Value::from(own.here)),
     ];
+    let more = more.into_iter().chain(words::clock_json(own.status.clock_ahead));
     words::merge(own.status.claim.to_object(), more)
 }
 

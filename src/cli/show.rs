@@ -62,6 +62,7 @@ fn document(view: &TaskView, ws: &Workspace, now: Timestamp) -> Value {
             ("last_seen", Value::from(last_seen)),
             ("seen", status.seen.as_ref().map_or(Value::Null, seen)),
         ];
+        let state = state.into_iter().chain(words::clock_json(status.clock_ahead));
         words::merge(status.claim.to_object(), state)
     });
     let assignment = view.assignment.as_ref();
@@ -130,11 +131,12 @@ fn claim(status: &ClaimStatus, now: Timestamp, output: &mut Output) {
     let state = if claim.is_unconfirmed() { ", unconfirmed" } else { "" };
     let seen = status.last_seen.map(|seen| format!(", last seen {}", words::ago(seen, now)));
     output.line(&format!(
-        "claim: {} by {}{state}, {}{}",
+        "claim: {} by {}{state}, {}{}{}",
         status.state.as_str(),
         claim.agent_id,
         words::ago(since, now),
-        seen.unwrap_or_default()
+        seen.unwrap_or_default(),
+        words::clock(status.clock_ahead)
     ));
     let work = status.seen.as_ref().map(|seen| {
         format!(

@@ -117,6 +117,7 @@ fn document(report: &StatusReport, query: &StatusQuery) -> Value {
     let claims = report.claims.iter().map(|status| {
         let state = Value::from(status.state.as_str());
         let mut more = vec![("state", state), ("last_seen", or_null(status.last_seen))];
+        more.extend(words::clock_json(status.clock_ahead));
         more.extend(status.seen.as_ref().map(|shown| ("seen", seen(shown))));
         words::merge(status.claim.to_object(), more)
     });
@@ -309,6 +310,7 @@ fn row(status: &ClaimStatus, now: Timestamp, narrow: bool) -> Row<7> {
     let claim = &status.claim;
     let since = claim.released_at.unwrap_or(claim.claimed_at);
     let seen = status.last_seen.map_or_else(|| "-".to_owned(), |seen| words::ago(seen, now));
+    let seen = seen + &words::clock(status.clock_ahead);
     let cells = [
         claim.task_id.to_string(),
         state_words(status),

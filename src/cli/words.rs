@@ -1,5 +1,7 @@
 //! How claims, events and times read, for people and as JSON.
 
+use std::time::Duration;
+
 use anstyle::AnsiColor;
 use serde_json::{Map, Value};
 
@@ -10,7 +12,7 @@ use crate::bus::Error as BusError;
 use crate::bus::claim::Changed;
 use crate::bus::fleet::RewrittenLog;
 use crate::record::json::{MAX_LINE, Object};
-use crate::record::{AgentId, Claim, Event, Message, Severity, TaskId, Timestamp};
+use crate::record::{AgentId, Claim, Event, Message, Severity, Span, TaskId, Timestamp};
 use crate::store::{BadLine, Elsewhere, Entry, Faults, Stream};
 
 pub(super) use crate::record::ago;
@@ -126,6 +128,16 @@ fn message_line(message: &Message, elsewhere: Option<&Elsewhere>, now: Timestamp
     parts.extend((message.ts > now).then(|| "from the future".to_owned()));
     parts.extend(elsewhere.map(ToString::to_string));
     parts.join(" :: ")
+}
+
+/// That a clock is ahead, as the end of what is said of a heartbeat.
+pub(super) fn clock(ahead: Option<Duration>) -> String {
+    ahead.map_or_else(String::new, |ahead| format!(", clock ahead by {}", Span::new(ahead)))
+}
+
+/// How far a clock is ahead, in seconds, if it is too far for a heartbeat.
+pub(super) fn clock_json(ahead: Option<Duration>) -> Option<(&'static str, Value)> {
+    ahead.map(|ahead| ("clock_ahead", Value::from(ahead.as_secs())))
 }
 
 /// A JSON object of these fields.

@@ -229,3 +229,54 @@ fn a_clock_that_somebody_has_set_makes_nobody_silent() {
         .env("BUS_REAL_NOW", "2026-03-01T12:00:00Z")
         .ok();
 }
+
+#[test]
+fn what_a_clock_that_is_ahead_has_written_is_no_heartbeat() {
+    let repo = Repo::new();
+    let far = "2026-04-01T12:00:00Z";
+    repo.by("fast", &["claim", "T-1"]).at(far).ok();
+    let acquire = ["lock", "acquire", "src/**", "--objective", "o", "--ttl", "30d"];
+    repo.by("fast", &acquire).at(far).ok();
+    repo.by("fast", &["claim", "T-2", "--ttl", "1h"]).at(far).ok();
+    // A few minutes are how clocks are.
+    repo.by("near", &["claim", "T-3"]).at("2026-03-01T12:04:00Z").ok();
+    // As if the owner were on another machine.
+    std::fs::remove_dir_all(repo.path(".git/bus/presence")).unwrap();
+    let claim = |task: &str, now: &str| {
+        let claims = repo.bus(&["status", "--json"]).at(now).ok().json()["claims"].clone();
+        let found = claims.as_array().unwrap().iter().find(|claim| claim["task_id"] == task);
+        found.unwrap().clone()
+    };
+    let first = claim("T-1", NOON);
+    assert_eq!(
+        (&first["state"], &first["last_seen"], &first["clock_ahead"]),
+        (&json!("active"), &json!(NOON), &json!(31 * 86_400)),
+        "this clone sees it for the first time"
+    );
+    assert_eq!(claim("T-3", NOON).get("clock_ahead"), None);
+    let shown = repo.bus(&["status"]).ok().stdout;
+    assert!(shown.contains("clock ahead by 31 d"), "{shown}");
+    repo.by("b", &["reclaim", "T-1", "--note", "x"]).fails(3, "claim-alive");
+    repo.by("b", &["claim", "T-1"]).exits(3).says("its owner's clock is ahead by 31 d");
+    let doctor = repo.bus(&["doctor", "--json"]).exits(1).json();
+    let found: Vec<_> = doctor["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["name"] == "clock-ahead")
+        .map(|finding| finding["place"].clone())
+        .collect();
+    assert_eq!(found, ["refs/bus/claims/T-1", "refs/bus/claims/T-2"]);
+    // By this clone's clock it is silent for too long, and its time to live is over.
+    assert_eq!(claim("T-2", "2026-03-01T13:00:01Z")["state"], "expired");
+    assert_eq!(claim("T-1", LATER)["state"], "stale");
+    repo.by("b", &["reclaim", "T-1", "--note", "silent"]).at(LATER).ok();
+    let lease = &repo.bus(&["lock", "list", "--json"]).at(LATER).ok().json()["leases"][0];
+    assert_eq!(
+        (&lease["state"], &lease["clock_ahead"]),
+        (&json!("stale"), &json!(31 * 86_400 - 7 * 3_600))
+    );
+    // A heartbeat by a clock that goes right makes it alive again.
+    repo.by("fast", &["heartbeat", "T-2"]).at(LATER).ok();
+    assert_eq!(claim("T-2", LATER)["state"], "active");
+}

@@ -96,8 +96,11 @@ pub(crate) struct ClaimStatus {
     pub(crate) claim: Claim,
     /// How it stands.
     pub(crate) state: ClaimState,
-    /// The last sign of its owner's life.
+    /// The owner's last heartbeat.
     pub(crate) last_seen: Option<Timestamp>,
+    /// How far the clock that it was last written by is ahead of ours, if that is too much for a
+    /// heartbeat.
+    pub(crate) clock_ahead: Option<Duration>,
     /// What git shows of its branch, where that was asked for.
     pub(crate) seen: Option<Seen>,
     /// When it was last written.
@@ -252,6 +255,7 @@ fn claim_status(
     Ok(Some(ClaimStatus {
         state,
         last_seen: signs.last(ws.clock.now()),
+        clock_ahead: signs.clock_ahead(ws.clock.now()),
         written: written(view, &claim),
         claim,
         seen: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::successor::written;
 use super::view::View;
-use crate::bus::workspace::Workspace;
+use crate::bus::workspace::{Note, Workspace};
 use crate::bus::{Error, log};
 use crate::record::{AgentId, Origin, Span, Timestamp};
 use crate::store::{Direction, Place, RECENT, Union, first_seen, last_touched};
@@ -31,23 +31,40 @@ pub(crate) struct Signs {
     pub(crate) presence: Option<Timestamp>,
     /// The owner's last event in the log's end.
     pub(crate) event: Option<Timestamp>,
-    /// For a claim of another clone: since when this clone has seen this very state of it.
+    /// For a claim of another clone, or of a clock that is ahead: since when this clone has seen
+    /// this very state of it.
     pub(crate) seen_since: Option<Timestamp>,
+}
+
+/// How far another clock may be ahead of ours before what it says is no heartbeat.
+const MAX_AHEAD: Duration = Duration::from_secs(5 * 60);
+
+/// How far `time` is ahead of our clock, if that is too much for a heartbeat.
+fn ahead(time: Timestamp, now: Timestamp) -> Option<Duration> {
+    Some(time.since(now)).filter(|ahead| *ahead > MAX_AHEAD)
 }
 
 impl Signs {
     /// The last heartbeat.
     ///
     /// An event from the future is none: anybody may write one. The claim's own write and the
-    /// owner's presence are signs although they seem to be of the future: the clock has been set
-    /// back.
+    /// owner's presence are signs if they are a little ahead, as clocks are; of a write that is
+    /// further ahead counts when this clone first saw it.
     #[must_use]
     pub(crate) fn last(&self, now: Timestamp) -> Option<Timestamp> {
-        let written = self
-            .written
-            .map(|written| if written > now { self.seen_since.unwrap_or(now) } else { written });
-        let presence = self.presence.map(|presence| presence.min(now));
+        let written = self.written.and_then(|written| match written > now {
+            true => self.seen_since.or_else(|| ahead(written, now).is_none().then_some(now)),
+            false => Some(written),
+        });
+        let presence = self.presence.filter(|presence| ahead(*presence, now).is_none());
+        let presence = presence.map(|presence| presence.min(now));
         [written, presence, self.event.filter(|event| *event <= now)].into_iter().flatten().max()
+    }
+
+    /// How far the clock of the last write is ahead of ours, if that is too much for a heartbeat.
+    #[must_use]
+    pub(crate) fn clock_ahead(&self, now: Timestamp) -> Option<Duration> {
+        self.written.and_then(|written| ahead(written, now))
     }
 }
 
@@ -62,7 +79,9 @@ fn judge(
     let waited = |span: Duration| signs.seen_since.is_none_or(|since| now.since(since) >= span);
     if let Some(expires_at) = expires_at {
         let ttl = signs.written.map_or(Duration::ZERO, |written| expires_at.since(written));
-        if now > expires_at && waited(ttl) {
+        // A clock that is ahead says nothing of when that is.
+        let is_over = now > expires_at || signs.clock_ahead(now).is_some();
+        if is_over && waited(ttl) {
             return Liveness::Expired;
         }
     }
@@ -162,6 +181,24 @@ pub(in crate::bus) fn check_clock(ws: &Workspace) -> Result<(), Error> {
     })
 }
 
+/// How far the clock is ahead that the live claim of `view` was last written by, if that is too much
+/// for a heartbeat.
+pub(in crate::bus) fn clock_ahead(ws: &Workspace, view: &View) -> Option<Duration> {
+    let claim = view.claim().filter(|claim| claim.status.is_live())?;
+    ahead(written(view, claim), ws.clock.now())
+}
+
+/// Warns if the clock is ahead that `what` was last written by, so that what it says of its owner is
+/// no heartbeat.
+pub(in crate::bus) fn warn_of_clock(ws: &Workspace, what: &str, signs: &Signs) {
+    if let Some(ahead) = signs.clock_ahead(ws.clock.now()) {
+        ws.notes.add(Note::Warning(format!(
+            "{what}: its owner's clock is ahead by {}, so this clone goes by when it first saw it",
+            Span::new(ahead)
+        )));
+    }
+}
+
 /// How the live claim of `view` stands, and the signs that say so.
 pub(in crate::bus) fn liveness(
     ws: &Workspace,
@@ -196,9 +233,10 @@ pub(in crate::bus) fn liveness_of(
         Some(origin) => events.is_foreign(ws, origin)?,
         None => false,
     };
-    if foreign {
+    if foreign || ahead(life.written, now).is_some() {
         signs.seen_since = Some(first_seen(&life.seen, &life.state, ws.clock));
-    } else {
+    }
+    if !foreign {
         signs.presence = events.presence(ws, life.agent);
     }
     // The log is read only where everything else is silent.
@@ -249,6 +287,28 @@ mod tests {
             Liveness::Stale,
             "another clone's clock is not ours"
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_of_ours_gives_no_heartbeat() {
+        let none = Signs::default();
+        let little = Signs { written: Some(at(300)), ..none };
+        assert_eq!((little.last(at(0)), little.clock_ahead(at(0))), (Some(at(0)), None));
+        let far = Signs { written: Some(at(301)), ..none };
+        assert_eq!(far.last(at(0)), None);
+        assert_eq!(far.clock_ahead(at(0)), Some(Duration::from_secs(301)));
+        let seen = Signs { written: Some(at(9000)), seen_since: Some(at(0)), ..none };
+        for (now, expected) in [(100, Liveness::Alive), (101, Liveness::Stale)] {
+            assert_eq!(judge(None, &seen, at(now), STALE_AFTER), expected);
+        }
+        // Its time to live goes by what this clone saw, too.
+        assert_eq!(judge(Some(at(9050)), &seen, at(49), STALE_AFTER), Liveness::Alive);
+        assert_eq!(judge(Some(at(9050)), &seen, at(50), STALE_AFTER), Liveness::Expired);
+        let presence = Signs { written: Some(at(-900)), presence: Some(at(900)), ..none };
+        assert_eq!(presence.last(at(0)), Some(at(-900)));
+        let alive = Signs { presence: Some(at(0)), ..seen };
+        assert_eq!(judge(None, &alive, at(101), STALE_AFTER), Liveness::Stale);
+        assert_eq!(judge(None, &alive, at(100), STALE_AFTER), Liveness::Alive);
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub(in crate::bus) fn refused(
                 (Status::Paused, Liveness::Alive) => Some("paused"),
                 _ => None,
             };
+            liveness::warn_of_clock(ws, task.as_str(), &signs);
             let (branch, status, since) = (claim.branch.clone(), claim.status, claim.claimed_at);
             Error::Claim(ClaimFault::Held {
                 task,

@@ -5,7 +5,7 @@ use super::fleet_findings;
 use crate::bus::claim::{ClaimFiles, FileClaim, View, is_in_line};
 use crate::bus::workspace::Workspace;
 use crate::bus::{Error, claim, fleet};
-use crate::record::TaskId;
+use crate::record::{Span, TaskId};
 use crate::store::Layout;
 
 pub(super) fn examine_task(
@@ -26,11 +26,24 @@ pub(super) fn examine_task(
         findings.push(finding("unreadable-ref", view.name.as_str().to_owned(), what.clone(), cure));
     }
     findings.extend(fleet_findings::examine_missing_ref(ws, &view)?);
+    findings.extend(examine_clock(ws, &view));
     match view.bad_file {
         Some(error) => findings.push(of_error(ws, "malformed-claim", error)?),
         None => findings.extend(examine_file(ws, &view)?),
     }
     Ok(())
+}
+
+/// A live claim whose owner's clock is ahead: what it says is no heartbeat.
+fn examine_clock(ws: &Workspace, view: &View) -> Option<Finding> {
+    let (owner, ahead) = (&view.claim()?.agent_id, Span::new(claim::clock_ahead(ws, view)?));
+    let what = format!("the clock of {owner} is ahead by {ahead}, or was when it wrote this");
+    let advice = format!(
+        "set the clock of that machine; if {owner} is gone: `bus reclaim {} --note WHY` once the \
+         claim is stale by this clone's clock",
+        view.task
+    );
+    Some(finding("clock-ahead", view.name.as_str().to_owned(), what, None).advise(advice))
 }
 
 /// The claim's files against the ref: the record's, and this worktree's if it is a record.

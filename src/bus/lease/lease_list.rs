@@ -16,8 +16,11 @@ pub(crate) struct LeaseStatus {
     pub(crate) lease: Lease,
     /// How it stands. One that is stale or expired still holds its paths.
     pub(crate) liveness: Liveness,
-    /// The last sign of its owner's life.
+    /// Its owner's last heartbeat.
     pub(crate) last_seen: Option<Timestamp>,
+    /// How far the clock that it was last written by is ahead of ours, if that is too much for a
+    /// heartbeat.
+    pub(crate) clock_ahead: Option<Duration>,
     /// Whether it was taken in this worktree: it is an agent's own only if it is that agent's and
     /// was taken here.
     pub(crate) here: bool,
@@ -66,7 +69,14 @@ fn leases_with(
         let lease = lease_change::whole(row)?;
         let (liveness, signs) = lease_liveness(ws, &lease, stale_after, events)?;
         let here = lease.origin.as_ref().is_none_or(|origin| here.as_ref() == Some(origin));
-        leases.push(LeaseStatus { lease, liveness, last_seen: signs.last(ws.clock.now()), here });
+        let now = ws.clock.now();
+        leases.push(LeaseStatus {
+            lease,
+            liveness,
+            last_seen: signs.last(now),
+            clock_ahead: signs.clock_ahead(now),
+            here,
+        });
     }
     Ok(leases)
 }

@@ -73,6 +73,7 @@ fn check_silent(ws: &Workspace, lease: &Lease) -> Result<(), Error> {
     if liveness != Liveness::Alive {
         return claim::check_clock(ws);
     }
+    claim::warn_of_clock(ws, lease.lease_id.as_str(), &signs);
     let now = ws.clock.now();
     let fault = LeaseFault::Alive {
         lease: lease.lease_id.clone(),

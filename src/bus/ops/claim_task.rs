@@ -214,6 +214,7 @@ pub fn reclaim(
                 Ok(ClaimDecision::Write { verb: verb::RECLAIM, claim, outcome: Outcome::Reclaimed })
             }
             Err(Refusal::Alive) => {
+                claim::warn_of_clock(ws, view.task.as_str(), &signs);
                 let owner =
                     view.claim().map_or_else(|| who.agent.clone(), |claim| claim.agent_id.clone());
                 Err(Error::Claim(ClaimFault::Alive {
