@@ -19,7 +19,7 @@ use crate::store::{BadLine, Hints, Stream};
 const WINDOW: u32 = 24;
 
 /// How often is asked whether the fleet's remote answers.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How many lines that are no events are named.
 const MAX_NAMED: usize = 10;

@@ -55,6 +55,27 @@ pub(crate) fn scratch() -> TempDir {
     tempfile::tempdir_in(root).unwrap()
 }
 
+/// Whether the suite runs in its long form, as `ci/soak-suite` does: more rounds, every step.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("BUS_LONG").is_some_and(|value| value == "1")
+}
+
+/// How many rounds there are: `long` ones in the long form.
+pub(crate) fn rounds<N>(short: N, long: N) -> N {
+    if is_long() { long } else { short }
+}
+
+/// Each `share`-th of these, so that `share` tests with another `turn` each try all of them; all in
+/// the long form.
+pub(crate) fn some_of<T>(
+    all: impl IntoIterator<Item = T>,
+    share: usize,
+    turn: usize,
+) -> impl Iterator<Item = T> {
+    let wanted = move |number: usize| is_long() || number % share == turn % share;
+    all.into_iter().enumerate().filter(move |(number, _)| wanted(*number)).map(|(_, one)| one)
+}
+
 /// A git repository with one commit, in a folder of its own.
 pub(crate) struct Repo {
     folder: TempDir,

@@ -13,7 +13,7 @@ use agent_bus::testing::{
 };
 use proptest::prelude::*;
 
-use super::harness::{Repo, log_lines};
+use super::harness::{Repo, log_lines, rounds};
 use super::logs::options;
 
 /// An agent in a worktree.
@@ -303,7 +303,7 @@ fn whatever_happens_there_is_one_owner_and_nobody_loses_a_task_without_being_tol
     let places = [repo.root(), repo.worktree("one"), repo.worktree("two")];
     let round = Cell::new(0);
     let runner = RefCell::new(proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 150,
+        cases: rounds(40, 150),
         failure_persistence: None,
         ..ProptestConfig::default()
     }));

@@ -69,7 +69,7 @@ fn the_next_task_is_the_best_one_with_its_plan_and_all_that_was_asked_for() {
     let ran = repo
         .by("a", &["claim", "--next", "--notes", "n", "--ttl", "2h"])
         .ok()
-        .says("`bus queue show QUEUE-003`");
+        .says("`bus show QUEUE-003`");
     assert!(
         ran.stdout.starts_with("claimed QUEUE-003 as a on agent/a/queue-003 (active, expires"),
         "{}",

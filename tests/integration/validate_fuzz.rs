@@ -17,7 +17,7 @@ use agent_bus::record::{
 use agent_bus::validate::{Against, Finding, Query, Report, Rule, SHOWN, validate};
 
 use super::dice::Dice;
-use super::harness::Repo;
+use super::harness::{Repo, rounds};
 use super::sound_bus::{Layout, files, judge, sound_bus};
 
 /// What is spliced in: what parsers trip over.
@@ -201,7 +201,7 @@ fn places_agree(dice: &mut Dice, bytes: &[u8]) {
 fn the_validator_takes_any_files() {
     let repos = [Layout::Single, Layout::PerAgent].map(sound_bus);
     let all = [files(&repos[0]), files(&repos[1])];
-    fuzz("validator", 300, |dice| {
+    fuzz("validator", rounds(100, 300), |dice| {
         let which = dice.below(2);
         let (repo, sound) = (&repos[which], &all[which]);
         let mut touched = BTreeSet::new();

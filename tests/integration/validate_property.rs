@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use agent_bus::validate::{LooksAt, Report, Rule};
 
 use super::dice::Dice;
-use super::harness::Repo;
+use super::harness::{Repo, rounds};
 use super::mutations::{Mutation, STATIC, When};
 use super::rewritings::REWRITINGS;
 use super::scene::Scene;
@@ -15,11 +15,14 @@ use super::sound_bus::{Layout, judge, sound_bus};
 /// How often each thing befalls each of the two layouts.
 const ROUNDS: usize = 24;
 
+/// The same in the short form.
+const SHORT: usize = 4;
+
 /// Makes each thing befall the bus of `repo`.
 fn befall(repo: &Repo, layout: Layout, seed: u64) -> BTreeMap<&'static str, usize> {
     let mut cases = BTreeMap::new();
     let mut scene = Scene::new(repo, Dice::new(seed));
-    for round in 0..ROUNDS {
+    for round in 0..rounds(SHORT, ROUNDS) {
         for (number, mutation) in STATIC.iter().chain(REWRITINGS).enumerate() {
             let when = mutation.1;
             if when == When::PerAgent && layout != Layout::PerAgent {
@@ -76,7 +79,7 @@ fn befall_both(layout: Layout) {
     let seed = std::env::var("BUS_SEED").map_or(1, |seed| seed.parse().unwrap());
     let repo = sound_bus(layout);
     let cases = befall(&repo, layout, seed);
-    assert!(cases.values().sum::<usize>() >= 1000, "{cases:?}");
+    assert!(cases.values().sum::<usize>() >= rounds(160, 1000), "{cases:?}");
     // What git does between commit and worktree is for `altered`, and an older bus breaks no rule
     // of newer ones.
     let newer = [

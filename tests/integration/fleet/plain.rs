@@ -31,7 +31,7 @@ fn push(repo: &Repo, id: &str, expected: &str) -> (bool, String) {
 
 #[test]
 fn a_lease_is_a_compare_and_swap_over_each_transport() {
-    for transport in Transport::ALL {
+    for transport in Transport::some(1) {
         let remote = Remote::new(transport);
         let ((one, first), (two, _)) = (with_remote(&remote), with_remote(&remote));
         two.commit_all("another");
@@ -63,7 +63,7 @@ fn a_server_counts_who_calls() {
 
 #[test]
 fn hooks_delay_refuse_and_die_over_each_transport() {
-    for transport in Transport::ALL {
+    for transport in Transport::some(2) {
         let remote = Remote::new(transport);
         let (repo, id) = with_remote(&remote);
         remote.refuses("refs/bus/");
@@ -108,7 +108,7 @@ fn another_git_stands_before_the_real_one() {
 
 #[test]
 fn a_remote_goes_away_and_comes_back() {
-    for transport in Transport::ALL {
+    for transport in Transport::some(0) {
         let remote = Remote::new(transport);
         let (repo, id) = with_remote(&remote);
         remote.goes_away();

@@ -5,7 +5,7 @@ use std::process::Child;
 
 use super::rig::{Fleet, until};
 use super::server::Transport;
-use crate::harness::Ran;
+use crate::harness::{Ran, rounds, some_of};
 
 /// Who takes part: a clone, and an agent there.
 type Contender = (usize, String);
@@ -54,7 +54,7 @@ fn assert_one_winner(fleet: &Fleet, contenders: &[Contender], task: &str, ran: &
 fn of_eight_clones_exactly_one_gets_the_task() {
     let fleet = Fleet::new(Transport::File, 8);
     let contenders = contenders(&fleet, 1);
-    for round in 0..4 {
+    for round in 0..rounds(1, 4) {
         let task = format!("ROUND-{round}");
         assert_one_winner(&fleet, &contenders, &task, &race(&fleet, &contenders, &task));
     }
@@ -62,10 +62,10 @@ fn of_eight_clones_exactly_one_gets_the_task() {
 
 #[test]
 fn of_four_clones_exactly_one_gets_the_task_over_the_network() {
-    for transport in [Transport::Daemon, Transport::Http] {
+    for transport in some_of([Transport::Daemon, Transport::Http], 2, 1) {
         let fleet = Fleet::new(transport, 4);
         let contenders = contenders(&fleet, 1);
-        for round in 0..2 {
+        for round in 0..rounds(1, 2) {
             let task = format!("ROUND-{round}");
             assert_one_winner(&fleet, &contenders, &task, &race(&fleet, &contenders, &task));
         }
@@ -120,7 +120,7 @@ fn assert_sound_after_a_kill(fleet: &Fleet, contenders: &[Contender], task: &str
 fn a_contender_that_is_killed_leaves_no_second_owner() {
     let fleet = Fleet::new(Transport::File, 4);
     let contenders = contenders(&fleet, 1);
-    for round in 0..6 {
+    for round in some_of(0..6, 3, 1) {
         let task = format!("ROUND-{round}");
         let start = |(clone, agent): &Contender| fleet.by(*clone, agent, &["claim", &task]).start();
         let mut children: Vec<Child> = contenders.iter().map(start).collect();
@@ -140,7 +140,7 @@ fn a_contender_that_dies_at_any_step_leaves_no_second_owner() {
     let fleet = Fleet::new(Transport::File, 2);
     let contenders = contenders(&fleet, 1);
     let steps = ["pushed", "looked", "adopted", "line-appended", "event-settled", "file-settled"];
-    for (number, step) in steps.into_iter().enumerate() {
+    for (number, step) in some_of(steps.into_iter().enumerate(), 2, 1) {
         let task = format!("STEP-{number}");
         let died = fleet.by(0, &contenders[0].1, &["claim", &task]).env("BUS_CRASH_AT", step).run();
         assert_eq!(died.status, None, "{step} is never reached: {}", died.transcript);
@@ -155,7 +155,7 @@ fn a_contender_that_dies_at_any_step_leaves_no_second_owner() {
 
 #[test]
 fn a_claim_that_is_killed_while_the_remote_thinks_is_found_by_its_rerun() {
-    for transport in Transport::ALL {
+    for transport in Transport::some(0) {
         let fleet = Fleet::new(transport, 2);
         fleet.remote.delays();
         let mut killed = fleet.by(0, "a", &["claim", "T-1"]).start();

@@ -37,6 +37,8 @@ impl Remote {
         };
         run(&["init", "--quiet", "--bare", "--initial-branch=main", "remote.git"]);
         run(&["-C", "remote.git", "config", "http.receivePack", "true"]);
+        // Each push would start two processes more.
+        run(&["-C", "remote.git", "config", "receive.autogc", "false"]);
         remote
     }
 

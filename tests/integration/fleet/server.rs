@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use crate::harness::alone;
+use crate::harness::{alone, some_of};
 
 /// How much of an answer is passed on, in bytes.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
@@ -26,7 +26,12 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    pub(crate) const ALL: [Self; 3] = [Self::File, Self::Daemon, Self::Http];
+    const ALL: [Self; 3] = [Self::File, Self::Daemon, Self::Http];
+
+    /// One of them, another one for each `turn`; all in the long form.
+    pub(crate) fn some(turn: usize) -> impl Iterator<Item = Self> {
+        some_of(Self::ALL, Self::ALL.len(), turn)
+    }
 }
 
 /// What serves the repositories of a folder.
