@@ -37,7 +37,7 @@ pub use copied::Copied;
 pub use crash::crash_point;
 pub use cursor::Cursor;
 pub use error::{Error, Verb};
-pub use evidence::{Evidence, Sums, sha256, sha256_of};
+pub use evidence::{Evidence, FileSum, Sums, file_sum, sha256, sha256_of};
 pub use exchange::{CloneMark, CloneMarks, CopyMark, FileMark, Published};
 pub use folder::{Listed, list, names};
 pub use follow::{Bad, Follow, Fresh, raise_file_limit};

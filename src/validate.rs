@@ -23,6 +23,7 @@ mod queue;
 mod records;
 mod rewrites;
 mod rule;
+mod sparse;
 mod tree;
 mod untracked;
 
@@ -38,6 +39,7 @@ use finding::Findings;
 use hashes::Secret;
 use logs::{Author, Known, LineCheck, LineFile};
 use records::Surroundings;
+use sparse::JudgedFiles;
 
 use crate::git::{Error as GitError, History, ObjectId, Repository};
 use crate::record::json::MAX_RECORD;
@@ -110,23 +112,24 @@ pub enum Against {
 /// [`Error::NoBus`] if neither the tree nor the base has one; [`Error::Git`] if the base is
 /// not there; [`Error::Store`] if a file cannot be read.
 pub fn validate(repo: &Repository, query: &Query) -> Result<Report, Error> {
+    let history = repo.history()?;
+    let files = JudgedFiles::of(repo, &history)?;
     let mut refused = Vec::new();
-    let mut found = files::walk(repo.root(), |error| refused.push(error));
+    let mut found = files::walk(files.root(), |error| refused.push(error));
     if let Some(error) = refused.pop() {
-        let path = error.path().unwrap_or(repo.root()).to_owned();
+        let path = error.path().unwrap_or(files.root()).to_owned();
         return Err(StoreError::io(Verb::Read, &path)(error.into()).into());
     }
     if let Some(plans) = &query.plans {
         found.retain(|found| found.is_of(plans));
     }
-    let history = repo.history()?;
     let mut base =
         base_of(&history, &query.base)?.map(|commit| Base::find(&history, commit)).transpose()?;
-    let has_bus = repo.root().join("_bus").symlink_metadata().is_ok();
+    let has_bus = files.root().join("_bus").symlink_metadata().is_ok();
     if !has_bus && !base.as_ref().is_some_and(|base| base.commits.iter().any(Commit::has_bus)) {
         return Err(Error::NoBus { root: repo.root().to_owned() });
     }
-    let policy = policy::that_holds(repo, &history, base.as_ref())?;
+    let policy = policy::that_holds(&files, &history, base.as_ref())?;
     if policy.records == Some(Records::Untracked) {
         // What stands here of them are copies, or what the base has frozen.
         found.retain(|found| !is_record_file(&found.path));
@@ -136,6 +139,7 @@ pub fn validate(repo: &Repository, query: &Query) -> Result<Report, Error> {
     let secret = Secret::random();
     Run {
         repo,
+        root: files.root(),
         history: &history,
         found: &found,
         base: base.as_ref(),
@@ -183,6 +187,8 @@ struct Changes<'a> {
 /// One run of the validator.
 struct Run<'a> {
     repo: &'a Repository,
+    /// The folder that has the files that are judged.
+    root: &'a Path,
     history: &'a History,
     found: &'a [Found],
     base: Option<&'a Base>,
@@ -206,7 +212,7 @@ impl Run<'_> {
         let mut findings = Findings::new(self.query.rules.clone(), raised.clone());
         let changes = self.changes(&mut findings)?;
         records::check_names(&mut findings, self.found, |path| changes.news.contains(path));
-        queue::check_cycles(&mut findings, self.repo.root(), self.found, |path| {
+        queue::check_cycles(&mut findings, self.root, self.found, |path| {
             changes.news.contains(path)
         })?;
         self.check_records(&mut findings, &changes)?;
@@ -219,7 +225,7 @@ impl Run<'_> {
         self.check_history(&mut findings, &changes, &author, &mut files, &others)?;
         self.check_leases(&mut findings, &changes, &author, &others)?;
         self.prove_batches(&author, &mut files)?;
-        let (root, secret, before) = (self.repo.root(), self.secret, OnceLock::new());
+        let (root, secret, before) = (self.root, self.secret, OnceLock::new());
         LineCheck { root, files: &files, author: &author, secret, before }.run(&mut findings)?;
         let (findings, counts) = findings.finish();
         let merge_bases =
@@ -274,11 +280,8 @@ impl Run<'_> {
     /// The paths that are judged: what differs from the base; everything without one.
     fn changes(&self, findings: &mut Findings) -> Result<Changes<'_>, Error> {
         let mut changes = Changes::default();
-        let delta = Delta {
-            root: self.repo.root(),
-            history: self.history,
-            indexed: self.history.indexed(),
-        };
+        let delta =
+            Delta { root: self.root, history: self.history, indexed: self.history.indexed() };
         for found in self.found {
             let change = self.base.map_or(Change::News, |base| delta.change(base, found));
             if change == Change::News {
@@ -312,7 +315,7 @@ impl Run<'_> {
         };
         let paths: Vec<&str> =
             self.readable(&all).map(|(path, _)| path).filter(|path| is_affected(path)).collect();
-        let attributes = Attributes::above(self.repo.root(), &paths);
+        let attributes = Attributes::above(self.root, &paths);
         // git reads such a file for every path below it; that of the base is nobody's doing here.
         for path in &attributes.too_long {
             let folder = Path::new(path).parent().unwrap_or_else(|| Path::new(""));
@@ -343,7 +346,7 @@ impl Run<'_> {
     fn has_new_attributes(&self, delta: &Delta<'_>, folder: &Path) -> bool {
         let Some(base) = self.base else { return false };
         let path = folder.join(ATTRIBUTES).to_string_lossy().replace('\\', "/");
-        let is_here = self.repo.root().join(&path).symlink_metadata().is_ok();
+        let is_here = self.root.join(&path).symlink_metadata().is_ok();
         let is_known = base.newest_first().any(|commit| commit.at(&path).is_some());
         // Whatever stands there now is looked at as it is.
         let found = Found { path, kind: None, stands: Stands::Not("anything") };
@@ -360,7 +363,7 @@ impl Run<'_> {
     }
 
     fn check_records(&self, findings: &mut Findings, changes: &Changes<'_>) -> Result<(), Error> {
-        let around = Surroundings::new(self.repo.root(), self.found);
+        let around = Surroundings::new(self.root, self.found);
         let records = self.readable(&changes.news).filter(|(_, kind)| !kind.is_lines()).collect();
         let records = self.within(findings, records, MAX_RECORD as u64, MAX_RECORDS);
         let start = || findings.sister();
@@ -397,7 +400,7 @@ impl Run<'_> {
         let (mut judged, mut left) = (Vec::new(), sum);
         for (path, kind) in files {
             let length =
-                self.repo.root().join(path).symlink_metadata().map_or(0, |metadata| metadata.len());
+                self.root.join(path).symlink_metadata().map_or(0, |metadata| metadata.len());
             if length > MAX_LOG {
                 findings.add(Rule::TooMuch, path, None, || {
                     format!("it has more than {} MiB, and is not judged", MAX_LOG >> 20)

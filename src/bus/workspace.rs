@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use crate::bus::Error;
 use crate::git::{Archive, Repository, Worktree};
-use crate::record::{AgentId, Config, ConfigFault, Fleet, SessionId};
+use crate::record::{AgentId, CONFIG_FILE, Config, ConfigFault, Fleet, SessionId};
 use crate::store::{Clock, Layout, Lock, Place, PrivateLayout, touch, touch_again};
 
 /// The longest `config.toml` that is read, in bytes.
@@ -144,10 +144,31 @@ impl Workspace {
         let has_record = || ws.private.records().path().exists() && ws.record.root().is_dir();
         let anywhere =
             || ws.layouts().any(Layout::has_bus) || ws.repo.has_bus_refs() || has_record();
-        if ws.layout.has_bus() || anywhere() {
+        if ws.layout.has_bus() || anywhere() || ws.repo.left_out_file(CONFIG_FILE)?.is_some() {
             return Ok(ws);
         }
         Err(Error::NoBus { root: ws.layout.root().to_owned() })
+    }
+
+    /// Says so if this sparse worktree leaves out the folder `name`, at its root, whose files are
+    /// then seen only if another worktree has them.
+    pub(in crate::bus) fn warn_if_left_out(&self, name: &str) {
+        if self.layout.root().join(name).symlink_metadata().is_ok() {
+            return;
+        }
+        let is_below =
+            |path: &str| path.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
+        let files = self.repo.history().and_then(|history| history.left_out(is_below));
+        let text = match files.map(|files| files.len()) {
+            Ok(0) => return,
+            Ok(files) => format!(
+                "{name}/ is left out of this sparse worktree; its {} shown only if another worktree has it: \
+                 `git sparse-checkout add {name}`",
+                if files == 1 { "1 file is".to_owned() } else { format!("{files} files are") }
+            ),
+            Err(error) => format!("{name}/ is not here, and the index does not say why: {error}"),
+        };
+        self.notes.add(Note::Warning(text));
     }
 
     /// How the same bus is opened once more.
@@ -183,7 +204,11 @@ impl Workspace {
             None => {
                 let main = self.worktrees().iter().find(|(worktree, _)| worktree.name.is_none());
                 places.extend(main.map(|(_, layout)| layout.config()));
-                places[places.len() - 1].read(MAX_CONFIG)?
+                // A sparse worktree may leave it out.
+                match places[places.len() - 1].read(MAX_CONFIG)? {
+                    None => self.repo.left_out_file(CONFIG_FILE)?,
+                    found => found,
+                }
             }
         };
         let Some(bytes) = bytes else { return Ok(Config::default()) };

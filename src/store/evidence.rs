@@ -47,8 +47,8 @@ impl Evidence {
         let (Some(place), Some(noted)) = (&there, noted) else {
             return Ok(if there.is_some() { Self::There } else { Self::Gone });
         };
-        let now = sums.of(place)?;
-        Ok(if now == *noted { Self::There } else { Self::Changed { now } })
+        let found = sums.of(place)?;
+        Ok(if found.is(noted) { Self::There } else { Self::Changed { now: found.meant() } })
     }
 
     /// Looks at all receipts of a step or of a plan, in their order.
@@ -74,18 +74,58 @@ impl Evidence {
     }
 }
 
+/// The sum of a file. A pointer of Git LFS stands for the file that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileSum {
+    own: Sha256,
+    named: Option<Sha256>,
+}
+
+impl FileSum {
+    /// The sum of a file that has these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { own: sha256_of(bytes), named: named_by_pointer(bytes) }
+    }
+
+    /// Whether the file, or the one that it stands for, has the sum `noted`.
+    #[must_use]
+    pub fn is(self, noted: &Sha256) -> bool {
+        self.own == *noted || self.named.as_ref() == Some(noted)
+    }
+
+    /// The sum of the file that it stands for, else its own.
+    #[must_use]
+    pub fn meant(self) -> Sha256 {
+        self.named.unwrap_or(self.own)
+    }
+}
+
+/// The longest pointer of Git LFS, in bytes (git-lfs, "Git LFS Specification": the pointer).
+const MAX_POINTER: u64 = 1024;
+
+/// The sum of the file that a pointer of Git LFS names; `None` if it is no pointer.
+fn named_by_pointer(bytes: &[u8]) -> Option<Sha256> {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= MAX_POINTER)?;
+    let mut lines = text.lines();
+    if lines.next() != Some("version https://git-lfs.github.com/spec/v1") {
+        return None;
+    }
+    lines.find_map(|line| line.strip_prefix("oid sha256:"))?.parse().ok()
+}
+
 /// The sums of files, each read once however often it is named: a few bytes of a plan name a large
 /// file again.
 #[derive(Debug, Default)]
-pub struct Sums(Mutex<HashMap<PathBuf, Sha256>>);
+pub struct Sums(Mutex<HashMap<PathBuf, FileSum>>);
 
 impl Sums {
-    fn of(&self, place: &Place) -> Result<Sha256, Error> {
+    fn of(&self, place: &Place) -> Result<FileSum, Error> {
         let path = place.path();
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&path) {
             return Ok(*known);
         }
-        let sum = sha256(place)?;
+        let sum = file_sum(place)?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path, sum);
         Ok(sum)
     }
@@ -104,6 +144,20 @@ fn receipt_place(root: &Path, receipt: &str) -> Option<Place> {
         }
     }
     (!parts.is_empty()).then(|| Place::new(root, parts.iter().collect::<PathBuf>()))
+}
+
+/// The sum of a file.
+///
+/// # Errors
+///
+/// [`Error::Io`] if it cannot be read.
+pub fn file_sum(place: &Place) -> Result<FileSum, Error> {
+    let path = place.path();
+    let length = path.metadata().map_err(Error::io(Verb::Read, &path))?.len();
+    if length <= MAX_POINTER {
+        return Ok(FileSum::of(&std::fs::read(&path).map_err(Error::io(Verb::Read, &path))?));
+    }
+    Ok(FileSum { own: sha256(place)?, named: None })
 }
 
 /// The SHA-256 of a file, which is read piece by piece.
@@ -134,6 +188,26 @@ pub fn sha256_of(bytes: &[u8]) -> Sha256 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pointer_stands_for_the_file_that_it_names() {
+        let oid = sha256_of(b"the log");
+        let pointer =
+            format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 7\n");
+        let sum = FileSum::of(pointer.as_bytes());
+        assert!(sum.is(&oid) && sum.is(&sha256_of(pointer.as_bytes())) && sum.meant() == oid);
+        for other in [
+            pointer.replace("v1", "v2"),
+            format!(" {pointer}"),
+            pointer.replace("sha256:", "md5:"),
+            pointer.replace(&oid.to_string(), "0123"),
+            pointer.clone() + &"x ".repeat(600),
+            "the log".to_owned(),
+        ] {
+            let sum = FileSum::of(other.as_bytes());
+            assert_eq!(sum.meant(), sha256_of(other.as_bytes()), "{other}");
+        }
+    }
 
     #[test]
     fn evidence_is_there_changed_or_gone() {

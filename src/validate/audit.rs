@@ -8,6 +8,7 @@ mod witness;
 
 use super::bus_refs::BusRefs;
 use super::finding::{Findings, FleetSight, Report, Selection};
+use super::sparse::JudgedFiles;
 use super::{Error, policy};
 use crate::git::{History, ObjectId, Repository};
 
@@ -51,7 +52,7 @@ pub fn audit(repo: &Repository, rules: &Selection) -> Result<Report, Error> {
         refs: Vec::new(),
         files,
         is_audit: true,
-        records: policy::that_holds(repo, &history, None)?.records,
+        records: policy::that_holds(&JudgedFiles::of(repo, &history)?, &history, None)?.records,
         fleet: FleetSight::Read,
     })
 }

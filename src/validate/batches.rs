@@ -41,7 +41,7 @@ impl Run<'_> {
             if tips.is_empty() {
                 continue;
             }
-            let path = self.repo.root().join(&file.path);
+            let path = self.root.join(&file.path);
             let here = blob_id(&std::fs::read(&path).map_err(StoreError::io(Verb::Read, &path))?);
             for tip in tips {
                 let Some(rest) = left.checked_sub(1) else { return Ok(()) };

@@ -156,7 +156,7 @@ impl Run<'_> {
     fn policy_here(&self, base: &Base) -> Result<Policy, Error> {
         let committed = self.committed_files(&self.history.indexed())?.get(CONFIG).copied();
         let is_old = base.newest_first().any(|commit| commit.at(CONFIG).is_some());
-        let root = self.repo.root();
+        let root = self.root;
         match committed {
             Some(file) if !file.is_regular => Ok(Policy::Missing),
             None if is_old => Ok(Policy::Missing),
@@ -178,11 +178,8 @@ impl Run<'_> {
     /// What another agent stored proves its work, and is its own.
     fn check_stored(&self, findings: &mut Findings, base: &Base, author: &Author) {
         let Some(author) = author else { return };
-        let delta = Delta {
-            root: self.repo.root(),
-            history: self.history,
-            indexed: self.history.indexed(),
-        };
+        let delta =
+            Delta { root: self.root, history: self.history, indexed: self.history.indexed() };
         for (path, owner) in delta.spoiled(base, author) {
             let words = || {
                 format!("what `{owner}` stored was changed or removed on a branch of `{author}`")
@@ -206,7 +203,7 @@ impl Run<'_> {
                 findings.add(Rule::TooMuch, path, None, words);
                 break;
             }
-            let bytes = records::read(&self.repo.root().join(path))?;
+            let bytes = records::read(&self.root.join(path))?;
             hold(&mut claims, path, bytes);
         }
         Ok(claims)
@@ -262,7 +259,7 @@ impl Run<'_> {
         base: &Base,
         news: &HashSet<&str>,
     ) -> Result<(), Error> {
-        let root = self.repo.root();
+        let root = self.root;
         let before = plans::Before::new(root, self.history, base);
         let plans = self
             .found
@@ -283,12 +280,7 @@ impl Run<'_> {
         for (path, _) in self.readable(touched).filter(|(_, kind)| *kind == Kind::Plan) {
             for before in base.commits.iter().filter_map(|commit| commit.record(Kind::Plan, path)) {
                 let before = self.history.read(before.id)?;
-                plans::compare(
-                    findings,
-                    path,
-                    &before,
-                    &records::read(&self.repo.root().join(path))?,
-                );
+                plans::compare(findings, path, &before, &records::read(&self.root.join(path))?);
             }
         }
         Ok(())

@@ -184,7 +184,7 @@ impl<'a, 'r> Leases<'a, 'r> {
             // Files that the base has are of version 0.1; once there is a table nobody reads them
             // (docs/design.md, section 1.1).
             if is_old || table.is_none() || changes.news.contains(path) {
-                let lease = Lease::parse(&records::read(&run.repo.root().join(path))?).ok();
+                let lease = Lease::parse(&records::read(&run.root.join(path))?).ok();
                 here.extend(lease.and_then(|lease| Held::new(lease, Some(path))));
             }
         }
@@ -294,7 +294,7 @@ impl<'a, 'r> Leases<'a, 'r> {
             newest = newest.into_iter().chain(claim).max_by_key(|claim| claim.revision);
         }
         // A file in the tree of an untracked bus says nothing.
-        let (root, path) = (self.run.repo.root(), format!("_bus/claims/{task}.json"));
+        let (root, path) = (self.run.root, format!("_bus/claims/{task}.json"));
         if newest.is_none() && !self.run.is_untracked() && records::is_plain(root, &path) {
             newest = Claim::parse(&records::read(&root.join(&path))?).ok();
         }

@@ -11,7 +11,7 @@ use super::records::Surroundings;
 use super::rule::Rule;
 use crate::git::{History, Indexed};
 use crate::record::{PathStep, Places, PlanFlaw, PlanRecord, Progress, Receipts, Sha256};
-use crate::store::{Error as StoreError, Evidence, Sums, sha256_of};
+use crate::store::{Error as StoreError, Evidence, FileSum, Sums};
 
 /// The receipts of a plan, or of one of its steps.
 struct Proof<'a> {
@@ -305,7 +305,7 @@ impl<'a> Before<'a> {
             return Ok(evidence);
         }
         for file in self.base.receipt(self.history, &plain)? {
-            if evidence == Evidence::Gone || sha256_of(&self.history.read(file.id)?) == *noted {
+            if evidence == Evidence::Gone || FileSum::of(&self.history.read(file.id)?).is(noted) {
                 return Ok(evidence);
             }
         }

@@ -3,8 +3,9 @@
 
 use super::base::{Base, Commit};
 use super::records::MAX_CONFIG;
+use super::sparse::JudgedFiles;
 use super::{Error, records};
-use crate::git::{History, Repository};
+use crate::git::History;
 use crate::record::Config;
 
 /// Where the policy stands.
@@ -17,7 +18,7 @@ pub(super) const CONFIG: &str = "_bus/config.toml";
 ///
 /// [`Error::Git`] or [`Error::Store`] if a file or a commit cannot be read.
 pub(super) fn that_holds(
-    repo: &Repository,
+    files: &JudgedFiles,
     history: &History,
     base: Option<&Base>,
 ) -> Result<Config, Error> {
@@ -34,8 +35,8 @@ pub(super) fn that_holds(
     if let Some(policy) = committed {
         return Ok(policy);
     }
-    let path = repo.root().join(CONFIG);
-    Ok(if records::is_plain(repo.root(), CONFIG) {
+    let path = files.root().join(CONFIG);
+    Ok(if records::is_plain(files.root(), CONFIG) {
         parse(&records::read(&path)?)
     } else {
         Config::default()

@@ -134,7 +134,7 @@ impl Run<'_> {
                     Before { commit, path: &file.path, kind: *kind, blob: blob.id, is_gone: false };
                 let bytes = self.history.read(before.blob)?;
                 if let Some(line) =
-                    before.lines(&bytes).differs_from(&self.repo.root().join(&file.path))?
+                    before.lines(&bytes).differs_from(&self.root.join(&file.path))?
                 {
                     let words = || {
                         "the base has this batch, and it is another here; new lines go into a new batch".to_owned()
@@ -181,7 +181,7 @@ impl Run<'_> {
                 let bytes = self.history.read(blob.id)?;
                 file.known.open_ended |= !bytes.is_empty() && !bytes.ends_with(b"\n");
                 let before = Before { commit, path, kind: *kind, blob: blob.id, is_gone: false };
-                if before.lines(&bytes).is_beginning_of(&self.repo.root().join(path))? {
+                if before.lines(&bytes).is_beginning_of(&self.root.join(path))? {
                     file.known.until = file.known.until.max(bytes.len() as u64);
                 } else {
                     befores.push(before);
@@ -192,7 +192,7 @@ impl Run<'_> {
     }
 
     fn lines_now(&self, path: &str) -> Result<Vec<u64>, Error> {
-        let path = self.repo.root().join(path);
+        let path = self.root.join(path);
         let read = File::open(&path).and_then(|text| self.secret.lines(text));
         Ok(read.map_err(StoreError::io(Verb::Read, &path))?)
     }

@@ -45,11 +45,8 @@ impl Run<'_> {
     /// A record file of the base is frozen: it stays as it is, or goes. Copies that git ignores are
     /// in no commit, and so in no change.
     fn check_record_files(&self, findings: &mut Findings, base: &Base) -> Result<(), Error> {
-        let delta = Delta {
-            root: self.repo.root(),
-            history: self.history,
-            indexed: self.history.indexed(),
-        };
+        let delta =
+            Delta { root: self.root, history: self.history, indexed: self.history.indexed() };
         for (path, file) in self
             .committed_files(&delta.indexed)?
             .into_iter()
@@ -60,7 +57,7 @@ impl Run<'_> {
             let is_frozen = before.contains(&file);
             // Whatever stands there now is looked at as it is.
             let found = Found { path: path.clone(), kind: None, stands: Stands::Not("anything") };
-            let is_here = self.repo.root().join(&path).symlink_metadata().is_ok();
+            let is_here = self.root.join(&path).symlink_metadata().is_ok();
             if is_frozen && !(is_here && delta.change(base, &found) == Change::News) {
                 continue;
             }
@@ -91,14 +88,11 @@ impl Run<'_> {
         let is_there = |commit: &Commit| commit.at(IGNORE_FILE).is_some();
         let Some(what) = self.fault_of_ignore_file()? else { return Ok(()) };
         if let Some(base) = self.base {
-            let delta = Delta {
-                root: self.repo.root(),
-                history: self.history,
-                indexed: self.history.indexed(),
-            };
+            let delta =
+                Delta { root: self.root, history: self.history, indexed: self.history.indexed() };
             let found =
                 Found { path: IGNORE_FILE.to_owned(), kind: None, stands: Stands::Not("anything") };
-            let is_here = self.repo.root().join(IGNORE_FILE).symlink_metadata().is_ok();
+            let is_here = self.root.join(IGNORE_FILE).symlink_metadata().is_ok();
             let is_old = match is_here {
                 true => delta.change(base, &found) != Change::News,
                 // That it came to the base since is not undone here.
@@ -115,13 +109,13 @@ impl Run<'_> {
     /// What is wrong with the ignore file; `None` if it says what `bus init` writes, in whatever
     /// lines of comments.
     fn fault_of_ignore_file(&self) -> Result<Option<&'static str>, Error> {
-        let path = self.repo.root().join(IGNORE_FILE);
+        let path = self.root.join(IGNORE_FILE);
         let Ok(metadata) = path.symlink_metadata() else {
             return Ok(Some(
                 "it is not there, so that records would be committed: `bus init` writes it",
             ));
         };
-        if !metadata.is_file() || !records::is_plain(self.repo.root(), IGNORE_FILE) {
+        if !metadata.is_file() || !records::is_plain(self.root, IGNORE_FILE) {
             return Ok(Some(
                 "it is no regular file, so git does not heed it: `bus init` writes it",
             ));
@@ -140,7 +134,7 @@ impl Run<'_> {
     /// Whether the change is the one by which people, not an agent, move the records back into the
     /// branches.
     fn leaves_untracked(&self) -> Result<bool, Error> {
-        let root = self.repo.root();
+        let root = self.root;
         let is_file = records::is_plain(root, CONFIG);
         let now = if is_file {
             policy::parse(&records::read(&root.join(CONFIG))?)

@@ -83,6 +83,7 @@ mod show;
 mod slips;
 mod snapshot;
 mod sound_bus;
+mod sparse;
 mod status;
 #[cfg(unix)]
 mod stub;

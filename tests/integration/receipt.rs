@@ -245,3 +245,35 @@ fn a_receipt_that_git_ignores_is_warned_of() {
     assert_eq!(add(&repo, &["out/tests.log"]).ok().stderr, "");
     assert_eq!(add(&repo, &["out/tests.log", "--name", "tests.txt"]).ok().stderr, "");
 }
+
+#[test]
+fn a_pointer_of_git_lfs_is_the_receipt_that_it_names() {
+    let repo = Repo::new();
+    repo.write("logs/run.bin", "the whole log");
+    repo.by("a", &["plan", "new", "p", "--summary", "s", "--step", "S1:x"]).ok();
+    let done = ["plan", "step", "p", "S1", "--status", "done", "--receipt", "logs/run.bin"];
+    repo.by("a", &done).ok();
+    repo.commit_all("proved");
+    let pointer = |oid: &str| {
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 13\n")
+    };
+    let state = || {
+        let plan = repo.bus(&["plan", "show", "p", "--json"]).ok().json();
+        plan["receipts"][0]["state"].clone()
+    };
+    // As a clone without `git lfs` has it, or one with GIT_LFS_SKIP_SMUDGE.
+    let oid = agent_bus::store::sha256_of(b"the whole log").to_string();
+    repo.write("logs/run.bin", pointer(&oid));
+    assert_eq!(state(), "there");
+    for base in [&["validate"][..], &["validate", "--base", "HEAD"]] {
+        repo.bus(base).ok();
+    }
+    // What the pointer names is what is noted of it.
+    let again = ["plan", "step", "p", "S1", "--receipt", "logs/run.bin"];
+    repo.by("a", &again).ok();
+    repo.write("logs/run.bin", "the whole log");
+    assert_eq!(state(), "there");
+    repo.write("logs/run.bin", pointer(&oid.replace(['1', '2'], "3")));
+    assert_eq!(state(), "changed");
+    repo.bus(&["validate"]).exits(1);
+}

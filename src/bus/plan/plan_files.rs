@@ -41,6 +41,7 @@ pub(crate) struct Plans {
 /// where they are even.
 #[must_use]
 pub(crate) fn plans(ws: &Workspace) -> Plans {
+    ws.warn_if_left_out("_plans");
     let mut plans = Plans::default();
     let mut furthest: BTreeMap<PlanId, FoundPlan> = BTreeMap::new();
     for (index, layout) in ws.layouts().enumerate() {

@@ -7,7 +7,7 @@ use super::plan_fault::PlanFault;
 use crate::bus::Error;
 use crate::bus::workspace::{NamedPath, Workspace, named_path};
 use crate::record::{ReceiptName, Sha256, TaskId};
-use crate::store::{Error as StoreError, Place, crash_point, create, sha256, sha256_of};
+use crate::store::{Error as StoreError, Place, crash_point, create, file_sum, sha256, sha256_of};
 
 /// How large a file may be that is stored, in bytes.
 pub(crate) const MAX_RECEIPT: usize = 16 * 1024 * 1024;
@@ -70,7 +70,10 @@ pub(crate) fn receipt(ws: &Workspace, standing: &Path, given: &str) -> Result<Na
     for place in candidates.into_iter().map(|relative| ws.layout.place(relative)) {
         match place.inspect() {
             Ok(Some(_)) => {
-                return Ok(NamedReceipt { path: spell(&place, given)?, hash: sha256(&place)? });
+                return Ok(NamedReceipt {
+                    path: spell(&place, given)?,
+                    hash: file_sum(&place)?.meant(),
+                });
             }
             Ok(None) => {}
             Err(StoreError::WrongKind { found, .. }) => wrong_kind = Some(found),

@@ -205,6 +205,7 @@ pub(crate) fn queue_with(
     agent: Option<&AgentId>,
     mut on_progress: impl FnMut(usize, usize),
 ) -> Result<QueueView, Error> {
+    ws.warn_if_left_out("queue");
     let queue = queue_files::queue_files(ws);
     let (mut listed, mut left, mut bytes) = (Vec::new(), MAX_AFTER, queue_files::MAX_BYTES);
     for (task, file) in &queue.tasks {
