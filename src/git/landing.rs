@@ -425,6 +425,18 @@ impl History {
         ObjectId::from_hex(rest.as_bytes().get(..40)?).ok()
     }
 
+    /// Where the branch `name` of this clone was made, and from what: `origin/main`; `None` if its
+    /// reflog does not say (git-branch(1): "branch: Created from").
+    #[must_use]
+    pub fn created_from(&self, name: &str) -> Option<(ObjectId, String)> {
+        let reference = self.repo.find_reference(&format!("refs/heads/{name}")).ok()?;
+        let mut log = reference.log_iter();
+        let first = log.all().ok()??.next()?.ok()?;
+        let from =
+            std::str::from_utf8(first.message).ok()?.strip_prefix("branch: Created from ")?;
+        Some((first.new_oid(), from.trim().to_owned()))
+    }
+
     /// Whether `after` changes anything that `before` has, but the bus's own files.
     ///
     /// # Errors

@@ -655,3 +655,38 @@ fn any_branch_is_landed_when_it_was_landed_in_whatever_way_and_else_not() {
         }
     }
 }
+
+#[test]
+fn what_others_did_before_the_branch_was_made_is_no_work_on_the_task() {
+    for from in ["main", "HEAD"] {
+        let repo = Repo::new();
+        let tree = repo.worktree("tree");
+        // The claim is made one commit behind, and the branch where main is by then.
+        repo.by("codex-1", &["claim", "T-1"]).within(&tree).ok();
+        commit(&repo, &repo.root(), "src/other", "somebody else's\n");
+        if from == "HEAD" {
+            repo.git_in(&tree, &["merge", "--quiet", "--ff-only", "main"]);
+        }
+        repo.git_in(&tree, &["switch", "--quiet", "--create", "agent/codex-1/t-1", from]);
+        repo.by("codex-1", &["release", "T-1"]).within(&tree).ok();
+        let claim = shown(&repo);
+        if from == "main" {
+            assert_eq!(
+                (&claim["state"], &claim["seen"]["landed"], &claim["seen"]["no_work"]),
+                (&"done".into(), &Value::Null, &true.into()),
+                "{claim}"
+            );
+        }
+        // A commit of its own that is merged has landed, fast forward as well.
+        repo.by("codex-1", &["claim", "T-1", "--reopen"]).within(&tree).ok();
+        commit(&repo, &tree, "src/a", "work\n");
+        repo.by("codex-1", &["release", "T-1"]).within(&tree).ok();
+        repo.git(&["merge", "--quiet", "--ff-only", "agent/codex-1/t-1"]);
+        let claim = shown(&repo);
+        assert_eq!(
+            (&claim["state"], &claim["seen"]["landed"]),
+            (&"landed".into(), &"merged".into()),
+            "{claim}"
+        );
+    }
+}

@@ -91,3 +91,30 @@ fn paths_live_on_with_a_task_that_is_paused_and_a_heartbeat_renews_them() {
     repo.by("a", &["lock", "release"]).ok();
     assert_eq!((live(&repo).len(), repo.tip("T-1")["status"].clone()), (0, json!("paused")));
 }
+
+#[test]
+fn a_lease_for_a_task_that_one_holds_ends_with_its_claim() {
+    let repo = Repo::new();
+    let acquire = |agent: &str, path: &str| {
+        let words = ["lock", "acquire", path, "--task", "T-1", "--objective", "o", "--json"];
+        let answer = repo.by(agent, &words).ok().json();
+        answer["lease"]["lock_id"].as_str().unwrap().to_owned()
+    };
+    // Before the claim, and by somebody else, it lives by itself.
+    let before = acquire("a", "before/**");
+    repo.by("a", &["claim", "T-1"]).ok();
+    let (own, others) = (acquire("a", "src/**"), acquire("b", "docs/**"));
+    repo.by("a", &["release", "T-1"]).ok().says(&format!("the lease {own} on src/** has ended"));
+    let leases = repo.bus(&["lock", "list", "--json"]).ok().json()["leases"].clone();
+    let mut live: Vec<&str> =
+        leases.as_array().unwrap().iter().map(|lease| lease["lock_id"].as_str().unwrap()).collect();
+    let mut expected = [before.as_str(), &others];
+    live.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(live, expected);
+    // A take-over ends it, too.
+    repo.by("a", &["claim", "T-1", "--reopen"]).ok();
+    acquire("a", "src/**");
+    repo.by("c", &["reclaim", "T-1", "--note", "x", "--force"]).ok();
+    repo.by("c", &["lock", "acquire", "src/a", "--objective", "o"]).ok();
+}

@@ -8,7 +8,7 @@ use super::claim_list::{ClaimState, ClaimStatus};
 use crate::bus::Error;
 use crate::bus::workspace::Workspace;
 use crate::git::{Branches, History, Landed, Landing, MAX_AHEAD, ObjectId};
-use crate::record::Claim;
+use crate::record::{Claim, Timestamp};
 
 /// Whether a remote has the work, as far as this clone knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,8 +144,14 @@ pub(in crate::bus) fn look_at_branches(
         has_remote: branches.has_remote(),
     });
     let all = commits.iter().flat_map(|commits| [commits.end, commits.tip()]).flatten();
+    let name = compared.as_ref().map(|with| with.name.as_str());
     let landings = trunk.map_or_else(|| Ok(HashMap::new()), |mut trunk| trunk.landings(all))?;
-    let look = Look { history: &history, landings: &landings, has_remote: branches.has_remote() };
+    let look = Look {
+        history: &history,
+        landings: &landings,
+        trunk: name,
+        has_remote: branches.has_remote(),
+    };
     for (status, commits) in claims.iter_mut().zip(commits) {
         let seen = look.at(&status.claim, commits)?;
         if status.state == ClaimState::Done && seen.landed().is_some() {
@@ -189,6 +195,8 @@ impl Commits {
 struct Look<'a> {
     history: &'a History,
     landings: &'a HashMap<ObjectId, Landing>,
+    /// The name of what they are compared with.
+    trunk: Option<&'a str>,
     has_remote: bool,
 }
 
@@ -229,6 +237,7 @@ impl Look<'_> {
         }
         match (self.landings.get(&commit), base) {
             (Some(landing), _) if landing.ahead.commits > 0 => Ok(landing.has_work),
+            (Some(_), _) if self.is_the_trunks(claim, commit)? => Ok(false),
             // The claim may have been made on another branch: what that has is not of this one.
             (Some(_), Some(base)) => match self.history.merge_bases(commit, &[base]) {
                 Ok(bases) => bases
@@ -238,6 +247,18 @@ impl Look<'_> {
             },
             _ => Ok(true),
         }
+    }
+
+    /// Whether `commit`, which the default branch has, was made there before the claim, or before the
+    /// claim's branch was: then it is nobody's work on the task.
+    fn is_the_trunks(&self, claim: &Claim, commit: ObjectId) -> Result<bool, Error> {
+        if Timestamp::from_unix(self.history.time_of(commit)?) < claim.claimed_at {
+            return Ok(true);
+        }
+        let Some((at, from)) = self.history.created_from(&claim.branch) else { return Ok(false) };
+        // `main`, also if it is compared with `origin/main`.
+        let name = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
+        Ok(at == commit && self.trunk.is_some_and(|trunk| name(trunk) == name(&from)))
     }
 
     fn has_landed(&self, commit: ObjectId) -> bool {

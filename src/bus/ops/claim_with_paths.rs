@@ -10,7 +10,7 @@ use crate::bus::claim::{Changed, ClaimDecision, ClaimRequest, View};
 use crate::bus::lease::{
     Draft, LeaseDecision, LeaseOutcome, LeaseRequest, Leased, TableView, rows_of, taken,
 };
-use crate::bus::workspace::{Reach, Who, Workspace};
+use crate::bus::workspace::{Note, Reach, Who, Workspace};
 use crate::bus::{Error, claim, fleet, lease};
 use crate::git::Remote;
 use crate::record::{AgentId, Claim, ClaimId, Fleet, LeaseRow, Scope, TaskId, verb};
@@ -118,6 +118,10 @@ pub(super) fn free_paths(
         let ended = ended.into_iter().map(end).collect::<Result<_, Error>>()?;
         Ok(LeaseDecision::Write(Draft::new(verb::RELEASE, ended, LeaseOutcome::Released)))
     });
+    for Leased { lease, .. } in freed.iter().flatten() {
+        let (id, patterns) = (&lease.lease_id, lease.patterns());
+        ws.notes.add(Note::Advice(format!("the lease {id} on {patterns} has ended with it")));
+    }
     told_later(freed)
 }
 

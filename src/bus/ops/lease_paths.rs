@@ -6,12 +6,12 @@ use crate::bus::lease::{
     Draft, LeaseDecision, LeaseFault, LeaseOutcome, LeaseRequest, Leased, WhichLeases, own_rows,
     taken, whole,
 };
-use crate::bus::workspace::Workspace;
+use crate::bus::workspace::{Who, Workspace};
 use crate::bus::{Error, claim, lease};
-use crate::record::{AgentId, LeaseId, verb};
+use crate::record::{AgentId, ClaimId, LeaseId, TaskId, verb};
 
 /// Takes a lease for `agent`: all paths that are asked for, or none. The same again finds it taken,
-/// and renews it where that is due.
+/// and renews it where that is due. One for a task that the agent holds here ends with its claim.
 ///
 /// # Errors
 ///
@@ -26,9 +26,18 @@ pub(crate) fn acquire_lease(
     let task = request.task.as_ref().map(|task| claim::spelling(ws, task));
     let request = LeaseRequest { task, ..request.clone() };
     let answer = change_leases::change_leases(ws, agent, |view, who| {
-        lease::decide_take(ws, view, who, &request, &scope, None)
+        let claim =
+            request.task.as_ref().map(|task| own_claim(ws, who, task)).transpose()?.flatten();
+        lease::decide_take(ws, view, who, &request, &scope, claim.as_ref())
     })?;
     taken(&answer, agent)
+}
+
+/// The id of the live claim of `task`, if it is the caller's, made here.
+fn own_claim(ws: &Workspace, who: &Who, task: &TaskId) -> Result<Option<ClaimId>, Error> {
+    let view = claim::deciding_view(ws, task, None)?;
+    let own = view.claim().filter(|claim| claim.status.is_live() && who.owns(claim));
+    Ok(own.and_then(|claim| claim.claim_id.clone()))
 }
 
 /// Gives a heartbeat of `agent`'s own leases.
