@@ -160,15 +160,6 @@ fn what_is_in_the_way_is_named_and_nothing_is_changed() {
         assert_eq!(hooks(&repo), before.0, "deinit leaves alone what is not its own");
         error
     };
-    let taken = refused(
-        &|repo| {
-            hook(repo, "pre-push", "#!/bin/sh\n");
-            hook(repo, "pre-push.before-bus", "#!/bin/sh\n");
-        },
-        9,
-        "system",
-    );
-    assert_eq!(taken["earlier"], ".git/hooks/pre-push.before-bus");
     let link = |name: &'static str| {
         move |repo: &Repo| {
             hook(repo, "pre-push", "#!/bin/sh\n");
@@ -189,6 +180,81 @@ fn what_is_in_the_way_is_named_and_nothing_is_changed() {
         3,
         "hooks-elsewhere",
     );
+}
+
+#[test]
+fn a_hook_manager_beside_ours_is_left_alone_and_named() {
+    let repo = Repo::new();
+    hook(&repo, "pre-push", "#!/bin/sh\n# a manager\n");
+    hook(&repo, "pre-push.before-bus", "#!/bin/sh\n# mine\n");
+    let before = hooks(&repo);
+    let ran = repo.bus(&["init", "--hooks"]).ok();
+    let ran = ran.says("`.git/hooks/pre-push` is another tool's").says("bus check --staged");
+    assert!(!ran.stdout.contains("pre-push"), "{}", ran.stdout);
+    assert_eq!(repo.read(".git/hooks/pre-push"), "#!/bin/sh\n# a manager\n");
+    assert_eq!(repo.read(".git/hooks/pre-commit"), PRE_COMMIT, "the others are put in");
+    repo.bus(&["deinit"]).ok();
+    assert_eq!(hooks(&repo), before);
+}
+
+#[test]
+fn a_hook_that_pre_commit_has_moved_and_runs_is_in_order() {
+    let repo = Repo::new();
+    hook(&repo, "pre-commit", "#!/bin/sh\nexit 0\n");
+    repo.bus(&["init", "--hooks"]).ok();
+    let name = |end: &str| repo.path(&format!(".git/hooks/pre-commit{end}"));
+    fs::rename(name(""), name(".legacy")).unwrap();
+    hook(&repo, "pre-commit", "#!/bin/sh\n# hook-impl\n");
+    let ran = repo.bus(&["init", "--hooks"]).ok();
+    assert!(!ran.stderr.contains("another tool"), "{}", ran.transcript);
+    assert_eq!(repo.read(".git/hooks/pre-commit"), "#!/bin/sh\n# hook-impl\n");
+    // One of an older version is brought up to date where it is.
+    hook(&repo, "pre-commit.legacy", "#!/bin/sh\n# bus: hook of an older version\n");
+    repo.bus(&["init", "--hooks"]).ok();
+    assert_eq!(repo.read(".git/hooks/pre-commit.legacy"), PRE_COMMIT);
+    repo.bus(&["deinit"]).ok();
+    assert!(!name(".legacy").exists() && name("").exists());
+}
+
+#[test]
+fn doctor_finds_hooks_that_do_not_run_any_more() {
+    let found = |repo: &Repo| {
+        let answer = repo.bus(&["doctor", "--json"]).run().json();
+        let findings = answer["findings"].as_array().unwrap().iter();
+        findings
+            .filter(|finding| finding["name"] == "silent-hook")
+            .map(|finding| format!("{} {}", finding["place"].as_str().unwrap(), finding["message"]))
+            .collect::<Vec<_>>()
+    };
+    let repo = Repo::new();
+    assert_eq!(found(&repo), [""; 0], "nobody asked for hooks");
+    hook(&repo, "pre-commit", "#!/bin/sh\n");
+    assert_eq!(found(&repo), [""; 0], "none of them is of bus");
+    repo.bus(&["init", "--hooks"]).ok();
+    repo.bus(&["doctor"]).ok();
+    let name = |end: &str| repo.path(&format!(".git/hooks/pre-commit{end}"));
+    // husky
+    repo.git(&["config", "core.hooksPath", ".husky/_"]);
+    assert!(found(&repo)[0].contains("/.husky/_"), "{:?}", found(&repo));
+    repo.git(&["config", "--unset", "core.hooksPath"]);
+    // lefthook
+    fs::rename(name(""), name(".old")).unwrap();
+    hook(&repo, "pre-commit", "#!/bin/sh\n# lefthook\n");
+    assert!(found(&repo)[0].contains("renamed to `pre-commit.old`"), "{:?}", found(&repo));
+    hook(&repo, "pre-commit", "#!/bin/sh\nbus check --staged\n");
+    assert_eq!(found(&repo), [""; 0], "it calls bus itself");
+    // One is gone, and one is no program.
+    fs::remove_file(repo.path(".git/hooks/pre-push")).unwrap();
+    let path = repo.path(".git/hooks/prepare-commit-msg");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let silent = found(&repo);
+    assert!(
+        silent[0].contains("prepare-commit-msg") && silent[0].contains("no program"),
+        "{silent:?}"
+    );
+    assert!(silent[1].contains("pre-push") && silent[1].contains("not there"), "{silent:?}");
+    repo.bus(&["init", "--hooks"]).ok();
+    assert_eq!(found(&repo), [""; 0]);
 }
 
 #[test]

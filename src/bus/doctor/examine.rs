@@ -118,6 +118,11 @@ pub(crate) fn examine(ws: &Workspace) -> Result<Vec<Finding>, Error> {
         claim_findings::examine_task(ws, &task, &files, &mut findings)?;
     }
     claim_findings::examine_spellings(ws, &files, &mut findings)?;
+    for silent in setup::silent_hooks(ws)? {
+        let advice = "`bus init --hooks` puts the hooks in again; what is there runs first. If another tool keeps the \
+                      hooks, have it run `bus check --staged` and `bus validate --base HEAD`";
+        findings.push(finding("silent-hook", silent.place, silent.what, None).advise(advice));
+    }
     claim_findings::examine_other_worktrees(ws, &files, &mut findings)?;
     lease_findings::examine_leases(ws, &mut findings)?;
     examine_settings(ws, &mut findings)?;

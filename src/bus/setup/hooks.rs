@@ -8,14 +8,17 @@ use super::deinit::Taken;
 use super::init::Laid;
 use crate::bus::Error;
 use crate::bus::setup::SetupFault;
-use crate::bus::workspace::{Workspace, remove};
-use crate::store::{Error as StoreError, Place, Verb, is_program, replace_program};
+use crate::bus::workspace::{Note, Workspace, remove};
+use crate::store::{Error as StoreError, Place, Verb, is_program, names, replace_program};
 
 /// How much of a hook is read to know it, in bytes: far more than ours have.
 const MAX_HOOK: usize = 64 * 1024;
 
 /// How each of ours begins, whichever version of `bus` wrote it.
 const MARK: &[u8] = b"#!/bin/sh\n# bus: hook ";
+
+/// What a hook of another tool has that calls `bus`.
+const BUS_CHECK: &[u8] = b"bus check";
 
 /// What judges a commit that is about to be made. git runs another hook before a merge's, and
 /// before one of `git am`.
@@ -41,8 +44,8 @@ pub(in crate::bus) struct Missing {
 ///
 /// # Errors
 ///
-/// [`SetupFault`] if git would not run them, or one that stands cannot be put aside;
-/// [`Error::Store`] if a link or a folder is in the way.
+/// [`SetupFault`] if git would not run them; [`Error::Store`] if a link or a folder has the name of
+/// one.
 pub(super) fn missing_hooks(ws: &Workspace) -> Result<Vec<Missing>, Error> {
     if let Some(folder) = ws.repo.foreign_hooks()? {
         return Err(SetupFault::HooksElsewhere { folder }.into());
@@ -57,13 +60,21 @@ pub(super) fn missing_hooks(ws: &Workspace) -> Result<Vec<Missing>, Error> {
             continue;
         }
         let foreign = bytes.is_some_and(|bytes| !bytes.starts_with(MARK));
+        if foreign && let Some(ours) = moved_by_manager(&place)? {
+            if ours.1 != text.as_bytes() {
+                missing.push(Missing { place: ours.0, text, foreign: false });
+            }
+            continue;
+        }
         let earlier = earlier(&place);
         if foreign && earlier.inspect()?.is_some() {
-            return Err(SetupFault::HookInTheWay {
-                hook: ws.show(&place),
-                earlier: ws.show(&earlier),
-            }
-            .into());
+            ws.notes.add(Note::Warning(format!(
+                "`{}` is another tool's, and `{}` is there already, so no hook of bus is put in: have that tool run \
+                 `bus check --staged` and `bus validate --base HEAD`",
+                ws.show(&place),
+                ws.show(&earlier)
+            )));
+            continue;
         }
         missing.push(Missing { place, text, foreign });
     }
@@ -91,6 +102,12 @@ pub(super) fn lay_hook(ws: &Workspace, hook: &Missing) -> Result<Laid, Error> {
 pub(super) fn take_hooks(ws: &Workspace, taken: &mut Taken) -> Result<(), Error> {
     for (name, text) in HOOKS {
         let place = ws.private.hook(name);
+        if let Some((legacy, _)) =
+            moved_by_manager(&place)?.filter(|(_, ours)| ours == text.as_bytes())
+        {
+            remove(&legacy.path())?;
+            taken.removed.push(ws.show(&legacy));
+        }
         let bytes = match place.read(MAX_HOOK) {
             // No link is ours.
             Err(StoreError::WrongKind { .. }) => continue,
@@ -112,6 +129,81 @@ pub(super) fn take_hooks(ws: &Workspace, taken: &mut Taken) -> Result<(), Error>
         }
     }
     Ok(())
+}
+
+/// A hook of ours that git does not run.
+#[derive(Debug)]
+pub(in crate::bus) struct SilentHook {
+    /// Its file, or the folder in which git looks.
+    pub(in crate::bus) place: String,
+    /// Why not.
+    pub(in crate::bus) what: String,
+}
+
+/// The hooks that somebody has put in and that do not run any more: git looks elsewhere, another
+/// tool has moved them, or they are gone while others are there. None if there is no hook of ours.
+///
+/// # Errors
+///
+/// [`Error::Store`] or [`Error::Git`] if it cannot be seen.
+pub(in crate::bus) fn silent_hooks(ws: &Workspace) -> Result<Vec<SilentHook>, Error> {
+    let folder = ws.private.hook(HOOKS[0].0).path().with_file_name("");
+    let mut ours = Vec::new();
+    for name in names(&folder, "")? {
+        // No link is ours.
+        let bytes = match ws.private.hook(&name).read(MAX_HOOK) {
+            Err(StoreError::WrongKind { .. }) => continue,
+            bytes => bytes?.unwrap_or_default(),
+        };
+        if bytes.starts_with(MARK) {
+            ours.push(name);
+        }
+    }
+    if ours.is_empty() {
+        return Ok(Vec::new());
+    }
+    if let Some(folder) = ws.repo.foreign_hooks()? {
+        let what = "git looks for its hooks there (`core.hooksPath`), so those of bus do not run";
+        return Ok(vec![SilentHook { place: folder.display().to_string(), what: what.to_owned() }]);
+    }
+    let mut silent = Vec::new();
+    for (name, _) in HOOKS {
+        let place = ws.private.hook(name);
+        let what = match ours.iter().find(|ours| ours.starts_with(name)) {
+            _ if is_called(&place)? => continue,
+            Some(exact) if exact == name => match place.inspect()?.as_ref().is_some_and(is_program)
+            {
+                true => continue,
+                false => "it is no program, so git does not run it".to_owned(),
+            },
+            Some(moved) if moved[name.len()..].starts_with('.') => {
+                format!("it was renamed to `{moved}`, so git does not run it")
+            }
+            _ => "it is not there, or another tool's, although other hooks of bus are".to_owned(),
+        };
+        silent.push(SilentHook { place: ws.show(&place), what });
+    }
+    Ok(silent)
+}
+
+/// Whether another tool's hook at `place` runs ours, or calls `bus` itself.
+fn is_called(place: &Place) -> Result<bool, Error> {
+    let bytes = match place.read(MAX_HOOK) {
+        Err(StoreError::WrongKind { .. }) => return Ok(true),
+        bytes => bytes?,
+    };
+    let Some(bytes) = bytes.filter(|bytes| !bytes.starts_with(MARK)) else { return Ok(false) };
+    let calls_bus = bytes.windows(BUS_CHECK.len()).any(|part| part == BUS_CHECK);
+    Ok(calls_bus || moved_by_manager(place)?.is_some())
+}
+
+/// Our hook, if `pre-commit install` has moved it from `place` and runs it from there: it calls what
+/// it found `NAME.legacy` (pre-commit, "Migration mode"). Its place and its bytes.
+fn moved_by_manager(place: &Place) -> Result<Option<(Place, Vec<u8>)>, Error> {
+    let name = place.relative().file_name().unwrap_or_default().to_string_lossy();
+    let legacy = place.sibling(&format!("{name}.legacy"));
+    let bytes = legacy.read(MAX_HOOK)?.filter(|bytes| bytes.starts_with(MARK));
+    Ok(bytes.map(|bytes| (legacy, bytes)))
 }
 
 /// Where the hook is kept that stood at `place` before ours.

@@ -15,14 +15,6 @@ pub enum SetupFault {
         /// The folder.
         folder: PathBuf,
     },
-    /// A hook cannot be put aside: the name that it would get is taken.
-    #[error("cannot rename `{hook}` to `{earlier}`, which is there already")]
-    HookInTheWay {
-        /// The hook.
-        hook: String,
-        /// The name.
-        earlier: String,
-    },
     /// There are live claims or leases.
     #[error("there are live claims or leases: {}", tasks.join(", "))]
     InUse {
@@ -36,7 +28,6 @@ impl SetupFault {
     pub(in crate::bus) const fn code(&self) -> Code {
         match self {
             Self::HooksElsewhere { .. } => Code::HooksElsewhere,
-            Self::HookInTheWay { .. } => Code::System,
             Self::InUse { .. } => Code::BusInUse,
         }
     }
@@ -49,10 +40,6 @@ impl SetupFault {
                  gives the same verdict"
                     .to_owned()
             }
-            Self::HookInTheWay { hook, earlier } => format!(
-                "`bus` runs one hook before its own: make one of the two, call it `{hook}`, and \
-                 move `{earlier}` away"
-            ),
             Self::InUse { .. } => {
                 "release them first; see `bus status --active-only` and `bus lock list`".to_owned()
             }
@@ -65,10 +52,6 @@ impl SetupFault {
             Self::HooksElsewhere { folder } => {
                 vec![("folder", Some(Value::from(folder.display().to_string())))]
             }
-            Self::HookInTheWay { hook, earlier } => vec![
-                ("file", Some(Value::from(hook.as_str()))),
-                ("earlier", Some(Value::from(earlier.as_str()))),
-            ],
             Self::InUse { .. } => Vec::new(),
         }
     }
