@@ -20,6 +20,7 @@ mod wait_fault;
 pub(crate) use add_receipt::add_receipt;
 pub(crate) use assign::{AssignRequest, Assigned, assign};
 pub(crate) use claim_next::{claim_next, claim_next_when_ready};
+pub(crate) use claim_task::uncommitted_work;
 pub use claim_task::{ReclaimRequest, claim, heartbeat, reclaim, release};
 pub(crate) use claim_with_paths::claim_with_paths;
 pub(crate) use lease_paths::{acquire_lease, reclaim_lease, release_leases, renew_leases};

@@ -8,7 +8,7 @@ use super::exit::Failure;
 use super::output::Output;
 use super::{args, words};
 use crate::bus::claim::{Outcome, ReleaseRequest};
-use crate::bus::ops;
+use crate::bus::{Error, ops};
 use crate::record::Status;
 
 const EXAMPLES: &str = "\
@@ -20,6 +20,9 @@ Examples:
   bus release QUEUE-001 --agent boss --force --note 'gone'   as a manager
 
 Exit status: 0 it has ended; 3 it is somebody else's; 4 nobody holds it; 7 the fleet's remote did not answer or refused; 8 you had lost it.";
+
+/// How many files that are not committed are named.
+const MAX_NAMED: usize = 5;
 
 /// Give a task back. Releasing what you do not hold is never a success.
 #[derive(Debug, Args)]
@@ -95,5 +98,26 @@ pub(super) fn run(
         });
     }
     words::note_unconfirmed(&changed.claim, output);
+    if !status.is_live() && request.force.is_none() {
+        warn_of_uncommitted(ops::uncommitted_work(&ws), output);
+    }
     Ok(0)
+}
+
+/// Says which files are in no commit, so that they are not part of what was done.
+fn warn_of_uncommitted(files: Result<Vec<String>, Error>, output: &mut Output) {
+    let files = match files {
+        Ok(files) => files,
+        Err(error) => {
+            return output.warn(&format!("it is not known whether all work is committed: {error}"));
+        }
+    };
+    let named = files.iter().take(MAX_NAMED).map(|file| format!("`{file}`"));
+    let named = named.collect::<Vec<_>>().join(", ");
+    match files.len() {
+        0 => {}
+        1 => output.warn(&format!("1 file is not committed: {named}")),
+        count @ 2..=MAX_NAMED => output.warn(&format!("{count} files are not committed: {named}")),
+        count => output.warn(&format!("{count} files are not committed: {named}, …")),
+    }
 }

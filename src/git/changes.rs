@@ -30,6 +30,19 @@ pub enum ChangesOf<'a> {
 }
 
 impl Repository {
+    /// The files of this worktree that no commit has as they are: changed, staged or new, but not
+    /// ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoGit`] or [`Error::Store`] if git does not say.
+    pub fn uncommitted(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let status = ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"];
+        let entries = git_paths(self.root(), None, &status)?;
+        // Two letters, a blank, the path (git-status(1), "Short Format").
+        Ok(entries.into_iter().filter_map(|entry| Some(entry.get(3..)?.to_vec())).collect())
+    }
+
     /// The changed paths as git's bytes, each once, in order: those that came, went or are not the
     /// same, and of a submodule its own.
     ///

@@ -285,3 +285,35 @@ fn a_number_alone_is_a_task_of_the_queue_unless_a_claim_has_that_id() {
     bare.by("a", &["release", "1"]).ok();
     assert_eq!(bare.claim("1")["status"], "done");
 }
+
+#[test]
+fn a_release_names_the_files_that_are_in_no_commit() {
+    let repo = Repo::new();
+    let release = || {
+        repo.by("a", &["claim", "T-1", "--reopen"]).ok();
+        repo.by("a", &["release", "T-1"]).ok().stderr
+    };
+    repo.by("a", &["claim", "T-1"]).ok();
+    // The bus's own files are no work, and what git ignores is none.
+    repo.by("a", &["queue", "add", "one"]).ok();
+    repo.write(".gitignore", repo.read(".gitignore") + "target/\n");
+    repo.git(&["commit", "--quiet", "--all", "--message", "ignore"]);
+    repo.write("target/x", "x");
+    assert!(!release().contains("not committed"));
+    repo.write("src/a", "x");
+    assert!(release().contains("warning: 1 file is not committed: `src/a`"), "{}", release());
+    repo.git(&["add", "src/a"]);
+    repo.write("src/b c", "x");
+    assert!(release().contains("2 files are not committed: `src/a`, `src/b c`"), "{}", release());
+    for name in ["c", "d", "e", "f"] {
+        repo.write(name, "x");
+    }
+    assert!(release().contains("6 files are not committed"), "{}", release());
+    repo.commit_all("all");
+    assert!(!release().contains("not committed"));
+    // Who pauses goes on.
+    repo.write("src/a", "changed");
+    repo.by("a", &["claim", "T-1", "--reopen"]).ok();
+    let paused = repo.by("a", &["release", "T-1", "--status", "paused"]).ok();
+    assert!(!paused.stderr.contains("not committed"));
+}

@@ -8,7 +8,7 @@ use crate::bus::claim::{
 use crate::bus::workspace::{FleetFault, Reach, Who, Workspace};
 use crate::bus::{Error, claim, fleet, log, plan};
 use crate::git::Repository;
-use crate::record::{AgentId, Assignment, Ended, PlanId, Status, TaskId, verb};
+use crate::record::{AgentId, Assignment, Ended, Fold, PlanId, Status, TaskId, is_own_file, verb};
 
 /// Changes the claim of the task that is asked for, as `decide` says, as far as `reach` goes.
 ///
@@ -119,6 +119,18 @@ pub(super) fn note_plan(
         Some(claim) if claim.status.is_live() && who.owns(claim) => claim::keep(ws, view, &request),
         _ => Err(claim::refused_or_lost(ws, view, who, Refusal::NotHeld)?),
     })
+}
+
+/// The project's files of this worktree that no commit has as they are: who has ended a task here
+/// leaves them in no branch.
+///
+/// # Errors
+///
+/// [`Error::Git`] if git does not say.
+pub(crate) fn uncommitted_work(ws: &Workspace) -> Result<Vec<String>, Error> {
+    let paths = ws.repo.uncommitted()?;
+    let names = paths.iter().map(|path| String::from_utf8_lossy(path).into_owned());
+    Ok(names.filter(|path| !is_own_file(path, Fold::Off)).collect())
 }
 
 /// Ends or pauses `agent`'s claim.
