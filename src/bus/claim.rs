@@ -49,10 +49,10 @@ pub(in crate::bus) use claim_settle::{
 pub(in crate::bus) use guard::{Word, admit, readable_view};
 pub(in crate::bus) use landed::look_at_branches;
 pub(crate) use landed::{ComparedWith, Pushed, Seen};
-pub(crate) use liveness::Liveness;
 pub(in crate::bus) use liveness::{
     LastEvents, Life, Signs, check_clock, clock_ahead, liveness, liveness_of, warn_of_clock,
 };
+pub(crate) use liveness::{Liveness, why_free};
 pub(in crate::bus) use loss::{loss, lost_claim};
 pub(in crate::bus) use refusal::{assigned, diverged, refused, refused_or_lost};
 pub(in crate::bus) use spelling::{counts_over, merge_spellings, says_more, spelling};

@@ -9,6 +9,7 @@ use super::context::Context;
 use super::exit::Failure;
 use super::output::Output;
 use super::words;
+use crate::bus::claim::why_free;
 use crate::bus::lease;
 use crate::bus::lease::{CheckOf, Denial, DeniedPath, LeaseConflict, PathCheck};
 use crate::bus::workspace::Workspace;
@@ -168,7 +169,8 @@ fn next(denied: &DeniedPath) -> String {
     match &denied.why {
         Denial::Held(held) => match held.reclaimable {
             Some(why) => format!(
-                "the lease is {why}: take it over with `bus lock reclaim {} --note WHY`",
+                "{}: take it over with `bus lock reclaim {} --note WHY`",
+                why_free(why).replacen("it is", "the lease is", 1),
                 held.lease
             ),
             None if held.elsewhere => {

@@ -41,9 +41,9 @@ Examples:
   bus status --full                       all claims and events, each line whole
   bus status --json | jq '.claims[] | select(.state == \"stale\") | .task_id'
 
-It shows the same in every worktree of the clone. States: active, paused, stale (silent for too long), expired, released, \
-done; with `--long` also landed (done, and the default branch has the work, also after a squash merge), waiting (assigned, and \
-not claimed) and unconfirmed. A stale, expired or paused claim may be taken over with `bus reclaim`. Leases on \
+It shows the same in every worktree of the clone. States: active, paused, stale (silent for too long), expired, gone (its worktree is), \
+released, done; with `--long` also landed (done, and the default branch has the work, also after a squash merge), waiting (assigned, and \
+not claimed) and unconfirmed. A stale, expired, gone or paused claim may be taken over with `bus reclaim`. Leases on \
 paths are shown below the claims; see `bus lock`.";
 
 /// Show all claims and the latest events, of all worktrees.
@@ -287,7 +287,7 @@ fn state_words(status: &ClaimStatus) -> String {
 const fn colour(state: ClaimState) -> Option<AnsiColor> {
     match state {
         ClaimState::Active => Some(AnsiColor::Green),
-        ClaimState::Stale | ClaimState::Expired => Some(AnsiColor::Yellow),
+        ClaimState::Stale | ClaimState::Expired | ClaimState::Gone => Some(AnsiColor::Yellow),
         _ => None,
     }
 }

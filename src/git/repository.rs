@@ -273,6 +273,29 @@ impl Repository {
             && gix::validate::reference::name(whole.as_str().into()).is_ok()
     }
 
+    /// Whether the linked worktree `name` is gone for certain: git does not know it any more, or its
+    /// folder is not in the folder that it was in. One that is locked, or whose whole path is not
+    /// there, may be on a disk that is not mounted.
+    #[must_use]
+    pub fn worktree_is_gone(&self, name: &str) -> bool {
+        let is_absent = |path: &Path| {
+            path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        };
+        let private = self.common_dir.join("worktrees").join(name);
+        if is_absent(&private) {
+            return true;
+        }
+        let Some(Ok(git_file)) = gix::discover::path::from_plain_file(&private.join("gitdir"))
+        else {
+            return false;
+        };
+        let git_file = private.join(git_file);
+        let Some(root) = git_file.parent() else { return false };
+        is_absent(&private.join("locked"))
+            && is_absent(root)
+            && root.parent().is_some_and(|above| above.is_dir())
+    }
+
     /// All worktrees of the clone whose folders are there, this one first.
     #[must_use]
     pub fn worktrees(&self) -> Vec<Worktree> {

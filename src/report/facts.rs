@@ -15,6 +15,8 @@ use crate::store::{Entry, Evidence};
 pub(crate) enum TaskState {
     /// Its claim cannot be read, or two of them contradict each other.
     Unreadable,
+    /// The worktree of its claim is gone.
+    Gone,
     /// The time of its claim is over.
     Expired,
     /// Its owner has been silent for too long.
@@ -39,8 +41,9 @@ pub(crate) enum TaskState {
 
 impl TaskState {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Unreadable,
+        Self::Gone,
         Self::Expired,
         Self::Stale,
         Self::Active,
@@ -58,6 +61,7 @@ impl TaskState {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
+            Self::Gone => "gone",
             Self::Expired => "expired",
             Self::Stale => "stale",
             Self::Active => "active",
@@ -74,7 +78,7 @@ impl TaskState {
     /// Whether somebody holds a task that stands so.
     #[must_use]
     pub(crate) const fn is_live(self) -> bool {
-        matches!(self, Self::Expired | Self::Stale | Self::Active | Self::Paused)
+        matches!(self, Self::Gone | Self::Expired | Self::Stale | Self::Active | Self::Paused)
     }
 
     /// Whether a task that stands so is finished.
@@ -90,6 +94,7 @@ impl From<ClaimState> for TaskState {
             ClaimState::Active => Self::Active,
             ClaimState::Paused => Self::Paused,
             ClaimState::Stale => Self::Stale,
+            ClaimState::Gone => Self::Gone,
             ClaimState::Expired => Self::Expired,
             ClaimState::Released => Self::Released,
             ClaimState::Done => Self::Done,
@@ -237,6 +242,8 @@ impl Verdict {
 pub(crate) enum NeedKind {
     /// A record that cannot be read, or contradicts another.
     Conflict,
+    /// A claim or a lease whose worktree is gone.
+    Gone,
     /// A claim whose time is over.
     Expired,
     /// A claim whose owner is silent.
@@ -273,6 +280,7 @@ impl NeedKind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
+            Self::Gone => "gone",
             Self::Expired => "expired",
             Self::Stale => "stale",
             Self::Blocked => "blocked",

@@ -26,7 +26,7 @@ pub(super) fn gantt(report: &Report) -> Option<String> {
         let until =
             held.until.unwrap_or(report.now).max(Timestamp::from_unix(held.from.unix() + 1));
         let tag = match (held.until, state) {
-            (None, TaskState::Stale | TaskState::Expired) => "crit, ",
+            (None, TaskState::Gone | TaskState::Stale | TaskState::Expired) => "crit, ",
             (None, _) => "active, ",
             (Some(_), state) if state.is_done() => "done, ",
             (Some(_), _) => "",
@@ -42,9 +42,10 @@ pub(super) fn gantt(report: &Report) -> Option<String> {
 /// How many tasks are in which state, and where they go from there.
 pub(super) fn flow(report: &Report) -> String {
     use TaskState::{
-        Active, Blocked, Done, Expired, Landed, Paused, Ready, Released, Stale, Unreadable, Waiting,
+        Active, Blocked, Done, Expired, Gone, Landed, Paused, Ready, Released, Stale, Unreadable,
+        Waiting,
     };
-    const ARROWS: [(TaskState, TaskState); 11] = [
+    const ARROWS: [(TaskState, TaskState); 12] = [
         (Blocked, Ready),
         (Ready, Active),
         (Waiting, Active),
@@ -54,6 +55,7 @@ pub(super) fn flow(report: &Report) -> String {
         (Paused, Active),
         (Active, Stale),
         (Active, Expired),
+        (Active, Gone),
         (Active, Released),
         (Released, Active),
     ];
@@ -61,7 +63,8 @@ pub(super) fn flow(report: &Report) -> String {
     let is_shown = |state: TaskState| always(state) || report.count(state) > 0;
     let mut text = String::from("flowchart LR\n");
     for state in [
-        Blocked, Ready, Waiting, Active, Paused, Stale, Expired, Released, Done, Landed, Unreadable,
+        Blocked, Ready, Waiting, Active, Paused, Stale, Expired, Gone, Released, Done, Landed,
+        Unreadable,
     ] {
         if is_shown(state) {
             let word = state.as_str();

@@ -82,6 +82,10 @@ fn of_claim(task: &TaskFacts, now: Timestamp, needs: &mut Vec<Need>) {
     );
     let free = || Some(format!("bus release {id} --force --note WHY"));
     match task.state {
+        TaskState::Gone => {
+            let what = format!("{owner}'s worktree is gone");
+            needs.push(need(NeedKind::Gone, Some(task), what, free()));
+        }
         TaskState::Expired => {
             let since = claim.expires_at.map_or_else(String::new, |time| format!(" since {time}"));
             needs.push(need(
@@ -143,6 +147,9 @@ fn of_lease(held: &LeaseStatus, now: Timestamp) -> Option<Need> {
     let next = Some(format!("bus lock reclaim {id} --note WHY"));
     let (kind, what) = match held.liveness {
         Liveness::Alive => return None,
+        Liveness::Gone => {
+            (NeedKind::Gone, format!("{owner} holds {patterns} from a worktree that is gone"))
+        }
         Liveness::Expired => (
             NeedKind::Expired,
             format!("{owner}'s lease on {patterns} is over since {}", lease.expires_at),

@@ -62,6 +62,7 @@ mod move_over;
 mod mutations;
 mod older;
 mod paper;
+mod place_gone;
 mod plan;
 mod property;
 #[cfg(unix)]

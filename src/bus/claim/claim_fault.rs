@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::liveness::why_free;
 use super::loss::Loss;
 use crate::Code;
 use crate::record::{AgentId, Origin, Span, Status, TaskId, Timestamp};
@@ -179,7 +180,7 @@ impl ClaimFault {
     pub(in crate::bus) fn hint(&self) -> String {
         match self {
             Self::Held { task, reclaimable: Some(why), .. } => {
-                format!("it is {why}: take it over with `bus reclaim {task} --note WHY`")
+                format!("{}: take it over with `bus reclaim {task} --note WHY`", why_free(why))
             }
             Self::Held { task, .. } => format!(
                 "take another task with `bus queue ready`; `bus status` shows who has what, and \

@@ -42,6 +42,8 @@ pub enum ClaimState {
     Stale,
     /// Its time is over.
     Expired,
+    /// Its worktree is gone.
+    Gone,
     /// It was given back.
     Released,
     /// The task is finished.
@@ -53,11 +55,12 @@ pub enum ClaimState {
 
 impl ClaimState {
     /// All of them, those that need somebody's eye first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Active,
         Self::Paused,
         Self::Stale,
         Self::Expired,
+        Self::Gone,
         Self::Released,
         Self::Done,
         Self::Landed,
@@ -71,6 +74,7 @@ impl ClaimState {
             Self::Paused => "paused",
             Self::Stale => "stale",
             Self::Expired => "expired",
+            Self::Gone => "gone",
             Self::Released => "released",
             Self::Done => "done",
             Self::Landed => "landed",
@@ -81,6 +85,7 @@ impl ClaimState {
         match (status, liveness) {
             (Status::Released, _) => Self::Released,
             (Status::Done, _) => Self::Done,
+            (_, Liveness::Gone) => Self::Gone,
             (_, Liveness::Expired) => Self::Expired,
             (_, Liveness::Stale) => Self::Stale,
             (Status::Paused, Liveness::Alive) => Self::Paused,

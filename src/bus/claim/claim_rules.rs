@@ -133,9 +133,8 @@ pub(in crate::bus) fn reclaim(
     match claim {
         Some(claim) if claim.status.is_live() => match (who.owns(claim), claim.status, liveness) {
             (true, ..) => Ok(Reclaim::Already),
-            (false, Status::Paused, _) | (false, _, Liveness::Stale | Liveness::Expired) => {
-                Ok(Reclaim::Take)
-            }
+            (false, Status::Paused, _)
+            | (false, _, Liveness::Stale | Liveness::Expired | Liveness::Gone) => Ok(Reclaim::Take),
             (false, _, Liveness::Alive) if force => Ok(Reclaim::Take),
             (false, _, Liveness::Alive) => Err(Refusal::Alive),
         },

@@ -20,6 +20,16 @@ pub(crate) enum Liveness {
     Stale,
     /// Its time is over.
     Expired,
+    /// The worktree of this clone in which it was made is gone.
+    Gone,
+}
+
+/// Why something may be taken over, as the beginning of a sentence: `it is stale`.
+pub(crate) fn why_free(reclaimable: &str) -> String {
+    match reclaimable {
+        "gone" => "its worktree is gone".to_owned(),
+        why => format!("it is {why}"),
+    }
 }
 
 /// What is known of an owner's life.
@@ -233,6 +243,11 @@ pub(in crate::bus) fn liveness_of(
         Some(origin) => events.is_foreign(ws, origin)?,
         None => false,
     };
+    let worktree = life.origin.filter(|_| !foreign).and_then(Origin::worktree);
+    if worktree.is_some_and(|name| ws.repo.worktree_is_gone(name)) {
+        signs.presence = events.presence(ws, life.agent);
+        return Ok((Liveness::Gone, signs));
+    }
     if foreign || ahead(life.written, now).is_some() {
         signs.seen_since = Some(first_seen(&life.seen, &life.state, ws.clock));
     }

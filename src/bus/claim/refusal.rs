@@ -50,6 +50,7 @@ pub(in crate::bus) fn refused(
             let (liveness, signs) =
                 liveness::liveness(ws, view, stale_after, &mut LastEvents::default())?;
             let reclaimable = match (claim.status, liveness) {
+                (_, Liveness::Gone) => Some("gone"),
                 (_, Liveness::Expired) => Some("expired"),
                 (_, Liveness::Stale) => Some("stale"),
                 (Status::Paused, Liveness::Alive) => Some("paused"),
@@ -73,7 +74,7 @@ pub(in crate::bus) fn refused(
             Error::Claim(ClaimFault::HeldElsewhere {
                 task,
                 owner,
-                place: place_name(claim, who),
+                place: place_name(ws, claim, who),
                 origin,
                 since: claim.claimed_at,
                 now,
@@ -116,12 +117,15 @@ pub(in crate::bus) fn assigned(view: &View, assignment: Option<Assignment>) -> E
 }
 
 /// The place of a claim, as its own agent would call it.
-fn place_name(claim: &Claim, who: &Who) -> String {
+fn place_name(ws: &Workspace, claim: &Claim, who: &Who) -> String {
     match &claim.origin {
         Some(origin) if origin.clone_id() != who.origin.clone_id() => "another clone".to_owned(),
         Some(origin) => origin.worktree().map_or_else(
             || "the main worktree".to_owned(),
-            |name| format!("the worktree `{name}`"),
+            |name| match ws.repo.worktree_is_gone(name) {
+                true => format!("the worktree `{name}`, which is gone"),
+                false => format!("the worktree `{name}`"),
+            },
         ),
         None => "an unknown place".to_owned(),
     }

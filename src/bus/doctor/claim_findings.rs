@@ -27,11 +27,30 @@ pub(super) fn examine_task(
     }
     findings.extend(fleet_findings::examine_missing_ref(ws, &view)?);
     findings.extend(examine_clock(ws, &view));
+    findings.extend(examine_place(ws, &view));
     match view.bad_file {
         Some(error) => findings.push(of_error(ws, "malformed-claim", error)?),
         None => findings.extend(examine_file(ws, &view)?),
     }
     Ok(())
+}
+
+/// A live claim whose worktree is gone.
+fn examine_place(ws: &Workspace, view: &View) -> Option<Finding> {
+    let claim = view.claim().filter(|claim| claim.status.is_live())?;
+    let origin = claim.origin.as_ref()?;
+    let own = ws.known_clone_id().ok().flatten();
+    let name = origin.worktree().filter(|_| own.as_deref() == Some(origin.clone_id()))?;
+    ws.repo.worktree_is_gone(name).then(|| {
+        let what = format!("{} claimed it in the worktree `{name}`, which is gone", claim.agent_id);
+        let advice = format!(
+            "{} gets it back with `bus claim {task} --here`; anybody takes it over with \
+             `bus reclaim {task} --note WHY`",
+            claim.agent_id,
+            task = view.task
+        );
+        finding("place-gone", view.name.as_str().to_owned(), what, None).advise(advice)
+    })
 }
 
 /// A live claim whose owner's clock is ahead: what it says is no heartbeat.

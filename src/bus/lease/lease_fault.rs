@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::Code;
+use crate::bus::claim::why_free;
 use crate::record::{AgentId, LeaseId, Span, Timestamp};
 
 /// How many leases are named in a sentence.
@@ -157,7 +158,11 @@ impl LeaseFault {
     pub fn hint(&self) -> String {
         match self {
             Self::Held { first, .. } => match first.reclaimable {
-                Some(why) => format!("it is {why}: take it over with `bus lock reclaim {} --note WHY`", first.lease),
+                Some(why) => format!(
+                    "{}: take it over with `bus lock reclaim {} --note WHY`",
+                    why_free(why),
+                    first.lease
+                ),
                 None if first.elsewhere => {
                     "work there, or release it there; the same name in two places is two workers".to_owned()
                 }

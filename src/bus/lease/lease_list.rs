@@ -27,7 +27,7 @@ pub(crate) struct LeaseStatus {
 }
 
 impl LeaseStatus {
-    /// The word for how it stands: `live`, `stale`, `expired`.
+    /// The word for how it stands: `live`, `stale`, `expired`, `gone`.
     #[must_use]
     pub(crate) fn state(&self) -> &'static str {
         reclaimable(self.liveness).unwrap_or("live")
@@ -40,6 +40,7 @@ pub(super) const fn reclaimable(liveness: Liveness) -> Option<&'static str> {
         Liveness::Alive => None,
         Liveness::Stale => Some("stale"),
         Liveness::Expired => Some("expired"),
+        Liveness::Gone => Some("gone"),
     }
 }
 

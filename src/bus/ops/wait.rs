@@ -62,18 +62,18 @@ impl Until {
     /// Whether it holds where a task's claim is in `state`, or `None` if it cannot come to hold
     /// any more.
     fn holds(self, state: Option<ClaimState>) -> Option<bool> {
-        use ClaimState::{Active, Done, Expired, Paused, Released, Stale};
+        use ClaimState::{Active, Done, Expired, Gone, Paused, Released, Stale};
         match (self, state) {
             // Finished work is not given back or taken up, unless somebody reopens it.
             (Self::Free | Self::Claimed | Self::Released | Self::Stale, Some(Done)) => None,
             (Self::Free, state) => Some(matches!(state, None | Some(Released))),
             (Self::Claimed, state) => {
-                Some(matches!(state, Some(Active | Paused | Stale | Expired)))
+                Some(matches!(state, Some(Active | Paused | Stale | Expired | Gone)))
             }
             (Self::Released, state) => Some(state == Some(Released)),
             (Self::Done, state) => Some(state == Some(Done)),
             (Self::Ended, state) => Some(matches!(state, Some(Released | Done))),
-            (Self::Stale, state) => Some(matches!(state, Some(Stale | Expired))),
+            (Self::Stale, state) => Some(matches!(state, Some(Stale | Expired | Gone))),
         }
     }
 }
@@ -104,7 +104,8 @@ impl Standing {
     /// Whether somebody else may take the task over as it is.
     #[must_use]
     pub fn is_reclaimable(&self) -> bool {
-        matches!(self.state, Some(ClaimState::Paused | ClaimState::Stale | ClaimState::Expired))
+        use ClaimState::{Expired, Gone, Paused, Stale};
+        matches!(self.state, Some(Paused | Stale | Expired | Gone))
     }
 
     /// What to do where waiting did not help.
